@@ -1,0 +1,232 @@
+-- Appending: the only way into the log, for every language, and the doorbell it rings.
+
+-- A time-ordered event id (UUIDv7, RFC 9562): 48 bits of milliseconds, version, variant, random rest. Built in only from Postgres 18 on.
+create function outbox.new_event_id() returns uuid
+language sql volatile parallel safe set search_path = pg_catalog, pg_temp as $$
+    select encode(
+        set_bit(set_bit(
+            overlay(uuid_send(gen_random_uuid())
+                placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
+            52, 1), 53, 1),
+        'hex')::uuid
+$$;
+
+-- Why an event cannot be appended, naming field, rule and value; null when it can. The library checks the same before sending.
+create function outbox.refusal(
+    topic text, key text, type text, source text, subject text, data_content_type text, data_schema text,
+    schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text,
+    extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer
+) returns text
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+    name text;
+    value text;
+    kind text;
+begin
+    if topic is null or topic !~ '^[A-Za-z0-9._-]{1,200}$' then
+        return format('topic: must be 1 to 200 of A-Z a-z 0-9 . _ -, got %L', left(topic, 100));
+    elsif type is null or type !~ '^[A-Za-z0-9._-]{1,200}$' then
+        return format('type: must be 1 to 200 of A-Z a-z 0-9 . _ -, got %L', left(type, 100));
+    elsif source is null or source = '' or octet_length(source) > 1024 then
+        return format('source: must be 1 to 1024 bytes, got %L', left(source, 100));
+    elsif key is not null and (key = '' or octet_length(key) > 1024) then
+        return format('key: must be absent or 1 to 1024 bytes, got %L', left(key, 100));
+    elsif data_bytes is not null and binary_bytes is not null then
+        return 'data: give data or data_binary, not both';
+    elsif greatest(data_bytes, binary_bytes) > payload_limit_bytes then
+        return format('data: must be at most %s bytes (outbox.settings.payload_limit_bytes), got %s bytes', payload_limit_bytes, greatest(data_bytes, binary_bytes));
+    end if;
+    for name, value in
+        select * from (values ('subject', subject), ('data_content_type', data_content_type), ('data_schema', data_schema),
+            ('schema_version', schema_version), ('correlation_id', correlation_id), ('causation_id', causation_id),
+            ('traceparent', traceparent), ('tracestate', tracestate)) optional (n, v)
+        where v = '' or octet_length(v) > 2048
+    loop
+        return format('%s: must be absent or 1 to 2048 bytes, got %L', name, left(value, 100));
+    end loop;
+    if extensions is null then
+        return null;
+    end if;
+    if json_typeof(extensions) <> 'object' then
+        return format('extensions: must be a JSON object, got a JSON %s', json_typeof(extensions));
+    end if;
+    for name, value, kind in select e.key, e.value #>> '{}', json_typeof(e.value) from json_each(extensions) e loop
+        if name !~ '^[a-z0-9]{1,64}$' then
+            return format('extensions: a name must be 1 to 64 of a-z 0-9, got %L', left(name, 100));
+        elsif name in ('id', 'source', 'type', 'specversion', 'subject', 'time', 'datacontenttype', 'dataschema', 'data',
+                       'partitionkey', 'recordedtime', 'previousid', 'schemaversion', 'correlationid', 'causationid') then
+            return format('extensions: the name %L is reserved', name);
+        elsif kind not in ('string', 'boolean') and not (kind = 'number' and value ~ '^-?[0-9]{1,10}$' and value::bigint between -2147483648 and 2147483647) then
+            return format('extensions: %s must be a string, a boolean or a 32-bit integer, got a JSON %s', name, kind);
+        elsif octet_length(value) > 4096 then
+            return format('extensions: %s must be at most 4096 bytes, got %s', name, octet_length(value));
+        end if;
+    end loop;
+    return null;
+end
+$$;
+
+-- One event, from any language: `select outbox.append('orders.placed', '{"order": 7}', key => '7')` inside your transaction.
+create function outbox.append(
+    topic text, data json default null, key text default null, type text default null, source text default null,
+    subject text default null, id uuid default null, "time" timestamptz default null, extensions json default null,
+    correlation_id text default null, causation_id text default null, schema_version text default null,
+    data_schema text default null, data_content_type text default null, data_binary bytea default null
+) returns uuid
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    settings outbox.settings;
+    problem text;
+    traceparent text := extensions ->> 'traceparent';
+    tracestate text := extensions ->> 'tracestate';
+begin
+    select * into settings from outbox.settings;
+    type := coalesce(type, topic);
+    source := coalesce(source, settings.source);
+    id := coalesce(id, outbox.new_event_id());
+    data_content_type := coalesce(data_content_type,
+        case when data is not null then 'application/json' when data_binary is not null then 'application/octet-stream' end);
+    problem := outbox.refusal(topic, key, type, source, subject, data_content_type, data_schema, schema_version, correlation_id,
+        causation_id, traceparent, tracestate, extensions, octet_length(data::text), octet_length(data_binary), settings.payload_limit_bytes);
+    if problem is not null then
+        raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
+    end if;
+    if traceparent is not null or tracestate is not null then
+        extensions := (select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate'));
+    end if;
+    insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
+    values (coalesce((select t.retention from outbox.topic t where t.name = append.topic), 'standard'),
+            topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary);
+    return id;
+end
+$$;
+
+-- Many events in one round trip, in the order of the arrays: what the library sends. The arrays are equally long.
+-- `data` comes as text so that no driver re-orders its keys. Returns how many were appended.
+create function outbox.append_batch(
+    ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamptz[],
+    data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[],
+    traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]
+) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    settings outbox.settings;
+    problem text;
+    twice uuid;
+    appended bigint;
+begin
+    select * into settings from outbox.settings;
+    for problem in
+        select format('event %s: %s', e.n, outbox.refusal(e.topic, e.key, coalesce(e.type, e.topic), coalesce(e.source, settings.source), e.subject,
+            e.data_content_type, e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate,
+            e.extensions::json, octet_length(e.data), octet_length(e.data_binary), settings.payload_limit_bytes))
+        from unnest(topics, keys, types, sources, subjects, data_content_types, data_schemas, schema_versions, correlation_ids,
+                    causation_ids, traceparents, tracestates, append_batch.extensions, append_batch.data, data_binaries)
+             with ordinality e(topic, key, type, source, subject, data_content_type, data_schema, schema_version, correlation_id,
+                               causation_id, traceparent, tracestate, extensions, data, data_binary, n)
+        where outbox.refusal(e.topic, e.key, coalesce(e.type, e.topic), coalesce(e.source, settings.source), e.subject,
+            e.data_content_type, e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate,
+            e.extensions::json, octet_length(e.data), octet_length(e.data_binary), settings.payload_limit_bytes) is not null
+    loop
+        raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
+    end loop;
+    if cardinality(ids) > 1 then
+        select e into twice from unnest(ids) e group by e having count(*) > 1 limit 1;
+        if twice is not null then
+            raise exception 'event refused: id: must differ within one call, % comes twice', twice using errcode = 'unique_violation';
+        end if;
+    end if;
+    insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
+    select coalesce(t.retention, 'standard'), e.topic, e.key, coalesce(e.id, outbox.new_event_id()), coalesce(e.source, settings.source), coalesce(e.type, e.topic),
+           e.subject, e.happened_at,
+           coalesce(e.data_content_type, case when e.data is not null then 'application/json' when e.data_binary is not null then 'application/octet-stream' end),
+           e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate, e.extensions::json, e.data::json, e.data_binary
+    from unnest(ids, topics, keys, types, sources, subjects, times, data_content_types, data_schemas, schema_versions, correlation_ids,
+                causation_ids, traceparents, tracestates, append_batch.extensions, append_batch.data, data_binaries)
+         with ordinality e(id, topic, key, type, source, subject, happened_at, data_content_type, data_schema, schema_version, correlation_id,
+                           causation_id, traceparent, tracestate, extensions, data, data_binary, n)
+    left join outbox.topic t on t.name = e.topic
+    order by e.n;
+    get diagnostics appended = row_count;
+    return appended;
+end
+$$;
+
+-- The doorbell. The leader holds lock 122550254464888 ("outbox" as a number) exclusively only while it sleeps, so a busy or
+-- absent relay costs one failed or granted try and no notification. The lease test keeps a stopped relay that still holds
+-- the lock from costing producers anything; the queue test keeps a full notification queue from failing their commit.
+create function outbox.ring() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if current_setting('outbox.notify', true) is distinct from 'off'
+       and not pg_try_advisory_xact_lock_shared(122550254464888)
+       and exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp())
+       and pg_notification_queue_usage() < 0.5 then
+        notify outbox;
+    end if;
+    return null;
+end
+$$;
+create trigger doorbell after insert on outbox.log for each statement execute function outbox.ring();
+
+-- A person lets a stream go on after its cause was mended. Returns the position it goes on from.
+create function outbox.resume_topic(topic text, reason text) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    latest outbox.stream_action;
+begin
+    select * into latest from outbox.stream_action a where a.topic = resume_topic.topic order by a.number desc limit 1;
+    if latest.action is distinct from 'set_aside' then
+        raise exception 'topic % is not set aside', topic using errcode = 'no_data_found';
+    end if;
+    insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
+    values (topic, latest.partition, 'resume', latest.batch_number, latest.position, latest.event_id, reason);
+    notify outbox;
+    return latest.position;
+end
+$$;
+
+-- A person gives up the one event that stops a stream. It stays in outbox.unpublished, and leaves the chain of entries.
+create function outbox.skip_event(topic text, event_id uuid, reason text) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    latest outbox.stream_action;
+    passed outbox.progress;
+begin
+    -- A skip that a crash undid after the next event was published would put that event on the stream twice.
+    perform set_config('synchronous_commit', 'on', true);
+    select * into latest from outbox.stream_action a where a.topic = skip_event.topic order by a.number desc limit 1;
+    if latest.action is distinct from 'set_aside' then
+        raise exception 'topic % is not set aside', topic using errcode = 'no_data_found';
+    elsif latest.event_id is distinct from skip_event.event_id then
+        raise exception 'topic % waits at event %, not at %', topic, latest.event_id, skip_event.event_id using errcode = 'invalid_parameter_value';
+    end if;
+    select * into passed from outbox.progress p
+    where p.topic = skip_event.topic and p.partition = latest.partition order by p.batch_number desc, p.position desc limit 1;
+    insert into outbox.progress (topic, partition, batch_number, position, chain_batch_id, chain_position, epoch)
+    values (topic, latest.partition, latest.batch_number, latest.position,
+            coalesce(passed.chain_batch_id, 0), coalesce(passed.chain_position, 0), coalesce(passed.epoch, 0));
+    insert into outbox.unpublished (position, topic, id, source, type, key, event, reason)
+    select l.position, l.topic, l.id, l.source, l.type, l.key, to_jsonb(l), skip_event.reason from outbox.log l where l.position = latest.position;
+    insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
+    values (topic, latest.partition, 'skip', latest.batch_number, latest.position, latest.event_id, reason);
+    notify outbox;
+    return latest.position;
+end
+$$;
+
+do $$
+declare
+    function regprocedure;
+begin
+    for function in select oid from pg_catalog.pg_proc where pronamespace = 'outbox'::regnamespace
+                    and proname in ('new_event_id', 'refusal', 'append', 'append_batch', 'ring', 'resume_topic', 'skip_event') loop
+        execute format('alter function %s owner to outbox_maintainer', function);
+        execute format('revoke execute on function %s from public', function);
+    end loop;
+end
+$$;
+grant execute on function outbox.append, outbox.append_batch, outbox.new_event_id, outbox.refusal to outbox_producer;
