@@ -1,0 +1,298 @@
+//! A Postgres cluster of its own: made, started, crashed, started again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::error::{Error, Result};
+use super::find::Kind;
+use super::install::{Permission, ensure};
+use super::process::{Launch, Process};
+use super::watchdog::Lifetime;
+use super::{folder, port};
+
+/// How long the processes of a killed server may take to let go of its shared memory.
+const RELEASE_LIMIT: Duration = Duration::from_secs(20);
+
+/// How to stop a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Ends sessions, writes everything, ends.
+    Fast,
+    /// A crash as far as the data is concerned: what was not flushed is gone, the next start recovers.
+    Immediate,
+}
+
+/// How a cluster is to be.
+#[derive(Clone, Debug, Default)]
+pub struct PostgresOptions {
+    fsync: bool,
+    settings: Vec<(String, String)>,
+    tls: Option<(PathBuf, PathBuf)>,
+    lifetime: Lifetime,
+}
+
+impl PostgresOptions {
+    /// Really writes to disk at commit; off by default, since no test pulls the plug of the machine.
+    #[must_use]
+    pub fn fsync(mut self, on: bool) -> Self {
+        self.fsync = on;
+        self
+    }
+
+    /// One line of `postgresql.conf`; the last one of a name holds.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Serves TLS with this certificate and key (PEM files, copied).
+    #[must_use]
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Until when it lives.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Makes the cluster and starts it.
+    ///
+    /// # Errors
+    /// When there is no Postgres, or it does not start: the error has the tail of its log.
+    pub fn start(self) -> Result<Postgres> {
+        Postgres::start(self)
+    }
+
+    fn configuration(&self, port: u16, folder: &Path, account: Account) -> Result<String> {
+        let mut text = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nmax_connections = 200\n\
+             fsync = {fsync}\nfull_page_writes = {fsync}\nshared_buffers = 64MB\nlog_min_messages = warning\n\
+             log_line_prefix = '%m [%p] '\n",
+            fsync = if self.fsync { "on" } else { "off" },
+        );
+        if let Some((certificate, key)) = &self.tls {
+            for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+                let content =
+                    fs::read_to_string(from).map_err(Error::io(format!("read {}", from.display())))?;
+                let to = folder.join(name);
+                folder::write(&to, &content, account)?;
+                fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                    .map_err(Error::io(format!("close {}", to.display())))?;
+            }
+            text += &format!(
+                "ssl = on\nssl_cert_file = '{0}/server.crt'\nssl_key_file = '{0}/server.key'\n",
+                folder.display()
+            );
+        }
+        for (name, value) in &self.settings {
+            text += &format!("{name} = '{}'\n", value.replace('\'', "''"));
+        }
+        Ok(text)
+    }
+}
+
+/// A running cluster, superuser `postgres` without password, on loopback only. Dropped: stopped and removed.
+#[derive(Debug)]
+pub struct Postgres {
+    process: Process,
+    port: u16,
+}
+
+impl Postgres {
+    /// What to choose before starting one.
+    #[must_use]
+    pub fn options() -> PostgresOptions {
+        PostgresOptions::default()
+    }
+
+    fn start(options: PostgresOptions) -> Result<Self> {
+        let program = ensure(&[Kind::Postgres], Permission::LookOnly)?.remove(0);
+        let account = Account::unprivileged()?;
+        let port = port::free()?;
+        let folder = folder::make("postgres", account)?;
+        let launch = Launch {
+            program: program.clone(),
+            arguments: vec!["-D".into(), folder.join("data").into()],
+            account,
+            end_signal: "QUIT",
+        };
+        let process = Process::guard(launch, folder, options.lifetime)?;
+        let mut server = Self { process, port };
+        let data = server.data();
+        server.init(&program.with_file_name("initdb"), account)?;
+        let mut configuration =
+            fs::read_to_string(data.join("postgresql.conf")).map_err(Error::io("read postgresql.conf"))?;
+        configuration += &options.configuration(port, server.process.folder(), account)?;
+        folder::write(&data.join("postgresql.conf"), &configuration, account)?;
+        server.start_again()?;
+        Ok(server)
+    }
+
+    fn init(&self, initdb: &Path, account: Account) -> Result<()> {
+        let mut command = Command::new(initdb);
+        command.arg("-D").arg(self.data());
+        command.args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]);
+        command.current_dir(self.process.folder()).stdin(Stdio::null());
+        let output = account
+            .apply(&mut command)
+            .output()
+            .map_err(Error::io(format!("start {}", initdb.display())))?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(Error::new(format!(
+                "initdb ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            )))
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.process.folder().join("data")
+    }
+
+    /// The port it listens on; kept over restarts.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id of the postmaster, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// URL of one of its databases, as superuser.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Appends a line to `postgresql.conf`; it holds after the next start or `reload`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configure(&mut self, name: &str, value: impl ToString) -> Result<()> {
+        let path = self.data().join("postgresql.conf");
+        let mut text = fs::read_to_string(&path).map_err(Error::io("read postgresql.conf"))?;
+        text += &format!("{name} = '{}'\n", value.to_string().replace('\'', "''"));
+        fs::write(&path, text).map_err(Error::io("write postgresql.conf"))
+    }
+
+    /// Makes it read its configuration again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn reload(&self) -> Result<()> {
+        self.process.signal("HUP")
+    }
+
+    /// SIGKILL to the postmaster; its children notice and end.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.end("KILL")
+    }
+
+    /// Stops it and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn stop(&mut self, how: Stop) -> Result<()> {
+        self.process.end(match how {
+            Stop::Fast => "INT",
+            Stop::Immediate => "QUIT",
+        })
+    }
+
+    /// Starts it again on the same port and data, with crash recovery where needed.
+    ///
+    /// # Errors
+    /// With the tail of its log.
+    pub fn start_again(&mut self) -> Result<()> {
+        let status_file = self.data().join("postmaster.pid");
+        let deadline = Instant::now() + RELEASE_LIMIT;
+        loop {
+            let status_file = status_file.clone();
+            match self.process.start(move |id| is_ready(&status_file, id)) {
+                Ok(()) => return Ok(()),
+                // The children of a killed postmaster need a moment to notice; Postgres refuses to start beside them.
+                Err(error)
+                    if error.to_string().contains("pre-existing shared memory block")
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Stops and starts it.
+    ///
+    /// # Errors
+    /// As `stop` and `start_again`.
+    pub fn restart(&mut self, how: Stop) -> Result<()> {
+        self.stop(how)?;
+        self.start_again()
+    }
+
+    /// Where its log is, for messages.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.process.log_path()
+    }
+}
+
+/// The postmaster writes its id to the first and its state to the eighth line of this file, as `pg_ctl` reads it.
+fn is_ready(status_file: &Path, id: u32) -> bool {
+    let Ok(text) = fs::read_to_string(status_file) else {
+        return false;
+    };
+    let mut lines = text.lines();
+    lines.next().is_some_and(|line| line.trim() == id.to_string())
+        && lines.nth(6).is_some_and(|line| line.trim() == "ready")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Postgres, Stop};
+    use crate::servers::{Error, PgBouncer};
+
+    #[test]
+    fn a_crashed_server_comes_back_on_its_port_and_a_dropped_one_leaves_nothing() -> Result<(), Error> {
+        let mut server = Postgres::options().set("max_prepared_transactions", 10).start()?;
+        let (port, folder) = (server.port(), server.process.folder().to_owned());
+        let pooler = PgBouncer::start(&server, 5)?;
+        assert!(pooler.url("postgres").starts_with("postgres://"));
+        server.restart(Stop::Immediate)?;
+        server.kill()?;
+        server.start_again()?;
+        assert_eq!(server.port(), port);
+        drop(pooler);
+        drop(server);
+        assert!(!folder.exists(), "{} is still there", folder.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! A Redis server of its own: started, crashed, stopped in its tracks, started again with what it had on disk.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::account::Account;
+use super::error::Result;
+use super::find::Kind;
+use super::install::{Permission, ensure};
+use super::process::{Launch, Process};
+use super::watchdog::Lifetime;
+use super::{folder, port};
+
+const PING_LIMIT: Duration = Duration::from_millis(500);
+
+/// How a server is to be.
+#[derive(Clone, Debug, Default)]
+pub struct RedisOptions {
+    settings: Vec<(String, String)>,
+    lifetime: Lifetime,
+}
+
+impl RedisOptions {
+    /// One line of `redis.conf`, for example `appendonly`, `yes`. Default: nothing is kept on disk.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Keeps every write on disk: `appendonly yes`, `appendfsync always`.
+    #[must_use]
+    pub fn durable(self) -> Self {
+        self.set("appendonly", "yes").set("appendfsync", "always")
+    }
+
+    /// Until when it lives.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When there is no Redis, or it does not start: the error has the tail of its log.
+    pub fn start(self) -> Result<Redis> {
+        let program = ensure(&[Kind::Redis], Permission::LookOnly)?.remove(0);
+        let port = port::free()?;
+        let folder = folder::make("redis", Account::Mine)?;
+        let mut configuration = format!(
+            "bind 127.0.0.1\nport {port}\ndaemonize no\ndir {}\nsave \"\"\nappendonly no\ndatabases 8192\n\
+             maxmemory-policy noeviction\nshutdown-timeout 0\n",
+            folder.display()
+        );
+        for (name, value) in &self.settings {
+            configuration += &format!("{name} {value}\n");
+        }
+        let file = folder.join("redis.conf");
+        let launch = Launch {
+            program,
+            arguments: vec![file.clone().into()],
+            account: Account::Mine,
+            end_signal: "KILL",
+        };
+        let process = Process::guard(launch, folder, self.lifetime)?;
+        folder::write(&file, &configuration, Account::Mine)?;
+        let mut server = Redis { process, port };
+        server.start_again()?;
+        Ok(server)
+    }
+}
+
+/// A running server without password, on loopback only. Dropped: killed and removed.
+#[derive(Debug)]
+pub struct Redis {
+    process: Process,
+    port: u16,
+}
+
+impl Redis {
+    /// What to choose before starting one.
+    #[must_use]
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// The port it listens on; kept over restarts.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// URL of one of its databases.
+    #[must_use]
+    pub fn url(&self, database: u32) -> String {
+        format!("redis://127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.end("KILL")
+    }
+
+    /// SIGTERM, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process.end("TERM")
+    }
+
+    /// SIGSTOP: connections stay open, nothing is answered.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal("STOP")
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.process.signal("CONT")
+    }
+
+    /// Starts it again on the same port and folder; answers once what is on disk is loaded.
+    ///
+    /// # Errors
+    /// With the tail of its log.
+    pub fn start_again(&mut self) -> Result<()> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        self.process.start(move |_| answers(address))
+    }
+
+    /// Where its log is, for messages.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.process.log_path()
+    }
+
+    /// Its folder, with `redis.conf` and the append-only files.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.process.folder().to_owned()
+    }
+}
+
+/// True once PING is answered with anything but `LOADING`; a server that wants a password answers too.
+fn answers(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&address, PING_LIMIT)?;
+        stream.set_read_timeout(Some(PING_LIMIT))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut reply = [0_u8; 64];
+        let length = stream.read(&mut reply)?;
+        Ok(reply[..length].starts_with(b"+PONG") || reply[..length].starts_with(b"-NOAUTH"))
+    };
+    ask().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Redis;
+    use crate::servers::Error;
+
+    #[test]
+    fn a_killed_server_comes_back_on_its_port_and_a_dropped_one_leaves_nothing() -> Result<(), Error> {
+        let mut server = Redis::options().durable().start()?;
+        let (port, folder) = (server.port(), server.folder());
+        server.kill()?;
+        assert_eq!(server.process_id(), None);
+        server.start_again()?;
+        assert_eq!(server.port(), port);
+        assert!(server.process_id().is_some());
+        drop(server);
+        assert!(!folder.exists(), "{} is still there", folder.display());
+        Ok(())
+    }
+}
