@@ -1,0 +1,137 @@
+//! What is embedded: the two sets and their steps. A file that has been released never changes again.
+
+use std::borrow::Cow;
+
+use sqlx::SqlStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// A set of migrations with a record of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Set {
+    /// What a service that appends and its relay need.
+    Log,
+    /// What a consumer needs.
+    Inbox,
+}
+
+/// One file of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its place in the set, from 1 on.
+    pub version: i64,
+    /// What it is about, as in its file name.
+    pub name: &'static str,
+    pub(crate) sql: &'static str,
+}
+
+macro_rules! steps {
+    ($folder:literal: $($version:literal $name:literal),+ $(,)?) => {
+        &[$(Step {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../sql/", $folder, "/000", $version, "_", $name, ".sql")),
+        }),+]
+    };
+}
+
+const LOG: &[Step] = steps!("log": 1 "ground", 2 "log", 3 "ledger", 4 "append");
+
+const INBOX: &[Step] = steps!("inbox": 1 "inbox", 2 "inbox_views");
+
+/// The version of the log that this binary makes and needs.
+pub const LOG_VERSION: i64 = LOG[LOG.len() - 1].version;
+
+/// The version of the inbox that this binary makes and needs.
+pub const INBOX_VERSION: i64 = INBOX[INBOX.len() - 1].version;
+
+impl Set {
+    /// Its steps in order.
+    #[must_use]
+    pub fn steps(self) -> &'static [Step] {
+        match self {
+            Self::Log => LOG,
+            Self::Inbox => INBOX,
+        }
+    }
+
+    /// The newest version this binary knows.
+    #[must_use]
+    pub fn version(self) -> i64 {
+        match self {
+            Self::Log => LOG_VERSION,
+            Self::Inbox => INBOX_VERSION,
+        }
+    }
+
+    /// A word for messages and JSON: `log` or `inbox`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Inbox => "inbox",
+        }
+    }
+
+    /// The table that records what was applied.
+    #[must_use]
+    pub fn record_table(self) -> &'static str {
+        match self {
+            Self::Log => "outbox.log_migration",
+            Self::Inbox => "outbox.inbox_migration",
+        }
+    }
+
+    pub(crate) fn migrations(self) -> Vec<Migration> {
+        self.steps()
+            .iter()
+            .map(|step| {
+                Migration::new(
+                    step.version,
+                    Cow::Borrowed(step.name),
+                    MigrationType::Simple,
+                    SqlStr::from_static(step.sql),
+                    false,
+                )
+            })
+            .collect()
+    }
+
+    pub(crate) fn migrator(self) -> Migrator {
+        let mut migrator = Migrator::with_migrations(self.migrations());
+        migrator.dangerous_set_table_name(self.record_table());
+        // Our own lock is held by then; sqlx's belongs to the session and stays behind after an error.
+        migrator.set_locking(false);
+        migrator
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_embedded_once_and_in_order() {
+        for set in [Set::Log, Set::Inbox] {
+            let folder = format!("{}/sql/{}", env!("CARGO_MANIFEST_DIR"), set.word());
+            let mut files: Vec<String> = std::fs::read_dir(&folder)
+                .expect("the folder of the set exists")
+                .map(|entry| {
+                    entry
+                        .expect("the entry is readable")
+                        .file_name()
+                        .into_string()
+                        .expect("a plain name")
+                })
+                .collect();
+            files.sort();
+            let embedded: Vec<String> = set
+                .steps()
+                .iter()
+                .map(|step| format!("{:04}_{}.sql", step.version, step.name))
+                .collect();
+            assert_eq!(files, embedded, "sql/{} and set.rs differ", set.word());
+            let numbers: Vec<i64> = set.steps().iter().map(|step| step.version).collect();
+            assert_eq!(numbers, (1..=set.version()).collect::<Vec<_>>());
+        }
+    }
+}
