@@ -1,1 +1,24 @@
-//! Under construction.
+//! The harness of the system tests: real Postgres, real Redis, the real binary, and one oracle.
+//!
+//! A test makes a [`World`] (a database cloned from a migrated template and a Redis database, both its own), sets
+//! something going in it ([`Relay`], [`Producers`]), does harm (`kill`, [`Proxy`]) and asks the [`Witness`].
+//!
+//! Authoritative for what happened is the producers' journal, never the database under test.
+//!
+//! Deliberately absent: mocks of Postgres or Redis, sleeps, retries of a failed test.
+
+mod failure;
+
+mod servers;
+
+mod template;
+
+mod database;
+
+mod world;
+
+pub use database::Database;
+pub use failure::{Failure, Result};
+pub use servers::SharedServers;
+pub use template::Schema;
+pub use world::World;

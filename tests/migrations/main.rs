@@ -1,0 +1,1 @@
+//! The database: what the migrations make, twice, at once and beside others.

@@ -1,0 +1,3 @@
+//! The path, stage by stage, on real servers.
+
+mod world;

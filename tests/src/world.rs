@@ -1,0 +1,189 @@
+//! One test's world: a database with the log, a Redis database, and servers of its own where it needs them.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use sqlx::{PgConnection, PgPool};
+use xtask::servers::{Postgres, PostgresOptions, Redis, RedisOptions};
+
+use crate::database::{Database, finish};
+use crate::servers::SharedServers;
+use crate::template::Schema;
+use crate::{Failure, Result};
+
+/// No answer of a loopback Redis takes this long, except of one that was stopped.
+const REDIS_LIMIT: Duration = Duration::from_secs(10);
+/// Tests of a run take numbers from this counter in database 0, which no test uses.
+const NEXT_DATABASE: &str = "next_database";
+const DATABASES: u32 = 8191;
+
+/// What a test lives in. Dropped: its database and its keys are gone.
+#[derive(Debug)]
+pub struct World {
+    log: Database,
+    redis_url: String,
+    // Last, so that they end after what lives on them.
+    own: Option<OwnServers>,
+}
+
+#[derive(Debug)]
+struct OwnServers {
+    postgres: Postgres,
+    redis: Redis,
+}
+
+impl World {
+    /// On the servers that the tests of a run share. Not for tests that hold transactions open (the snapshot's horizon
+    /// is the cluster's), kill servers or configure them.
+    ///
+    /// # Errors
+    /// When the servers are not there.
+    pub async fn new() -> Result<Self> {
+        Self::with_schema(Schema::Log).await
+    }
+
+    /// The same with something else in the database.
+    ///
+    /// # Errors
+    /// When the servers are not there.
+    pub async fn with_schema(schema: Schema) -> Result<Self> {
+        let servers = SharedServers::get().await?;
+        let log = Database::clone_of(schema, &servers.postgres_url()).await?;
+        let mut counter = connect(&servers.redis_url(0)).await?;
+        let drawn: u32 = redis::cmd("INCR")
+            .arg(NEXT_DATABASE)
+            .query_async(&mut counter)
+            .await?;
+        let redis_url = servers.redis_url(1 + (drawn - 1) % DATABASES);
+        redis::cmd("FLUSHDB")
+            .query_async::<()>(&mut connect(&redis_url).await?)
+            .await?;
+        Ok(Self {
+            log,
+            redis_url,
+            own: None,
+        })
+    }
+
+    /// On servers of its own, as it wants them.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub async fn with_own_servers(postgres: PostgresOptions, redis: RedisOptions) -> Result<Self> {
+        let own = OwnServers {
+            postgres: postgres.start()?,
+            redis: redis.start()?,
+        };
+        let log = Database::on_own_server(Schema::Log, &own.postgres.url("postgres")).await?;
+        let redis_url = own.redis.url(0);
+        Ok(Self {
+            log,
+            redis_url,
+            own: Some(own),
+        })
+    }
+
+    /// The database with the log.
+    #[must_use]
+    pub fn log(&self) -> &Database {
+        &self.log
+    }
+
+    /// URL of the database with the log.
+    #[must_use]
+    pub fn database_url(&self) -> &str {
+        self.log.url()
+    }
+
+    /// URL of its Redis database.
+    #[must_use]
+    pub fn redis_url(&self) -> &str {
+        &self.redis_url
+    }
+
+    /// A connection to the log's database.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn connect(&self) -> Result<PgConnection> {
+        self.log.connect().await
+    }
+
+    /// A pool on the log's database.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn pool(&self) -> Result<PgPool> {
+        self.log.pool().await
+    }
+
+    /// A connection to its Redis database.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn redis(&self) -> Result<MultiplexedConnection> {
+        connect(&self.redis_url).await
+    }
+
+    /// One more database on the same server.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn another_database(&self, schema: Schema) -> Result<Database> {
+        match &self.own {
+            Some(own) => Database::on_own_server(schema, &own.postgres.url("postgres")).await,
+            None => Database::clone_of(schema, &SharedServers::get().await?.postgres_url()).await,
+        }
+    }
+
+    /// Its own Postgres server.
+    ///
+    /// # Errors
+    /// When the world shares its servers.
+    pub fn postgres(&mut self) -> Result<&mut Postgres> {
+        Ok(&mut self.own_servers()?.postgres)
+    }
+
+    /// Its own Redis server.
+    ///
+    /// # Errors
+    /// When the world shares its servers.
+    pub fn redis_server(&mut self) -> Result<&mut Redis> {
+        Ok(&mut self.own_servers()?.redis)
+    }
+
+    fn own_servers(&mut self) -> Result<&mut OwnServers> {
+        self.own
+            .as_mut()
+            .ok_or_else(|| Failure::new("this world shares its servers: use World::with_own_servers"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.own.is_some() {
+            return;
+        }
+        let url = self.redis_url.clone();
+        let outcome = finish(REDIS_LIMIT, async move {
+            Ok(redis::cmd("FLUSHDB")
+                .query_async::<()>(&mut connect(&url).await?)
+                .await?)
+        });
+        if let Err(failure) = outcome {
+            eprintln!(
+                "the test's keys in {} stay until the run's server ends: {failure}",
+                self.redis_url
+            );
+        }
+    }
+}
+
+async fn connect(url: &str) -> Result<MultiplexedConnection> {
+    let config = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(REDIS_LIMIT))
+        .set_response_timeout(Some(REDIS_LIMIT));
+    Ok(redis::Client::open(url)?
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?)
+}

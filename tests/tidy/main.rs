@@ -1,0 +1,1 @@
+//! What the tree promises: who names what, and that nothing lies about.
