@@ -1,5 +1,7 @@
 //! The transactional outbox: append in your transaction, tail without gaps, publish CloudEvents, consume with one effect.
 
+pub mod event;
+
 pub mod standing;
 
 pub mod verdict;
