@@ -1,0 +1,41 @@
+//! How the log is tailed.
+
+use std::time::Duration;
+
+use super::kind::{Bytes, Count, KIB, MIB, Span};
+use super::section::section;
+
+/// A takeover after a crash takes at most this long and a renewal's delay; shorter costs updates and false alarms.
+pub const DEFAULT_LEASE_TTL: Duration = Duration::from_secs(4);
+/// The floor under the doorbell: what a lost notification can cost at most.
+pub const DEFAULT_SLOW_POLL: Duration = Duration::from_secs(5);
+/// One commit and one round trip per batch: large enough that a busy log is not bound by them.
+pub const DEFAULT_FIRST_ROWS: usize = 2000;
+/// Rows of a huge batch held at once.
+pub const DEFAULT_CHUNK_ROWS: usize = 1000;
+/// Bytes of a huge batch held at once; with the chunk in flight this bounds memory.
+pub const DEFAULT_CHUNK_BYTES: usize = 4 * MIB;
+/// Quick enough not to be seen beside a commit.
+pub const DEFAULT_POLL_MIN: Duration = Duration::from_millis(1);
+/// Fifty statements a second at most while appenders are in flight and nothing commits.
+pub const DEFAULT_POLL_MAX: Duration = Duration::from_millis(20);
+
+section! {
+    /// How the log is tailed.
+    Tail = "tail" {
+        /// How long the right to cut batches and to publish lasts without renewal, on the database's clock. It is renewed every quarter of it. A standby leads at most this long after a crash; after a graceful stop it leads at once.
+        lease_ttl: Duration = DEFAULT_LEASE_TTL, Span(Duration::from_secs(1), Duration::from_secs(300));
+        /// How often the log is looked at when no notification comes. With `postgres.listen = false` this is also the delay of the first event after a pause.
+        slow_poll: Duration = DEFAULT_SLOW_POLL, Span(Duration::from_millis(10), Duration::from_secs(300));
+        /// Rows that come back with the statement that cuts a batch; what is beyond them is read in chunks.
+        first_rows: usize = DEFAULT_FIRST_ROWS, Count(1, 100_000);
+        /// Rows per chunk of a batch that is larger than `first_rows`.
+        chunk_rows: usize = DEFAULT_CHUNK_ROWS, Count(1, 100_000);
+        /// Bytes of payload per chunk, whichever of the two limits is reached first.
+        chunk_bytes: usize = DEFAULT_CHUNK_BYTES, Bytes(64 * KIB, 256 * MIB);
+        /// First pause between two looks at the log while an appender is in flight; it doubles up to `poll_max`.
+        poll_min: Duration = DEFAULT_POLL_MIN, Span(Duration::from_millis(1), Duration::from_secs(1));
+        /// Longest pause between two looks at the log while an appender is in flight.
+        poll_max: Duration = DEFAULT_POLL_MAX, Span(Duration::from_millis(1), Duration::from_secs(5));
+    }
+}

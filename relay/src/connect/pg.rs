@@ -1,0 +1,199 @@
+//! Postgres: a dedicated socket for what listens and leads, a small pool for the rest.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::target::{Target, target};
+use super::{Error, KEEPALIVE, KEEPALIVE_RETRIES, UNACKNOWLEDGED, chain, tls};
+use crate::config::kind::Words;
+use crate::config::{Config, Postgres, Tls};
+
+/// The half of a connection that must be polled.
+pub type Connection = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// A session that says nothing for this long belongs to a process that hangs: the server ends it, and with it its locks.
+/// Twelve times the slow poll, and never so short that a busy machine is taken for a hanging one.
+const IDLE_SLOW_POLLS: u32 = 12;
+const IDLE_AT_LEAST: Duration = Duration::from_secs(60);
+
+const ADVICE: &str = "check DATABASE_URL, that the server runs and lets this user in, and the network between; \
+                      `outbox-relay check` looks at each";
+
+/// What a connection is for; shown to operators as `application_name` `outbox-relay/<role>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Cuts and reads batches, listens.
+    Tail,
+    /// Renews leases.
+    Lease,
+    /// Makes and drops pieces.
+    Maintain,
+    /// Applies events.
+    Consume,
+    /// Serves a person's command.
+    Command,
+}
+
+impl Words for Role {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tail", Self::Tail),
+        ("lease", Self::Lease),
+        ("maintain", Self::Maintain),
+        ("consume", Self::Consume),
+        ("command", Self::Command),
+    ];
+}
+
+/// Connects once. The caller polls the connection and owns what follows from its end.
+///
+/// # Errors
+/// The server cannot be reached, does not let us in, or its certificate is not what was asked for.
+pub async fn postgres(config: &Config, role: Role) -> Result<(Client, Connection), Error> {
+    let refused = |what: String| Error { target: "Postgres".to_owned(), what, advice: ADVICE };
+    let found = target(&config.postgres).map_err(refused)?;
+    let options = driver_options(config, &found, role).map_err(refused)?;
+    let tls = tls::client(found.tls, found.root.as_deref()).map_err(refused)?;
+    let named = |what: String| Error { target: format!("Postgres at {}", hosts(&options)), what, advice: ADVICE };
+    // Every host has the connect timeout; this one also bounds name resolution, TLS and authentication.
+    let limit = config.postgres.connect_timeout * u32::try_from(options.get_hosts().len() + 1).unwrap_or(2);
+    match tokio::time::timeout(limit, options.connect(MakeRustlsConnect::new(tls))).await {
+        Ok(Ok(pair)) => Ok(pair),
+        Ok(Err(error)) => Err(named(describe_postgres(&error))),
+        Err(_) => Err(named(format!("no answer within {} s", limit.as_secs_f32()))),
+    }
+}
+
+/// A pool for what is not the tail. Connects when first used.
+///
+/// # Errors
+/// The URL cannot be understood.
+pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
+    let refused = |what: String| Error { target: "Postgres".to_owned(), what, advice: ADVICE };
+    let found = target(&config.postgres).map_err(refused)?;
+    let options = sqlx_options(config, &found, role).map_err(refused)?;
+    let size = u32::try_from(config.postgres.pool_size).unwrap_or(u32::MAX);
+    Ok(PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(config.postgres.connect_timeout)
+        .connect_lazy_with(options))
+}
+
+fn driver_options(config: &Config, target: &Target, role: Role) -> Result<tokio_postgres::Config, String> {
+    // The driver's error may quote a parameter, never the URL.
+    let mut options = tokio_postgres::Config::from_str(&target.url).map_err(|error| describe_postgres(&error))?;
+    if let Some(password) = &config.postgres.password {
+        options.password(password.expose_secret());
+    }
+    options
+        .application_name(application(role))
+        .connect_timeout(config.postgres.connect_timeout)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE)
+        .keepalives_interval(KEEPALIVE)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .tcp_user_timeout(UNACKNOWLEDGED)
+        .ssl_mode(match target.tls {
+            Tls::Disable => SslMode::Disable,
+            Tls::Prefer => SslMode::Prefer,
+            _ => SslMode::Require,
+        });
+    // Behind a pooler a session setting would stay with whoever gets the server connection next.
+    if config.postgres.listen {
+        let ours = session_settings(config, role).into_iter().map(|(name, value)| format!("-c {name}={value}"));
+        let given = options.get_options().map(str::to_owned);
+        let all: Vec<String> = given.into_iter().chain(ours).collect();
+        options.options(all.join(" "));
+    }
+    Ok(options)
+}
+
+fn sqlx_options(config: &Config, target: &Target, role: Role) -> Result<PgConnectOptions, String> {
+    let mut options = PgConnectOptions::from_str(&target.url).map_err(|error| describe_sqlx(&error))?;
+    if let Some(password) = &config.postgres.password {
+        options = options.password(password.expose_secret());
+    }
+    if let Some(root) = &target.root {
+        options = options.ssl_root_cert(root);
+    }
+    options = options.application_name(&application(role)).ssl_mode(match target.tls {
+        Tls::Disable => PgSslMode::Disable,
+        Tls::Prefer => PgSslMode::Prefer,
+        Tls::Require => PgSslMode::Require,
+        Tls::VerifyCa => PgSslMode::VerifyCa,
+        Tls::VerifyFull => PgSslMode::VerifyFull,
+    });
+    Ok(match config.postgres.listen {
+        true => options.options(session_settings(config, role)),
+        false => options.statement_cache_capacity(0).extra_float_digits(None),
+    })
+}
+
+/// What the server shall hold to for a session, also when this process can no longer say so.
+fn session_settings(config: &Config, role: Role) -> Vec<(&'static str, String)> {
+    let ms = |duration: Duration| duration.as_millis().to_string();
+    let Postgres { query_timeout, .. } = config.postgres;
+    let mut settings = vec![
+        ("tcp_keepalives_idle", KEEPALIVE.as_secs().to_string()),
+        ("tcp_keepalives_interval", KEEPALIVE.as_secs().to_string()),
+        ("tcp_keepalives_count", KEEPALIVE_RETRIES.to_string()),
+        ("tcp_user_timeout", ms(UNACKNOWLEDGED)),
+        // A plan of ours takes milliseconds; compiling it would take longer than running it.
+        ("jit", "off".to_owned()),
+    ];
+    match role {
+        Role::Tail | Role::Lease => {
+            let idle = IDLE_AT_LEAST.max(config.tail.slow_poll * IDLE_SLOW_POLLS).max(config.tail.lease_ttl * IDLE_SLOW_POLLS);
+            settings.push(("synchronous_commit", "on".to_owned()));
+            settings.push(("statement_timeout", ms(query_timeout)));
+            settings.push(("idle_in_transaction_session_timeout", ms(query_timeout)));
+            settings.push(("idle_session_timeout", ms(idle)));
+        }
+        Role::Consume => {
+            settings.push(("idle_in_transaction_session_timeout", ms(config.consume.lease_ttl)));
+        }
+        // Detaching a piece waits for readers; its own limits are set where it is done.
+        Role::Maintain | Role::Command => {
+            settings.push(("idle_in_transaction_session_timeout", ms(query_timeout)));
+        }
+    }
+    settings
+}
+
+fn application(role: Role) -> String {
+    format!("outbox-relay/{}", role.word())
+}
+
+fn hosts(options: &tokio_postgres::Config) -> String {
+    let ports = options.get_ports();
+    let port = |n: usize| ports.get(n).or(ports.first()).copied().unwrap_or(5432);
+    let shown = options.get_hosts().iter().enumerate().map(|(n, host)| match host {
+        Host::Tcp(name) => format!("{name}:{}", port(n)),
+        Host::Unix(path) => path.display().to_string(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// What an error of the driver says, with the server's code and without statement or values.
+#[must_use]
+pub fn describe_postgres(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
+        None => chain(error),
+    }
+}
+
+/// What an error of the pool says, with the server's code and without statement or values.
+#[must_use]
+pub fn describe_sqlx(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().unwrap_or_default()),
+        None => chain(error),
+    }
+}
