@@ -46,8 +46,12 @@ impl Server {
     /// # Errors
     /// The address is taken or not ours, or the file cannot be written; the text names it.
     pub async fn bind(config: &config::Http) -> std::io::Result<Self> {
-        let named = |what: String| move |error: std::io::Error| std::io::Error::new(error.kind(), format!("{what}: {error}"));
-        let listener = TcpListener::bind(config.bind).await.map_err(named(format!("http.bind {}", config.bind)))?;
+        let named = |what: String| {
+            move |error: std::io::Error| std::io::Error::new(error.kind(), format!("{what}: {error}"))
+        };
+        let listener = TcpListener::bind(config.bind)
+            .await
+            .map_err(named(format!("http.bind {}", config.bind)))?;
         let address = listener.local_addr()?;
         if let Some(path) = &config.port_file {
             write_port(path, address.port()).map_err(named(format!("http.port_file {}", path.display())))?;
@@ -117,13 +121,22 @@ fn router(standing: watch::Receiver<Standing>, metrics: PrometheusHandle) -> Rou
     Router::new()
         .route("/livez", get(async || Json(serde_json::json!({ "live": true }))))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(async |State(shown): State<Shown>| ([(header::CONTENT_TYPE, METRICS_TYPE)], shown.metrics.render())))
+        .route(
+            "/metrics",
+            get(async |State(shown): State<Shown>| {
+                ([(header::CONTENT_TYPE, METRICS_TYPE)], shown.metrics.render())
+            }),
+        )
         .with_state(Shown { standing, metrics })
 }
 
 async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
     let standing = shown.standing.borrow().clone();
-    let status = if standing.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if standing.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = serde_json::json!({
         "ready": standing.is_ready(),
         "standing": standing.word(),

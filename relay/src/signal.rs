@@ -24,7 +24,10 @@ pub fn stop_token() -> std::io::Result<CancellationToken> {
             }
         };
         let name = next().await;
-        tracing::info!(signal = name, "stopping after what is in hand; a second signal stops at once");
+        tracing::info!(
+            signal = name,
+            "stopping after what is in hand; a second signal stops at once"
+        );
         stop.cancel();
         let name = next().await;
         tracing::warn!(signal = name, "stopping at once");

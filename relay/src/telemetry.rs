@@ -9,20 +9,38 @@ use crate::exit::Failure;
 
 /// From a tenth of a millisecond, what a commit takes, to minutes, what an outage takes.
 const SECONDS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0, 60.0, 300.0,
 ];
 /// Sizes of batches: powers of four.
-const EVENTS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0];
+const EVENTS: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+];
 
 /// Starts logging. To be called once.
 ///
 /// # Errors
 /// The filter cannot be read, or logging was started before.
 pub fn logs(config: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| Failure::error(format!("log.level: {error}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
+    let filter =
+        EnvFilter::try_new(&config.level).map_err(|error| Failure::error(format!("log.level: {error}")))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(BoxMakeWriter::new(std::io::stderr));
     let started = match config.format {
-        Format::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        Format::Text => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| Failure::error(format!("logging could not be started: {error}")))
@@ -33,7 +51,9 @@ pub fn logs(config: &Log) -> Result<(), Failure> {
 /// # Errors
 /// A registry exists already.
 pub fn metrics() -> Result<PrometheusHandle, Failure> {
-    let failed = |error: metrics_exporter_prometheus::BuildError| Failure::error(format!("metrics could not be started: {error}"));
+    let failed = |error: metrics_exporter_prometheus::BuildError| {
+        Failure::error(format!("metrics could not be started: {error}"))
+    };
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_events".to_owned()), EVENTS))

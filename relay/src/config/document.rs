@@ -47,6 +47,11 @@ fn entry(setting: &Setting) -> String {
         None => "none".to_owned(),
         Some(default) => format!("`{default}`"),
     };
-    let _ = write!(text, "* Set by {}\n* Must be {}\n* Default: {default}\n", ways.join(", "), setting.expects);
+    let _ = write!(
+        text,
+        "* Set by {}\n* Must be {}\n* Default: {default}\n",
+        ways.join(", "),
+        setting.expects
+    );
     text
 }

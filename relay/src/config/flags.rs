@@ -17,10 +17,15 @@ const COMMON: &[&str] = &["database-url", "redis-url", "log-level", "log-format"
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        let settings = Config::sections().into_iter().flat_map(|(_, _, settings)| settings);
+        let settings = Config::sections()
+            .into_iter()
+            .flat_map(|(_, _, settings)| settings);
         settings.fold(command, |command, setting| {
             let by_value = setting.name.flag().map(|flag| argument(&setting, flag, false));
-            let by_file = setting.name.file_flag().map(|flag| argument(&setting, flag, true));
+            let by_file = setting
+                .name
+                .file_flag()
+                .map(|flag| argument(&setting, flag, true));
             command.args(by_value.into_iter().chain(by_file))
         })
     }
@@ -40,7 +45,10 @@ impl FromArgMatches for Flags {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         for (_, _, settings) in Config::sections() {
             for setting in settings {
-                for flag in [setting.name.flag(), setting.name.file_flag()].into_iter().flatten() {
+                for flag in [setting.name.flag(), setting.name.file_flag()]
+                    .into_iter()
+                    .flatten()
+                {
                     let value = matches.try_get_one::<String>(&flag);
                     let value = value.map_err(|error| clap::Error::raw(ErrorKind::InvalidValue, error))?;
                     self.0.extend(value.map(|value| (flag, value.clone())));
@@ -53,12 +61,24 @@ impl FromArgMatches for Flags {
 
 fn argument(setting: &Setting, flag: String, by_file: bool) -> Arg {
     let name = setting.name;
-    let summary = setting.doc.split_inclusive(". ").next().unwrap_or_default().trim_end_matches(". ").to_owned();
+    let summary = setting
+        .doc
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(". ")
+        .to_owned();
     let (summary, variable) = match by_file {
-        true => (format!("File that holds {}", name.key()), name.file_variable().unwrap_or_default()),
+        true => (
+            format!("File that holds {}", name.key()),
+            name.file_variable().unwrap_or_default(),
+        ),
         false => (summary, name.variable()),
     };
-    let default = setting.default.as_deref().filter(|default| !default.is_empty() && !by_file);
+    let default = setting
+        .default
+        .as_deref()
+        .filter(|default| !default.is_empty() && !by_file);
     let default = default.map_or_else(String::new, |default| format!(", default {default}"));
     Arg::new(flag.clone())
         .long(flag.clone())

@@ -52,7 +52,11 @@ impl Kind for Span {
     }
 
     fn expects(&self) -> String {
-        format!("a duration with its unit (ms, s, m, h) from {} to {}", span(self.0), span(self.1))
+        format!(
+            "a duration with its unit (ms, s, m, h) from {} to {}",
+            span(self.0),
+            span(self.1)
+        )
     }
 }
 
@@ -62,9 +66,9 @@ pub fn span(value: Duration) -> String {
     let ms = value.as_millis();
     match ms {
         0 => "0s".to_owned(),
-        _ if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-        _ if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        _ if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        _ if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
+        _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
+        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
         _ => format!("{ms}ms"),
     }
 }
@@ -76,7 +80,9 @@ impl Kind for Count {
     type Value = usize;
 
     fn read(&self, text: &str) -> Option<usize> {
-        text.parse().ok().filter(|value| (self.0..=self.1).contains(value))
+        text.parse()
+            .ok()
+            .filter(|value| (self.0..=self.1).contains(value))
     }
 
     fn show(&self, value: &usize) -> Option<String> {
@@ -108,7 +114,9 @@ impl Kind for Bytes {
             "MiB" => MIB,
             _ => return None,
         };
-        number.checked_mul(unit).filter(|value| (self.0..=self.1).contains(value))
+        number
+            .checked_mul(unit)
+            .filter(|value| (self.0..=self.1).contains(value))
     }
 
     fn show(&self, value: &usize) -> Option<String> {
@@ -116,7 +124,11 @@ impl Kind for Bytes {
     }
 
     fn expects(&self) -> String {
-        format!("a size in bytes, KiB or MiB from {} to {}", size(self.0), size(self.1))
+        format!(
+            "a size in bytes, KiB or MiB from {} to {}",
+            size(self.0),
+            size(self.1)
+        )
     }
 }
 
@@ -125,8 +137,8 @@ impl Kind for Bytes {
 pub fn size(bytes: usize) -> String {
     match bytes {
         0 => "0".to_owned(),
-        _ if bytes % MIB == 0 => format!("{} MiB", bytes / MIB),
-        _ if bytes % KIB == 0 => format!("{} KiB", bytes / KIB),
+        _ if bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
+        _ if bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
         _ => bytes.to_string(),
     }
 }
@@ -176,7 +188,10 @@ pub trait Words: Copy + PartialEq + 'static {
 
     /// The word of this value.
     fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
+        Self::WORDS
+            .iter()
+            .find(|(_, value)| *value == self)
+            .map_or("", |(word, _)| word)
     }
 }
 
@@ -193,7 +208,10 @@ impl<T: Words> Kind for OneOf<T> {
     type Value = T;
 
     fn read(&self, text: &str) -> Option<T> {
-        T::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
+        T::WORDS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value)
     }
 
     fn show(&self, value: &T) -> Option<String> {
@@ -300,7 +318,16 @@ mod tests {
         assert_eq!(kind.read("4s"), Some(Duration::from_secs(4)));
         assert_eq!(kind.read("1500ms"), Some(Duration::from_millis(1500)));
         assert_eq!(kind.read("5m"), Some(Duration::from_secs(300)));
-        for refused in ["4", "999ms", "6m", "-1s", "4 days", "", "s", "99999999999999999999s"] {
+        for refused in [
+            "4",
+            "999ms",
+            "6m",
+            "-1s",
+            "4 days",
+            "",
+            "s",
+            "99999999999999999999s",
+        ] {
             assert_eq!(kind.read(refused), None, "{refused}");
         }
     }

@@ -12,21 +12,21 @@ pub mod reader;
 
 pub mod error;
 
-mod postgres;
+pub mod postgres;
 
-mod redis;
+pub mod redis;
 
-mod tail;
+pub mod tail;
 
-mod publish;
+pub mod publish;
 
-mod maintain;
+pub mod maintain;
 
-mod http;
+pub mod http;
 
-mod log;
+pub mod log;
 
-mod consume;
+pub mod consume;
 
 pub mod flags;
 
@@ -43,11 +43,11 @@ pub use self::log::{Format, Log};
 pub use self::maintain::Maintain;
 pub use self::postgres::{Postgres, Tls};
 pub use self::publish::{Mode, Publish};
+use self::reader::Reader;
 pub use self::reader::Sources;
 pub use self::redis::Redis;
-pub use self::tail::Tail;
-use self::reader::Reader;
 use self::section::{Name, Section, Setting};
+pub use self::tail::Tail;
 
 /// What a command cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Config {
             origins: BTreeMap::new(),
             warnings: Vec::new(),
         };
-        config.refuse_missing(needs, &mut reader);
+        Self::refuse_missing(needs, &mut reader);
         config.refuse_contradictions(&mut reader);
         let (problems, origins, warnings) = reader.finish();
         if !problems.is_empty() {
@@ -113,35 +113,75 @@ impl Config {
         Ok(config)
     }
 
-    fn refuse_missing(&self, needs: &[Need], reader: &mut Reader) {
-        let given = [
-            (Need::Postgres, self.postgres.url.is_some(), "DATABASE_URL", "--database-url, DATABASE_URL_FILE or postgres.url"),
-            (Need::Redis, self.redis.url.is_some(), "REDIS_URL", "--redis-url, REDIS_URL_FILE or redis.url"),
-        ];
-        for (need, is_given, variable, others) in given {
+    fn refuse_missing(needs: &[Need], reader: &mut Reader) {
+        let urls = [(Need::Postgres, "postgres"), (Need::Redis, "redis")];
+        for (need, section) in urls {
+            let name = Name {
+                section,
+                field: "url",
+                secret: true,
+            };
             // A value that was refused is not missing too.
-            if needs.contains(&need) && !is_given && !reader.has_refused(variable) {
-                reader.refuse(variable, format!("is not set, nor is {others} in the file; this command needs it"));
+            if needs.contains(&need) && !reader.is_set(name) {
+                let flag = name.flag().unwrap_or_default();
+                let what = format!(
+                    "is not set, nor is --{flag}, {}_FILE or {} in the file; this command needs it",
+                    name.variable(),
+                    name.key()
+                );
+                reader.refuse(name.variable(), what);
             }
         }
     }
 
     fn refuse_contradictions(&self, reader: &mut Reader) {
         let pairs = [
-            ("tail", "poll_min", "poll_max", self.tail.poll_min, self.tail.poll_max),
-            ("publish", "backoff_min", "backoff_max", self.publish.backoff_min, self.publish.backoff_max),
-            ("consume", "backoff_min", "backoff_max", self.consume.backoff_min, self.consume.backoff_max),
+            (
+                "tail",
+                "poll_min",
+                "poll_max",
+                self.tail.poll_min,
+                self.tail.poll_max,
+            ),
+            (
+                "publish",
+                "backoff_min",
+                "backoff_max",
+                self.publish.backoff_min,
+                self.publish.backoff_max,
+            ),
+            (
+                "consume",
+                "backoff_min",
+                "backoff_max",
+                self.consume.backoff_min,
+                self.consume.backoff_max,
+            ),
         ];
         for (section, low, high, least, most) in pairs {
             if least > most {
-                let origin = reader.origin(Name { section, field: low, secret: false });
+                let origin = reader.origin(Name {
+                    section,
+                    field: low,
+                    secret: false,
+                });
                 let (least, most) = (kind::span(least), kind::span(most));
-                reader.refuse(origin, format!("{section}.{low} ({least}) must not be longer than {section}.{high} ({most})"));
+                reader.refuse(
+                    origin,
+                    format!("{section}.{low} ({least}) must not be longer than {section}.{high} ({most})"),
+                );
             }
         }
         if self.postgres.tls == Some(Tls::Disable) && self.postgres.tls_root_cert.is_some() {
-            let origin = reader.origin(Name { section: "postgres", field: "tls_root_cert", secret: false });
-            reader.refuse(origin, "has no effect with postgres.tls = disable; leave out one of them");
+            let origin = reader.origin(Name {
+                section: "postgres",
+                field: "tls_root_cert",
+                secret: false,
+            });
+            reader.refuse(
+                origin,
+                "has no effect with postgres.tls = disable; leave out one of them",
+            );
         }
     }
 
@@ -179,3 +219,6 @@ impl Config {
         sections.concat()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,10 +20,17 @@ pub struct Line {
 /// Every setting, in the order of the documentation.
 #[must_use]
 pub fn lines(config: &Config) -> Vec<Line> {
-    let settings = Config::sections().into_iter().flat_map(|(_, _, settings)| settings);
+    let settings = Config::sections()
+        .into_iter()
+        .flat_map(|(_, _, settings)| settings);
     let line = |(setting, value): (super::section::Setting, Option<String>)| {
         let key = setting.name.key();
-        Line { value, secret: setting.name.secret, origin: config.origins.get(&key).cloned(), key }
+        Line {
+            value,
+            secret: setting.name.secret,
+            origin: config.origins.get(&key).cloned(),
+            key,
+        }
     };
     settings.zip(config.shown()).map(line).collect()
 }

@@ -28,7 +28,8 @@ pub enum Mode {
 }
 
 impl Words for Mode {
-    const WORDS: &'static [(&'static str, Self)] = &[("structured", Self::Structured), ("binary", Self::Binary)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("structured", Self::Structured), ("binary", Self::Binary)];
 }
 
 section! {

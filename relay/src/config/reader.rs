@@ -46,18 +46,29 @@ impl Reader {
             None => toml::Table::new(),
             Some((_, Ok(table))) => table,
             Some((path, Err(what))) => {
-                problems.push(Problem { origin: path.display().to_string(), what });
+                problems.push(Problem {
+                    origin: path.display().to_string(),
+                    what,
+                });
                 toml::Table::new()
             }
         };
-        Self { sources, table, known: BTreeSet::new(), origins: BTreeMap::new(), problems }
+        Self {
+            sources,
+            table,
+            known: BTreeSet::new(),
+            origins: BTreeMap::new(),
+            problems,
+        }
     }
 
     /// The value of a setting, or its default when it is not set or cannot be read (which is then a problem).
     pub fn value<K: Kind>(&mut self, name: Name, kind: &K, default: impl FnOnce() -> K::Value) -> K::Value {
         self.known.insert(name.key());
         self.known.extend(name.file_key());
-        let Some(found) = self.find(name) else { return default() };
+        let Some(found) = self.find(name) else {
+            return default();
+        };
         self.origins.insert(name.key(), found.origin.clone());
         kind.read(&found.text).unwrap_or_else(|| {
             let seen = match name.secret {
@@ -71,25 +82,25 @@ impl Reader {
 
     /// Adds a problem found by whoever knows what belongs together.
     pub fn refuse(&mut self, origin: impl Into<String>, what: impl Into<String>) {
-        self.problems.push(Problem { origin: origin.into(), what: what.into() });
+        self.problems.push(Problem {
+            origin: origin.into(),
+            what: what.into(),
+        });
     }
 
-    /// Whether a value was found for a variable's setting and refused.
+    /// Whether anybody tried to set it, even to something that was refused.
     #[must_use]
-    pub fn has_refused(&self, variable: &str) -> bool {
-        let key = match variable {
-            "DATABASE_URL" => "postgres.url",
-            "REDIS_URL" => "redis.url",
-            other => other,
-        };
-        let origin = self.origins.get(key);
-        self.problems.iter().any(|problem| Some(&problem.origin) == origin || problem.origin.starts_with(variable))
+    pub fn is_set(&self, name: Name) -> bool {
+        self.origins.contains_key(&name.key())
     }
 
     /// Where the value of a key was found; for the default, the name of the flag or variable that would set it.
     #[must_use]
     pub fn origin(&self, name: Name) -> String {
-        let unset = || name.flag().map_or_else(|| name.variable(), |flag| format!("--{flag}"));
+        let unset = || {
+            name.flag()
+                .map_or_else(|| name.variable(), |flag| format!("--{flag}"))
+        };
         self.origins.get(&name.key()).cloned().unwrap_or_else(unset)
     }
 
@@ -106,25 +117,37 @@ impl Reader {
         let found = flag.or_else(|| self.variable(&name.variable()));
         let found = found.or_else(|| {
             let named = name.file_flag().and_then(|flag| self.flag(&flag));
-            let named = named.or_else(|| name.file_variable().and_then(|variable| self.variable(&variable)))?;
-            self.contents(named)
+            let named =
+                named.or_else(|| name.file_variable().and_then(|variable| self.variable(&variable)))?;
+            self.contents(name, &named)
         });
         let found = found.or_else(|| self.key(&name.key()));
         found.or_else(|| {
             let named = name.file_key().and_then(|key| self.key(&key))?;
-            self.contents(named)
+            self.contents(name, &named)
         })
     }
 
     fn flag(&self, flag: &str) -> Option<Found> {
         let text = self.sources.flags.get(flag)?.clone();
-        Some(Found { text, origin: format!("--{flag}") })
+        Some(Found {
+            text,
+            origin: format!("--{flag}"),
+        })
     }
 
     /// An empty variable counts as not set: that is how deployments leave one out.
     fn variable(&self, variable: &str) -> Option<Found> {
-        let text = self.sources.variables.get(variable).filter(|text| !text.is_empty())?.clone();
-        Some(Found { text, origin: variable.to_owned() })
+        let text = self
+            .sources
+            .variables
+            .get(variable)
+            .filter(|text| !text.is_empty())?
+            .clone();
+        Some(Found {
+            text,
+            origin: variable.to_owned(),
+        })
     }
 
     fn key(&mut self, key: &str) -> Option<Found> {
@@ -132,11 +155,23 @@ impl Reader {
         let value = self.table.get(section)?.as_table()?.get(field)?;
         let origin = self.in_file(key);
         match value {
-            toml::Value::String(text) => Some(Found { text: text.clone(), origin }),
-            toml::Value::Integer(number) => Some(Found { text: number.to_string(), origin }),
-            toml::Value::Boolean(switch) => Some(Found { text: switch.to_string(), origin }),
+            toml::Value::String(text) => Some(Found {
+                text: text.clone(),
+                origin,
+            }),
+            toml::Value::Integer(number) => Some(Found {
+                text: number.to_string(),
+                origin,
+            }),
+            toml::Value::Boolean(switch) => Some(Found {
+                text: switch.to_string(),
+                origin,
+            }),
             other => {
-                let what = format!("must be a string, a whole number or a boolean, got a TOML {}", other.type_str());
+                let what = format!(
+                    "must be a string, a whole number or a boolean, got a TOML {}",
+                    other.type_str()
+                );
                 self.refuse(origin, what);
                 None
             }
@@ -144,8 +179,9 @@ impl Reader {
     }
 
     /// The value of a secret from the file that a setting names, without the newline at its end.
-    fn contents(&mut self, named: Found) -> Option<Found> {
+    fn contents(&mut self, name: Name, named: &Found) -> Option<Found> {
         let origin = format!("{} ({})", named.origin, named.text);
+        self.origins.insert(name.key(), origin.clone());
         match read_secret(Path::new(&named.text)) {
             Ok(text) => Some(Found { text, origin }),
             Err(what) => {
@@ -170,9 +206,13 @@ impl Reader {
         }
         unknown.retain(|key| !self.known.contains(key));
         for key in unknown {
-            let hint = nearest(&key, self.known.iter().map(String::as_str)).map(|near| format!("; did you mean {near}?"));
+            let hint = nearest(&key, self.known.iter().map(String::as_str))
+                .map(|near| format!("; did you mean {near}?"));
             let origin = self.in_file(&key);
-            self.refuse(origin, format!("there is no such setting{}", hint.unwrap_or_default()));
+            self.refuse(
+                origin,
+                format!("there is no such setting{}", hint.unwrap_or_default()),
+            );
         }
     }
 
@@ -180,12 +220,19 @@ impl Reader {
     /// one is worth a warning, not a refusal.
     fn unknown_variables(&self) -> Vec<String> {
         let known: BTreeSet<String> = self.known.iter().map(|key| variable_of(key)).collect();
-        let ours = |name: &&String| name.starts_with("OUTBOX_") && name.as_str() != "OUTBOX_CONFIG" && !known.contains(*name);
+        let ours = |name: &&String| {
+            name.starts_with("OUTBOX_") && name.as_str() != "OUTBOX_CONFIG" && !known.contains(*name)
+        };
         let hint = |name: &String| {
             let near = nearest(name, known.iter().map(String::as_str))?;
             Some(format!("{name} is set but is no setting; did you mean {near}?"))
         };
-        self.sources.variables.keys().filter(ours).filter_map(hint).collect()
+        self.sources
+            .variables
+            .keys()
+            .filter(ours)
+            .filter_map(hint)
+            .collect()
     }
 }
 
@@ -197,15 +244,21 @@ fn read_table(path: &Path) -> Result<toml::Table, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     // The parser's own message quotes the line, which may hold a secret: only its place and sentence are passed on.
     text.parse::<toml::Table>().map_err(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let line = error.span().map_or(0, |span| {
+            text[..span.start.min(text.len())].lines().count().max(1)
+        });
         format!("is not TOML: {}, near line {line}", error.message())
     })
 }
 
 fn read_secret(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("cannot be read: {error}"))?
+        .len();
     if size > SECRET_FILE_LIMIT_BYTES {
-        return Err(format!("has {size} bytes; a secret has at most {SECRET_FILE_LIMIT_BYTES}"));
+        return Err(format!(
+            "has {size} bytes; a secret has at most {SECRET_FILE_LIMIT_BYTES}"
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
@@ -217,5 +270,8 @@ fn shortened(text: &str) -> String {
 
 fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let scored = words.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
-    scored.filter(|(score, _)| *score > 0.9).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+    scored
+        .filter(|(score, _)| *score > 0.9)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
 }

@@ -36,9 +36,14 @@ section! {
 }
 
 fn is_redis_url(text: &str) -> bool {
-    ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme) && text.len() > scheme.len())
+    ["redis://", "rediss://", "unix://", "redis+unix://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme) && text.len() > scheme.len())
 }
 
 fn is_prefix(text: &str) -> bool {
-    text.len() <= 100 && text.chars().all(|c| c.is_ascii_alphanumeric() || ":._-{}".contains(c))
+    text.len() <= 100
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ":._-{}".contains(c))
 }

@@ -57,7 +57,9 @@ impl Name {
     /// The flag that names a file with the value, for secrets.
     #[must_use]
     pub fn file_flag(self) -> Option<String> {
-        let flag = self.flag().unwrap_or_else(|| format!("{}-{}", self.section, self.field).replace('_', "-"));
+        let flag = self
+            .flag()
+            .unwrap_or_else(|| format!("{}-{}", self.section, self.field).replace('_', "-"));
         self.secret.then(|| format!("{flag}-file"))
     }
 }
@@ -95,7 +97,11 @@ pub trait Section: Sized {
 
 /// Joins the lines of a doc comment.
 pub(crate) fn paragraphs(lines: &[&str]) -> String {
-    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .map(|line| line.trim())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Defines a section. Each field: documentation, type, default, kind.

@@ -38,7 +38,11 @@ pub struct Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} cannot be used: {}; {}", self.target, self.what, self.advice)
+        write!(
+            f,
+            "{} cannot be used: {}; {}",
+            self.target, self.what, self.advice
+        )
     }
 }
 

@@ -16,7 +16,8 @@ use crate::config::kind::Words;
 use crate::config::{Config, Postgres, Tls};
 
 /// The half of a connection that must be polled.
-pub type Connection = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+pub type Connection =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// A session that says nothing for this long belongs to a process that hangs: the server ends it, and with it its locks.
 /// Twelve times the slow poll, and never so short that a busy machine is taken for a hanging one.
@@ -56,11 +57,19 @@ impl Words for Role {
 /// # Errors
 /// The server cannot be reached, does not let us in, or its certificate is not what was asked for.
 pub async fn postgres(config: &Config, role: Role) -> Result<(Client, Connection), Error> {
-    let refused = |what: String| Error { target: "Postgres".to_owned(), what, advice: ADVICE };
+    let refused = |what: String| Error {
+        target: "Postgres".to_owned(),
+        what,
+        advice: ADVICE,
+    };
     let found = target(&config.postgres).map_err(refused)?;
     let options = driver_options(config, &found, role).map_err(refused)?;
     let tls = tls::client(found.tls, found.root.as_deref()).map_err(refused)?;
-    let named = |what: String| Error { target: format!("Postgres at {}", hosts(&options)), what, advice: ADVICE };
+    let named = |what: String| Error {
+        target: format!("Postgres at {}", hosts(&options)),
+        what,
+        advice: ADVICE,
+    };
     // Every host has the connect timeout; this one also bounds name resolution, TLS and authentication.
     let limit = config.postgres.connect_timeout * u32::try_from(options.get_hosts().len() + 1).unwrap_or(2);
     match tokio::time::timeout(limit, options.connect(MakeRustlsConnect::new(tls))).await {
@@ -75,7 +84,11 @@ pub async fn postgres(config: &Config, role: Role) -> Result<(Client, Connection
 /// # Errors
 /// The URL cannot be understood.
 pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
-    let refused = |what: String| Error { target: "Postgres".to_owned(), what, advice: ADVICE };
+    let refused = |what: String| Error {
+        target: "Postgres".to_owned(),
+        what,
+        advice: ADVICE,
+    };
     let found = target(&config.postgres).map_err(refused)?;
     let options = sqlx_options(config, &found, role).map_err(refused)?;
     let size = u32::try_from(config.postgres.pool_size).unwrap_or(u32::MAX);
@@ -87,7 +100,8 @@ pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
 
 fn driver_options(config: &Config, target: &Target, role: Role) -> Result<tokio_postgres::Config, String> {
     // The driver's error may quote a parameter, never the URL.
-    let mut options = tokio_postgres::Config::from_str(&target.url).map_err(|error| describe_postgres(&error))?;
+    let mut options =
+        tokio_postgres::Config::from_str(&target.url).map_err(|error| describe_postgres(&error))?;
     if let Some(password) = &config.postgres.password {
         options.password(password.expose_secret());
     }
@@ -106,7 +120,9 @@ fn driver_options(config: &Config, target: &Target, role: Role) -> Result<tokio_
         });
     // Behind a pooler a session setting would stay with whoever gets the server connection next.
     if config.postgres.listen {
-        let ours = session_settings(config, role).into_iter().map(|(name, value)| format!("-c {name}={value}"));
+        let ours = session_settings(config, role)
+            .into_iter()
+            .map(|(name, value)| format!("-c {name}={value}"));
         let given = options.get_options().map(str::to_owned);
         let all: Vec<String> = given.into_iter().chain(ours).collect();
         options.options(all.join(" "));
@@ -122,13 +138,15 @@ fn sqlx_options(config: &Config, target: &Target, role: Role) -> Result<PgConnec
     if let Some(root) = &target.root {
         options = options.ssl_root_cert(root);
     }
-    options = options.application_name(&application(role)).ssl_mode(match target.tls {
-        Tls::Disable => PgSslMode::Disable,
-        Tls::Prefer => PgSslMode::Prefer,
-        Tls::Require => PgSslMode::Require,
-        Tls::VerifyCa => PgSslMode::VerifyCa,
-        Tls::VerifyFull => PgSslMode::VerifyFull,
-    });
+    options = options
+        .application_name(&application(role))
+        .ssl_mode(match target.tls {
+            Tls::Disable => PgSslMode::Disable,
+            Tls::Prefer => PgSslMode::Prefer,
+            Tls::Require => PgSslMode::Require,
+            Tls::VerifyCa => PgSslMode::VerifyCa,
+            Tls::VerifyFull => PgSslMode::VerifyFull,
+        });
     Ok(match config.postgres.listen {
         true => options.options(session_settings(config, role)),
         false => options.statement_cache_capacity(0).extra_float_digits(None),
@@ -149,14 +167,19 @@ fn session_settings(config: &Config, role: Role) -> Vec<(&'static str, String)> 
     ];
     match role {
         Role::Tail | Role::Lease => {
-            let idle = IDLE_AT_LEAST.max(config.tail.slow_poll * IDLE_SLOW_POLLS).max(config.tail.lease_ttl * IDLE_SLOW_POLLS);
+            let idle = IDLE_AT_LEAST
+                .max(config.tail.slow_poll * IDLE_SLOW_POLLS)
+                .max(config.tail.lease_ttl * IDLE_SLOW_POLLS);
             settings.push(("synchronous_commit", "on".to_owned()));
             settings.push(("statement_timeout", ms(query_timeout)));
             settings.push(("idle_in_transaction_session_timeout", ms(query_timeout)));
             settings.push(("idle_session_timeout", ms(idle)));
         }
         Role::Consume => {
-            settings.push(("idle_in_transaction_session_timeout", ms(config.consume.lease_ttl)));
+            settings.push((
+                "idle_in_transaction_session_timeout",
+                ms(config.consume.lease_ttl),
+            ));
         }
         // Detaching a piece waits for readers; its own limits are set where it is done.
         Role::Maintain | Role::Command => {
@@ -173,10 +196,14 @@ fn application(role: Role) -> String {
 fn hosts(options: &tokio_postgres::Config) -> String {
     let ports = options.get_ports();
     let port = |n: usize| ports.get(n).or(ports.first()).copied().unwrap_or(5432);
-    let shown = options.get_hosts().iter().enumerate().map(|(n, host)| match host {
-        Host::Tcp(name) => format!("{name}:{}", port(n)),
-        Host::Unix(path) => path.display().to_string(),
-    });
+    let shown = options
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(n, host)| match host {
+            Host::Tcp(name) => format!("{name}:{}", port(n)),
+            Host::Unix(path) => path.display().to_string(),
+        });
     shown.collect::<Vec<_>>().join(", ")
 }
 

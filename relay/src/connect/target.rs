@@ -20,7 +20,11 @@ pub(super) struct Target {
 
 /// Brings URL and settings together.
 pub(super) fn target(config: &config::Postgres) -> Result<Target, String> {
-    let url = config.url.as_ref().ok_or("DATABASE_URL is not set")?.expose_secret();
+    let url = config
+        .url
+        .as_ref()
+        .ok_or("DATABASE_URL is not set")?
+        .expose_secret();
     let (base, query) = split_query(url);
     let mut tls = None;
     let mut root = None;
@@ -30,12 +34,18 @@ pub(super) fn target(config: &config::Postgres) -> Result<Target, String> {
             ("sslmode", word) => tls = Some(mode(word)?),
             ("sslrootcert", path) => root = Some(PathBuf::from(path.replace("%2F", "/"))),
             (name @ ("sslcert" | "sslkey" | "sslpassword"), _) => {
-                return Err(format!("{name} in the URL: client certificates are not supported"));
+                return Err(format!(
+                    "{name} in the URL: client certificates are not supported"
+                ));
             }
             _ => kept.push(pair),
         }
     }
-    let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+    let url = if kept.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{}", kept.join("&"))
+    };
     let root = config.tls_root_cert.clone().or(root);
     let tls = match config.tls.or(tls).unwrap_or(Tls::Prefer) {
         Tls::Require if root.is_some() => Tls::VerifyCa,
@@ -69,13 +79,24 @@ mod tests {
         let mut variables = std::collections::BTreeMap::from([("DATABASE_URL".to_owned(), url.to_owned())]);
         variables.extend(tls.map(|tls| ("OUTBOX_POSTGRES_TLS".to_owned(), tls.word().to_owned())));
         variables.extend(root.map(|root| ("OUTBOX_POSTGRES_TLS_ROOT_CERT".to_owned(), root.to_owned())));
-        let sources = config::Sources { variables, ..config::Sources::default() };
-        target(&config::Config::load(sources, &[]).map_err(|error| error.to_string())?.postgres)
+        let sources = config::Sources {
+            variables,
+            ..config::Sources::default()
+        };
+        target(
+            &config::Config::load(sources, &[])
+                .map_err(|error| error.to_string())?
+                .postgres,
+        )
     }
 
     #[test]
     fn the_url_says_how_much_tls_and_the_setting_goes_before_it() {
-        let found = of("postgres://u:p?w@h/d?sslmode=verify-full&sslrootcert=/ca.pem&application_name=x", None, None);
+        let found = of(
+            "postgres://u:p?w@h/d?sslmode=verify-full&sslrootcert=/ca.pem&application_name=x",
+            None,
+            None,
+        );
         let found = found.expect("a target");
         assert_eq!(found.tls, Tls::VerifyFull);
         assert_eq!(found.root, Some(PathBuf::from("/ca.pem")));
@@ -88,12 +109,18 @@ mod tests {
     fn a_root_certificate_makes_require_verify_as_libpq_does() {
         let found = of("postgres://h/d?sslmode=require", None, Some("/ca.pem")).expect("a target");
         assert_eq!(found.tls, Tls::VerifyCa);
-        assert_eq!(of("postgres://h/d", None, None).expect("a target").tls, Tls::Prefer);
+        assert_eq!(
+            of("postgres://h/d", None, None).expect("a target").tls,
+            Tls::Prefer
+        );
     }
 
     #[test]
     fn what_is_not_supported_is_said_without_the_url() {
-        for url in ["postgres://u:hush@h/d?sslmode=sometimes", "postgres://u:hush@h/d?sslcert=/x"] {
+        for url in [
+            "postgres://u:hush@h/d?sslmode=sometimes",
+            "postgres://u:hush@h/d?sslcert=/x",
+        ] {
             let error = of(url, None, None).err().expect("a refusal");
             assert!(!error.contains("hush") && error.contains("ssl"), "{error}");
         }

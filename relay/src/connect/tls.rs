@@ -26,8 +26,14 @@ pub(super) fn client(tls: Tls, root: Option<&Path>) -> Result<ClientConfig, Stri
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     if matches!(tls, Tls::Disable | Tls::Prefer | Tls::Require) {
-        let unverified = Arc::new(Lenient { provider, authority: None });
-        return Ok(builder.dangerous().with_custom_certificate_verifier(unverified).with_no_client_auth());
+        let unverified = Arc::new(Lenient {
+            provider,
+            authority: None,
+        });
+        return Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(unverified)
+            .with_no_client_auth());
     }
     let roots = Arc::new(roots(root)?);
     if tls == Tls::VerifyFull {
@@ -36,7 +42,10 @@ pub(super) fn client(tls: Tls, root: Option<&Path>) -> Result<ClientConfig, Stri
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
     let authority = Some(verifier.build().map_err(|error| error.to_string())?);
     let any_name = Arc::new(Lenient { provider, authority });
-    Ok(builder.dangerous().with_custom_certificate_verifier(any_name).with_no_client_auth())
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(any_name)
+        .with_no_client_auth())
 }
 
 fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
@@ -48,7 +57,9 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let unreadable = |what: String| format!("root certificate {}: {what}", path.display());
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
         let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        store.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+        store
+            .add(certificate)
+            .map_err(|error| unreadable(error.to_string()))?;
     }
     match store.is_empty() {
         true => Err(unreadable("holds no certificate in PEM form".to_owned())),
@@ -73,7 +84,9 @@ impl ServerCertVerifier for Lenient {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(authority) = &self.authority else { return Ok(ServerCertVerified::assertion()) };
+        let Some(authority) = &self.authority else {
+            return Ok(ServerCertVerified::assertion());
+        };
         match authority.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -88,7 +101,12 @@ impl ServerCertVerifier for Lenient {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -97,10 +115,17 @@ impl ServerCertVerifier for Lenient {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

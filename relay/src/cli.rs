@@ -1,0 +1,109 @@
+//! The command line: what can be asked, and how an answer becomes an exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::command::{completions, config as config_command, migrate, version};
+use crate::config::flags::Flags;
+use crate::config::{Config, Need, Sources};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::telemetry;
+
+/// The relay of the transactional outbox: tails the log in Postgres and publishes CloudEvents to Redis Streams.
+///
+/// Settings come from flags, then the environment, then files with secrets, then a TOML file; `outbox-relay config` prints
+/// what is in force. Exit codes: 0 ok, 1 error, 2 usage, 3 check failed or degraded, 4 refused for safety, 5 partial.
+#[derive(Debug, Parser)]
+#[command(name = "outbox-relay", version, max_term_width = 120)]
+pub struct Cli {
+    /// TOML file with settings [OUTBOX_CONFIG]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// The form of reports
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    pub output: Output,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// A flag for every setting.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the database to the version of this binary; safe to repeat, also from several processes at once
+    Migrate(migrate::Arguments),
+    /// Print the settings in force and where each comes from, without secrets
+    Config(config_command::Arguments),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+    /// Print the version, and the schema versions this binary makes and needs
+    Version,
+}
+
+impl Command {
+    /// What the configuration must hold for this command.
+    fn needs(&self) -> &'static [Need] {
+        match self {
+            Self::Migrate(_) => &[Need::Postgres],
+            Self::Config(_) | Self::Completions(_) | Self::Version => &[],
+        }
+    }
+
+    async fn run(self, config: &Config, output: Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Migrate(arguments) => migrate::run(config, &arguments, output).await,
+            Self::Config(arguments) => config_command::run(config, &arguments, output),
+            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Version => version::run(output),
+        }
+    }
+}
+
+/// Loads the configuration, starts logging, does what was asked, and says how it ended.
+pub fn run(cli: Cli) -> ExitCode {
+    let ended = load(&cli).and_then(|config| {
+        telemetry::logs(&config.log)?;
+        config
+            .warnings
+            .iter()
+            .for_each(|warning| tracing::warn!("{warning}"));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Failure::error(format!("the runtime could not be started: {error}")))?;
+        runtime.block_on(cli.command.run(&config, cli.output))
+    });
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("outbox-relay: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn load(cli: &Cli) -> Result<Config, Failure> {
+    // Names that are not UTF-8 cannot be ours; a value that is not is refused where it is looked for.
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let variables = variables.map(|(name, value)| (name, value.to_string_lossy().into_owned()));
+    let variables: std::collections::BTreeMap<String, String> = variables.collect();
+    let named = variables
+        .get("OUTBOX_CONFIG")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
+    let file = cli.config.clone().or(named);
+    let sources = Sources {
+        flags: cli.flags.0.clone(),
+        variables,
+        file,
+    };
+    Ok(Config::load(sources, cli.command.needs())?)
+}

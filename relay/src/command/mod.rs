@@ -1,0 +1,9 @@
+//! One file per command: its arguments, what it does, what it reports.
+
+pub mod migrate;
+
+pub mod config;
+
+pub mod completions;
+
+pub mod version;
