@@ -1,6 +1,11 @@
 //! The harness itself: worlds are apart from each other and leave nothing behind.
 
-use system_tests::{Result, Schema, World};
+use std::collections::HashSet;
+use std::time::Duration;
+
+use system_tests::journal::Outcome;
+use system_tests::{Result, Schema, Workload, World};
+use uuid::Uuid;
 
 #[tokio::test]
 async fn two_worlds_see_nothing_of_each_other() -> Result {
@@ -41,5 +46,24 @@ async fn a_dropped_world_leaves_no_database() -> Result {
             .fetch_all(&mut witness.connect().await?)
             .await?;
     assert_eq!(left, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_producers_journal_says_what_is_in_the_log() -> Result {
+    // GIVEN writers that roll back, use savepoints and hold commits open
+    let world = World::new().await?;
+    let mut producers = Workload::default().start(world.log()).await?;
+    // WHEN they committed a while and stopped
+    producers.commit_more(300, Duration::from_secs(30)).await?;
+    let journal = producers.stop().await?;
+    // THEN the log has exactly what they say was committed, and some of everything happened
+    let in_the_log: Vec<Uuid> = sqlx::query_scalar("select id from outbox.log")
+        .fetch_all(&mut world.connect().await?)
+        .await?;
+    let committed: HashSet<Uuid> = journal.committed().map(|fact| fact.id).collect();
+    assert_eq!(journal.errors, Vec::<String>::new());
+    assert_eq!(committed, in_the_log.into_iter().collect());
+    assert!(journal.count(Outcome::RolledBack) > 0);
     Ok(())
 }

@@ -17,8 +17,27 @@ mod database;
 
 mod world;
 
+pub mod relay;
+
+pub mod proxy;
+
+pub mod producers;
+
+pub mod journal;
+
+pub mod stream;
+
+pub mod witness;
+
+pub mod naive_tail;
+
 pub use database::Database;
 pub use failure::{Failure, Result};
+pub use journal::Journal;
+pub use producers::{Producers, Workload};
+pub use proxy::{Fault, Proxy};
+pub use relay::Relay;
 pub use servers::SharedServers;
 pub use template::Schema;
+pub use witness::Witness;
 pub use world::World;
