@@ -2,6 +2,8 @@
 
 pub mod event;
 
+pub mod append;
+
 pub mod standing;
 
 pub mod verdict;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Error, ErrorKind};
 
 /// The value of an extension attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum ExtensionValue {
     /// Text; also what the wire says of a value that is of no type CloudEvents knows (a fraction, an object).
     String(String),

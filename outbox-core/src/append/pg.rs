@@ -1,0 +1,72 @@
+//! Appending through sqlx: a connection, or a transaction of it.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::columns::{BATCH, Columns};
+use super::error::Error;
+use super::limits::Limits;
+use super::new_event::NewEvent;
+
+/// Appends one event in the transaction of this connection and returns its id.
+///
+/// # Errors
+/// When the event breaks a rule (nothing is sent then), or the database refuses it.
+pub async fn append(connection: &mut PgConnection, event: NewEvent) -> Result<Uuid, Error> {
+    let id = event.id;
+    append_many(connection, vec![event]).await?;
+    Ok(id)
+}
+
+/// Appends events in one round trip, in this order, and returns their ids.
+///
+/// # Errors
+/// As [`append`]; either all are appended or none. Above the bounds of [`Limits::default`] the call is refused.
+pub async fn append_many(connection: &mut PgConnection, events: Vec<NewEvent>) -> Result<Vec<Uuid>, Error> {
+    append_many_within(connection, events, &Limits::default()).await
+}
+
+/// As [`append_many`], with limits of your own.
+///
+/// # Errors
+/// As [`append_many`].
+pub async fn append_many_within(
+    connection: &mut PgConnection,
+    events: Vec<NewEvent>,
+    limits: &Limits,
+) -> Result<Vec<Uuid>, Error> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = Columns::of(events, limits)?;
+    let appended: i64 = sqlx::query_scalar(BATCH)
+        .bind(&columns.ids)
+        .bind(&columns.topics)
+        .bind(&columns.keys)
+        .bind(&columns.types)
+        .bind(&columns.sources)
+        .bind(&columns.subjects)
+        .bind(&columns.times)
+        .bind(&columns.data_content_types)
+        .bind(&columns.data_schemas)
+        .bind(&columns.schema_versions)
+        .bind(&columns.correlation_ids)
+        .bind(&columns.causation_ids)
+        .bind(&columns.traceparents)
+        .bind(&columns.tracestates)
+        .bind(&columns.extensions)
+        .bind(&columns.data)
+        .bind(&columns.data_binaries)
+        .fetch_one(connection)
+        .await
+        .map_err(error_of)?;
+    Error::expect_count(columns.ids.len(), appended)?;
+    Ok(columns.ids)
+}
+
+fn error_of(error: sqlx::Error) -> Error {
+    match error.as_database_error() {
+        Some(refused) => Error::database(refused.code().as_deref().unwrap_or_default(), refused.message()),
+        None => Error::connection(error),
+    }
+}
