@@ -55,7 +55,7 @@ fn a_refusal_names_field_rule_and_value() {
         ),
         (
             NewEvent::new("a").json_text("\"\0\""),
-            "data: must be valid JSON, broken at line 1 column 2",
+            "data: must be valid JSON, broken at line 1 column 1",
         ),
         (
             NewEvent::new("a").extension("Zone", 1),
