@@ -3,3 +3,5 @@
 //! Uses the standard library only, so that `cargo xtask …` is there within seconds on a fresh clone.
 
 pub mod servers;
+
+pub mod test;
