@@ -4,6 +4,12 @@ pub mod event;
 
 pub mod append;
 
+pub mod tail;
+
+pub mod publish;
+
+pub mod observe;
+
 pub mod standing;
 
 pub mod verdict;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{completions, config as config_command, migrate, version};
+use crate::command::{completions, config as config_command, migrate, run, version};
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
 use crate::exit::{Exit, Failure};
@@ -39,6 +39,8 @@ pub struct Cli {
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Tail the log and publish, or stand by for the relay that does
+    Run,
     /// Bring the database to the version of this binary; safe to repeat, also from several processes at once
     Migrate(migrate::Arguments),
     /// Print the settings in force and where each comes from, without secrets
@@ -53,6 +55,7 @@ impl Command {
     /// What the configuration must hold for this command.
     fn needs(&self) -> &'static [Need] {
         match self {
+            Self::Run => &[Need::Postgres, Need::Redis],
             Self::Migrate(_) => &[Need::Postgres],
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
         }
@@ -60,6 +63,7 @@ impl Command {
 
     async fn run(self, config: &Config, output: Output) -> Result<Exit, Failure> {
         match self {
+            Self::Run => run::run(config).await,
             Self::Migrate(arguments) => migrate::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
             Self::Completions(arguments) => completions::run(&arguments),

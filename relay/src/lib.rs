@@ -14,6 +14,8 @@ pub mod http;
 
 pub mod output;
 
+pub mod compose;
+
 pub mod command;
 
 pub mod cli;

@@ -24,22 +24,24 @@ create table outbox.log (
     causation_id text,
     traceparent text,
     tracestate text,
-    -- `json`, not `jsonb`: the text is kept as it came, key order, spaces and digits included.
     extensions json,
-    data json,
+    -- JSON as the text that came, key order, spaces and digits included. `text`, because the length of a large `json`
+    -- value is known only after it was fetched and decompressed.
+    data text,
     data_binary bytea,
     constraint topic_is_a_name check (topic ~ '^[A-Za-z0-9._-]{1,200}$'),
     constraint type_is_a_name check (type ~ '^[A-Za-z0-9._-]{1,200}$'),
     constraint source_is_not_empty check (source <> ''),
     constraint one_kind_of_data check (data is null or data_binary is null),
     constraint payload_at_most_16_mib check (
-        coalesce(octet_length(data::text), 0) <= 16777216 and coalesce(octet_length(data_binary), 0) <= 16777216)
+        coalesce(octet_length(data), 0) <= 16777216 and coalesce(octet_length(data_binary), 0) <= 16777216)
 ) partition by list (retention);
 comment on table outbox.log is 'Every event, in the order of position. Append through outbox.append; nobody updates or deletes.';
 
--- The first arm of the tail finds new transactions, the second one late ones; chunks of huge batches go by position.
+-- The first arm of the tail finds new transactions, the second one late ones; chunks of a huge share go by position,
+-- and the topic in the index keeps other topics' rows from being fetched on the way.
 create index log_by_transaction on outbox.log (transaction_id, position);
-create index log_by_position on outbox.log (position);
+create index log_by_position on outbox.log (position, topic);
 
 create table outbox.log_standard partition of outbox.log for values in ('standard') partition by range (position);
 create table outbox.log_audit partition of outbox.log for values in ('audit') partition by range (position);

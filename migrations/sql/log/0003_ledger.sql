@@ -85,6 +85,9 @@ create table outbox.share (
     event_count bigint not null check (event_count > 0),
     first_position bigint not null,
     last_position bigint not null check (last_position >= first_position),
+    -- Where the rows of new transactions begin; null if all are of transactions that were open at the batch before.
+    -- Without it a late row with an old position would have the whole log between read again.
+    first_new_position bigint,
     primary key (topic, partition, batch_number)
 ) partition by range (batch_number);
 select outbox.lay_pieces('outbox.share', 0, 262144, 4);
@@ -106,12 +109,13 @@ create table outbox.progress (
 create index progress_of_stream on outbox.progress (topic, partition, batch_number, position);
 select outbox.lay_pieces('outbox.progress', 0, 262144, 4);
 
--- What people and the relay decided about a stream; the latest row is its state.
+-- What people and the relay decided about a stream; the latest row is its state. Set aside: it waits for a person.
+-- Blocked: the sink refuses the whole stream (wrong type, no permission); the relay tries again by itself.
 create table outbox.stream_action (
     number bigint generated always as identity primary key,
     topic text not null,
     partition integer not null default 0,
-    action text not null check (action in ('set_aside', 'resume', 'skip')),
+    action text not null check (action in ('set_aside', 'blocked', 'unblocked', 'resume', 'skip')),
     batch_number bigint,
     position bigint,
     event_id uuid,

@@ -98,7 +98,7 @@ begin
                             correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
     values (coalesce((select t.retention from outbox.topic t where t.name = append.topic), 'standard'),
             topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
-            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary);
+            correlation_id, causation_id, traceparent, tracestate, extensions, data::text, data_binary);
     return id;
 end
 $$;
@@ -132,6 +132,8 @@ begin
     loop
         raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
     end loop;
+    -- The cast refuses what is not JSON, with the place in its detail.
+    perform json_typeof(d::json) from unnest(append_batch.data) d where d is not null;
     if cardinality(ids) > 1 then
         select e into twice from unnest(ids) e group by e having count(*) > 1 limit 1;
         if twice is not null then
@@ -143,7 +145,7 @@ begin
     select coalesce(t.retention, 'standard'), e.topic, e.key, coalesce(e.id, outbox.new_event_id()), coalesce(e.source, settings.source), coalesce(e.type, e.topic),
            e.subject, e.happened_at,
            coalesce(e.data_content_type, case when e.data is not null then 'application/json' when e.data_binary is not null then 'application/octet-stream' end),
-           e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate, e.extensions::json, e.data::json, e.data_binary
+           e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate, e.extensions::json, e.data, e.data_binary
     from unnest(ids, topics, keys, types, sources, subjects, times, data_content_types, data_schemas, schema_versions, correlation_ids,
                 causation_ids, traceparents, tracestates, append_batch.extensions, append_batch.data, data_binaries)
          with ordinality e(id, topic, key, type, source, subject, happened_at, data_content_type, data_schema, schema_version, correlation_id,
@@ -179,9 +181,11 @@ declare
     latest outbox.stream_action;
 begin
     select * into latest from outbox.stream_action a where a.topic = resume_topic.topic order by a.number desc limit 1;
-    if latest.action is distinct from 'set_aside' then
-        raise exception 'topic % is not set aside', topic using errcode = 'no_data_found';
+    if latest.action is null or latest.action not in ('set_aside', 'blocked') then
+        raise exception 'topic % is neither set aside nor blocked', topic using errcode = 'no_data_found';
     end if;
+    -- A resume that a crash undid after the stream went on would set it aside again behind itself.
+    perform set_config('synchronous_commit', 'on', true);
     insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
     values (topic, latest.partition, 'resume', latest.batch_number, latest.position, latest.event_id, reason);
     notify outbox;

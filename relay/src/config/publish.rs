@@ -15,8 +15,6 @@ pub const DEFAULT_MAX_ENTRY_BYTES: usize = 24 * MIB;
 pub const DEFAULT_BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// What an outage's end is noticed after, at most.
 pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// Failures in a row after which the sink counts as down and is only probed.
-pub const DEFAULT_BREAKER_THRESHOLD: usize = 5;
 
 /// How an event becomes an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +45,5 @@ section! {
         backoff_min: Duration = DEFAULT_BACKOFF_MIN, Span(Duration::from_millis(1), Duration::from_secs(60));
         /// Longest pause after a failure.
         backoff_max: Duration = DEFAULT_BACKOFF_MAX, Span(Duration::from_millis(10), Duration::from_secs(600));
-        /// Failures in a row after which the sink counts as down: one probe per pause instead of every stream's attempt.
-        breaker_threshold: usize = DEFAULT_BREAKER_THRESHOLD, Count(1, 1000);
     }
 }

@@ -20,20 +20,25 @@ pub const DEFAULT_POLL_MIN: Duration = Duration::from_millis(1);
 /// Fifty statements a second at most while appenders are in flight and nothing commits.
 pub const DEFAULT_POLL_MAX: Duration = Duration::from_millis(20);
 
+/// A stream of small transactions makes batches instead of one flush each.
+pub const DEFAULT_PACE: Duration = Duration::from_millis(1);
+
 section! {
     /// How the log is tailed.
     Tail = "tail" {
         /// How long the right to cut batches and to publish lasts without renewal, on the database's clock. It is renewed every quarter of it. A standby leads at most this long after a crash; after a graceful stop it leads at once.
         lease_ttl: Duration = DEFAULT_LEASE_TTL, Span(Duration::from_secs(1), Duration::from_secs(300));
-        /// How often the log is looked at when no notification comes. With `postgres.listen = false` this is also the delay of the first event after a pause.
+        /// How often the log is looked at when no notification comes.
         slow_poll: Duration = DEFAULT_SLOW_POLL, Span(Duration::from_millis(10), Duration::from_secs(300));
+        /// The pause after a batch, in which the next one gathers. Longer costs delay and saves flushes; 0 is allowed.
+        pace: Duration = DEFAULT_PACE, Span(Duration::ZERO, Duration::from_secs(1));
         /// Rows that come back with the statement that cuts a batch; what is beyond them is read in chunks.
         first_rows: usize = DEFAULT_FIRST_ROWS, Count(1, 100_000);
         /// Rows per chunk of a batch that is larger than `first_rows`.
         chunk_rows: usize = DEFAULT_CHUNK_ROWS, Count(1, 100_000);
         /// Bytes of payload per chunk, whichever of the two limits is reached first.
         chunk_bytes: usize = DEFAULT_CHUNK_BYTES, Bytes(64 * KIB, 256 * MIB);
-        /// First pause between two looks at the log while an appender is in flight; it doubles up to `poll_max`.
+        /// First pause between two looks at the log while an appender is in flight, and with `postgres.listen = false`; it doubles up to `poll_max`.
         poll_min: Duration = DEFAULT_POLL_MIN, Span(Duration::from_millis(1), Duration::from_secs(1));
         /// Longest pause between two looks at the log while an appender is in flight.
         poll_max: Duration = DEFAULT_POLL_MAX, Span(Duration::from_millis(1), Duration::from_secs(5));

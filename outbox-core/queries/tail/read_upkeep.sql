@@ -1,0 +1,29 @@
+-- What decides about pieces: the next values, and the first batch that some stream has not wholly passed.
+-- Everything visible in the snapshot before that batch is on its streams, skipped ones included, set-aside ones not.
+with stream as (
+    select passed.batch_number as passed_number, passed.position as passed_position,
+           ahead.batch_number as target_number, ahead.last_position as target_position
+    from outbox.topic topic
+    cross join lateral (
+        select s.batch_number, s.last_position from outbox.share s
+        where s.topic = topic.name and s.partition = 0 order by s.batch_number desc limit 1
+    ) ahead
+    left join lateral (
+        select p.batch_number, p.position from outbox.progress p
+        where p.topic = topic.name and p.partition = 0 order by p.batch_number desc, p.position desc limit 1
+    ) passed on true
+), floor as (
+    select coalesce(
+        (select min(coalesce(stream.passed_number, 1)) - 1 from stream
+         where (coalesce(stream.passed_number, 0), coalesce(stream.passed_position, 0)) < (stream.target_number, stream.target_position)),
+        (select max(number) from outbox.batch)) as number
+)
+select (select last_value from outbox.log_position) as log_head,
+       (select max(number) from outbox.batch) as batch_head,
+       (select last_value from outbox.progress_number) as progress_head,
+       greatest(floor.number, 0) as passed_number,
+       coalesce((select b.snapshot::text from outbox.batch b where b.number <= greatest(floor.number, 0) order by b.number desc limit 1), '3:3:') as passed_snapshot,
+       exists (select from pg_catalog.pg_stat_activity busy
+               where busy.datname = current_database() and busy.pid <> pg_backend_pid()
+                 and busy.xact_start < clock_timestamp() - interval '5 seconds') as somebody_lingers
+from floor

@@ -1,0 +1,237 @@
+//! Pure: one stream on its way through the ledger.
+//!
+//! A lane knows where the stream has come to (`progress`), the entry last put on it (`chain`), how far the ledger goes
+//! for it (`target`), and holds a bounded stretch of rows in between. It is either *following* (each cut brings its rows
+//! along) or *behind* (it reads its shares from the log, alone). At most one parcel is in flight.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::event::EntryId;
+use crate::tail::batch::{BoundShare, Row};
+
+/// A place in the order of one stream: a batch and a position in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Number of the batch.
+    pub batch_number: i64,
+    /// Position.
+    pub position: i64,
+}
+
+/// Rows of one batch, contiguous in the order of the stream.
+#[derive(Debug)]
+pub struct Portion {
+    /// Number of the batch.
+    pub batch_number: i64,
+    /// First half of the entry ids.
+    pub batch_id: u64,
+    /// The rows, rising.
+    pub rows: VecDeque<Row>,
+}
+
+/// Why a lane does not move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It moves.
+    Open,
+    /// The stream refuses; tried again then.
+    Blocked(Instant),
+    /// A person must decide.
+    SetAside,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub struct Lane {
+    /// The topic.
+    pub topic: String,
+    /// Confirmed up to here.
+    pub progress: Place,
+    /// The entry last put on the stream.
+    pub chain: EntryId,
+    /// The ledger goes up to here.
+    pub target: Place,
+    /// Rows are held up to here.
+    pub handed: Place,
+    /// The share that is being read, while behind.
+    pub reading_share: Option<BoundShare>,
+    /// A read is in flight.
+    pub reading: bool,
+    /// A parcel is in flight.
+    pub publishing: bool,
+    /// Whether it may move.
+    pub gate: Gate,
+    /// Progress was made that is not yet recorded.
+    pub dirty: bool,
+    ready: VecDeque<Portion>,
+    held_bytes: usize,
+    stretch: u64,
+}
+
+impl Lane {
+    /// A stream that has come to `progress`.
+    #[must_use]
+    pub fn new(topic: String, progress: Place, chain: EntryId, target: Place) -> Self {
+        Self {
+            topic,
+            progress,
+            chain,
+            target,
+            handed: progress,
+            reading_share: None,
+            reading: false,
+            publishing: false,
+            gate: Gate::Open,
+            dirty: false,
+            ready: VecDeque::new(),
+            held_bytes: 0,
+            stretch: 0,
+        }
+    }
+
+    /// A batch was cut that holds events of this stream up to `target`. Takes its rows if nothing is missing before them
+    /// and `room` allows; otherwise they will be read from the log.
+    pub fn follow(&mut self, target: Place, share: BoundShare, portion: Portion, room: usize) {
+        let follows = self.handed >= self.target && !self.reading;
+        self.target = target;
+        let bytes: usize = portion.rows.iter().map(|row| row.bytes).sum();
+        if follows && self.gate == Gate::Open && bytes <= room && !portion.rows.is_empty() {
+            self.hold(portion);
+            self.reading_share = Some(share);
+        }
+    }
+
+    /// Takes rows that come next in the order of the stream.
+    ///
+    /// # Panics
+    /// If they do not: order would be lost.
+    pub fn hold(&mut self, portion: Portion) {
+        let (Some(first), Some(last)) = (portion.rows.front(), portion.rows.back()) else {
+            return;
+        };
+        let place = |position| Place {
+            batch_number: portion.batch_number,
+            position,
+        };
+        assert!(
+            place(first.position) > self.handed,
+            "rows must follow what is held"
+        );
+        self.handed = place(last.position);
+        self.held_bytes += portion.rows.iter().map(|row| row.bytes).sum::<usize>();
+        self.ready.push_back(portion);
+    }
+
+    /// Whether rows should be read from the log now.
+    #[must_use]
+    pub fn wants_rows(&self) -> bool {
+        self.gate == Gate::Open && !self.reading && self.handed < self.target && self.ready.len() < 2
+    }
+
+    /// Whether a parcel could leave now.
+    #[must_use]
+    pub fn wants_to_publish(&self) -> bool {
+        self.gate == Gate::Open && !self.publishing && !self.ready.is_empty()
+    }
+
+    /// The rows at the head, as many as fit one parcel, with their batch id. At least one.
+    #[must_use]
+    pub fn head(&self, max_rows: usize, max_bytes: usize) -> Option<(u64, impl Iterator<Item = &Row>)> {
+        let portion = self.ready.front()?;
+        let mut bytes = 0;
+        let rows = portion
+            .rows
+            .iter()
+            .enumerate()
+            .take(max_rows)
+            .take_while(move |(n, row)| {
+                bytes += row.bytes;
+                *n == 0 || bytes <= max_bytes
+            });
+        Some((portion.batch_id, rows.map(|(_, row)| row)))
+    }
+
+    /// The first `count` rows at the head are on the stream. Returns them.
+    ///
+    /// # Panics
+    /// If fewer are held: they were not sent from here.
+    pub fn confirm(&mut self, count: usize) -> Vec<Row> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let portion = self
+            .ready
+            .front_mut()
+            .expect("what was sent is held until it is confirmed");
+        assert!(count <= portion.rows.len(), "more confirmed than sent");
+        let confirmed: Vec<Row> = portion.rows.drain(..count).collect();
+        let position = confirmed.last().map_or(0, |row| row.position);
+        self.progress = Place {
+            batch_number: portion.batch_number,
+            position,
+        };
+        self.chain = EntryId {
+            batch_id: portion.batch_id,
+            position: position.unsigned_abs(),
+        };
+        self.held_bytes -= confirmed.iter().map(|row| row.bytes).sum::<usize>();
+        if portion.rows.is_empty() {
+            self.ready.pop_front();
+        }
+        self.dirty = true;
+        confirmed
+    }
+
+    /// The event at the head and its place.
+    #[must_use]
+    pub fn next_event(&self) -> Option<(Place, &Row)> {
+        let portion = self.ready.front()?;
+        let row = portion.rows.front()?;
+        Some((
+            Place {
+                batch_number: portion.batch_number,
+                position: row.position,
+            },
+            row,
+        ))
+    }
+
+    /// Stops: what is held is let go, to be read again from the log.
+    pub fn halt(&mut self, gate: Gate) {
+        self.gate = gate;
+        self.stretch += 1;
+        self.ready.clear();
+        self.held_bytes = 0;
+        self.handed = self.progress;
+        self.reading_share = None;
+    }
+
+    /// Goes on from `progress`, as the database has it.
+    pub fn reopen(&mut self, progress: Place, chain: EntryId) {
+        self.halt(Gate::Open);
+        if progress > self.progress {
+            self.progress = progress;
+            self.chain = chain;
+        }
+        self.handed = self.progress;
+    }
+
+    /// Rises whenever what was held is let go: answers to what was begun before are void.
+    #[must_use]
+    pub fn stretch(&self) -> u64 {
+        self.stretch
+    }
+
+    /// Payload bytes held in memory.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether everything that the ledger has for this stream is on it.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.progress >= self.target
+    }
+}

@@ -1,0 +1,170 @@
+//! Pure: the rows at the head of a lane as a parcel for its stream.
+//!
+//! Each entry names its predecessor: the one before it in the parcel, or the entry last put on the stream.
+
+use super::sink::{Entry, Mark, Parcel};
+use super::{Mode, Options, StreamName};
+use crate::event::EntryId;
+use crate::event::envelope;
+use crate::publish::lane::Lane;
+use crate::tail::batch::Row;
+
+/// Who publishes.
+#[derive(Clone, Debug)]
+pub(super) struct Publisher {
+    pub(super) names: StreamName,
+    pub(super) database_id: String,
+    pub(super) epoch: i64,
+}
+
+/// What the head of a lane becomes.
+#[derive(Debug)]
+pub(super) enum Packed {
+    /// A parcel.
+    Parcel(Parcel),
+    /// The first event is larger than the sink takes.
+    TooLarge {
+        /// Bytes of its entry.
+        bytes: usize,
+    },
+}
+
+/// Packs the head of `lane`; none if it holds nothing.
+pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Option<Packed> {
+    let (batch_id, rows) = lane.head(options.parcel_rows, options.parcel_bytes)?;
+    let mut entries = Vec::new();
+    let mut previous = lane.chain;
+    for row in rows {
+        let entry = entry(row, batch_id, previous, options.mode);
+        let bytes: usize = entry
+            .fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if bytes > options.max_entry_bytes {
+            if entries.is_empty() {
+                return Some(Packed::TooLarge { bytes });
+            }
+            // What precedes it goes out; then it is the first.
+            break;
+        }
+        previous = entry.id;
+        entries.push(entry);
+    }
+    let mark = Mark {
+        batch_id,
+        database_id: publisher.database_id.clone(),
+        epoch: publisher.epoch,
+    };
+    Some(Packed::Parcel(Parcel {
+        stream: publisher.names.key(&lane.topic),
+        mark: (publisher.names.mark(&lane.topic), mark),
+        predecessor: lane.chain,
+        entries,
+    }))
+}
+
+fn entry(row: &Row, batch_id: u64, previous: EntryId, mode: Mode) -> Entry {
+    let mut view = row.event.view();
+    view.previous_id = Some(previous);
+    let fields = match mode {
+        Mode::Structured => {
+            let mut json = Vec::with_capacity(row.bytes + 256);
+            envelope::write_structured(&view, &mut json);
+            vec![("event".to_owned(), json)]
+        }
+        Mode::Binary => envelope::binary_fields(&view),
+    };
+    Entry {
+        id: EntryId {
+            batch_id,
+            position: row.position.unsigned_abs(),
+        },
+        event_id: row.event.id.clone(),
+        fields,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::publish::lane::{Place, Portion};
+
+    fn lane(sizes: &[usize]) -> Lane {
+        let target = Place {
+            batch_number: 1,
+            position: 100,
+        };
+        let mut lane = Lane::new(
+            "t".to_owned(),
+            Place::default(),
+            EntryId {
+                batch_id: 5,
+                position: 2,
+            },
+            target,
+        );
+        let rows = sizes.iter().enumerate().map(|(n, size)| {
+            let mut event = Event::new(format!("e{n}"), "/s", "t");
+            event.subject = Some("x".repeat(*size));
+            Row {
+                position: 10 + n as i64,
+                topic: "t".to_owned(),
+                event,
+                bytes: *size,
+            }
+        });
+        lane.hold(Portion {
+            batch_number: 1,
+            batch_id: 9,
+            rows: rows.collect(),
+        });
+        lane
+    }
+
+    fn packed(lane: &Lane, options: &Options) -> Packed {
+        let publisher = Publisher {
+            names: StreamName::new("outbox:", None),
+            database_id: "d".to_owned(),
+            epoch: 1,
+        };
+        pack(lane, &publisher, options).expect("the lane holds rows")
+    }
+
+    #[test]
+    fn every_entry_names_the_one_before_it() {
+        let Packed::Parcel(parcel) = packed(&lane(&[1, 1]), &Options::default()) else {
+            panic!("a parcel")
+        };
+        assert_eq!(
+            parcel.predecessor,
+            EntryId {
+                batch_id: 5,
+                position: 2
+            }
+        );
+        assert_eq!(
+            parcel.entries[1].id,
+            EntryId {
+                batch_id: 9,
+                position: 11
+            }
+        );
+        let text = String::from_utf8(parcel.entries[1].fields[0].1.clone()).unwrap();
+        assert!(text.contains(r#""previousid":"9-10""#), "{text}");
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_waits_until_it_is_the_first() {
+        let options = Options {
+            max_entry_bytes: 1_000,
+            ..Options::default()
+        };
+        let Packed::Parcel(parcel) = packed(&lane(&[1, 5_000, 1]), &options) else {
+            panic!("a parcel")
+        };
+        assert_eq!(parcel.entries.len(), 1);
+        assert!(matches!(packed(&lane(&[5_000, 1]), &options), Packed::TooLarge { bytes } if bytes > 5_000));
+    }
+}

@@ -1,0 +1,149 @@
+//! Progress of streams, and decisions about them, in Postgres.
+
+use tokio_postgres::types::Type;
+
+use super::lane::{Lane, Place};
+use crate::event::EntryId;
+use crate::tail::Error;
+use crate::tail::pg::Session;
+use crate::tail::pg::rows::{get, unsigned};
+
+const LOAD_STREAMS: &str = include_str!("../../queries/publish/load_streams.sql");
+const RECORD_PROGRESS: &str = include_str!("../../queries/publish/record_progress.sql");
+const SET_ASIDE: &str = include_str!("../../queries/publish/set_aside.sql");
+const BLOCK: &str = include_str!("../../queries/publish/block.sql");
+const LATEST_ACTIONS: &str = include_str!("../../queries/publish/latest_actions.sql");
+
+/// A stream as the database has it.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) topic: String,
+    pub(super) progress: Place,
+    pub(super) chain: EntryId,
+    pub(super) target: Place,
+    pub(super) latest_action: String,
+}
+
+/// All streams, or the one of `topic`.
+pub(super) async fn load_streams(session: &Session, topic: Option<&str>) -> Result<Vec<Stored>, Error> {
+    let rows = session.query(LOAD_STREAMS, &[(&topic, Type::TEXT)]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Stored {
+                topic: get(row, "topic")?,
+                progress: Place {
+                    batch_number: get(row, "batch_number")?,
+                    position: get(row, "position")?,
+                },
+                chain: EntryId {
+                    batch_id: unsigned(get(row, "chain_batch_id")?)?,
+                    position: unsigned(get(row, "chain_position")?)?,
+                },
+                target: Place {
+                    batch_number: get(row, "target_batch_number")?,
+                    position: get(row, "target_position")?,
+                },
+                latest_action: get(row, "latest_action")?,
+            })
+        })
+        .collect()
+}
+
+/// Records how far these lanes have come.
+pub(super) async fn record_progress(session: &Session, lanes: &[Come], epoch: i64) -> Result<(), Error> {
+    let topics: Vec<&str> = lanes.iter().map(|come| come.topic.as_str()).collect();
+    let numbers: Vec<i64> = lanes.iter().map(|come| come.progress.batch_number).collect();
+    let positions: Vec<i64> = lanes.iter().map(|come| come.progress.position).collect();
+    let chain_batches: Vec<i64> = lanes.iter().map(|come| signed(come.chain.batch_id)).collect();
+    let chain_positions: Vec<i64> = lanes.iter().map(|come| signed(come.chain.position)).collect();
+    session
+        .query(
+            RECORD_PROGRESS,
+            &[
+                (&topics, Type::TEXT_ARRAY),
+                (&numbers, Type::INT8_ARRAY),
+                (&positions, Type::INT8_ARRAY),
+                (&chain_batches, Type::INT8_ARRAY),
+                (&chain_positions, Type::INT8_ARRAY),
+                (&epoch, Type::INT8),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// How far one lane has come.
+#[derive(Clone, Debug)]
+pub(super) struct Come {
+    pub(super) topic: String,
+    pub(super) progress: Place,
+    pub(super) chain: EntryId,
+}
+
+impl From<&Lane> for Come {
+    fn from(lane: &Lane) -> Self {
+        Self {
+            topic: lane.topic.clone(),
+            progress: lane.progress,
+            chain: lane.chain,
+        }
+    }
+}
+
+/// Sets a stream aside at one event, with its progress up to there.
+pub(super) async fn set_aside(
+    session: &Session,
+    come: &Come,
+    epoch: i64,
+    at: Place,
+    event_id: Option<&str>,
+    reason: &str,
+) -> Result<(), Error> {
+    let (chain_batch, chain_position) = (signed(come.chain.batch_id), signed(come.chain.position));
+    session
+        .query(
+            SET_ASIDE,
+            &[
+                (&come.topic, Type::TEXT),
+                (&come.progress.batch_number, Type::INT8),
+                (&come.progress.position, Type::INT8),
+                (&chain_batch, Type::INT8),
+                (&chain_position, Type::INT8),
+                (&epoch, Type::INT8),
+                (&at.batch_number, Type::INT8),
+                (&at.position, Type::INT8),
+                (&event_id, Type::TEXT),
+                (&reason, Type::TEXT),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Says that a stream is blocked, or no longer.
+pub(super) async fn block(session: &Session, topic: &str, action: &str, reason: &str) -> Result<(), Error> {
+    session
+        .query(
+            BLOCK,
+            &[(&topic, Type::TEXT), (&action, Type::TEXT), (&reason, Type::TEXT)],
+        )
+        .await
+        .map(drop)
+}
+
+/// The latest action about each of these topics.
+pub(super) async fn latest_actions(
+    session: &Session,
+    topics: &[String],
+) -> Result<Vec<(String, String)>, Error> {
+    let rows = session
+        .query(LATEST_ACTIONS, &[(&topics, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((get(row, "topic")?, get(row, "action")?)))
+        .collect()
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,294 @@
+//! One connection to Redis: parcels, marks, and looks at what is stored.
+
+use std::collections::HashMap;
+
+use futures_util::future::BoxFuture;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Pipeline, Value};
+
+use super::reply::{self, Refusal};
+use super::unfit;
+use crate::event::{EntryId, envelope};
+use crate::publish::{Answer, Error, Kind, Mark, Parcel, Predecessor, Receipt, SinkConnection};
+
+/// A connection that reports its failures and does not mend them.
+pub(super) struct Connection {
+    redis: MultiplexedConnection,
+}
+
+impl Connection {
+    pub(super) fn new(redis: MultiplexedConnection) -> Self {
+        Self { redis }
+    }
+
+    /// A server that evicts keys would lose streams silently.
+    pub(super) async fn check_fitness(&self) -> Result<(), Error> {
+        let mut ask = Pipeline::new();
+        ask.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
+        // Managed servers refuse CONFIG; then `outbox-relay check` says that it could not look.
+        if let Some(Value::Array(pair)) = self.send(&ask).await?.into_iter().next()
+            && let Some(policy) = pair.get(1).and_then(text)
+            && policy != "noeviction"
+        {
+            let limit = self.memory_limit().await?;
+            if limit != "0" {
+                return Err(unfit(format!(
+                    "Redis evicts keys when its memory is full (maxmemory-policy {policy}): streams would vanish; set noeviction"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn memory_limit(&self) -> Result<String, Error> {
+        let mut ask = Pipeline::new();
+        ask.cmd("CONFIG").arg("GET").arg("maxmemory");
+        let answer = self.send(&ask).await?.into_iter().next();
+        Ok(match answer {
+            Some(Value::Array(pair)) => pair.get(1).and_then(text).unwrap_or_default(),
+            _ => String::new(),
+        })
+    }
+
+    async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
+        let count = pipeline.len();
+        self.redis
+            .clone()
+            .req_packed_commands(pipeline, 0, count)
+            .await
+            .map_err(|error| reply::failed("no answer from Redis", &error))
+    }
+
+    async fn put(&self, parcel: Parcel) -> Result<Receipt, Error> {
+        let mut replies = self.send(&transaction(&parcel)).await?;
+        let queued_refusal = replies.iter().find_map(|reply| match reply {
+            Value::ServerError(error) => Some(reply::read(error)),
+            _ => None,
+        });
+        let Some(Value::Array(results)) = replies.pop() else {
+            // Nothing of the transaction was applied: one of its commands was refused, and EXEC with it.
+            let refusal =
+                queued_refusal.unwrap_or_else(|| Refusal::Server("Redis gave up the transaction".to_owned()));
+            return match refusal {
+                Refusal::Stream(why) => Ok(Receipt {
+                    answers: vec![Answer::Blocked(why)],
+                }),
+                Refusal::Unfit(why) => Err(Error::new(Kind::SinkUnfit, why)),
+                Refusal::Server(why) => Err(Error::new(Kind::SinkDown, why)),
+                Refusal::IdTaken => Err(Error::new(
+                    Kind::SinkDown,
+                    "Redis refused an id before it was tried",
+                )),
+            };
+        };
+        self.read_results(&parcel, results).await
+    }
+
+    async fn read_results(&self, parcel: &Parcel, mut results: Vec<Value>) -> Result<Receipt, Error> {
+        let lost = |what: String| Receipt {
+            answers: vec![Answer::Lost(what)],
+        };
+        if parcel.predecessor > EntryId::MIN {
+            match found(&results.remove(0)) {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Ok(lost(format!(
+                        "stream {} no longer holds entry {}, which was confirmed before: the stream was deleted, flushed or restored",
+                        parcel.stream, parcel.predecessor
+                    )));
+                }
+                Err(Refusal::Stream(why)) => {
+                    return Ok(Receipt {
+                        answers: vec![Answer::Blocked(why)],
+                    });
+                }
+                Err(Refusal::Unfit(why)) => return Err(Error::new(Kind::SinkUnfit, why)),
+                Err(refusal) => return Err(Error::new(Kind::SinkDown, format!("{refusal:?}"))),
+            }
+        }
+        let taken = results.iter().take(parcel.entries.len()).any(
+            |result| matches!(result, Value::ServerError(error) if reply::read(error) == Refusal::IdTaken),
+        );
+        let stored = if taken {
+            self.stored(parcel).await?
+        } else {
+            HashMap::new()
+        };
+        let mut answers = Vec::with_capacity(parcel.entries.len());
+        for (entry, result) in parcel.entries.iter().zip(&results) {
+            answers.push(match result {
+                Value::ServerError(error) => match reply::read(error) {
+                    Refusal::IdTaken => already_there(&parcel.stream, entry.id, &entry.event_id, &stored),
+                    Refusal::Stream(why) => Answer::Blocked(why),
+                    Refusal::Unfit(why) => return Err(Error::new(Kind::SinkUnfit, why)),
+                    Refusal::Server(why) => return Err(Error::new(Kind::SinkDown, why)),
+                },
+                _ => Answer::Durable,
+            });
+        }
+        Ok(Receipt { answers })
+    }
+
+    /// The ids of the events stored under the ids of a parcel.
+    async fn stored(&self, parcel: &Parcel) -> Result<HashMap<EntryId, String>, Error> {
+        let (Some(first), Some(last)) = (parcel.entries.first(), parcel.entries.last()) else {
+            return Ok(HashMap::new());
+        };
+        let mut ask = Pipeline::new();
+        ask.cmd("XRANGE")
+            .arg(&parcel.stream)
+            .arg(first.id.to_string())
+            .arg(last.id.to_string());
+        let answer = self.send(&ask).await?.into_iter().next();
+        let Some(Value::Array(entries)) = answer else {
+            return Ok(HashMap::new());
+        };
+        Ok(entries.into_iter().filter_map(stored_entry).collect())
+    }
+}
+
+impl SinkConnection for Connection {
+    fn publish(&self, parcel: Parcel) -> BoxFuture<'_, Result<Receipt, Error>> {
+        Box::pin(self.put(parcel))
+    }
+
+    fn marks<'a>(&'a self, marks: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Mark>>, Error>> {
+        Box::pin(async move {
+            let mut ask = Pipeline::new();
+            for mark in marks {
+                ask.cmd("XREVRANGE")
+                    .arg(mark)
+                    .arg("+")
+                    .arg("-")
+                    .arg("COUNT")
+                    .arg(1);
+            }
+            Ok(self.send(&ask).await?.into_iter().map(read_mark).collect())
+        })
+    }
+
+    fn holds<'a>(
+        &'a self,
+        entries: &'a [(String, EntryId)],
+    ) -> BoxFuture<'a, Result<Vec<Predecessor>, Error>> {
+        Box::pin(async move {
+            let mut ask = Pipeline::new();
+            for (stream, id) in entries {
+                ask.cmd("XRANGE")
+                    .arg(stream)
+                    .arg(id.to_string())
+                    .arg(id.to_string());
+            }
+            let answers = self.send(&ask).await?;
+            answers
+                .iter()
+                .map(|answer| match found(answer) {
+                    Ok(true) => Ok(Predecessor::Present),
+                    Ok(false) => Ok(Predecessor::Missing),
+                    Err(Refusal::Stream(why)) => Ok(Predecessor::Unreadable(why)),
+                    Err(Refusal::Unfit(why)) => Err(Error::new(Kind::SinkUnfit, why)),
+                    Err(refusal) => Err(Error::new(Kind::SinkDown, format!("{refusal:?}"))),
+                })
+                .collect()
+        })
+    }
+}
+
+/// The predecessor is looked for first, so that a stream that lost its end is noticed by the very next parcel.
+fn transaction(parcel: &Parcel) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(parcel.entries.len() + 4);
+    pipeline.cmd("MULTI");
+    if parcel.predecessor > EntryId::MIN {
+        let id = parcel.predecessor.to_string();
+        pipeline.cmd("XRANGE").arg(&parcel.stream).arg(&id).arg(&id);
+    }
+    for entry in &parcel.entries {
+        let command = pipeline.cmd("XADD").arg(&parcel.stream).arg(entry.id.to_string());
+        for (field, value) in &entry.fields {
+            command.arg(field).arg(value);
+        }
+    }
+    let (key, mark) = &parcel.mark;
+    // Length 1, and an id that a zombie of an earlier batch cannot overwrite.
+    pipeline
+        .cmd("XADD")
+        .arg(key)
+        .arg("MAXLEN")
+        .arg(1)
+        .arg(format!("{}-0", mark.batch_id));
+    pipeline
+        .arg("database")
+        .arg(&mark.database_id)
+        .arg("epoch")
+        .arg(mark.epoch);
+    pipeline.cmd("EXEC");
+    pipeline
+}
+
+fn already_there(stream: &str, id: EntryId, event_id: &str, stored: &HashMap<EntryId, String>) -> Answer {
+    match stored.get(&id) {
+        Some(found) if found == event_id => Answer::Repeated,
+        Some(found) => Answer::Lost(format!(
+            "stream {stream} holds event {found} under {id} where event {event_id} belongs: somebody else writes to it"
+        )),
+        None => Answer::Lost(format!(
+            "stream {stream} refuses {id} as too old and does not hold it: entries were deleted or a newer copy was restored"
+        )),
+    }
+}
+
+fn found(answer: &Value) -> Result<bool, Refusal> {
+    match answer {
+        Value::Array(entries) => Ok(!entries.is_empty()),
+        Value::ServerError(error) => Err(reply::read(error)),
+        _ => Ok(false),
+    }
+}
+
+fn stored_entry(entry: Value) -> Option<(EntryId, String)> {
+    let Value::Array(parts) = entry else { return None };
+    let [id, Value::Array(flat)] = parts.as_slice() else {
+        return None;
+    };
+    let fields: Vec<(Vec<u8>, Vec<u8>)> = flat
+        .chunks_exact(2)
+        .filter_map(|pair| Some((bytes(&pair[0])?, bytes(&pair[1])?)))
+        .collect();
+    let event = envelope::decode_entry(&fields).ok()?;
+    Some((text(id)?.parse().ok()?, event.id))
+}
+
+fn read_mark(answer: Value) -> Option<Mark> {
+    let Value::Array(entries) = answer else {
+        return None;
+    };
+    let Value::Array(parts) = entries.into_iter().next()? else {
+        return None;
+    };
+    let [id, Value::Array(flat)] = parts.as_slice() else {
+        return None;
+    };
+    let id: EntryId = text(id)?.parse().ok()?;
+    let field = |name: &str| {
+        flat.chunks_exact(2)
+            .find(|pair| text(&pair[0]).as_deref() == Some(name))
+            .and_then(|pair| text(&pair[1]))
+    };
+    Some(Mark {
+        batch_id: id.batch_id,
+        database_id: field("database")?,
+        epoch: field("epoch")?.parse().ok()?,
+    })
+}
+
+fn bytes(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes.clone()),
+        Value::SimpleString(text) => Some(text.clone().into_bytes()),
+        _ => None,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    String::from_utf8(bytes(value)?).ok()
+}

@@ -1,0 +1,74 @@
+//! Redis Streams as a sink (Redis 6.2, 7 and later; Valkey).
+//!
+//! One parcel is one `MULTI … EXEC` that begins by looking for the predecessor and ends by moving the mark. The entry ids
+//! are explicit: Redis refuses an id that is not above the stream's top, so a parcel sent again, by whomever, adds nothing.
+//! A refused id counts as published only after the event stored under it was compared.
+//!
+//! No Lua, no client that reconnects by itself, no command newer than Redis 6.2.
+
+mod connection;
+
+mod reply;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use redis::{AsyncConnectionConfig, Client};
+
+use super::{Error, Kind, Sink, SinkConnection};
+use connection::Connection;
+
+/// How long to wait for Redis.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For a connection. Default 3 s.
+    pub connect: Duration,
+    /// For an answer. Default 5 s: a parcel is answered in milliseconds; a fork for saving may pause a large server.
+    pub answer: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            answer: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A Redis server.
+#[derive(Clone, Debug)]
+pub struct RedisSink {
+    client: Client,
+    limits: Limits,
+}
+
+impl RedisSink {
+    /// A sink on the server that `client` was made for.
+    #[must_use]
+    pub fn new(client: Client, limits: Limits) -> Self {
+        Self { client, limits }
+    }
+}
+
+impl Sink for RedisSink {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn SinkConnection>, Error>> {
+        Box::pin(async move {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(self.limits.connect))
+                .set_response_timeout(Some(self.limits.answer));
+            let connection = self
+                .client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+                .map_err(|error| reply::failed("cannot connect to Redis", &error))?;
+            let connection = Connection::new(connection);
+            connection.check_fitness().await?;
+            Ok(Box::new(connection) as Box<dyn SinkConnection>)
+        })
+    }
+}
+
+fn unfit(what: impl Into<String>) -> Error {
+    Error::new(Kind::SinkUnfit, what)
+}

@@ -1,0 +1,107 @@
+//! Pure: when to try a failed sink or stream again.
+//!
+//! Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015) from the `backon` crate;
+//! the breaker lets one parcel through after a pause, and the rest only when that one was confirmed.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// Pauses that grow to a bound.
+#[derive(Debug)]
+pub struct Backoff {
+    bounds: (Duration, Duration),
+    pauses: Option<ExponentialBackoff>,
+}
+
+impl Backoff {
+    /// From `min` to `max`.
+    #[must_use]
+    pub fn new(min: Duration, max: Duration) -> Self {
+        Self {
+            bounds: (min, max),
+            pauses: None,
+        }
+    }
+
+    /// The next pause.
+    pub fn pause(&mut self) -> Duration {
+        let (min, max) = self.bounds;
+        let pauses = self.pauses.get_or_insert_with(|| {
+            ExponentialBuilder::default()
+                .with_min_delay(min)
+                .with_max_delay(max)
+                .with_jitter()
+                .without_max_times()
+                .build()
+        });
+        pauses.next().unwrap_or(max).min(max)
+    }
+
+    /// Success: the next failure starts from the shortest pause.
+    pub fn reset(&mut self) {
+        self.pauses = None;
+    }
+}
+
+/// Whether the sink takes parcels.
+#[derive(Debug)]
+pub enum Breaker {
+    /// It does.
+    Closed,
+    /// It failed; not before then.
+    Open(Instant),
+    /// It answers again; one parcel may find out whether it takes entries.
+    HalfOpen,
+    /// One parcel is on its way to find out.
+    Probing,
+}
+
+impl Breaker {
+    /// Whether a parcel may leave now; the first one after a pause becomes the probe.
+    pub fn admits(&mut self, now: Instant) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::HalfOpen => {
+                *self = Self::Probing;
+                true
+            }
+            Self::Open(until) if now >= *until => {
+                *self = Self::Probing;
+                true
+            }
+            Self::Open(_) | Self::Probing => false,
+        }
+    }
+
+    /// The sink answers again after it had failed.
+    pub fn half_open(&mut self) {
+        if !matches!(self, Self::Closed) {
+            *self = Self::HalfOpen;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_bound_and_start_again() {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        let pauses: Vec<Duration> = (0..40).map(|_| backoff.pause()).collect();
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(5)));
+        assert!(pauses[30] >= Duration::from_secs(4));
+        backoff.reset();
+        assert!(backoff.pause() <= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn one_probe_leaves_after_the_pause() {
+        let now = Instant::now();
+        let mut breaker = Breaker::Open(now + Duration::from_secs(1));
+        assert!(!breaker.admits(now));
+        assert!(breaker.admits(now + Duration::from_secs(1)));
+        assert!(!breaker.admits(now + Duration::from_secs(2)));
+    }
+}

@@ -1,0 +1,172 @@
+//! The port to a broker, and the pure reading of its answers.
+//!
+//! A sink takes parcels, each of one stream, and answers **per event**. It owns no retry and no reconnect: a connection
+//! that failed is dropped, and its successor is compared with the ledger before anything is sent on it.
+
+use futures_util::future::BoxFuture;
+
+use super::Error;
+use crate::event::EntryId;
+
+/// Opens connections to a broker.
+pub trait Sink: Send + Sync {
+    /// Connects. The connection has sent nothing yet.
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn SinkConnection>, Error>>;
+}
+
+/// One connection to a broker; several parcels of different streams may be in flight on it.
+pub trait SinkConnection: Send + Sync {
+    /// Puts a parcel on its stream: all entries or none, unless the stream itself refuses some.
+    /// An error means that the outcome is unknown.
+    fn publish(&self, parcel: Parcel) -> BoxFuture<'_, Result<Receipt, Error>>;
+
+    /// The mark beside each stream; none where nothing was published yet.
+    fn marks<'a>(&'a self, marks: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Mark>>, Error>>;
+
+    /// Whether each stream still holds the entry.
+    fn holds<'a>(
+        &'a self,
+        entries: &'a [(String, EntryId)],
+    ) -> BoxFuture<'a, Result<Vec<Predecessor>, Error>>;
+}
+
+/// One event on its way.
+#[derive(Debug)]
+pub struct Entry {
+    /// `<batch_id>-<position>`.
+    pub id: EntryId,
+    /// Id of the event: what a stored entry is compared by.
+    pub event_id: String,
+    /// Fields of the entry.
+    pub fields: Vec<(String, Vec<u8>)>,
+}
+
+/// Who published last on a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Batch of the entries.
+    pub batch_id: u64,
+    /// Identity of the writing database.
+    pub database_id: String,
+    /// Epoch of the leader.
+    pub epoch: i64,
+}
+
+/// What goes to one stream at once.
+#[derive(Debug)]
+pub struct Parcel {
+    /// Key of the stream.
+    pub stream: String,
+    /// Key of its mark, with what to mark it with.
+    pub mark: (String, Mark),
+    /// The entry that must be on the stream before these; [`EntryId::MIN`] if these are its first.
+    pub predecessor: EntryId,
+    /// The entries, rising.
+    pub entries: Vec<Entry>,
+}
+
+/// What a stream says about an entry that was confirmed before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Predecessor {
+    /// It is there.
+    Present,
+    /// It is not: the stream lost entries.
+    Missing,
+    /// The stream cannot be asked (wrong type, no permission).
+    Unreadable(String),
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// On the stream.
+    Durable,
+    /// On the stream since an earlier attempt.
+    Repeated,
+    /// The sink will never take this event.
+    Rejected(String),
+    /// The stream takes nothing until somebody mends it.
+    Blocked(String),
+    /// The stream has lost what was confirmed before.
+    Lost(String),
+}
+
+/// The answers for a parcel, one per entry.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// In the order of the entries.
+    pub answers: Vec<Answer>,
+}
+
+/// Why a stream stops, other than by the sink as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// One event will never go through.
+    Rejected(String),
+    /// The stream takes nothing for now.
+    Blocked(String),
+    /// Entries are gone.
+    Lost(String),
+}
+
+/// A receipt read from the head: only what has no gap before it counts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// So many entries from the first on are on the stream.
+    pub confirmed: usize,
+    /// Of those, so many were there before.
+    pub repeated: usize,
+    /// Why the rest is not.
+    pub halt: Option<Halt>,
+}
+
+/// Reads a receipt from the head.
+#[must_use]
+pub fn settle(receipt: Receipt) -> Settled {
+    let mut settled = Settled {
+        confirmed: 0,
+        repeated: 0,
+        halt: None,
+    };
+    for answer in receipt.answers {
+        match answer {
+            Answer::Durable => settled.confirmed += 1,
+            Answer::Repeated => {
+                settled.confirmed += 1;
+                settled.repeated += 1;
+            }
+            Answer::Rejected(why) => settled.halt = Some(Halt::Rejected(why)),
+            Answer::Blocked(why) => settled.halt = Some(Halt::Blocked(why)),
+            Answer::Lost(why) => settled.halt = Some(Halt::Lost(why)),
+        }
+        if settled.halt.is_some() {
+            break;
+        }
+    }
+    settled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_prefix_counts() {
+        let receipt = Receipt {
+            answers: vec![
+                Answer::Repeated,
+                Answer::Durable,
+                Answer::Rejected("too large".to_owned()),
+                Answer::Durable,
+            ],
+        };
+        assert_eq!(
+            settle(receipt),
+            Settled {
+                confirmed: 2,
+                repeated: 1,
+                halt: Some(Halt::Rejected("too large".to_owned()))
+            }
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! What the leader has in flight: reads from the log and parcels at the sink, each answering for one topic.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::Error;
+use super::lane::{Lane, Place, Portion};
+use super::sink::{Parcel, Receipt, SinkConnection};
+use crate::tail;
+use crate::tail::batch::BoundShare;
+use crate::tail::pg::{Session, rows};
+
+/// Something in flight that ended. What belongs to a stretch that the lane has let go of since counts no more.
+pub(super) enum Done {
+    /// Rows for a lane, with the share they are of. None: the ledger has no more for it.
+    Read {
+        topic: String,
+        stretch: u64,
+        found: Result<Option<(BoundShare, Portion)>, tail::Error>,
+    },
+    /// The answer for a parcel.
+    Published {
+        topic: String,
+        stretch: u64,
+        receipt: Result<Receipt, Error>,
+    },
+}
+
+/// Sends a parcel.
+pub(super) fn publish(
+    sink: Arc<dyn SinkConnection>,
+    lane: &Lane,
+    parcel: Parcel,
+) -> BoxFuture<'static, Done> {
+    let (topic, stretch) = (lane.topic.clone(), lane.stretch());
+    Box::pin(async move {
+        let receipt = sink.publish(parcel).await;
+        Done::Published {
+            topic,
+            stretch,
+            receipt,
+        }
+    })
+}
+
+/// Reads what comes next in a lane.
+pub(super) fn read(session: Arc<Session>, lane: &Lane, rows: i64, bytes: i64) -> BoxFuture<'static, Done> {
+    let (topic, stretch, handed) = (lane.topic.clone(), lane.stretch(), lane.handed);
+    let share = lane.reading_share.clone().filter(|bound| {
+        handed
+            < Place {
+                batch_number: bound.batch_number,
+                position: bound.share.last_position,
+            }
+    });
+    Box::pin(async move {
+        let found = next_rows(&session, &topic, handed, share, (rows, bytes)).await;
+        Done::Read {
+            topic,
+            stretch,
+            found,
+        }
+    })
+}
+
+async fn next_rows(
+    session: &Session,
+    topic: &str,
+    handed: Place,
+    share: Option<BoundShare>,
+    (max_rows, max_bytes): (i64, i64),
+) -> Result<Option<(BoundShare, Portion)>, tail::Error> {
+    let bound = match share {
+        Some(bound) => bound,
+        None => match rows::next_share(session, topic, handed.batch_number, handed.position).await? {
+            Some(bound) => bound,
+            None => return Ok(None),
+        },
+    };
+    // Positions are compared within one batch only: a later batch may hold a lower position.
+    let after = if handed.batch_number == bound.batch_number {
+        handed.position
+    } else {
+        0
+    };
+    let found = rows::read_share(session, &bound, after, max_rows, max_bytes).await?;
+    let portion = Portion {
+        batch_number: bound.batch_number,
+        batch_id: bound.batch_id,
+        rows: found.into(),
+    };
+    Ok(Some((bound, portion)))
+}

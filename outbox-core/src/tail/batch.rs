@@ -1,0 +1,76 @@
+//! Pure: a batch of the ledger, its shares per stream, and the rows of a share.
+//!
+//! Which rows are in a batch is decided by `queries/tail/cut_batch.sql` and found again by `queries/tail/read_share.sql`;
+//! the types here carry the answer.
+
+use super::snapshot::Snapshot;
+use crate::event::Event;
+
+/// A row of the ledger.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Place in the chain: previous + 1.
+    pub number: i64,
+    /// First half of the entry ids: at least the database clock in milliseconds when it was cut.
+    pub batch_id: u64,
+    /// What the batch sees; the next one begins where this ends.
+    pub snapshot: Snapshot,
+    /// How many events.
+    pub event_count: i64,
+}
+
+/// What of a batch goes to one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The topic.
+    pub topic: String,
+    /// How many events.
+    pub event_count: i64,
+    /// Lowest position.
+    pub first_position: i64,
+    /// Highest position.
+    pub last_position: i64,
+    /// Lowest position of a transaction that began after the batch before; none if all were open then.
+    pub first_new_position: Option<i64>,
+}
+
+/// A share with the bounds that find its rows again.
+#[derive(Clone, Debug)]
+pub struct BoundShare {
+    /// Place of the batch in the chain.
+    pub batch_number: i64,
+    /// First half of the entry ids.
+    pub batch_id: u64,
+    /// What the batch sees.
+    pub snapshot: Snapshot,
+    /// What the batch before saw.
+    pub before: Snapshot,
+    /// The share.
+    pub share: Share,
+}
+
+/// One event of the log with its place.
+#[derive(Debug)]
+pub struct Row {
+    /// Position in the log: second half of the entry id.
+    pub position: i64,
+    /// Topic.
+    pub topic: String,
+    /// The event as it is published, but for `previousid`.
+    pub event: Event,
+    /// Bytes of payload, for bounds.
+    pub bytes: usize,
+}
+
+/// What one cut brought.
+#[derive(Debug)]
+pub struct Cut {
+    /// The new end of the ledger.
+    pub batch: Batch,
+    /// What the batch before saw.
+    pub before: Snapshot,
+    /// All its shares.
+    pub shares: Vec<Share>,
+    /// The rows in order of position: all of them, a first part (bounded by bytes), or none if the batch is large.
+    pub rows: Vec<Row>,
+}

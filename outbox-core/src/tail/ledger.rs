@@ -1,0 +1,188 @@
+//! Pure: may a relay go on from the end of this ledger on this server? Fails closed.
+//!
+//! A ledger belongs to one physical history of one database. After a dump and restore, a logical upgrade or a restore to
+//! an earlier time, transaction ids start again below the last snapshot: new rows would silently never be selected.
+
+use super::batch::Batch;
+use super::snapshot::Snapshot;
+
+/// What the database says about itself and its ledger.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The last batch.
+    pub batch: Batch,
+    /// The era that the ledger is in.
+    pub era: i32,
+    /// Identity of the server that the era was opened on.
+    pub system_identifier: i64,
+    /// Identity of the server that answers now.
+    pub system_identifier_now: i64,
+    /// Whether the server is a standby.
+    pub in_recovery: bool,
+    /// What this session sees now.
+    pub snapshot_now: Snapshot,
+    /// Identity of this database, as marked at the sink.
+    pub database_id: String,
+    /// Name that separates several writing databases of one topic.
+    pub writer: Option<String>,
+    /// The oldest batch that the ledger still holds.
+    pub oldest_batch_id: u64,
+}
+
+/// Why a relay must not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The server is a standby: its snapshots do not list open transactions.
+    Standby,
+    /// Another server than the one that the era was opened on.
+    OtherSystem {
+        /// Identity in the ledger.
+        expected: i64,
+        /// Identity of the server.
+        found: i64,
+    },
+    /// The server's transactions are behind the ledger's last snapshot.
+    BackInTime {
+        /// xmax of the last batch.
+        ledger: u64,
+        /// xmax now.
+        now: u64,
+    },
+    /// The sink was last published to from a batch that this ledger does not hold.
+    UnknownMark {
+        /// Key of the mark.
+        key: String,
+        /// Batch id in the mark.
+        marked: u64,
+        /// Last batch id in the ledger.
+        head: u64,
+    },
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Standby => f.write_str(
+                "the server is a standby (pg_is_in_recovery): its snapshots miss open transactions and events would be lost; \
+                 point the relay at the primary, e.g. with target_session_attrs=read-write",
+            ),
+            Self::OtherSystem { expected, found } => write!(
+                f,
+                "the ledger was written on server {expected}, this is server {found}: a dump was loaded or the database was \
+                 upgraded logically, and its snapshots mean nothing here; nothing is published until a person opens a new era",
+            ),
+            Self::BackInTime { ledger, now } => write!(
+                f,
+                "the last batch has seen transactions up to {ledger}, this server is at {now}: Postgres went back in time \
+                 (restore or a stale standby was promoted); nothing is published until a person decides",
+            ),
+            Self::UnknownMark { key, marked, head } => write!(
+                f,
+                "{key} at the sink says batch {marked} was published, the ledger ends at {head}: Postgres went back in time \
+                 behind the sink; nothing is published until a person decides",
+            ),
+        }
+    }
+}
+
+/// Checks that the ledger's history is this server's history.
+///
+/// # Errors
+/// The first reason found not to go on.
+pub fn verify(head: &Head) -> Result<(), Refusal> {
+    if head.in_recovery {
+        return Err(Refusal::Standby);
+    }
+    if head.system_identifier != head.system_identifier_now {
+        return Err(Refusal::OtherSystem {
+            expected: head.system_identifier,
+            found: head.system_identifier_now,
+        });
+    }
+    let (ledger, now) = (head.batch.snapshot.xmax(), head.snapshot_now.xmax());
+    if now < ledger {
+        return Err(Refusal::BackInTime { ledger, now });
+    }
+    Ok(())
+}
+
+/// Checks a mark found at the sink against the ledger: it may be of any batch up to the head.
+///
+/// # Errors
+/// [`Refusal::UnknownMark`] if the mark is ahead of the ledger.
+pub fn verify_mark(head: &Head, key: &str, marked: u64) -> Result<(), Refusal> {
+    if marked > head.batch.batch_id {
+        return Err(Refusal::UnknownMark {
+            key: key.to_owned(),
+            marked,
+            head: head.batch.batch_id,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        Head {
+            batch: Batch {
+                number: 4,
+                batch_id: 900,
+                snapshot: "90:100:".parse().unwrap(),
+                event_count: 1,
+            },
+            era: 1,
+            system_identifier: 7,
+            system_identifier_now: 7,
+            in_recovery: false,
+            snapshot_now: "100:100:".parse().unwrap(),
+            database_id: "d".to_owned(),
+            writer: None,
+            oldest_batch_id: 0,
+        }
+    }
+
+    #[test]
+    fn goes_on_where_the_history_is_the_same() {
+        assert_eq!(verify(&head()), Ok(()));
+        assert_eq!(verify_mark(&head(), "outbox:@mark:t", 900), Ok(()));
+    }
+
+    #[test]
+    fn refuses_standby_other_server_and_a_past() {
+        assert_eq!(
+            verify(&Head {
+                in_recovery: true,
+                ..head()
+            }),
+            Err(Refusal::Standby)
+        );
+        assert_eq!(
+            verify(&Head {
+                system_identifier_now: 8,
+                ..head()
+            }),
+            Err(Refusal::OtherSystem {
+                expected: 7,
+                found: 8
+            })
+        );
+        assert_eq!(
+            verify(&Head {
+                snapshot_now: "99:99:".parse().unwrap(),
+                ..head()
+            }),
+            Err(Refusal::BackInTime { ledger: 100, now: 99 })
+        );
+        assert!(matches!(
+            verify_mark(&head(), "m", 901),
+            Err(Refusal::UnknownMark {
+                marked: 901,
+                head: 900,
+                ..
+            })
+        ));
+    }
+}

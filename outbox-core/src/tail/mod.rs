@@ -1,0 +1,48 @@
+//! Tailing: turns a log that many transactions write at once into one chain of batches, missing nothing.
+//!
+//! **What it does.** A batch is the rows visible in one snapshot and not in the snapshot of the batch before
+//! ([`cut_batch.sql`](../../../queries/tail/cut_batch.sql) is the line that decides "which rows are in this batch").
+//! Nothing is skipped or seen twice, by construction: no timer, no guess about gaps, no waiting for strangers.
+//!
+//! **Who is authoritative.** The ledger (`outbox.batch`): a batch is a fact that is committed before anything of it is
+//! published, so it is the same rows in the same order however often it is read. Who may cut is decided by a lease with
+//! an epoch on the database clock; that two leaders cannot fork the chain is decided by its unique numbers alone.
+//!
+//! **State.** `Standby → (lease) → verify → Awake ⇄ Asleep → (lease lost | signal) → Standby`; see [`doorbell`].
+//!
+//! **Invariants.** The ledger's numbers have no gap; a snapshot never has a lower xmax than the one before; the lock of the
+//! doorbell is held only while asleep; transactions of the relay never append.
+//!
+//! **How it fails.** A lost connection: reconnect, take the lease, read the ledger, go on. A cut whose outcome is unknown:
+//! the ledger is read; if the batch is not there, it is cut again. A database that is not the one of the ledger, or has
+//! gone back in time, or is a standby: refused, with the reason ([`ledger`]).
+//!
+//! **Deliberately absent.** No lower bound on positions from an earlier batch (an open transaction may still commit an
+//! older one), no order by transaction id (it breaks the order per key), no flag that is set on rows.
+
+pub mod batch;
+
+pub mod doorbell;
+
+pub mod ledger;
+
+pub mod lease;
+
+pub mod pieces;
+
+pub mod snapshot;
+
+pub mod candidate;
+
+pub mod run;
+
+pub mod upkeep;
+
+mod error;
+
+mod options;
+
+pub mod pg;
+
+pub use error::{Error, Kind};
+pub use options::Options;

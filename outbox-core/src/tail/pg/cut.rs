@@ -1,0 +1,140 @@
+//! Cutting a batch, and reading the end of the ledger.
+
+use tokio_postgres::types::Type;
+
+use super::rows::{event_row, get, snapshot, unsigned};
+use super::session::Session;
+use crate::tail::batch::{Batch, Cut, Share};
+use crate::tail::ledger::Head;
+use crate::tail::{Error, Kind};
+
+const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
+const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
+const TRY_SLEEP: &str = include_str!("../../../queries/tail/try_sleep.sql");
+const WAKE_UP: &str = include_str!("../../../queries/tail/wake_up.sql");
+const END_OLD_SLEEPER: &str = include_str!("../../../queries/tail/end_old_sleeper.sql");
+
+/// Who cuts, and how much comes back at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CutBounds {
+    pub(crate) era: i32,
+    pub(crate) epoch: i64,
+    pub(crate) rows: i64,
+    pub(crate) bytes: i64,
+}
+
+/// Reads the end of the ledger with what must agree with it.
+pub(crate) async fn read_head(session: &Session) -> Result<Head, Error> {
+    let rows = session.query(READ_HEAD, &[]).await?;
+    let row = rows.first().ok_or_else(|| {
+        Error::new(
+            Kind::Refused,
+            "the ledger has no row at all: run `outbox-relay migrate`",
+        )
+    })?;
+    Ok(Head {
+        batch: Batch {
+            number: get(row, "number")?,
+            batch_id: unsigned(get(row, "batch_id")?)?,
+            snapshot: snapshot(row, "snapshot")?,
+            event_count: 0,
+        },
+        era: get(row, "era")?,
+        system_identifier: get(row, "system_identifier")?,
+        system_identifier_now: get(row, "system_identifier_now")?,
+        in_recovery: get(row, "in_recovery")?,
+        snapshot_now: snapshot(row, "snapshot_now")?,
+        database_id: get(row, "database_id")?,
+        writer: get(row, "writer")?,
+        oldest_batch_id: unsigned(get(row, "oldest_batch_id")?)?,
+    })
+}
+
+/// Cuts the batch after `head`, if there is anything to cut. The batch is durable when this returns.
+pub(crate) async fn cut_batch(
+    session: &Session,
+    head: &Batch,
+    bounds: CutBounds,
+) -> Result<Option<Cut>, Error> {
+    let xmax = head.snapshot.xmax().to_string();
+    let open: Vec<String> = head.snapshot.open().iter().map(u64::to_string).collect();
+    let rows = session
+        .query(
+            CUT_BATCH,
+            &[
+                (&head.number, Type::INT8),
+                (&xmax, Type::TEXT),
+                (&open, Type::TEXT_ARRAY),
+                (&bounds.era, Type::INT4),
+                (&bounds.epoch, Type::INT8),
+                (&bounds.rows, Type::INT8),
+                (&bounds.bytes, Type::INT8),
+            ],
+        )
+        .await?;
+    if session.take_doubt() {
+        return Err(Error::new(
+            Kind::Connection,
+            "Postgres warned while a batch was committed: it may not be durable",
+        ));
+    }
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let batch = Batch {
+        number: get(first, "number")?,
+        batch_id: unsigned(get(first, "batch_id")?)?,
+        snapshot: snapshot(first, "snapshot")?,
+        event_count: get(first, "event_count")?,
+    };
+    let shares = read_shares(&get::<String>(first, "shares")?)?;
+    let has_rows = get::<Option<i64>>(first, "position")?.is_some();
+    let rows = if has_rows {
+        rows.iter().map(event_row).collect::<Result<_, _>>()?
+    } else {
+        Vec::new()
+    };
+    Ok(Some(Cut {
+        batch,
+        before: head.snapshot.clone(),
+        shares,
+        rows,
+    }))
+}
+
+fn read_shares(text: &str) -> Result<Vec<Share>, Error> {
+    let told: Vec<(String, i64, i64, i64, Option<i64>)> = serde_json::from_str(text)
+        .map_err(|error| Error::with_source(Kind::Shape, "the shares of a batch cannot be read", error))?;
+    Ok(told
+        .into_iter()
+        .map(
+            |(topic, event_count, first_position, last_position, first_new_position)| Share {
+                topic,
+                event_count,
+                first_position,
+                last_position,
+                first_new_position,
+            },
+        )
+        .collect())
+}
+
+/// Tries to take the doorbell's lock.
+pub(crate) async fn try_sleep(session: &Session) -> Result<bool, Error> {
+    flag(session, TRY_SLEEP, "asleep").await
+}
+
+/// Gives the doorbell's lock back.
+pub(crate) async fn wake_up(session: &Session) -> Result<bool, Error> {
+    flag(session, WAKE_UP, "was_asleep").await
+}
+
+/// Ends the session of a former leader that still sleeps on the doorbell's lock.
+pub(crate) async fn end_old_sleeper(session: &Session) -> Result<(), Error> {
+    session.query(END_OLD_SLEEPER, &[]).await.map(drop)
+}
+
+async fn flag(session: &Session, sql: &'static str, column: &str) -> Result<bool, Error> {
+    let rows = session.query(sql, &[]).await?;
+    rows.first().map_or(Ok(false), |row| get(row, column))
+}

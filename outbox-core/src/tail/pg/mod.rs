@@ -1,0 +1,13 @@
+//! The tail's conversations with Postgres, over `tokio-postgres`.
+
+pub mod session;
+
+pub mod cut;
+
+pub mod leases;
+
+pub mod pieces;
+
+pub mod rows;
+
+pub use session::{Dial, Messages, Session};

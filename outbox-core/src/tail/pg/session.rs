@@ -1,0 +1,263 @@
+//! One connection of the relay: bounded in time, never cancelled, given up when in doubt.
+//!
+//! A statement that takes too long is not cancelled (a cancel can hit the next one); the session is closed instead, and
+//! whoever needs the outcome reads the ledger on a new one. Behind a transaction pooler statements are unnamed, since a
+//! name belongs to a server connection that the next transaction may not get.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Row, SimpleQueryMessage, Statement};
+
+use crate::tail::{Error, Kind};
+
+/// What a connection says besides answers: notifications and notices.
+pub type Messages = Pin<Box<dyn Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send>>;
+
+/// Opens a connection to the primary for the purpose named (shown as `application_name`).
+pub type Dial =
+    Arc<dyn Fn(&'static str) -> BoxFuture<'static, Result<(Client, Messages), DialError>> + Send + Sync>;
+
+/// Why a connection could not be made: a sentence without secrets.
+pub type DialError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Settings that every session of the relay makes for itself, whatever the server's defaults.
+const SETTINGS: &str = "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
+    set idle_in_transaction_session_timeout = '10s'; set enable_seqscan = off; set enable_bitmapscan = off; \
+    set plan_cache_mode = force_generic_plan; set jit = off; set max_parallel_workers_per_gather = 0";
+
+/// The same for one transaction, behind a pooler.
+const SETTINGS_LOCAL: &str = "begin; set local synchronous_commit = on; set local enable_seqscan = off; \
+    set local enable_bitmapscan = off; set local jit = off; set local max_parallel_workers_per_gather = 0";
+
+/// Parameters with their types: needed where statements have no name.
+pub(crate) type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// A connection with its prepared statements.
+pub struct Session {
+    client: Client,
+    pooled: bool,
+    limit: Duration,
+    statements: Mutex<HashMap<&'static str, Statement>>,
+    rung: mpsc::Receiver<String>,
+    doubtful: Arc<AtomicBool>,
+    pump: JoinHandle<()>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+impl Session {
+    /// Connects. `pooled`: a transaction pooler may be in between. `limit`: the longest any statement may take.
+    ///
+    /// # Errors
+    /// The connection cannot be made or its settings are refused.
+    pub async fn open(
+        dial: &Dial,
+        purpose: &'static str,
+        pooled: bool,
+        limit: Duration,
+    ) -> Result<Self, Error> {
+        let dialled = tokio::time::timeout(limit, dial(purpose)).await;
+        let (client, messages) = dialled
+            .map_err(|_| {
+                Error::new(
+                    Kind::Connection,
+                    format!("no connection to Postgres within {limit:?}"),
+                )
+            })?
+            .map_err(|error| Error::with_source(Kind::Connection, "cannot connect to Postgres", error))?;
+        // One pending ring is enough: a ring says "look", not what there is.
+        let (ring, rung) = mpsc::channel(64);
+        let doubtful = Arc::new(AtomicBool::new(false));
+        let pump = tokio::spawn(listen(messages, ring, doubtful.clone()));
+        let session = Self {
+            client,
+            pooled,
+            limit,
+            statements: Mutex::default(),
+            rung,
+            doubtful,
+            pump,
+        };
+        if !pooled {
+            session.batch(SETTINGS).await?;
+        }
+        Ok(session)
+    }
+
+    /// Subscribes to `channel` and proves that notifications arrive on this very socket.
+    /// A pooler would take the `listen` and deliver nothing, so the proof is a notification to ourselves.
+    pub(crate) async fn listen(&mut self, channel: &'static str) -> Result<bool, Error> {
+        if self.pooled {
+            return Ok(false);
+        }
+        // A process that was stopped must not keep the doorbell's lock for ever: the server ends its session.
+        self.batch(&format!(
+            "set idle_session_timeout = '60s'; listen {channel}; notify {channel}"
+        ))
+        .await?;
+        let heard = tokio::time::timeout(Duration::from_secs(2), self.rung.recv()).await;
+        Ok(matches!(heard, Ok(Some(_))))
+    }
+
+    /// Waits for a notification; `None` when the connection is gone.
+    pub(crate) async fn ring(&mut self) -> Option<String> {
+        let first = self.rung.recv().await;
+        while self.rung.try_recv().is_ok() {}
+        first
+    }
+
+    /// Whether the server warned about a commit since the last time this was asked (class 01: a wait for a standby was
+    /// cancelled): then it is not known whether the commit is durable.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.doubtful.swap(false, Ordering::SeqCst)
+    }
+
+    /// Runs one statement.
+    pub(crate) async fn query(
+        &self,
+        sql: &'static str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, Error> {
+        let work = async {
+            if self.pooled {
+                return self.query_pooled(sql, parameters).await;
+            }
+            let statement = self.statement(sql, parameters).await?;
+            let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
+            self.client.query(&statement, &values).await
+        };
+        self.bounded(work).await
+    }
+
+    /// Runs a script of statements without parameters.
+    pub(crate) async fn batch(&self, sql: &str) -> Result<(), Error> {
+        self.bounded(self.client.batch_execute(sql)).await
+    }
+
+    /// Runs one statement without parameters and gives the first value of its first row.
+    pub(crate) async fn simple(&self, sql: &str) -> Result<Option<String>, Error> {
+        let said = self.bounded(self.client.simple_query(sql)).await?;
+        Ok(said.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
+    }
+
+    async fn query_pooled(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.client.batch_execute(SETTINGS_LOCAL).await?;
+        let rows = self.client.query_typed(sql, parameters).await;
+        let end = self
+            .client
+            .batch_execute(if rows.is_ok() { "commit" } else { "rollback" })
+            .await;
+        let rows = rows?;
+        end?;
+        Ok(rows)
+    }
+
+    async fn statement(
+        &self,
+        sql: &'static str,
+        parameters: Parameters<'_>,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let known = self
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(sql)
+            .cloned();
+        if let Some(statement) = known {
+            return Ok(statement);
+        }
+        let types: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
+        let statement = self.client.prepare_typed(sql, &types).await?;
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(sql, statement.clone());
+        Ok(statement)
+    }
+
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.limit, work).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(translate(&error)),
+            Err(_) => {
+                self.pump.abort();
+                Err(Error::new(
+                    Kind::Timeout,
+                    format!("no answer from Postgres within {:?}", self.limit),
+                ))
+            }
+        }
+    }
+}
+
+async fn listen(mut messages: Messages, ring: mpsc::Sender<String>, doubtful: Arc<AtomicBool>) {
+    while let Some(Ok(message)) = messages.next().await {
+        match message {
+            // A full channel means a look is due anyway.
+            AsyncMessage::Notification(notification) => {
+                drop(ring.try_send(notification.channel().to_owned()))
+            }
+            AsyncMessage::Notice(notice) if notice.code().code().starts_with("01") => {
+                tracing::warn!(
+                    code = notice.code().code(),
+                    message = notice.message(),
+                    "Postgres warns"
+                );
+                doubtful.store(true, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The server's own words, without the values that a detail may quote.
+fn told(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} (SQLSTATE {})", said.message(), said.code().code()),
+        None => {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(error);
+            while let Some(inner) = cause {
+                text = format!("{text}: {inner}");
+                cause = inner.source();
+            }
+            text
+        }
+    }
+}
+
+fn translate(error: &tokio_postgres::Error) -> Error {
+    let Some(said) = error.as_db_error() else {
+        return Error::with_source(Kind::Connection, "lost the connection to Postgres", told(error));
+    };
+    let kind = match said.code().code() {
+        "23505" => Kind::Superseded,
+        "25006" | "42883" | "42P01" | "42703" => Kind::Refused,
+        code if code.starts_with("57P") || code.starts_with("08") => Kind::Connection,
+        _ => Kind::Statement,
+    };
+    Error::with_source(kind, "Postgres refused a statement", told(error))
+}

@@ -1,0 +1,125 @@
+//! Drives the tail: cuts batch after batch, sleeps on the doorbell in between, and hands each cut on.
+//!
+//! Runs as a task of its own, so that no cut is ever abandoned half way by whoever waits for it. The channel to the
+//! publisher holds one cut: when the publisher is busy, rows gather in the database and make a larger next batch.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Batch, Cut};
+use super::doorbell::{Doorbell, Seen, Step};
+use super::ledger::Head;
+use super::pg::cut::{self, CutBounds};
+use super::pg::{Dial, Session};
+use super::{Error, Kind, Options};
+use crate::observe;
+
+/// A tail at the end of a ledger that was verified.
+pub struct Tail {
+    session: Session,
+    head: Batch,
+    bounds: CutBounds,
+    bell: Doorbell,
+}
+
+impl Tail {
+    /// Connects, verifies that the ledger's history is the server's, and proves that notifications arrive.
+    ///
+    /// # Errors
+    /// No connection, or a [`super::ledger::Refusal`] as [`Kind::Refused`].
+    pub async fn open(dial: &Dial, options: &Options, epoch: i64) -> Result<(Self, Head), Error> {
+        let mut session = Session::open(dial, "tail", options.pooled, options.statement_limit).await?;
+        let head = cut::read_head(&session).await?;
+        super::ledger::verify(&head).map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
+        let listening = options.listen && session.listen("outbox").await?;
+        if listening {
+            cut::end_old_sleeper(&session).await?;
+        } else if options.listen {
+            tracing::warn!("notifications do not arrive on this connection (a pooler?): polling instead");
+        }
+        let bounds = CutBounds {
+            era: head.era,
+            epoch,
+            rows: options.first_rows,
+            bytes: options.first_bytes,
+        };
+        let bell = Doorbell::new(listening, options.slow_poll, options.pace, options.doze);
+        Ok((
+            Self {
+                session,
+                head: head.batch.clone(),
+                bounds,
+                bell,
+            },
+            head,
+        ))
+    }
+
+    /// Cuts until the token is cancelled or something fails; each cut goes to `cuts`.
+    ///
+    /// # Errors
+    /// Whatever a statement fails with; the caller reads the ledger anew before it goes on.
+    pub async fn run(mut self, cuts: mpsc::Sender<Cut>, token: CancellationToken) -> Result<(), Error> {
+        let mut step = Step::Look;
+        loop {
+            let seen = match step {
+                Step::Look => self.look(&cuts, &token).await?,
+                Step::TrySleep if cut::try_sleep(&self.session).await? => Seen::Locked,
+                Step::TrySleep => Seen::InFlight,
+                Step::Doze(pause) => self.pause(pause, &token).await?,
+                Step::Sleep(floor) => self.sleep(floor, &token).await?,
+            };
+            if token.is_cancelled() || cuts.is_closed() {
+                return Ok(());
+            }
+            step = self.bell.after(seen);
+        }
+    }
+
+    async fn look(&mut self, cuts: &mpsc::Sender<Cut>, token: &CancellationToken) -> Result<Seen, Error> {
+        let asleep = self.bell.is_asleep();
+        let Some(cut) = cut::cut_batch(&self.session, &self.head, self.bounds).await? else {
+            return Ok(Seen::Nothing);
+        };
+        if asleep {
+            cut::wake_up(&self.session).await?;
+        }
+        self.head = cut.batch.clone();
+        metrics::counter!(observe::TAIL_BATCHES).increment(1);
+        metrics::counter!(observe::TAIL_EVENTS).increment(cut.batch.event_count.unsigned_abs());
+        metrics::histogram!(observe::TAIL_BATCH_SIZE).record(cut.batch.event_count as f64);
+        tokio::select! {
+            sent = cuts.send(cut) => drop(sent),
+            () = token.cancelled() => {}
+        }
+        Ok(Seen::Rows)
+    }
+
+    async fn pause(&self, pause: Duration, token: &CancellationToken) -> Result<Seen, Error> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = token.cancelled() => {}
+        }
+        Ok(Seen::Timeout)
+    }
+
+    async fn sleep(&mut self, floor: Duration, token: &CancellationToken) -> Result<Seen, Error> {
+        tokio::select! {
+            ring = self.session.ring() => match ring {
+                Some(_) => {
+                    metrics::counter!(observe::TAIL_WAKE_UPS, "cause" => "ring").increment(1);
+                    cut::wake_up(&self.session).await?;
+                    Ok(Seen::Ring)
+                }
+                None => Err(Error::new(Kind::Connection, "lost the connection to Postgres while asleep")),
+            },
+            () = tokio::time::sleep(floor) => {
+                metrics::counter!(observe::TAIL_WAKE_UPS, "cause" => "slow_poll").increment(1);
+                Ok(Seen::Timeout)
+            }
+            () = token.cancelled() => Ok(Seen::Timeout),
+        }
+    }
+}

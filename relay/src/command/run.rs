@@ -1,0 +1,29 @@
+//! `outbox-relay run`: tail the log and publish, or stand by.
+
+use std::sync::Arc;
+
+use outbox_core::standing::Standing;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::{compose, http, signal, telemetry};
+
+/// Runs until SIGTERM or SIGINT; then finishes what is in hand and gives the lease back.
+///
+/// # Errors
+/// The settings cannot be used or the address for health and metrics cannot be bound.
+pub async fn run(config: &Config) -> Result<Exit, Failure> {
+    let token = signal::stop_token()?;
+    let metrics = telemetry::metrics()?;
+    let (standing, shown) = watch::channel(Standing::Starting);
+    let server = http::Server::bind(&config.http).await?;
+    let serving = tokio::spawn(server.run(shown, metrics, token.clone()));
+    compose::relay(Arc::new(config.clone()), standing, token.clone()).await?;
+    token.cancel();
+    match serving.await {
+        Ok(Ok(())) => Ok(Exit::Success),
+        Ok(Err(error)) => Err(Failure::error(format!("the health endpoint failed: {error}"))),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}

@@ -1,0 +1,219 @@
+//! The one place that knows every concrete part: settings become a dial, a sink and a candidate, and these a relay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+use outbox_core::publish::{self, Mode, redis::Limits, redis::RedisSink, retry::Backoff};
+use outbox_core::standing::Standing;
+use outbox_core::tail::candidate::Candidate;
+use outbox_core::tail::lease::Lease;
+use outbox_core::tail::pg::leases::Instance;
+use outbox_core::tail::pg::{Dial, Messages, Session};
+use outbox_core::tail::run::Tail;
+use outbox_core::tail::{self, upkeep};
+use outbox_core::verdict::Verdict;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Config};
+use crate::connect::{self, Role};
+
+/// A refusal is looked at again this often: a person may have mended its cause.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// Pauses between terms that failed.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
+
+/// Stands for the lead, leads, and stands again, until the token is cancelled.
+///
+/// # Errors
+/// The settings cannot be turned into connections.
+pub async fn relay(
+    config: Arc<Config>,
+    standing: watch::Sender<Standing>,
+    token: CancellationToken,
+) -> Result<(), connect::Error> {
+    let sink = RedisSink::new(
+        connect::redis(&config)?,
+        Limits {
+            connect: config.redis.connect_timeout,
+            answer: config.redis.response_timeout,
+        },
+    );
+    let dial = dial(config.clone());
+    let candidate = Candidate {
+        dial: dial.clone(),
+        instance: instance(),
+        options: tail_options(&config),
+        standing: standing.clone(),
+    };
+    let parts = Parts {
+        config,
+        dial,
+        sink: Arc::new(sink),
+        options: candidate.options.clone(),
+        standing,
+    };
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+    while !token.is_cancelled() {
+        let term = candidate
+            .term(&token, |lease, token| parts.lead(lease, token))
+            .await;
+        let pause = match term {
+            Ok(()) => {
+                backoff.reset();
+                continue;
+            }
+            Err(error) => parts.after(&error, &mut backoff),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = token.cancelled() => {}
+        }
+    }
+    Ok(())
+}
+
+/// What every term is made of.
+struct Parts {
+    config: Arc<Config>,
+    dial: Dial,
+    sink: Arc<RedisSink>,
+    options: tail::Options,
+    standing: watch::Sender<Standing>,
+}
+
+impl Parts {
+    /// One term: tail, publisher and upkeep, until one of them ends.
+    async fn lead(
+        &self,
+        lease: watch::Receiver<Lease>,
+        token: CancellationToken,
+    ) -> Result<(), publish::Error> {
+        let epoch = lease.borrow().epoch;
+        let (tail, head) = Tail::open(&self.dial, &self.options, epoch).await?;
+        let session = Session::open(
+            &self.dial,
+            "tail",
+            self.options.pooled,
+            self.options.statement_limit,
+        )
+        .await?;
+        let (cuts, taken) = mpsc::channel(1);
+        let stop = token.child_token();
+        let _stop_all = stop.clone().drop_guard();
+        let mut tailing = tokio::spawn(tail.run(cuts, stop.clone()));
+        if self.config.maintain.enabled && !self.options.pooled {
+            let upkeep = upkeep::run(
+                self.dial.clone(),
+                self.config.maintain.interval,
+                Duration::from_secs(600),
+                stop.clone(),
+            );
+            tokio::spawn(upkeep);
+        }
+        let term = publish::run::Term {
+            sink: self.sink.clone(),
+            session,
+            head,
+            prefix: self.config.redis.prefix.clone(),
+            options: publish_options(&self.config),
+            lease,
+            standing: self.standing.clone(),
+        };
+        let publishing = publish::run::lead(term, taken, token.clone());
+        tokio::pin!(publishing);
+        tokio::select! {
+            published = &mut publishing => published,
+            tailed = &mut tailing => match tailed {
+                Ok(Ok(())) => publishing.await,
+                Ok(Err(error)) => Err(error.into()),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
+        }
+    }
+
+    /// Says why a term ended, and how long to wait before the next.
+    fn after(&self, error: &publish::Error, backoff: &mut Backoff) -> Duration {
+        let cause = format!("{error}; {}", error.advice());
+        match error.verdict() {
+            Verdict::Stop | Verdict::Park => {
+                tracing::error!(%error, advice = error.advice(), "refused: nothing is published");
+                self.standing.send_replace(Standing::Refused { cause });
+                REFUSED_PAUSE
+            }
+            Verdict::Retry => {
+                tracing::warn!(%error, advice = error.advice(), "the term ended; standing again");
+                self.standing.send_replace(Standing::Waiting { cause });
+                backoff.pause()
+            }
+        }
+    }
+}
+
+fn dial(config: Arc<Config>) -> Dial {
+    Arc::new(move |purpose| {
+        let config = config.clone();
+        Box::pin(async move {
+            let role = match purpose {
+                "lease" => Role::Lease,
+                "maintain" => Role::Maintain,
+                _ => Role::Tail,
+            };
+            let (client, mut connection) = connect::postgres(&config, role).await?;
+            let messages: Messages =
+                Box::pin(stream::poll_fn(move |context| connection.poll_message(context)));
+            Ok((client, messages))
+        })
+    })
+}
+
+fn tail_options(config: &Config) -> tail::Options {
+    tail::Options {
+        lease_ttl: config.tail.lease_ttl,
+        slow_poll: config.tail.slow_poll,
+        pace: config.tail.pace,
+        doze: (config.tail.poll_min, config.tail.poll_max),
+        first_rows: signed(config.tail.first_rows),
+        first_bytes: signed(config.tail.chunk_bytes),
+        statement_limit: config.postgres.query_timeout,
+        listen: config.postgres.listen,
+        pooled: !config.postgres.listen,
+    }
+}
+
+fn publish_options(config: &Config) -> publish::Options {
+    publish::Options {
+        mode: match config.publish.mode {
+            config::Mode::Structured => Mode::Structured,
+            config::Mode::Binary => Mode::Binary,
+        },
+        parcel_rows: config.publish.share_rows,
+        parcel_bytes: config.publish.share_bytes,
+        chunk_rows: signed(config.tail.chunk_rows),
+        chunk_bytes: signed(config.tail.chunk_bytes),
+        max_entry_bytes: config.publish.max_entry_bytes,
+        backoff_min: config.publish.backoff_min,
+        backoff_max: config.publish.backoff_max,
+        ..publish::Options::default()
+    }
+}
+
+fn signed(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn instance() -> Instance {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned()),
+        name => name.to_owned(),
+    };
+    // The random part tells a process from one that had its id before it.
+    let name = format!("{host}/{}/{:08x}", std::process::id(), rand::random::<u32>());
+    Instance {
+        name,
+        host,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
