@@ -34,7 +34,7 @@ macro_rules! steps {
     };
 }
 
-const LOG: &[Step] = steps!("log": 1 "ground", 2 "log", 3 "ledger", 4 "append");
+const LOG: &[Step] = steps!("log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views");
 
 const INBOX: &[Step] = steps!("inbox": 1 "inbox", 2 "inbox_views");
 
