@@ -8,6 +8,8 @@ pub mod tail;
 
 pub mod publish;
 
+pub mod ops;
+
 pub mod observe;
 
 pub mod standing;

@@ -1,0 +1,82 @@
+//! The public views, by name.
+
+/// Which half of the schema a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halves {
+    /// The log, which producers append to and relays publish from.
+    pub log: bool,
+    /// The inbox, which consumers keep.
+    pub inbox: bool,
+}
+
+/// A view of schema `outbox_ops`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// One row: does work move, and if not, why.
+    Summary,
+    /// Streams with events to publish.
+    Backlog,
+    /// Every stream: retention, progress, whether it waits for a person.
+    Topics,
+    /// The newest batches.
+    Batches,
+    /// Relay processes.
+    Relays,
+    /// Open transactions and what each holds back.
+    WaitingTransactions,
+    /// Consumer groups and their streams.
+    Inbox,
+    /// What consumers gave up, by consumer, type and class of error.
+    DeadLetters,
+}
+
+impl View {
+    /// Every view, in the order in which a report shows them.
+    pub const ALL: [Self; 8] = [
+        Self::Summary,
+        Self::Backlog,
+        Self::Topics,
+        Self::Batches,
+        Self::Relays,
+        Self::WaitingTransactions,
+        Self::Inbox,
+        Self::DeadLetters,
+    ];
+
+    /// The name of the view.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::Backlog => "backlog",
+            Self::Topics => "topics",
+            Self::Batches => "batches",
+            Self::Relays => "relays",
+            Self::WaitingTransactions => "waiting_transactions",
+            Self::Inbox => "inbox",
+            Self::DeadLetters => "dead_letters",
+        }
+    }
+
+    /// Whether a database with these halves has the view.
+    #[must_use]
+    pub fn is_in(self, halves: Halves) -> bool {
+        match self {
+            Self::Inbox | Self::DeadLetters => halves.inbox,
+            _ => halves.log,
+        }
+    }
+
+    pub(super) fn query(self) -> &'static str {
+        match self {
+            Self::Summary => include_str!("../../queries/ops/summary.sql"),
+            Self::Backlog => include_str!("../../queries/ops/backlog.sql"),
+            Self::Topics => include_str!("../../queries/ops/topics.sql"),
+            Self::Batches => include_str!("../../queries/ops/batches.sql"),
+            Self::Relays => include_str!("../../queries/ops/relays.sql"),
+            Self::WaitingTransactions => include_str!("../../queries/ops/waiting_transactions.sql"),
+            Self::Inbox => include_str!("../../queries/ops/inbox.sql"),
+            Self::DeadLetters => include_str!("../../queries/ops/dead_letters.sql"),
+        }
+    }
+}
