@@ -15,3 +15,9 @@ pub mod observe;
 pub mod standing;
 
 pub mod verdict;
+
+#[cfg(feature = "redis")]
+pub mod consume;
+
+#[cfg(feature = "redis")]
+mod dead_letter;

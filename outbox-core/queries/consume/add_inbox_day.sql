@@ -1,0 +1,1 @@
+select outbox.add_inbox_day($1)

@@ -1,0 +1,15 @@
+-- `for update` waits for no one: a member that is committing holds the row for key share, and is asked about again later.
+with free as (
+    select lease.consumer, lease.stream
+    from outbox.consumer_lease lease
+    where lease.consumer = $1 and lease.stream = $2 and lease.expires_at <= clock_timestamp()
+    for update skip locked
+)
+update outbox.consumer_lease lease
+set epoch = lease.epoch + 1,
+    holder = $3,
+    acquired_at = clock_timestamp(),
+    expires_at = clock_timestamp() + $4 * interval '1 millisecond'
+from free
+where lease.consumer = free.consumer and lease.stream = free.stream
+returning lease.epoch

@@ -1,0 +1,246 @@
+//! One transaction: the lease, the inbox, the handlers' effects, how far the stream came. Then, and only then, it counts.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::handler::Handler;
+use super::pg::{self, Cause, Lease, PgConnection, Store};
+use super::window::Item;
+use super::{Error, Failure};
+use crate::dead_letter::{self, DeadLetter};
+use crate::event::{EntryId, Event};
+
+/// What is to be done with an entry in hand.
+pub(super) struct Delivery {
+    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) work: Work,
+}
+
+pub(super) enum Work {
+    /// Hand it to its handler.
+    Handle(Box<Event>, Arc<dyn Handler>),
+    /// Nobody here wants its type.
+    Skip,
+    /// It is no event.
+    GiveUp(Failure),
+}
+
+impl Delivery {
+    pub(super) fn event(&self) -> Option<&Event> {
+        match &self.work {
+            Work::Handle(event, _) => Some(event),
+            Work::Skip | Work::GiveUp(_) => None,
+        }
+    }
+}
+
+/// What one transaction came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is committed; so many of its events had no effect before.
+    Committed { fresh: usize },
+    /// It is undone because this entry failed.
+    Failed { id: EntryId, failure: Failure },
+    /// It is undone because another transaction was in the way: the same again may succeed.
+    Conflict { id: EntryId, failure: Failure },
+}
+
+/// Where a transaction applies.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) store: &'a Store,
+    pub(super) stream: &'a str,
+    pub(super) lease: Lease,
+    pub(super) handler_limit: Duration,
+}
+
+/// Applies `items` in one transaction that passes the chain up to `head`.
+///
+/// # Errors
+/// When the database or the lease is gone. Whether the transaction committed may then be unknown: the inbox knows.
+pub(super) async fn apply(
+    place: Place<'_>,
+    items: &[&Item<Delivery>],
+    head: Option<EntryId>,
+) -> Result<Outcome, Error> {
+    let Place {
+        store, stream, lease, ..
+    } = place;
+    let events: Vec<(EntryId, &Event)> = items
+        .iter()
+        .filter_map(|item| Some((item.id, item.payload.event()?)))
+        .collect();
+    let retried: Vec<EntryId> = items
+        .iter()
+        .filter(|item| item.attempts > 0)
+        .map(|item| item.id)
+        .collect();
+    let mut connection = store.acquire("taking a connection to apply").await?;
+    let mut tx = store.begin(&mut connection).await?;
+    store.fence(&mut tx, stream, lease).await?;
+    let fresh = store.enter_inbox(&mut tx, stream, "applied", &events).await?;
+    for item in items {
+        let Work::Handle(event, handler) = &item.payload.work else {
+            continue;
+        };
+        if !fresh.contains(&item.id) {
+            continue;
+        }
+        let Err(stopped) = handle(&**handler, &mut tx, event, place.handler_limit).await else {
+            continue;
+        };
+        let id = item.id;
+        return match stopped {
+            Stopped::Failed(failure) => {
+                // A refusal leaves the connection whole; it goes back to the pool when the transaction is undone.
+                pg::rollback(tx).await?;
+                Ok(Outcome::Failed { id, failure })
+            }
+            Stopped::Conflict(failure) => {
+                pg::rollback(tx).await?;
+                Ok(Outcome::Conflict { id, failure })
+            }
+            Stopped::Abandoned(failure) => {
+                // In the middle of a statement: the server ends it and undoes it, the connection is not used again.
+                drop(tx);
+                drop(connection.detach());
+                Ok(Outcome::Failed { id, failure })
+            }
+            Stopped::Outage(failure) => Err(Error::Postgres {
+                doing: "applying an event",
+                code: None,
+                source: failure.text.into(),
+            }),
+        };
+    }
+    if !retried.is_empty() {
+        store.clear_failures(&mut tx, stream, &retried).await?;
+    }
+    match finish(store, &mut tx, stream, head).await {
+        Ok(()) => {}
+        Err(Error::Postgres { code: Some(code), .. }) if code == ABORTED => {
+            pg::rollback(tx).await?;
+            return Ok(swallowed(items));
+        }
+        Err(error) => return Err(error),
+    }
+    match pg::commit(tx).await {
+        Ok(()) => Ok(Outcome::Committed { fresh: fresh.len() }),
+        // A deferred constraint: the handler's doing, found out at the end. Which event's is not known.
+        Err(Error::Postgres {
+            code: Some(code),
+            source,
+            ..
+        }) if code.starts_with("23") => {
+            let text = format!("at the commit: {source}");
+            Ok(Outcome::Failed {
+                id: items[0].id,
+                failure: Failure {
+                    class: code,
+                    text,
+                    permanent: false,
+                },
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// SQLSTATE of any statement in a transaction in which one failed.
+const ABORTED: &str = "25P02";
+
+/// A handler ignored the failure of a statement. Only the first of several is blamed; it is tried alone the next time.
+fn swallowed(items: &[&Item<Delivery>]) -> Outcome {
+    Outcome::Failed {
+        id: items[0].id,
+        failure: Failure {
+            class: ABORTED.to_owned(),
+            text:
+                "a statement of the handler failed and the handler answered success: its effect would be lost"
+                    .to_owned(),
+            permanent: false,
+        },
+    }
+}
+
+/// Gives one entry up: the dead letter, the inbox and the place on the stream, or none of them.
+pub(super) async fn bury(
+    place: Place<'_>,
+    item: &Item<Delivery>,
+    attempts: u32,
+    failure: &Failure,
+    head: Option<EntryId>,
+) -> Result<(), Error> {
+    let Place {
+        store, stream, lease, ..
+    } = place;
+    let mut connection = store.acquire("taking a connection to give an event up").await?;
+    let mut tx = store.begin(&mut connection).await?;
+    store.fence(&mut tx, stream, lease).await?;
+    let event = item.payload.event();
+    let fresh = match event {
+        Some(event) => !store
+            .enter_inbox(&mut tx, stream, "dead", &[(item.id, event)])
+            .await?
+            .is_empty(),
+        None => true,
+    };
+    if fresh {
+        let letter = DeadLetter {
+            consumer: store.consumer(),
+            stream,
+            entry_id: item.id.to_string(),
+            event,
+            fields: &item.payload.fields,
+            error_class: &failure.class,
+            error: &failure.text,
+            attempts,
+        };
+        pg::bounded("keeping a dead letter", dead_letter::enter(&mut tx, &letter)).await?;
+    }
+    store.clear_failures(&mut tx, stream, &[item.id]).await?;
+    finish(store, &mut tx, stream, head).await?;
+    pg::commit(tx).await
+}
+
+/// The last statement of every transaction. It must be one that fails if the transaction was aborted on the way.
+async fn finish(
+    store: &Store,
+    tx: &mut PgConnection,
+    stream: &str,
+    head: Option<EntryId>,
+) -> Result<(), Error> {
+    match head {
+        Some(head) => store.move_passed(tx, stream, head).await,
+        None => store.prove_alive(tx).await,
+    }
+}
+
+enum Stopped {
+    Failed(Failure),
+    Conflict(Failure),
+    Abandoned(Failure),
+    Outage(Failure),
+}
+
+async fn handle(
+    handler: &dyn Handler,
+    tx: &mut PgConnection,
+    event: &Event,
+    limit: Duration,
+) -> Result<(), Stopped> {
+    let attempt = AssertUnwindSafe(async { handler.handle(tx, event).await }).catch_unwind();
+    match tokio::time::timeout(limit, attempt).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(match pg::cause_of(error.cause()) {
+            Cause::Handler(sql_state) => Stopped::Failed(Failure::of_handler(&error, sql_state)),
+            Cause::Conflict => Stopped::Conflict(Failure::of_handler(&error, Some("conflict".to_owned()))),
+            Cause::Outage => Stopped::Outage(Failure::of_handler(&error, None)),
+        }),
+        Ok(Err(panic)) => Err(Stopped::Abandoned(Failure::of_panic(&*panic))),
+        Err(_) => Err(Stopped::Abandoned(Failure::of_timeout(limit))),
+    }
+}

@@ -1,0 +1,270 @@
+//! Describing a consumer. All problems of a description are reported at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::call::{Call, Function};
+use super::handler::{BoxFuture, Handler, HandlerResult, JsonHandler};
+use super::pg::{PgConnection, PgPool};
+use super::routes::Routes;
+use super::run::{Consumer, Database};
+use super::settings::{DEFAULT_CONNECTIONS, Settings};
+use super::{Error, redis};
+use crate::event::Event;
+
+/// The shortest lease that renewals at a third of it keep through an ordinary hiccup.
+const LEASE_MIN: Duration = Duration::from_millis(300);
+
+/// A consumer being described.
+pub struct Builder {
+    group: String,
+    database: Option<Database>,
+    redis: Option<String>,
+    routes: Routes,
+    functions: Vec<Function>,
+    settings: Settings,
+    connections: u32,
+    problems: Vec<String>,
+}
+
+impl Builder {
+    pub(super) fn new(group: impl Into<String>) -> Self {
+        Self {
+            group: group.into(),
+            database: None,
+            redis: None,
+            routes: Routes::default(),
+            functions: Vec::new(),
+            settings: Settings::default(),
+            connections: DEFAULT_CONNECTIONS,
+            problems: Vec::new(),
+        }
+    }
+
+    /// The handlers' database, with the inbox in it. A stream that applies takes one connection, leases now and then another.
+    #[must_use]
+    pub fn database(mut self, pool: PgPool) -> Self {
+        self.database = Some(Database::Pool(pool));
+        self
+    }
+
+    /// The handlers' database by its URL; a pool is made from it.
+    #[must_use]
+    pub fn database_url(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(Database::Url(url.into()));
+        self
+    }
+
+    /// How many connections a pool made from a URL may have.
+    #[must_use]
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// The Redis with the streams; `rediss://` for TLS where the `redis` crate has it compiled in.
+    #[must_use]
+    pub fn redis(mut self, url: impl Into<String>) -> Self {
+        self.redis = Some(url.into());
+        self
+    }
+
+    /// What precedes the topic in a stream's key. Default [`super::DEFAULT_PREFIX`].
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.prefix = prefix.into();
+        self
+    }
+
+    /// Applies every event of a topic with a closure.
+    #[must_use]
+    pub fn on<F>(self, topic: &str, handler: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut PgConnection, &'a Event) -> BoxFuture<'a, HandlerResult>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.on_handler(topic, handler)
+    }
+
+    /// Applies every event of a topic with a closure that takes the payload as `T`. A payload that is no `T` is given up
+    /// at once.
+    #[must_use]
+    pub fn on_json<T, F>(self, topic: &str, handler: F) -> Self
+    where
+        T: DeserializeOwned + Send + 'static,
+        F: for<'a> Fn(&'a mut PgConnection, T, &'a Event) -> BoxFuture<'a, HandlerResult>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.on_handler(topic, JsonHandler::new(handler))
+    }
+
+    /// Applies every event of a topic with a handler.
+    #[must_use]
+    pub fn on_handler(mut self, topic: &str, handler: impl Handler) -> Self {
+        if !self.routes.add(topic, Arc::new(handler)) {
+            self.problems
+                .push(format!("topic {topic}: has two handlers for every type"));
+        }
+        self
+    }
+
+    /// Applies the events of one type on a topic. The topic's other types are skipped, unless another handler takes them.
+    #[must_use]
+    pub fn on_type(mut self, topic: &str, r#type: &str, handler: impl Handler) -> Self {
+        if !self.routes.add_type(topic, r#type, Arc::new(handler)) {
+            self.problems
+                .push(format!("topic {topic}: has two handlers for type {type}"));
+        }
+        self
+    }
+
+    /// Applies every event of a topic by an SQL function `schema.function(event json)` of the handlers' database.
+    #[must_use]
+    pub fn call(mut self, topic: &str, function: &str) -> Self {
+        match function.parse::<Function>() {
+            Ok(function) => {
+                self.functions.push(function.clone());
+                self.on_handler(topic, Call::new(&function))
+            }
+            Err(problem) => {
+                self.problems.push(format!("topic {topic}: {problem}"));
+                self
+            }
+        }
+    }
+
+    /// Reads the streams of these writers beside each topic's own, and looks for no others.
+    #[must_use]
+    pub fn writers<W: Into<String>>(mut self, writers: impl IntoIterator<Item = W>) -> Self {
+        self.settings.writers = writers.into_iter().map(Into::into).collect();
+        self.settings.discovery = None;
+        self
+    }
+
+    /// How often streams of new writers are looked for; none for never. One look is a walk over the keys of the Redis
+    /// database. Default [`super::DEFAULT_DISCOVERY`].
+    #[must_use]
+    pub fn discovery(mut self, every: Option<Duration>) -> Self {
+        self.settings.discovery = every;
+        self
+    }
+
+    /// How long a member that says nothing keeps a stream. Default [`super::DEFAULT_LEASE`].
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// How long one attempt may take. Default [`super::DEFAULT_HANDLER_LIMIT`].
+    #[must_use]
+    pub fn handler_limit(mut self, limit: Duration) -> Self {
+        self.settings.handler_limit = limit;
+        self
+    }
+
+    /// How often an event is tried and how long it waits in between. Default three times.
+    #[must_use]
+    pub fn retry(mut self, policy: super::RetryPolicy) -> Self {
+        self.settings.retry = policy;
+        self
+    }
+
+    /// How many events one transaction may apply. Default [`super::DEFAULT_BATCH`].
+    #[must_use]
+    pub fn batch(mut self, events: usize) -> Self {
+        self.settings.batch = events;
+        self
+    }
+
+    /// The name under which this member holds leases; unique among the members of the group.
+    #[must_use]
+    pub fn member(mut self, name: impl Into<String>) -> Self {
+        self.settings.member = name.into();
+        self
+    }
+
+    /// The consumer.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with every problem of the description.
+    pub fn build(mut self) -> Result<Consumer, Error> {
+        self.validate();
+        let redis = self.redis.as_deref().map(redis::client);
+        if let Some(Err(_)) = &redis {
+            // The URL may hold a password.
+            self.problems
+                .push("redis: must be a redis:// or rediss:// URL that this build supports".to_owned());
+        }
+        let (Some(database), Some(Ok(redis)), true) = (self.database, redis, self.problems.is_empty()) else {
+            return Err(Error::Configuration {
+                problems: self.problems,
+            });
+        };
+        Ok(Consumer {
+            group: self.group,
+            database,
+            connections: self.connections,
+            redis,
+            routes: self.routes,
+            functions: self.functions,
+            settings: self.settings,
+        })
+    }
+
+    fn validate(&mut self) {
+        let settings = &self.settings;
+        let mut check = |is_met: bool, rule: &str| {
+            if !is_met {
+                self.problems.push(rule.to_owned());
+            }
+        };
+        check(
+            (1..=200).contains(&self.group.len()),
+            "group: must be 1 to 200 bytes",
+        );
+        check(self.database.is_some(), "database: must be given");
+        check(self.redis.is_some(), "redis: must be given");
+        check(
+            !self.routes.topics().is_empty(),
+            "topics: must have at least one handler",
+        );
+        for name in self
+            .routes
+            .topics()
+            .into_iter()
+            .chain(settings.writers.iter().map(String::as_str))
+        {
+            let is_name = (1..=200).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            check(
+                is_name,
+                &format!("topics and writers: must be 1 to 200 of A-Z a-z 0-9 . _ -, got {name:?}"),
+            );
+        }
+        check(settings.lease >= LEASE_MIN, "lease: must be at least 300 ms");
+        check(
+            settings.handler_limit > Duration::ZERO,
+            "handler_limit: must be more than nothing",
+        );
+        check(settings.retry.attempts > 0, "retry: must be at least one attempt");
+        check(
+            settings.retry.pause_min <= settings.retry.pause_max,
+            "retry: the shortest pause must not exceed the longest",
+        );
+        check(
+            (1..=settings.window).contains(&settings.batch),
+            "batch: must be 1 to the size of the window, 1000",
+        );
+        check(!settings.member.is_empty(), "member: must not be empty");
+        check(self.connections > 0, "connections: must be at least one");
+    }
+}

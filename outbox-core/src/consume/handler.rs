@@ -1,0 +1,145 @@
+//! What a service does with an event: the one thing it writes itself.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use serde::de::DeserializeOwned;
+
+use super::pg::PgConnection;
+use crate::event::{self, Event};
+
+/// A future that can be moved between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a handler answers.
+pub type HandlerResult = Result<(), HandlerError>;
+
+/// Applies one event inside the transaction that also records it as applied.
+///
+/// Whatever goes through `transaction` has its effect once per consumer and event id. What does not (a mail, a call of
+/// another service) may happen again after a crash. A handler does not commit or roll back.
+pub trait Handler: Send + Sync + 'static {
+    /// Applies the event.
+    ///
+    /// # Errors
+    /// A failed attempt: everything the handler did in the transaction is undone, and it is tried again.
+    fn handle<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        event: &'a Event,
+    ) -> BoxFuture<'a, HandlerResult>;
+}
+
+impl<F> Handler for F
+where
+    F: for<'a> Fn(&'a mut PgConnection, &'a Event) -> BoxFuture<'a, HandlerResult> + Send + Sync + 'static,
+{
+    fn handle<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        event: &'a Event,
+    ) -> BoxFuture<'a, HandlerResult> {
+        self(transaction, event)
+    }
+}
+
+/// A handler of the payload as a type of yours.
+pub(super) struct JsonHandler<T, F> {
+    function: F,
+    payload: PhantomData<fn() -> T>,
+}
+
+impl<T, F> JsonHandler<T, F> {
+    pub(super) fn new(function: F) -> Self {
+        Self {
+            function,
+            payload: PhantomData,
+        }
+    }
+}
+
+impl<T, F> Handler for JsonHandler<T, F>
+where
+    T: DeserializeOwned + Send + 'static,
+    F: for<'a> Fn(&'a mut PgConnection, T, &'a Event) -> BoxFuture<'a, HandlerResult> + Send + Sync + 'static,
+{
+    fn handle<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        event: &'a Event,
+    ) -> BoxFuture<'a, HandlerResult> {
+        match event.json::<T>() {
+            Ok(payload) => (self.function)(transaction, payload, event),
+            Err(error) => Box::pin(std::future::ready(Err(HandlerError::from(error).permanent()))),
+        }
+    }
+}
+
+/// Why an attempt failed. Any error becomes one with `?`.
+pub struct HandlerError {
+    source: Box<dyn StdError + Send + Sync>,
+    class: &'static str,
+    permanent: bool,
+}
+
+impl HandlerError {
+    /// A failure told by its sentence. It is kept with the dead letter: no secrets.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            source: message.into().into(),
+            class: "handler",
+            permanent: false,
+        }
+    }
+
+    /// Trying again cannot help: the event goes to the dead letters at once.
+    #[must_use]
+    pub fn permanent(mut self) -> Self {
+        self.permanent = true;
+        self
+    }
+
+    /// Whether trying again cannot help.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.permanent
+    }
+
+    pub(super) fn class(&self) -> &'static str {
+        self.class
+    }
+
+    pub(super) fn cause(&self) -> &(dyn StdError + 'static) {
+        &*self.source
+    }
+}
+
+// Not an `Error` itself, or this would overlap with the conversion of every type to itself.
+impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        let is_payload = (&error as &dyn StdError).is::<event::Error>();
+        Self {
+            source: Box::new(error),
+            class: if is_payload { "payload" } else { "handler" },
+            permanent: false,
+        }
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerError")
+            .field("source", &self.source)
+            .field("permanent", &self.permanent)
+            .finish()
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}

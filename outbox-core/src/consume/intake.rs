@@ -1,0 +1,194 @@
+//! What comes from the stream, new or pending: judged at the gate, taken in hand, held or passed over.
+
+use std::time::Instant;
+
+use super::apply::{Delivery, Work};
+use super::gate::Verdict;
+use super::redis::Entry;
+use super::session::Session;
+use super::window::Item;
+use super::{Error, Failure};
+use crate::event::{EntryId, envelope};
+
+/// How many pending entries are claimed at a time.
+const CLAIM_COUNT: usize = 100;
+/// How many ids of held entries are remembered. The others are found again among the pending ones.
+const HELD_MAX: usize = 10_000;
+
+impl Session<'_> {
+    /// Takes one read or claimed entry in hand, or says why not.
+    pub(super) async fn take(&mut self, entry: Entry) -> Result<(), Error> {
+        let id = entry.id;
+        if self.window.contains(id) {
+            return Ok(());
+        }
+        self.held.remove(&id);
+        let bytes = entry
+            .fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>()
+            * 2;
+        let event = match envelope::decode_entry(&entry.fields) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(stream = self.stream.key, entry = %id, %error, advice = error.advice(), "unreadable entry");
+                let work = Work::GiveUp(Failure::of_entry(&error));
+                self.push(
+                    id,
+                    false,
+                    None,
+                    bytes,
+                    Delivery {
+                        fields: entry.fields,
+                        work,
+                    },
+                );
+                return Ok(());
+            }
+        };
+        let chained = match self.gate.judge(id, event.previous_id) {
+            Verdict::Superseded => return self.pass_over(id).await,
+            Verdict::Held => {
+                self.hold(id, event.previous_id.unwrap_or(EntryId::MIN));
+                return Ok(());
+            }
+            Verdict::Apply => {
+                self.gate.pass(id);
+                true
+            }
+            Verdict::Stranger => false,
+        };
+        let key = event.key.clone();
+        let work = match self.shared.routes.find(&self.stream.topic, &event.r#type) {
+            Some(handler) => Work::Handle(Box::new(event), handler.clone()),
+            None => Work::Skip,
+        };
+        self.push(
+            id,
+            chained,
+            key,
+            bytes,
+            Delivery {
+                fields: entry.fields,
+                work,
+            },
+        );
+        Ok(())
+    }
+
+    fn push(&mut self, id: EntryId, chained: bool, key: Option<String>, bytes: usize, payload: Delivery) {
+        let known = self.failures.remove(&id);
+        let attempts = known.map_or(0, |(attempts, _)| attempts);
+        let retry_at = known.map(|(_, pause)| Instant::now() + pause);
+        self.window.push(Item {
+            id,
+            chained,
+            key,
+            bytes,
+            attempts,
+            retry_at,
+            payload,
+        });
+        self.meters.in_hand.set(self.window.len() as f64);
+    }
+
+    /// Acknowledges without effect: at once if what superseded it is committed, else with it.
+    async fn pass_over(&mut self, id: EntryId) -> Result<(), Error> {
+        self.meters.superseded.increment(1);
+        if self.committed.is_some_and(|committed| id <= committed) {
+            return self.link.acknowledge(&[id]).await;
+        }
+        self.window.supersede(id);
+        Ok(())
+    }
+
+    fn hold(&mut self, id: EntryId, previous: EntryId) {
+        if self.held.len() >= HELD_MAX {
+            self.held.pop_last();
+        }
+        self.held.insert(id, previous);
+        self.meters.held.set(self.held.len() as f64);
+    }
+
+    /// Goes through what is pending, as far as there is room: everything after the start, the rest when in need.
+    pub(super) async fn search_pending(&mut self) -> Result<(), Error> {
+        while let Some(from) = self.sweep
+            && self.window.has_room()
+        {
+            self.sweep = self.claim(from).await?;
+        }
+        let first = self.held.first_key_value().map(|(id, _)| *id);
+        if self.sweep.is_none() && self.gate.passed().is_none() && first != self.asked {
+            self.asked = first;
+            self.concede().await?;
+        }
+        Ok(())
+    }
+
+    async fn claim(&mut self, from: EntryId) -> Result<Option<EntryId>, Error> {
+        let claimed = self.link.claim(from, CLAIM_COUNT).await?;
+        if claimed.deleted > 0 {
+            self.meters.deleted.increment(claimed.deleted as u64);
+            let entries = claimed.deleted;
+            tracing::error!(
+                stream = self.stream.key,
+                entries,
+                "entries were deleted from the stream while pending"
+            );
+        }
+        for entry in claimed.entries {
+            self.take(entry).await?;
+        }
+        Ok(claimed.next)
+    }
+
+    /// Takes held entries in hand whose predecessor came.
+    pub(super) async fn release_held(&mut self) -> Result<(), Error> {
+        while self.window.has_room()
+            && let Some((&id, &previous)) = self.held.first_key_value()
+            && self
+                .gate
+                .passed()
+                .is_some_and(|passed| previous <= passed || id <= passed)
+        {
+            self.claim(id).await?;
+            // It is no longer pending if it was deleted meanwhile.
+            if self.held.get(&id) == Some(&previous) {
+                self.held.remove(&id);
+            }
+        }
+        self.meters.held.set(self.held.len() as f64);
+        Ok(())
+    }
+
+    /// Lets the first held entry pass if its predecessor is known never to come and that loses nothing unseen: the
+    /// group is new and begins here, or the predecessor is in the dead letters. Any other hole is shown and kept.
+    pub(super) async fn concede(&mut self) -> Result<(), Error> {
+        let Some((&id, &previous)) = self.held.first_key_value() else {
+            return Ok(());
+        };
+        let is_new = self.gate.passed().is_none();
+        if is_new && !self.link.is_pending(previous).await? {
+            tracing::info!(stream = self.stream.key, entry = %id, "the group begins here: what precedes was trimmed");
+        } else if self
+            .shared
+            .store
+            .is_unreadable(&self.stream.key, previous)
+            .await?
+        {
+            tracing::warn!(stream = self.stream.key, entry = %id, "passing: what precedes is in the dead letters");
+        } else {
+            let (held, pending) = (self.held.len(), self.link.is_pending(previous).await?);
+            self.meters.hole.set(if pending { 0.0 } else { 1.0 });
+            tracing::warn!(
+                stream = self.stream.key, entry = %id, waits_for = %previous, pending, held,
+                "held: the predecessor has not come; the relay re-issues what the stream lost"
+            );
+            return Ok(());
+        }
+        self.meters.hole.set(0.0);
+        self.gate.concede(previous);
+        Ok(())
+    }
+}

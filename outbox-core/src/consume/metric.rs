@@ -1,0 +1,82 @@
+//! The names of this stage's metrics. Labels: `consumer`, `stream`; of failures also `class`.
+
+use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
+
+/// Counter: events whose effect was committed.
+pub const APPLIED: &str = "outbox_consume_applied_total";
+/// Counter: events that had their effect before; acknowledged without another.
+pub const DUPLICATES: &str = "outbox_consume_duplicates_total";
+/// Counter: entries passed before, or taken out of their place by a re-issue.
+pub const SUPERSEDED: &str = "outbox_consume_superseded_total";
+/// Counter: events of types that this consumer does not handle.
+pub const SKIPPED: &str = "outbox_consume_skipped_total";
+/// Counter: failed attempts, by class.
+pub const FAILURES: &str = "outbox_consume_failures_total";
+/// Counter: events given up.
+pub const DEAD: &str = "outbox_consume_dead_letters_total";
+/// Gauge: entries that wait for a predecessor.
+pub const HELD: &str = "outbox_consume_held_entries";
+/// Gauge: 1 while a predecessor is neither pending nor to come: somebody must look.
+pub const HOLE: &str = "outbox_consume_hole";
+/// Counter: pending entries that were deleted from the stream before they were applied.
+pub const DELETED: &str = "outbox_consume_deleted_entries_total";
+/// Gauge: entries in hand.
+pub const IN_HAND: &str = "outbox_consume_in_hand_entries";
+/// Gauge: 1 while this member applies the stream.
+pub const LEADING: &str = "outbox_consume_leading";
+/// Counter: times the group had to be made again because the stream lost it.
+pub const GROUPS_MADE: &str = "outbox_consume_groups_made_total";
+/// Histogram, seconds: one transaction of one or several events.
+pub const TRANSACTION_SECONDS: &str = "outbox_consume_transaction_seconds";
+/// Histogram, seconds: from the event's record in the log to the commit of its effect.
+pub const DELAY_SECONDS: &str = "outbox_consume_delay_seconds";
+
+/// The metrics of one stream, looked up once.
+pub(super) struct Meters {
+    labels: Vec<Label>,
+    pub(super) applied: Counter,
+    pub(super) duplicates: Counter,
+    pub(super) superseded: Counter,
+    pub(super) skipped: Counter,
+    pub(super) dead: Counter,
+    pub(super) deleted: Counter,
+    pub(super) groups_made: Counter,
+    pub(super) held: Gauge,
+    pub(super) hole: Gauge,
+    pub(super) in_hand: Gauge,
+    pub(super) leading: Gauge,
+    pub(super) transaction_seconds: Histogram,
+    pub(super) delay_seconds: Histogram,
+}
+
+impl Meters {
+    pub(super) fn new(consumer: &str, stream: &str) -> Self {
+        let labels = vec![
+            Label::new("consumer", consumer.to_owned()),
+            Label::new("stream", stream.to_owned()),
+        ];
+        Self {
+            applied: counter!(APPLIED, labels.clone()),
+            duplicates: counter!(DUPLICATES, labels.clone()),
+            superseded: counter!(SUPERSEDED, labels.clone()),
+            skipped: counter!(SKIPPED, labels.clone()),
+            dead: counter!(DEAD, labels.clone()),
+            deleted: counter!(DELETED, labels.clone()),
+            groups_made: counter!(GROUPS_MADE, labels.clone()),
+            held: gauge!(HELD, labels.clone()),
+            hole: gauge!(HOLE, labels.clone()),
+            in_hand: gauge!(IN_HAND, labels.clone()),
+            leading: gauge!(LEADING, labels.clone()),
+            transaction_seconds: histogram!(TRANSACTION_SECONDS, labels.clone()),
+            delay_seconds: histogram!(DELAY_SECONDS, labels.clone()),
+            labels,
+        }
+    }
+
+    /// Counts a failed attempt.
+    pub(super) fn failed(&self, class: &str) {
+        let mut labels = self.labels.clone();
+        labels.push(Label::new("class", class.to_owned()));
+        counter!(FAILURES, labels).increment(1);
+    }
+}

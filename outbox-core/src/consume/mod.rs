@@ -1,0 +1,89 @@
+//! Consuming: each event of a stream has its effect once per consumer group, in order per key.
+//!
+//! ```text
+//!   Redis stream ──XREADGROUP──▶ gate ──▶ window ──▶ one transaction of your database ──commit──▶ XACK
+//!                                 │                  lease · inbox · your effect · last passed
+//!                                 └ held: its predecessor has not come
+//! ```
+//!
+//! Authoritative is the handlers' database: `outbox.inbox` for what had its effect, `outbox.consumer_stream` for how far
+//! a stream came, `outbox.consumer_lease` for who applies it. Redis' own book (what is pending) only says what to look at
+//! again.
+//!
+//! Invariants:
+//! * The inbox row, the handler's effect and its new events commit together. An event that comes again finds the row and
+//!   has no second effect. The key is (consumer, source, id), for as long as `outbox.inbox_settings.keep` says.
+//! * Of several members one applies a stream. The transaction holds the lease's row and its epoch, so a member that was
+//!   stopped and wakes up commits nothing.
+//! * An entry is acknowledged after the commit, and only when everything before it on its stream is finished.
+//! * An event that fails holds the later ones of its key and nothing else, for a bounded number of attempts; then it is a
+//!   dead letter, and its key goes on.
+//! * An entry whose predecessor has not come is not applied and not lost: it stays pending, is counted and shown.
+//!
+//! Failure: an outage of either server is waited out with everything left where it is. A handler's error, panic or delay
+//! is a failed attempt; a server that is gone or two transactions that met are not.
+//!
+//! What the handler does outside the transaction may happen again.
+//!
+//! Deliberately absent, so far: keys in parallel (one transaction at a time per stream), parked keys and redrive.
+
+mod gate;
+
+mod window;
+
+mod retry;
+
+mod stream;
+
+mod failure;
+
+mod error;
+
+mod metric;
+
+mod settings;
+
+mod handler;
+
+mod call;
+
+mod routes;
+
+mod builder;
+
+mod run;
+
+mod lane;
+
+mod session;
+
+mod intake;
+
+mod reader;
+
+mod apply;
+
+mod shared;
+
+mod pg;
+
+mod redis;
+
+pub use builder::Builder;
+pub use call::{Function, NotAFunction};
+pub use error::Error;
+pub use failure::Failure;
+pub use gate::{Gate, Verdict as GateVerdict};
+pub use handler::{BoxFuture, Handler, HandlerError, HandlerResult};
+pub use metric::{
+    APPLIED, DEAD, DELAY_SECONDS, DELETED, DUPLICATES, FAILURES, GROUPS_MADE, HELD, HOLE, IN_HAND, LEADING,
+    SKIPPED, SUPERSEDED, TRANSACTION_SECONDS,
+};
+pub use pg::PgConnection;
+pub use retry::{Next, Policy as RetryPolicy};
+pub use run::Consumer;
+pub use settings::{
+    DEFAULT_BATCH, DEFAULT_CONNECTIONS, DEFAULT_DISCOVERY, DEFAULT_HANDLER_LIMIT, DEFAULT_LEASE,
+    DEFAULT_PREFIX, DEFAULT_READ_COUNT, DEFAULT_WINDOW, DEFAULT_WINDOW_BYTES,
+};
+pub use stream::Stream;

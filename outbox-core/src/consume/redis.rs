@@ -1,0 +1,261 @@
+//! The stream and its group. A connection for blocking reads stands still while it blocks, so it does nothing else.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Value};
+
+use super::Error;
+use crate::event::EntryId;
+
+/// No answer of a Redis that works takes this long.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// One name for whoever reads: only the holder of the stream's lease does, so that the next one finds what it left, and
+/// members that came and went leave nothing in the group.
+const READER: &str = "outbox";
+
+/// What stands on a stream under an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) id: EntryId,
+    /// Name and value, in the order of the entry.
+    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A part of what is pending.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) entries: Vec<Entry>,
+    /// Pending entries that are no longer on the stream.
+    pub(super) deleted: usize,
+    /// Where the next part begins; none after the last.
+    pub(super) next: Option<EntryId>,
+}
+
+/// One connection, for one stream and group.
+#[derive(Clone)]
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    stream: String,
+    group: String,
+}
+
+/// A client for a URL; does not connect.
+pub(super) fn client(url: &str) -> Result<Client, Error> {
+    Client::open(url).map_err(|error| failed("reading the URL", error))
+}
+
+/// Keys that match a pattern.
+pub(super) async fn scan(client: &Client, pattern: &str) -> Result<Vec<String>, Error> {
+    let mut connection = connect(client, RESPONSE_LIMIT).await?;
+    let (mut cursor, mut keys) = (0_u64, Vec::new());
+    loop {
+        let mut command = redis::cmd("SCAN");
+        command
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(pattern)
+            .arg("COUNT")
+            .arg(1000)
+            .arg("TYPE")
+            .arg("stream");
+        let (next, found): (u64, Vec<String>) = ask(&mut connection, "looking for streams", &command).await?;
+        keys.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            return Ok(keys);
+        }
+    }
+}
+
+impl Link {
+    pub(super) async fn connect(client: &Client, stream: &str, group: &str) -> Result<Self, Error> {
+        let connection = connect(client, RESPONSE_LIMIT).await?;
+        Ok(Self {
+            connection,
+            stream: stream.to_owned(),
+            group: group.to_owned(),
+        })
+    }
+
+    /// A connection for reads that block for as long as `block`.
+    pub(super) async fn connect_reader(&self, client: &Client, block: Duration) -> Result<Self, Error> {
+        let connection = connect(client, block + RESPONSE_LIMIT).await?;
+        Ok(Self {
+            connection,
+            stream: self.stream.clone(),
+            group: self.group.clone(),
+        })
+    }
+
+    /// Makes the group, from the beginning of the stream, and the stream if need be. False when it was there.
+    pub(super) async fn ensure_group(&mut self) -> Result<bool, Error> {
+        let mut command = redis::cmd("XGROUP");
+        command
+            .arg("CREATE")
+            .arg(&self.stream)
+            .arg(&self.group)
+            .arg("0")
+            .arg("MKSTREAM");
+        match ask::<Value>(&mut self.connection, "making the consumer group", &command).await {
+            Ok(_) => Ok(true),
+            Err(Error::Redis { code: Some(code), .. }) if code == "BUSYGROUP" => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes over what is pending from `start` on, whoever it was delivered to. The lease's epoch fences its old owner.
+    pub(super) async fn claim(&mut self, start: EntryId, count: usize) -> Result<Claimed, Error> {
+        let mut command = redis::cmd("XAUTOCLAIM");
+        command
+            .arg(&self.stream)
+            .arg(&self.group)
+            .arg(READER)
+            .arg(0)
+            .arg(start.to_string());
+        command.arg("COUNT").arg(count);
+        let doing = "claiming pending entries";
+        let parts: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
+        let mut parts = parts.into_iter();
+        let (Some(cursor), Some(Value::Array(rows))) = (parts.next(), parts.next()) else {
+            return Err(unexpected(doing));
+        };
+        let cursor = id_of(&cursor).ok_or_else(|| unexpected(doing))?;
+        // Redis 6.2 answers nil in the place of a deleted entry, later ones list its id apart.
+        let nil = rows.iter().filter(|row| matches!(row, Value::Nil)).count();
+        let apart = match parts.next() {
+            Some(Value::Array(ids)) => ids.len(),
+            _ => 0,
+        };
+        Ok(Claimed {
+            entries: rows.into_iter().filter_map(entry_of).collect(),
+            deleted: nil + apart,
+            next: (cursor > EntryId::MIN).then_some(cursor),
+        })
+    }
+
+    /// How many entries are delivered and not acknowledged.
+    pub(super) async fn pending_count(&mut self) -> Result<usize, Error> {
+        let command = pending(&self.stream, &self.group);
+        let doing = "counting pending entries";
+        let parts: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
+        match parts.first() {
+            Some(Value::Int(count)) => Ok(usize::try_from(*count).unwrap_or(0)),
+            _ => Err(unexpected(doing)),
+        }
+    }
+
+    /// Whether this entry is delivered and not acknowledged.
+    pub(super) async fn is_pending(&mut self, id: EntryId) -> Result<bool, Error> {
+        let mut command = pending(&self.stream, &self.group);
+        command.arg(id.to_string()).arg(id.to_string()).arg(1);
+        let rows: Vec<Value> = ask(&mut self.connection, "looking for a pending entry", &command).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Acknowledges entries, in commands of a bounded size.
+    pub(super) async fn acknowledge(&mut self, ids: &[EntryId]) -> Result<(), Error> {
+        for ids in ids.chunks(500) {
+            let mut command = redis::cmd("XACK");
+            command.arg(&self.stream).arg(&self.group);
+            for id in ids {
+                command.arg(id.to_string());
+            }
+            ask::<Value>(&mut self.connection, "acknowledging", &command).await?;
+        }
+        Ok(())
+    }
+
+    /// New entries; none when nothing came within `block`.
+    pub(super) async fn read(&mut self, count: usize, block: Duration) -> Result<Vec<Entry>, Error> {
+        let mut command = redis::cmd("XREADGROUP");
+        command
+            .arg("GROUP")
+            .arg(&self.group)
+            .arg(READER)
+            .arg("COUNT")
+            .arg(count);
+        command
+            .arg("BLOCK")
+            .arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
+        command.arg("STREAMS").arg(&self.stream).arg(">");
+        let doing = "reading new entries";
+        match ask::<Value>(&mut self.connection, doing, &command).await? {
+            Value::Nil => Ok(Vec::new()),
+            Value::Array(mut streams) => match streams.pop() {
+                Some(Value::Array(mut pair)) => match pair.pop() {
+                    Some(Value::Array(rows)) => Ok(rows.into_iter().filter_map(entry_of).collect()),
+                    _ => Err(unexpected(doing)),
+                },
+                None => Ok(Vec::new()),
+                Some(_) => Err(unexpected(doing)),
+            },
+            _ => Err(unexpected(doing)),
+        }
+    }
+}
+
+fn pending(stream: &str, group: &str) -> Cmd {
+    let mut command = redis::cmd("XPENDING");
+    command.arg(stream).arg(group);
+    command
+}
+
+async fn connect(client: &Client, response: Duration) -> Result<MultiplexedConnection, Error> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_LIMIT))
+        .set_response_timeout(Some(response));
+    let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+    connection.map_err(|error| failed("connecting", error))
+}
+
+async fn ask<T: FromRedisValue>(
+    connection: &mut MultiplexedConnection,
+    doing: &'static str,
+    command: &Cmd,
+) -> Result<T, Error> {
+    command
+        .query_async(connection)
+        .await
+        .map_err(|error| failed(doing, error))
+}
+
+fn failed(doing: &'static str, error: RedisError) -> Error {
+    let code = error.code().map(str::to_owned);
+    Error::Redis {
+        doing,
+        code,
+        source: Box::new(error),
+    }
+}
+
+fn unexpected(doing: &'static str) -> Error {
+    Error::Redis {
+        doing,
+        code: None,
+        source: "the answer has another shape than documented".into(),
+    }
+}
+
+fn id_of(value: &Value) -> Option<EntryId> {
+    let text: String = redis::from_redis_value_ref(value).ok()?;
+    text.parse().ok()
+}
+
+/// An entry as `[id, [name, value, …]]`; nil stands for one that was deleted while it was pending.
+fn entry_of(row: Value) -> Option<Entry> {
+    let Value::Array(mut pair) = row else { return None };
+    let (fields, id) = (pair.pop()?, pair.pop()?);
+    let fields: Vec<Vec<u8>> = redis::from_redis_value(fields).ok()?;
+    let mut values = fields.into_iter();
+    let mut fields = Vec::new();
+    while let (Some(name), Some(value)) = (values.next(), values.next()) {
+        fields.push((name, value));
+    }
+    Some(Entry {
+        id: id_of(&id)?,
+        fields,
+    })
+}

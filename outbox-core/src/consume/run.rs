@@ -1,0 +1,192 @@
+//! A consumer at work: one lane per stream, a search for the streams of new writers, and keeping house.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::call::Function;
+use super::pg::{self, PgPool, Store};
+use super::routes::Routes;
+use super::settings::Settings;
+use super::shared::Shared;
+use super::stream::{self, Stream};
+use super::{Builder, Error, lane, redis};
+use crate::verdict::Verdict;
+
+/// How often old days of the inbox are dropped and coming ones are made.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+
+pub(super) enum Database {
+    Pool(PgPool),
+    Url(String),
+}
+
+/// A consumer, ready to run.
+pub struct Consumer {
+    pub(super) group: String,
+    pub(super) database: Database,
+    pub(super) connections: u32,
+    pub(super) redis: ::redis::Client,
+    pub(super) routes: Routes,
+    pub(super) functions: Vec<Function>,
+    pub(super) settings: Settings,
+}
+
+impl Consumer {
+    /// Describes a consumer. `group` names it in Redis and in the inbox: its effects are one per group and event.
+    #[must_use]
+    pub fn builder(group: impl Into<String>) -> Builder {
+        Builder::new(group)
+    }
+
+    /// Consumes until the token is cancelled; then finishes the transactions in hand and gives its streams back.
+    /// Outages of Postgres and Redis are waited out.
+    ///
+    /// # Errors
+    /// What a person must mend: no inbox in the database, no such SQL function.
+    pub async fn run(self, token: CancellationToken) -> Result<(), Error> {
+        let pool = match self.database {
+            Database::Pool(pool) => pool,
+            Database::Url(url) => pg::connect(&url, self.connections)?,
+        };
+        let store = Store::new(
+            pool,
+            &self.group,
+            self.settings.lease,
+            self.settings.handler_limit,
+        );
+        if !ready(&store, &self.functions, &self.settings, &token).await? {
+            return Ok(());
+        }
+        let shared = Arc::new(Shared::new(store, self.redis, self.routes, self.settings));
+        supervise(shared, token).await
+    }
+}
+
+/// Waits until the database answers, and refuses what waiting does not mend. False when the token was cancelled first.
+async fn ready(
+    store: &Store,
+    functions: &[Function],
+    settings: &Settings,
+    token: &CancellationToken,
+) -> Result<bool, Error> {
+    let mut troubles = 0;
+    while !token.is_cancelled() {
+        let Err(error) = check(store, functions).await else {
+            return Ok(true);
+        };
+        if error.verdict() == Verdict::Stop {
+            return Err(error);
+        }
+        troubles += 1;
+        tracing::warn!(%error, advice = error.advice(), troubles, "the consumer waits for its database");
+        token
+            .run_until_cancelled(tokio::time::sleep(settings.retry.pause(troubles)))
+            .await;
+    }
+    Ok(false)
+}
+
+async fn check(store: &Store, functions: &[Function]) -> Result<(), Error> {
+    store.check().await?;
+    for function in functions {
+        let signature = function.signature();
+        if !store.function_exists(&signature).await? {
+            return Err(Error::NoFunction { signature });
+        }
+    }
+    Ok(())
+}
+
+async fn supervise(shared: Arc<Shared>, token: CancellationToken) -> Result<(), Error> {
+    // When one task breaks the others still finish what they have in hand.
+    let token = token.child_token();
+    let mut tasks = JoinSet::new();
+    let mut known: HashSet<Stream> = HashSet::new();
+    let mut open = |tasks: &mut JoinSet<()>, stream: Stream| {
+        if known.insert(stream.clone()) {
+            let (shared, token) = (shared.clone(), token.clone());
+            tasks.spawn(async move { lane::run(&shared, &stream, &token).await });
+        }
+    };
+    for topic in shared.routes.topics() {
+        open(&mut tasks, Stream::of_topic(&shared.settings.prefix, topic));
+        for writer in &shared.settings.writers {
+            open(
+                &mut tasks,
+                Stream::of_writer(&shared.settings.prefix, topic, writer),
+            );
+        }
+    }
+    let housekeeper = (shared.clone(), token.clone());
+    tasks.spawn(async move { keep_house(&housekeeper.0, &housekeeper.1).await });
+    let mut broken = None;
+    loop {
+        tokio::select! {
+            () = token.cancelled() => break,
+            found = discover(&shared) => found.into_iter().for_each(|stream| open(&mut tasks, stream)),
+            ended = tasks.join_next() => {
+                // Lanes and the housekeeper end only after the token.
+                broken = ended.and_then(Result::err).map(|error| Error::Broken { source: Box::new(error) });
+                token.cancel();
+            }
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            broken = Some(Error::Broken {
+                source: Box::new(error),
+            });
+        }
+    }
+    broken.map_or(Ok(()), Err)
+}
+
+/// Waits for the next look and takes it. Streams that are known are found again.
+async fn discover(shared: &Shared) -> Vec<Stream> {
+    let Some(every) = shared.settings.discovery else {
+        return std::future::pending().await;
+    };
+    tokio::time::sleep(every).await;
+    look_for_writers(shared).await
+}
+
+async fn look_for_writers(shared: &Shared) -> Vec<Stream> {
+    let prefix = &shared.settings.prefix;
+    let topics = shared.routes.topics();
+    match redis::scan(&shared.redis, &stream::pattern(prefix)).await {
+        Ok(keys) => keys
+            .iter()
+            .filter_map(|key| Stream::parse(prefix, &topics, key))
+            .collect(),
+        Err(error) => {
+            tracing::warn!(%error, advice = error.advice(), "could not look for streams of new writers");
+            Vec::new()
+        }
+    }
+}
+
+/// Makes the days of today and tomorrow ahead of use and drops those that the inbox no longer keeps.
+async fn keep_house(shared: &Shared, token: &CancellationToken) {
+    while !token.is_cancelled() {
+        let now = OffsetDateTime::now_utc();
+        let work = async {
+            shared.ensure_day(now).await?;
+            shared.ensure_day(now + time::Duration::DAY).await?;
+            let dropped = shared.store.forget_inbox().await?;
+            if dropped > 0 {
+                shared.forget_days();
+                tracing::info!(dropped, "dropped old days of the inbox");
+            }
+            Ok::<(), Error>(())
+        };
+        if let Some(Err(error)) = token.run_until_cancelled(work).await {
+            tracing::warn!(%error, advice = error.advice(), "housekeeping of the inbox failed; it is tried again");
+        }
+        token.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await;
+    }
+}

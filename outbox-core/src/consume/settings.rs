@@ -1,0 +1,65 @@
+//! What can be set about a consumer, and the reasons for the defaults.
+
+use std::time::Duration;
+
+use super::retry::Policy;
+
+/// Before the topic in the key of its stream.
+pub const DEFAULT_PREFIX: &str = "outbox:";
+/// A member that died is replaced after this long, and a handler may pause this long between two statements.
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(10);
+/// Longer than a slow statement, shorter than a person's patience.
+pub const DEFAULT_HANDLER_LIMIT: Duration = Duration::from_secs(30);
+/// Events of one transaction: enough that its commit is shared, few enough that its locks are short.
+pub const DEFAULT_BATCH: usize = 32;
+/// Entries in hand of one stream: the work of a moment, so that a takeover repeats little.
+pub const DEFAULT_WINDOW: usize = 1000;
+/// Bytes in hand of one stream, as an entry counts twice (as it came, and decoded).
+pub const DEFAULT_WINDOW_BYTES: usize = 32 * 1024 * 1024;
+/// Entries of one read: at the default limit of a payload these are 32 MiB at most.
+pub const DEFAULT_READ_COUNT: usize = 128;
+/// How often streams of new writers are looked for: one walk over the keys of the Redis database.
+pub const DEFAULT_DISCOVERY: Duration = Duration::from_secs(30);
+/// Connections of a pool made from a URL: one per stream that applies, some for leases.
+pub const DEFAULT_CONNECTIONS: u32 = 10;
+
+/// The settings of a consumer, validated.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) member: String,
+    pub(super) prefix: String,
+    pub(super) writers: Vec<String>,
+    pub(super) discovery: Option<Duration>,
+    pub(super) lease: Duration,
+    pub(super) handler_limit: Duration,
+    pub(super) retry: Policy,
+    pub(super) batch: usize,
+    pub(super) window: usize,
+    pub(super) window_bytes: usize,
+    pub(super) read_count: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            member: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
+            prefix: DEFAULT_PREFIX.to_owned(),
+            writers: Vec::new(),
+            discovery: Some(DEFAULT_DISCOVERY),
+            lease: DEFAULT_LEASE,
+            handler_limit: DEFAULT_HANDLER_LIMIT,
+            retry: Policy::default(),
+            batch: DEFAULT_BATCH,
+            window: DEFAULT_WINDOW,
+            window_bytes: DEFAULT_WINDOW_BYTES,
+            read_count: DEFAULT_READ_COUNT,
+        }
+    }
+}
+
+impl Settings {
+    /// How often a member asks for a lease that another one holds: a lease given back is taken within this time.
+    pub(super) fn lease_poll(&self) -> Duration {
+        (self.lease / 20).clamp(Duration::from_millis(50), Duration::from_millis(500))
+    }
+}
