@@ -107,8 +107,9 @@ impl Error {
 /// Only causes that are known to pass are retried.
 fn of_sqlstate(code: &str) -> Verdict {
     match code {
-        // This one event: id already there, a rule of the log.
-        "23505" | "23514" | "22023" => Verdict::Park,
+        // This one event: id already there, a rule of the log, a value that the database cannot hold (class 22).
+        "23505" | "23514" => Verdict::Park,
+        _ if code.starts_with("22") => Verdict::Park,
         // Serialisation failure, deadlock, lock not available, statement cancelled, read-only after a failover.
         "40001" | "40P01" | "55P03" | "57014" | "25006" => Verdict::Retry,
         // Connection lost, resources short, server shutting down or starting.
@@ -155,6 +156,7 @@ mod tests {
         for (code, verdict) in [
             ("23505", Verdict::Park),
             ("22023", Verdict::Park),
+            ("22P02", Verdict::Park),
             ("40001", Verdict::Retry),
             ("57P01", Verdict::Retry),
             ("08006", Verdict::Retry),
