@@ -1,5 +1,13 @@
 //! The path, stage by stage, on real servers.
 
+mod arrivals;
+
 mod naive_tail;
+
+mod pieces;
+
+mod publish;
+
+mod tail;
 
 mod world;

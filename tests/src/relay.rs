@@ -144,6 +144,14 @@ impl Relay {
         Ok(serde_json::from_str(&body)?)
     }
 
+    /// Waits until `/readyz` says that it is not ready for a reason that contains `text`, and returns the answer.
+    ///
+    /// # Errors
+    /// With what it said last.
+    pub async fn not_ready_because(&mut self, text: &str) -> Result<String> {
+        self.stands(READY_LIMIT, |status, body| status == 503 && body.contains(text)).await
+    }
+
     /// True when it leads at this moment.
     pub async fn is_leading(&self) -> bool {
         self.get("/readyz")

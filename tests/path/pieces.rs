@@ -1,0 +1,170 @@
+//! Pieces: producers never fail or wait because of them, and nothing unpublished is dropped.
+
+use std::time::{Duration, Instant};
+
+use futures_util::stream;
+use outbox_core::tail::pg::{Dial, Messages, Session};
+use outbox_core::tail::upkeep;
+use sqlx::{Connection, PgConnection};
+use system_tests::{Relay, Result, World};
+
+use crate::arrivals::arrived;
+
+/// No append on a quiet server takes this long; one that waits for an open transaction takes as long as that.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+fn dial(url: &str) -> Dial {
+    let url = url.to_owned();
+    std::sync::Arc::new(move |_| {
+        let url = url.clone();
+        Box::pin(async move {
+            let (client, mut connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+            let messages: Messages = Box::pin(stream::poll_fn(move |context| connection.poll_message(context)));
+            Ok((client, messages))
+        })
+    })
+}
+
+async fn look_after(world: &World) -> Result<upkeep::Report> {
+    let session = Session::open(&dial(world.database_url()), "maintain", false, Duration::from_secs(60)).await?;
+    Ok(upkeep::run_once(session).await?)
+}
+
+async fn append(connection: &mut PgConnection) -> Result<Duration> {
+    let began = Instant::now();
+    sqlx::query("select outbox.append('t', '{}')").execute(connection).await?;
+    Ok(began.elapsed())
+}
+
+async fn pieces(connection: &mut PgConnection) -> Result<Vec<(Option<i64>, Option<i64>)>> {
+    let found = sqlx::query_as(
+        "select lower_bound, upper_bound from outbox.piece where parent = 'log_standard' order by lower_bound nulls first",
+    );
+    Ok(found.fetch_all(connection).await?)
+}
+
+#[tokio::test]
+async fn appends_land_far_beyond_every_piece_that_was_made_ahead() -> Result {
+    // GIVEN a log that nobody looked after for so long that positions passed every bounded piece
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection).await?;
+    let last: i64 = sqlx::query_scalar("select max(lower_bound) from outbox.piece where parent = 'log_standard'")
+        .fetch_one(&mut connection)
+        .await?;
+    sqlx::query("select setval('outbox.log_position', $1)").bind(last * 10).execute(&mut connection).await?;
+    // WHEN more is appended and a relay comes back
+    append(&mut connection).await?;
+    append(&mut connection).await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    // THEN everything is published in order
+    let found = arrived(&mut world.redis().await?, "outbox:t", 3).await?;
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[0].id.1, 1);
+    assert_eq!(found[2].id.1, found[1].id.1 + 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn pieces_always_cover_every_position() -> Result {
+    // GIVEN a log whose head has moved a long way
+    let world = World::with_own_servers(Default::default(), Default::default()).await?;
+    let mut connection = world.connect().await?;
+    for head in [10_i64, 30_000_000, 70_000_000, 400_000_000] {
+        sqlx::query("select setval('outbox.log_position', $1)").bind(head).execute(&mut connection).await?;
+        append(&mut connection).await?;
+        // WHEN the pieces are looked after
+        look_after(&world).await?;
+        // THEN they cover everything without a gap, from the beginning to the open end
+        let found = pieces(&mut connection).await?;
+        assert_eq!(found.first().map(|piece| piece.0), Some(None));
+        assert_eq!(found.last().map(|piece| piece.1), Some(None));
+        assert!(found.windows(2).all(|pair| pair[0].1.is_some() && pair[0].1 == pair[1].0), "{found:?}");
+        append(&mut connection).await?;
+    }
+    let made = pieces(&mut connection).await?.len();
+    assert!(made > 9, "wide pieces far ahead were split: {made}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_append_waits_for_no_step_of_upkeep_beside_an_idle_appender() -> Result {
+    // GIVEN an appender that sits idle in its transaction
+    let world = World::with_own_servers(Default::default(), Default::default()).await?;
+    let mut other = world.connect().await?;
+    let mut idle = other.begin().await?;
+    append(&mut idle).await?;
+    let mut connection = world.connect().await?;
+    let mut worker = world.connect().await?;
+    // WHEN each step of upkeep is made, one by one, THEN an append beside it lands at once
+    let steps = [
+        "create table outbox.log_standard_from_900000000000 (like outbox.log_standard including defaults including constraints including storage)",
+        "create unique index on outbox.log_standard_from_900000000000 (id, source)",
+        "alter table outbox.log_standard_from_900000000000 add constraint piece_bounds check (position is not null and position >= 900000000000 and retention is not null and retention = 'standard')",
+    ];
+    for step in steps {
+        sqlx::raw_sql(step).execute(&mut worker).await?;
+        assert!(append(&mut connection).await? < AT_ONCE, "{step}");
+    }
+    let last: String = sqlx::query_scalar(
+        "select name from outbox.piece where parent = 'log_standard' and upper_bound is null",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    // The detach waits for the idle appender; appends do not wait for the detach.
+    let detach = format!("alter table outbox.log_standard detach partition outbox.{last} concurrently");
+    let detaching = tokio::spawn(async move {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(detach)).execute(&mut worker).await.map(|_| worker)
+    });
+    let pending = "select exists (select from outbox.piece where parent = 'log_standard' and detach_pending)";
+    while !sqlx::query_scalar::<_, bool>(pending).fetch_one(&mut connection).await? {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        assert!(append(&mut connection).await? < AT_ONCE, "an append waited for a detach");
+    }
+    assert!(!detaching.is_finished(), "the detach must still wait for the idle appender");
+    idle.rollback().await?;
+    let mut worker = detaching.await??;
+    for step in [
+        format!("drop table outbox.{last}"),
+        "alter table outbox.log_standard attach partition outbox.log_standard_from_900000000000 for values from (900000000000) to (maxvalue)".to_owned(),
+    ] {
+        let mut idle = other.begin().await?;
+        append(&mut idle).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(step.clone())).execute(&mut worker).await?;
+        assert!(append(&mut connection).await? < AT_ONCE, "{step}");
+        idle.rollback().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_piece_goes_only_when_it_is_old_and_every_stream_has_passed_it() -> Result {
+    // GIVEN a full first piece of short retention, with one event that is not published
+    let world = World::with_own_servers(Default::default(), Default::default()).await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection).await?;
+    sqlx::query("update outbox.retention_class set keep = interval '1 millisecond' where name = 'standard'")
+        .execute(&mut connection)
+        .await?;
+    let bound: i64 = pieces(&mut connection).await?[0].1.unwrap_or_default();
+    sqlx::query("select setval('outbox.log_position', $1)").bind(bound + 10).execute(&mut connection).await?;
+    // WHEN the pieces are looked after, THEN it stays
+    assert_eq!(look_after(&world).await?.dropped, 0);
+    assert_eq!(pieces(&mut connection).await?[0].1, Some(bound));
+    // AND when the event is on its stream, the piece goes and the rest stays in order
+    let mut relay = Relay::of(&world).set("OUTBOX_MAINTAIN_ENABLED", "false").start()?;
+    relay.leads().await?;
+    let mut redis = world.redis().await?;
+    arrived(&mut redis, "outbox:t", 1).await?;
+    relay.terminate().await?;
+    assert_eq!(look_after(&world).await?.dropped, 1);
+    assert_eq!(pieces(&mut connection).await?[0].0, Some(bound));
+    append(&mut connection).await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    assert_eq!(arrived(&mut redis, "outbox:t", 2).await?.len(), 2);
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Tailing: what is refused, who may write the ledger, how rows are found.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use system_tests::{Relay, Result, World};
+
+use crate::arrivals::arrived;
+
+const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.sql");
+const READ_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_share.sql");
+const NEXT_SHARE: &str = include_str!("../../outbox-core/queries/tail/next_share.sql");
+
+/// The settings that the relay makes for its sessions.
+const SETTINGS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set plan_cache_mode = force_generic_plan; set jit = off";
+
+async fn append(connection: &mut PgConnection, topic: &str, count: i32) -> Result {
+    sqlx::query("select outbox.append($1, '{}', key => n::text) from generate_series(1, $2) n")
+        .bind(topic)
+        .bind(count)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_late_commit_with_an_early_position_comes_in_the_next_batch() -> Result {
+    // GIVEN a transaction that appended and is still open, and a later one that was published
+    let world = World::with_own_servers(Default::default(), Default::default()).await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut early = world.connect().await?;
+    let mut held = early.begin().await?;
+    append(&mut held, "t", 1).await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 1).await?;
+    let mut redis = world.redis().await?;
+    let first = arrived(&mut redis, "outbox:t", 1).await?;
+    assert_eq!(first[0].id.1, 2, "the later position went out at once");
+    // WHEN the early one commits
+    held.commit().await?;
+    // THEN it follows in a batch of its own, chained behind
+    let both = arrived(&mut redis, "outbox:t", 2).await?;
+    assert_eq!((both[1].id.1, both[1].previous_id), (1, Some(both[0].id)));
+    assert!(both[1].id.0 > both[0].id.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_leaders_cannot_write_the_same_place_of_the_ledger() -> Result {
+    // GIVEN two sessions that both believe to follow batch 0
+    let world = World::new().await?;
+    let (mut one, mut two) = (world.connect().await?, world.connect().await?);
+    let insert = "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position) \
+                  values ($1, 100, 1, $2, pg_current_snapshot(), 1, 1, 1)";
+    sqlx::query(insert).bind(1_i64).bind(1_i64).execute(&mut one).await?;
+    // WHEN the second writes the same number, THEN the database refuses
+    let refused = sqlx::query(insert).bind(1_i64).bind(2_i64).execute(&mut two).await.err();
+    let code = refused.and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+    assert_eq!(code.as_deref(), Some("23505"));
+    // AND a gap is refused too
+    let gap = sqlx::query(insert).bind(3_i64).bind(2_i64).execute(&mut two).await;
+    assert!(gap.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_server_and_a_past_are_refused_with_the_reason() -> Result {
+    // GIVEN a ledger that says it was written on another server
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    sqlx::query("insert into outbox.era select 2, 42, 1, 0").execute(&mut connection).await?;
+    append(&mut connection, "t", 1).await?;
+    // WHEN a relay starts, THEN it says so and publishes nothing
+    let mut relay = Relay::of(&world).start()?;
+    let said = relay.not_ready_because("server 42").await?;
+    assert!(said.contains("nothing is published"), "{said}");
+    assert_eq!(system_tests::stream::length(&mut world.redis().await?, "outbox:t").await?, 0);
+    // AND the same for a ledger whose last snapshot is of the future
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 1).await?;
+    sqlx::query(
+        "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position) \
+         values (1, 1, 1, 1, '900000000:900000000:', 1, 1, 1)",
+    )
+    .execute(&mut connection)
+    .await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.not_ready_because("went back in time").await?;
+    assert_eq!(system_tests::stream::length(&mut world.redis().await?, "outbox:t").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mark_that_the_ledger_does_not_know_is_refused() -> Result {
+    // GIVEN a stream whose mark is of a batch that this ledger never cut
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 1).await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut redis = world.redis().await?;
+    arrived(&mut redis, "outbox:t", 1).await?;
+    relay.terminate().await?;
+    let database: String =
+        sqlx::query_scalar("select database_id::text from outbox.settings").fetch_one(&mut connection).await?;
+    redis::cmd("XADD")
+        .arg(&["outbox:@mark:t", "99999999999999-0", "database", &database, "epoch", "1"])
+        .query_async::<()>(&mut redis)
+        .await?;
+    append(&mut connection, "t", 1).await?;
+    // WHEN a relay takes over, THEN it refuses
+    let mut relay = Relay::of(&world).start()?;
+    relay.not_ready_because("99999999999999").await?;
+    assert_eq!(system_tests::stream::length(&mut redis, "outbox:t").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn polling_alone_finds_everything() -> Result {
+    // GIVEN a relay that does not listen
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).set("OUTBOX_POSTGRES_LISTEN", "false").start()?;
+    relay.leads().await?;
+    let mut connection = world.connect().await?;
+    let mut redis = world.redis().await?;
+    // WHEN events come one by one, THEN each arrives
+    for n in 1..=5 {
+        append(&mut connection, "t", 1).await?;
+        assert_eq!(arrived(&mut redis, "outbox:t", n).await?.len(), n);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
+    // GIVEN 20,000 published rows, never analysed, and one open transaction
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 20_000).await?;
+    for analysed in [false, true] {
+        if analysed {
+            sqlx::query("analyze outbox.log").execute(&mut connection).await?;
+        }
+        let mut planner = world.connect().await?;
+        sqlx::raw_sql(SETTINGS).execute(&mut planner).await?;
+        // WHEN the hot statements are planned without knowing their parameters
+        let statements = [
+            ("cut", "bigint, text, text[], integer, bigint, bigint, bigint", CUT_BATCH, "0, '3', '{5,9}', 1, 1, 100, 100"),
+            (
+                "read",
+                "text, bigint, bigint, bigint, text, text[], text, bigint, bigint",
+                READ_SHARE,
+                "'t', 0, 100, 1, '3', '{5,9}', '9:9:', 10, 1000",
+            ),
+            ("next", "text, bigint, bigint", NEXT_SHARE, "'t', 0, 0"),
+        ];
+        for (name, types, sql, arguments) in statements {
+            sqlx::raw_sql(AssertSqlSafe(format!("prepare {name} ({types}) as {sql}"))).execute(&mut planner).await?;
+            let plan: Vec<String> = sqlx::raw_sql(AssertSqlSafe(format!("explain execute {name} ({arguments})")))
+                .fetch_all(&mut planner)
+                .await?
+                .iter()
+                .map(|row| row.get(0))
+                .collect();
+            // THEN no row of the log is looked at but through an index
+            let scans: Vec<&String> = plan.iter().filter(|line| line.contains("Seq Scan on log_")).collect();
+            assert!(scans.is_empty(), "{name}, analysed {analysed}: {}", plan.join("\n"));
+            assert!(name == "next" || plan.iter().any(|line| line.contains("Index Scan using log_")), "{}", plan.join("\n"));
+        }
+    }
+    Ok(())
+}
