@@ -19,10 +19,15 @@ pub async fn arrived(redis: &mut MultiplexedConnection, stream: &str, count: usi
             return Ok(found);
         }
         if tokio::time::Instant::now() > deadline {
-            return Err(Failure::new(format!("{} of {count} entries on {stream} within {LIMIT:?}", found.len())));
+            return Err(Failure::new(format!(
+                "{} of {count} entries on {stream} within {LIMIT:?}",
+                found.len()
+            )));
         }
         // Returns at once with what came since, or after 300 ms with nothing.
-        let after = found.last().map_or("0-0".to_owned(), |entry| entry.id.to_string());
+        let after = found
+            .last()
+            .map_or("0-0".to_owned(), |entry| entry.id.to_string());
         let options = StreamReadOptions::default().block(300).count(1);
         let _: Option<StreamReadReply> =
             redis::AsyncCommands::xread_options(redis, &[stream], &[after.as_str()], &options).await?;

@@ -19,20 +19,29 @@ fn dial(url: &str) -> Dial {
         let url = url.clone();
         Box::pin(async move {
             let (client, mut connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-            let messages: Messages = Box::pin(stream::poll_fn(move |context| connection.poll_message(context)));
+            let messages: Messages =
+                Box::pin(stream::poll_fn(move |context| connection.poll_message(context)));
             Ok((client, messages))
         })
     })
 }
 
 async fn look_after(world: &World) -> Result<upkeep::Report> {
-    let session = Session::open(&dial(world.database_url()), "maintain", false, Duration::from_secs(60)).await?;
+    let session = Session::open(
+        &dial(world.database_url()),
+        "maintain",
+        false,
+        Duration::from_secs(60),
+    )
+    .await?;
     Ok(upkeep::run_once(session).await?)
 }
 
 async fn append(connection: &mut PgConnection) -> Result<Duration> {
     let began = Instant::now();
-    sqlx::query("select outbox.append('t', '{}')").execute(connection).await?;
+    sqlx::query("select outbox.append('t', '{}')")
+        .execute(connection)
+        .await?;
     Ok(began.elapsed())
 }
 
@@ -49,10 +58,14 @@ async fn appends_land_far_beyond_every_piece_that_was_made_ahead() -> Result {
     let world = World::new().await?;
     let mut connection = world.connect().await?;
     append(&mut connection).await?;
-    let last: i64 = sqlx::query_scalar("select max(lower_bound) from outbox.piece where parent = 'log_standard'")
-        .fetch_one(&mut connection)
+    let last: i64 =
+        sqlx::query_scalar("select max(lower_bound) from outbox.piece where parent = 'log_standard'")
+            .fetch_one(&mut connection)
+            .await?;
+    sqlx::query("select setval('outbox.log_position', $1)")
+        .bind(last * 10)
+        .execute(&mut connection)
         .await?;
-    sqlx::query("select setval('outbox.log_position', $1)").bind(last * 10).execute(&mut connection).await?;
     // WHEN more is appended and a relay comes back
     append(&mut connection).await?;
     append(&mut connection).await?;
@@ -72,7 +85,10 @@ async fn pieces_always_cover_every_position() -> Result {
     let world = World::with_own_servers(Default::default(), Default::default()).await?;
     let mut connection = world.connect().await?;
     for head in [10_i64, 30_000_000, 70_000_000, 400_000_000] {
-        sqlx::query("select setval('outbox.log_position', $1)").bind(head).execute(&mut connection).await?;
+        sqlx::query("select setval('outbox.log_position', $1)")
+            .bind(head)
+            .execute(&mut connection)
+            .await?;
         append(&mut connection).await?;
         // WHEN the pieces are looked after
         look_after(&world).await?;
@@ -80,7 +96,12 @@ async fn pieces_always_cover_every_position() -> Result {
         let found = pieces(&mut connection).await?;
         assert_eq!(found.first().map(|piece| piece.0), Some(None));
         assert_eq!(found.last().map(|piece| piece.1), Some(None));
-        assert!(found.windows(2).all(|pair| pair[0].1.is_some() && pair[0].1 == pair[1].0), "{found:?}");
+        assert!(
+            found
+                .windows(2)
+                .all(|pair| pair[0].1.is_some() && pair[0].1 == pair[1].0),
+            "{found:?}"
+        );
         append(&mut connection).await?;
     }
     let made = pieces(&mut connection).await?.len();
@@ -115,16 +136,28 @@ async fn an_append_waits_for_no_step_of_upkeep_beside_an_idle_appender() -> Resu
     // The detach waits for the idle appender; appends do not wait for the detach.
     let detach = format!("alter table outbox.log_standard detach partition outbox.{last} concurrently");
     let detaching = tokio::spawn(async move {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(detach)).execute(&mut worker).await.map(|_| worker)
+        sqlx::raw_sql(sqlx::AssertSqlSafe(detach))
+            .execute(&mut worker)
+            .await
+            .map(|_| worker)
     });
     let pending = "select exists (select from outbox.piece where parent = 'log_standard' and detach_pending)";
-    while !sqlx::query_scalar::<_, bool>(pending).fetch_one(&mut connection).await? {
+    while !sqlx::query_scalar::<_, bool>(pending)
+        .fetch_one(&mut connection)
+        .await?
+    {
         tokio::task::yield_now().await;
     }
     for _ in 0..20 {
-        assert!(append(&mut connection).await? < AT_ONCE, "an append waited for a detach");
+        assert!(
+            append(&mut connection).await? < AT_ONCE,
+            "an append waited for a detach"
+        );
     }
-    assert!(!detaching.is_finished(), "the detach must still wait for the idle appender");
+    assert!(
+        !detaching.is_finished(),
+        "the detach must still wait for the idle appender"
+    );
     idle.rollback().await?;
     let mut worker = detaching.await??;
     for step in [
@@ -150,12 +183,17 @@ async fn a_piece_goes_only_when_it_is_old_and_every_stream_has_passed_it() -> Re
         .execute(&mut connection)
         .await?;
     let bound: i64 = pieces(&mut connection).await?[0].1.unwrap_or_default();
-    sqlx::query("select setval('outbox.log_position', $1)").bind(bound + 10).execute(&mut connection).await?;
+    sqlx::query("select setval('outbox.log_position', $1)")
+        .bind(bound + 10)
+        .execute(&mut connection)
+        .await?;
     // WHEN the pieces are looked after, THEN it stays
     assert_eq!(look_after(&world).await?.dropped, 0);
     assert_eq!(pieces(&mut connection).await?[0].1, Some(bound));
     // AND when the event is on its stream, the piece goes and the rest stays in order
-    let mut relay = Relay::of(&world).set("OUTBOX_MAINTAIN_ENABLED", "false").start()?;
+    let mut relay = Relay::of(&world)
+        .set("OUTBOX_MAINTAIN_ENABLED", "false")
+        .start()?;
     relay.leads().await?;
     let mut redis = world.redis().await?;
     arrived(&mut redis, "outbox:t", 1).await?;

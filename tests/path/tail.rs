@@ -51,13 +51,26 @@ async fn two_leaders_cannot_write_the_same_place_of_the_ledger() -> Result {
     let (mut one, mut two) = (world.connect().await?, world.connect().await?);
     let insert = "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position) \
                   values ($1, 100, 1, $2, pg_current_snapshot(), 1, 1, 1)";
-    sqlx::query(insert).bind(1_i64).bind(1_i64).execute(&mut one).await?;
+    sqlx::query(insert)
+        .bind(1_i64)
+        .bind(1_i64)
+        .execute(&mut one)
+        .await?;
     // WHEN the second writes the same number, THEN the database refuses
-    let refused = sqlx::query(insert).bind(1_i64).bind(2_i64).execute(&mut two).await.err();
+    let refused = sqlx::query(insert)
+        .bind(1_i64)
+        .bind(2_i64)
+        .execute(&mut two)
+        .await
+        .err();
     let code = refused.and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
     assert_eq!(code.as_deref(), Some("23505"));
     // AND a gap is refused too
-    let gap = sqlx::query(insert).bind(3_i64).bind(2_i64).execute(&mut two).await;
+    let gap = sqlx::query(insert)
+        .bind(3_i64)
+        .bind(2_i64)
+        .execute(&mut two)
+        .await;
     assert!(gap.is_err());
     Ok(())
 }
@@ -67,13 +80,18 @@ async fn another_server_and_a_past_are_refused_with_the_reason() -> Result {
     // GIVEN a ledger that says it was written on another server
     let world = World::new().await?;
     let mut connection = world.connect().await?;
-    sqlx::query("insert into outbox.era select 2, 42, 1, 0").execute(&mut connection).await?;
+    sqlx::query("insert into outbox.era select 2, 42, 1, 0")
+        .execute(&mut connection)
+        .await?;
     append(&mut connection, "t", 1).await?;
     // WHEN a relay starts, THEN it says so and publishes nothing
     let mut relay = Relay::of(&world).start()?;
     let said = relay.not_ready_because("server 42").await?;
     assert!(said.contains("nothing is published"), "{said}");
-    assert_eq!(system_tests::stream::length(&mut world.redis().await?, "outbox:t").await?, 0);
+    assert_eq!(
+        system_tests::stream::length(&mut world.redis().await?, "outbox:t").await?,
+        0
+    );
     // AND the same for a ledger whose last snapshot is of the future
     let world = World::new().await?;
     let mut connection = world.connect().await?;
@@ -86,7 +104,10 @@ async fn another_server_and_a_past_are_refused_with_the_reason() -> Result {
     .await?;
     let mut relay = Relay::of(&world).start()?;
     relay.not_ready_because("went back in time").await?;
-    assert_eq!(system_tests::stream::length(&mut world.redis().await?, "outbox:t").await?, 0);
+    assert_eq!(
+        system_tests::stream::length(&mut world.redis().await?, "outbox:t").await?,
+        0
+    );
     Ok(())
 }
 
@@ -102,9 +123,20 @@ async fn a_mark_that_the_ledger_does_not_know_is_refused() -> Result {
     arrived(&mut redis, "outbox:t", 1).await?;
     relay.terminate().await?;
     let database: String =
-        sqlx::query_scalar("select database_id::text from outbox.settings").fetch_one(&mut connection).await?;
+        sqlx::query_scalar(
+            "select database_id || '/' || oid from outbox.settings, pg_database where datname = current_database()",
+        )
+        .fetch_one(&mut connection)
+        .await?;
     redis::cmd("XADD")
-        .arg(&["outbox:@mark:t", "99999999999999-0", "database", &database, "epoch", "1"])
+        .arg(&[
+            "outbox:@mark:t",
+            "99999999999999-0",
+            "database",
+            &database,
+            "epoch",
+            "1",
+        ])
         .query_async::<()>(&mut redis)
         .await?;
     append(&mut connection, "t", 1).await?;
@@ -145,7 +177,12 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
         sqlx::raw_sql(SETTINGS).execute(&mut planner).await?;
         // WHEN the hot statements are planned without knowing their parameters
         let statements = [
-            ("cut", "bigint, text, text[], integer, bigint, bigint, bigint", CUT_BATCH, "0, '3', '{5,9}', 1, 1, 100, 100"),
+            (
+                "cut",
+                "bigint, text, text[], integer, bigint, bigint, bigint",
+                CUT_BATCH,
+                "0, '3', '{5,9}', 1, 1, 100, 100",
+            ),
             (
                 "read",
                 "text, bigint, bigint, bigint, text, text[], text, bigint, bigint",
@@ -155,17 +192,31 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
             ("next", "text, bigint, bigint", NEXT_SHARE, "'t', 0, 0"),
         ];
         for (name, types, sql, arguments) in statements {
-            sqlx::raw_sql(AssertSqlSafe(format!("prepare {name} ({types}) as {sql}"))).execute(&mut planner).await?;
-            let plan: Vec<String> = sqlx::raw_sql(AssertSqlSafe(format!("explain execute {name} ({arguments})")))
-                .fetch_all(&mut planner)
-                .await?
-                .iter()
-                .map(|row| row.get(0))
-                .collect();
+            sqlx::raw_sql(AssertSqlSafe(format!("prepare {name} ({types}) as {sql}")))
+                .execute(&mut planner)
+                .await?;
+            let plan: Vec<String> =
+                sqlx::raw_sql(AssertSqlSafe(format!("explain execute {name} ({arguments})")))
+                    .fetch_all(&mut planner)
+                    .await?
+                    .iter()
+                    .map(|row| row.get(0))
+                    .collect();
             // THEN no row of the log is looked at but through an index
-            let scans: Vec<&String> = plan.iter().filter(|line| line.contains("Seq Scan on log_")).collect();
-            assert!(scans.is_empty(), "{name}, analysed {analysed}: {}", plan.join("\n"));
-            assert!(name == "next" || plan.iter().any(|line| line.contains("Index Scan using log_")), "{}", plan.join("\n"));
+            let scans: Vec<&String> = plan
+                .iter()
+                .filter(|line| line.contains("Seq Scan on log_"))
+                .collect();
+            assert!(
+                scans.is_empty(),
+                "{name}, analysed {analysed}: {}",
+                plan.join("\n")
+            );
+            assert!(
+                name == "next" || plan.iter().any(|line| line.contains("Index Scan using log_")),
+                "{}",
+                plan.join("\n")
+            );
         }
     }
     Ok(())

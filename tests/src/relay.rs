@@ -149,7 +149,8 @@ impl Relay {
     /// # Errors
     /// With what it said last.
     pub async fn not_ready_because(&mut self, text: &str) -> Result<String> {
-        self.stands(READY_LIMIT, |status, body| status == 503 && body.contains(text)).await
+        self.stands(READY_LIMIT, |status, body| status == 503 && body.contains(text))
+            .await
     }
 
     /// True when it leads at this moment.

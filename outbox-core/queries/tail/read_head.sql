@@ -2,7 +2,8 @@
 select batch.number, batch.batch_id, batch.snapshot::text as snapshot, batch.era,
        era.system_identifier, system.system_identifier as system_identifier_now, pg_is_in_recovery() as in_recovery,
        pg_snapshot_xmax(pg_current_snapshot())::text as xmax_now, pg_current_snapshot()::text as snapshot_now,
-       settings.database_id::text as database_id, settings.writer,
+       -- With the database's own number: a copy made by create database … template has the same settings.
+       settings.database_id::text || '/' || (select oid from pg_catalog.pg_database where datname = current_database()) as database_id, settings.writer,
        (select oldest.batch_id from outbox.batch oldest order by oldest.number limit 1) as oldest_batch_id
 from outbox.batch batch
 cross join (select era, system_identifier from outbox.era order by era desc limit 1) era

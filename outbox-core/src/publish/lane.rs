@@ -60,6 +60,8 @@ pub struct Lane {
     pub reading: bool,
     /// A parcel is in flight.
     pub publishing: bool,
+    /// Whether the stream's mark was compared on this connection: another database may write to it.
+    pub vetted: bool,
     /// Whether it may move.
     pub gate: Gate,
     /// Progress was made that is not yet recorded.
@@ -82,6 +84,7 @@ impl Lane {
             reading_share: None,
             reading: false,
             publishing: false,
+            vetted: false,
             gate: Gate::Open,
             dirty: false,
             ready: VecDeque::new(),

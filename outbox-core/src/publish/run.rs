@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{Gate, Lane, Place, Portion};
 use super::parcel::{Packed, Publisher, pack};
 use super::retry::{Backoff, Breaker};
-use super::sink::{Halt, Predecessor, Settled, Sink, SinkConnection, settle};
+use super::sink::{Halt, Mark, Predecessor, Settled, Sink, SinkConnection, settle};
 use super::work::{self, Done};
 use super::{Error, Kind, Options, StreamName, pg};
 use crate::event::EntryId;
@@ -235,6 +235,13 @@ impl Leader {
             if !self.breaker.admits(Instant::now()) {
                 break;
             }
+            if !lane.vetted {
+                lane.publishing = true;
+                let key = self.publisher.names.mark(&lane.topic);
+                self.in_flight
+                    .push(work::vet(connection.clone(), lane.topic.clone(), key));
+                continue;
+            }
             match pack(lane, &self.publisher, &self.options) {
                 Some(Packed::Parcel(parcel)) => {
                     lane.publishing = true;
@@ -296,26 +303,36 @@ impl Leader {
         if keys.is_empty() {
             return Ok(());
         }
-        for ((topic, key), mark) in topics.iter().zip(&keys).zip(connection.marks(&keys).await?) {
-            let Some(mark) = mark else { continue };
-            if mark.database_id == self.publisher.database_id {
-                ledger::verify_mark(&self.head, key, mark.batch_id)
-                    .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
-            } else if self
-                .lanes
-                .get(topic)
-                .is_some_and(|lane| lane.gate != Gate::SetAside)
-            {
+        for (topic, mark) in topics.iter().zip(connection.marks(&keys).await?) {
+            self.compare_mark(topic, mark).await?;
+        }
+        Ok(())
+    }
+
+    /// A stream has one writing database, and its mark is of a batch that the ledger knows.
+    async fn compare_mark(&mut self, topic: &str, mark: Option<Mark>) -> Result<(), Error> {
+        let names = &self.publisher.names;
+        let Some(lane) = self.lanes.get_mut(topic) else {
+            return Ok(());
+        };
+        lane.vetted = true;
+        match mark {
+            None => Ok(()),
+            Some(mark) if mark.database_id == self.publisher.database_id => {
+                ledger::verify_mark(&self.head, &names.mark(topic), mark.batch_id)
+                    .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))
+            }
+            Some(_) if lane.gate == Gate::SetAside => Ok(()),
+            Some(mark) => {
                 let why = format!(
                     "stream {} is written by database {}, this is database {}: set outbox.settings.writer in one of them so that each has its own stream",
-                    self.publisher.names.key(topic),
+                    names.key(topic),
                     mark.database_id,
                     self.publisher.database_id
                 );
-                self.halt(topic, Halt::Rejected(why)).await?;
+                self.halt(topic, Halt::Rejected(why)).await
             }
         }
-        Ok(())
     }
 
     /// Whether each quiet stream still holds the entry last confirmed.
@@ -385,6 +402,7 @@ impl Leader {
         if let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(topic)) {
             tracing::info!(topic, action = stored.latest_action, "the stream goes on");
             lane.reopen(stored.progress, stored.chain);
+            lane.vetted = false;
         }
         Ok(())
     }
@@ -398,6 +416,20 @@ impl Leader {
             } => {
                 self.reads -= 1;
                 self.take_rows(&topic, stretch, found?).await
+            }
+            Done::Vetted { topic, mark } => {
+                if let Some(lane) = self.lanes.get_mut(&topic) {
+                    lane.publishing = false;
+                }
+                // The probe of a sink that had failed is answered as well.
+                self.breaker.half_open();
+                match mark {
+                    Ok(mark) => self.compare_mark(&topic, mark).await,
+                    Err(error) => {
+                        self.sink_failed(&error);
+                        Ok(())
+                    }
+                }
             }
             Done::Published {
                 topic,

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::Error;
 use super::lane::{Lane, Place, Portion};
-use super::sink::{Parcel, Receipt, SinkConnection};
+use super::sink::{Mark, Parcel, Receipt, SinkConnection};
 use crate::tail;
 use crate::tail::batch::BoundShare;
 use crate::tail::pg::{Session, rows};
@@ -18,6 +18,11 @@ pub(super) enum Done {
         topic: String,
         stretch: u64,
         found: Result<Option<(BoundShare, Portion)>, tail::Error>,
+    },
+    /// The mark of a stream that was not known when the connection was made.
+    Vetted {
+        topic: String,
+        mark: Result<Option<Mark>, Error>,
     },
     /// The answer for a parcel.
     Published {
@@ -41,6 +46,17 @@ pub(super) fn publish(
             stretch,
             receipt,
         }
+    })
+}
+
+/// Reads the mark of one stream.
+pub(super) fn vet(sink: Arc<dyn SinkConnection>, topic: String, key: String) -> BoxFuture<'static, Done> {
+    Box::pin(async move {
+        let mark = sink
+            .marks(&[key])
+            .await
+            .map(|marks| marks.into_iter().next().flatten());
+        Done::Vetted { topic, mark }
     })
 }
 
