@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{completions, config as config_command, migrate, run, version};
+use crate::command::{check, completions, config as config_command, migrate, run, status, topic, version};
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
 use crate::exit::{Exit, Failure};
@@ -43,6 +43,13 @@ pub enum Command {
     Run,
     /// Bring the database to the version of this binary; safe to repeat, also from several processes at once
     Migrate(migrate::Arguments),
+    /// Show the operators' views: does work move, and if not, why (exit code 3)
+    Status,
+    /// Look at Postgres and Redis: versions, settings, permissions, identity (exit codes 3 and 4)
+    Check,
+    /// List topics, set their retention, and decide about those that were set aside
+    #[command(subcommand)]
+    Topic(topic::Arguments),
     /// Print the settings in force and where each comes from, without secrets
     Config(config_command::Arguments),
     /// Print completions for a shell
@@ -56,7 +63,8 @@ impl Command {
     fn needs(&self) -> &'static [Need] {
         match self {
             Self::Run => &[Need::Postgres, Need::Redis],
-            Self::Migrate(_) => &[Need::Postgres],
+            Self::Check => &[Need::Postgres, Need::Redis],
+            Self::Migrate(_) | Self::Status | Self::Topic(_) => &[Need::Postgres],
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
         }
     }
@@ -65,6 +73,9 @@ impl Command {
         match self {
             Self::Run => run::run(config).await,
             Self::Migrate(arguments) => migrate::run(config, &arguments, output).await,
+            Self::Status => status::run(config, output).await,
+            Self::Check => check::run(config, output).await,
+            Self::Topic(arguments) => topic::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Version => version::run(output),

@@ -76,6 +76,18 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+impl From<outbox_core::ops::Error> for Failure {
+    fn from(error: outbox_core::ops::Error) -> Self {
+        // What was asked for is not what the database has: nothing was done.
+        let exit = if matches!(error.code(), Some("22023" | "P0002")) {
+            Exit::Refused
+        } else {
+            Exit::Error
+        };
+        Self::new(exit, format!("{error}; {}", error.advice()))
+    }
+}
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::error(crate::connect::describe_sqlx(&error))

@@ -12,6 +12,8 @@ const SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     30.0, 60.0, 300.0,
 ];
+/// The pool repeats every notice of the server at `info`; a filter that names it is heard.
+const QUIET: &str = "sqlx=warn";
 /// Sizes of batches: powers of four.
 const EVENTS: &[f64] = &[
     1.0,
@@ -32,8 +34,8 @@ const EVENTS: &[f64] = &[
 /// # Errors
 /// The filter cannot be read, or logging was started before.
 pub fn logs(config: &Log) -> Result<(), Failure> {
-    let filter =
-        EnvFilter::try_new(&config.level).map_err(|error| Failure::error(format!("log.level: {error}")))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.level))
+        .map_err(|error| Failure::error(format!("log.level: {error}")))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(BoxMakeWriter::new(std::io::stderr));

@@ -8,10 +8,10 @@ create view outbox_ops.topics as
            topic.retention,
            class.keep,
            topic.created_at as seen_since,
-           case when latest.action = 'set_aside' then 'set_aside' else 'moving' end as state,
-           case when latest.action = 'set_aside' then latest.acted_at end as set_aside_since,
-           case when latest.action = 'set_aside' then latest.reason end as reason,
-           case when latest.action = 'set_aside' then latest.event_id end as event_id,
+           coalesce(stopped.action, 'moving') as state,
+           stopped.acted_at as stopped_since,
+           stopped.reason,
+           stopped.event_id,
            passed.batch_number as passed_batch,
            passed.position as passed_position,
            case when passed.chain_batch_id > 0 then passed.chain_batch_id || '-' || passed.chain_position end as last_entry,
@@ -21,6 +21,7 @@ create view outbox_ops.topics as
     cross join lateral generate_series(0, topic.partitions - 1) slot (partition)
     left join lateral (select * from outbox.stream_action a where a.topic = topic.name and a.partition = slot.partition
                        order by a.number desc limit 1) latest on true
+    left join lateral (select latest.* where latest.action in ('set_aside', 'blocked')) stopped on true
     left join lateral (select * from outbox.progress p where p.topic = topic.name and p.partition = slot.partition
                        order by p.batch_number desc, p.position desc limit 1) passed on true;
 comment on view outbox_ops.topics is 'One row per stream: how long its events are kept, how far it was published, and whether it waits for a person.';
@@ -29,10 +30,10 @@ comment on column outbox_ops.topics.partition is 'Partition of the topic; 0 wher
 comment on column outbox_ops.topics.retention is 'Retention class.';
 comment on column outbox_ops.topics.keep is 'How long events of the class are kept; null for ever.';
 comment on column outbox_ops.topics.seen_since is 'When the relay saw the topic first, or a person set it up.';
-comment on column outbox_ops.topics.state is '`moving`, or `set_aside`: it waits at one event for `outbox-relay topic resume` or `topic skip-event`.';
-comment on column outbox_ops.topics.set_aside_since is 'Since when it waits for a person.';
-comment on column outbox_ops.topics.reason is 'Why it waits for a person.';
-comment on column outbox_ops.topics.event_id is 'The event at which it waits.';
+comment on column outbox_ops.topics.state is '`moving`; `blocked`: the sink does not take this stream now (wrong type, no permission), and the relay tries again; `set_aside`: it waits at one event for `outbox-relay topic resume` or `topic skip-event`.';
+comment on column outbox_ops.topics.stopped_since is 'Since when it does not move.';
+comment on column outbox_ops.topics.reason is 'Why it does not move.';
+comment on column outbox_ops.topics.event_id is 'The event at which a stream that is set aside waits.';
 comment on column outbox_ops.topics.passed_batch is 'Number of the batch through which it was published, wholly or up to passed_position.';
 comment on column outbox_ops.topics.passed_position is 'Position in the log of the event published last.';
 comment on column outbox_ops.topics.last_entry is 'Id of its last entry on the stream.';
@@ -184,13 +185,16 @@ create view outbox_ops.summary as
         select coalesce(sum(events), 0)::bigint as events, coalesce(bool_and(exact), true) as exact, max(oldest_age) as oldest_age
         from outbox_ops.backlog
     ), aside as (
-        select count(*) as topics, min(topic) as first from outbox_ops.topics where state = 'set_aside'
+        select count(*) filter (where state = 'set_aside') as topics, count(*) filter (where state = 'blocked') as blocked,
+               min(topic) filter (where state = 'set_aside') as first, min(topic) filter (where state = 'blocked') as first_blocked
+        from outbox_ops.topics
     ), judged as (
         select case
             when not tail.valid and backlog.events > 0 then array['stalled', format('no relay holds the lease and %s events wait: start outbox-relay run', backlog.events)]
             when not tail.valid then array['degraded', 'no relay holds the lease: the next events will wait; start outbox-relay run']
             when leader.state in ('waiting', 'refused') then array['stalled', coalesce(leader.reason, format('the leading relay is %s', leader.state))]
             when aside.topics > 0 then array['degraded', format('%s stream(s) wait for a person, the first is %s: see outbox_ops.topics', aside.topics, aside.first)]
+            when aside.blocked > 0 then array['degraded', format('%s stream(s) are not taken by the sink, the first is %s: see outbox_ops.topics', aside.blocked, aside.first_blocked)]
             when backlog.oldest_age > interval '1 minute' then array['degraded', format('the oldest event waits for %s', date_trunc('second', backlog.oldest_age))]
             else array['ok', null] end as words
         from tail cross join backlog cross join aside left join leader on true
@@ -206,6 +210,7 @@ create view outbox_ops.summary as
            nullif(tail.expires_at, '-infinity') as lease_expires_at,
            (select count(*) from outbox_ops.relays where live) as live_relays,
            aside.topics as topics_set_aside,
+           aside.blocked as topics_blocked,
            last_batch.number as last_batch,
            last_batch.event_count as last_batch_events,
            last_batch.cut_at as last_batch_at,
@@ -224,6 +229,7 @@ comment on column outbox_ops.summary.epoch is 'Rises with each change of leader.
 comment on column outbox_ops.summary.lease_expires_at is 'Until when the last leader leads, or led, if it does not renew.';
 comment on column outbox_ops.summary.live_relays is 'Relays seen within 30 seconds, leading or standing by.';
 comment on column outbox_ops.summary.topics_set_aside is 'Streams that wait for a person.';
+comment on column outbox_ops.summary.topics_blocked is 'Streams that the sink does not take now.';
 comment on column outbox_ops.summary.last_batch is 'Number of the newest batch.';
 comment on column outbox_ops.summary.last_batch_events is 'Events in it.';
 comment on column outbox_ops.summary.last_batch_at is 'When it was cut.';

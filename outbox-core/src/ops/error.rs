@@ -1,10 +1,10 @@
-//! Why something could not be read.
+//! Why something could not be read or changed.
 
 use std::fmt;
 
 use crate::verdict::Verdict;
 
-/// Why something could not be read.
+/// Why something could not be read or changed.
 #[derive(Debug)]
 pub struct Error {
     what: String,
@@ -14,32 +14,53 @@ pub struct Error {
 
 impl Error {
     pub(super) fn postgres(what: impl Into<String>, error: sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(|error| error.code())
-            .map(|code| code.into_owned());
+        Self::of(format!("failed to read {}", what.into()), error)
+    }
+
+    pub(super) fn changing(what: impl Into<String>, error: sqlx::Error) -> Self {
+        Self::of(format!("failed to change {}", what.into()), error)
+    }
+
+    fn of(what: String, error: sqlx::Error) -> Self {
+        // The message alone: the details of an error may quote values.
+        let (code, said) = match error.as_database_error() {
+            Some(said) => (
+                said.code().map(|code| code.into_owned()),
+                said.message().to_owned(),
+            ),
+            None => (None, error.to_string()),
+        };
         Self {
-            what: what.into(),
+            what: format!("{what}: {said}"),
             code,
             source: Box::new(error),
         }
     }
 
     #[cfg(feature = "redis")]
-    pub(super) fn redis(what: impl Into<String>, error: redis::RedisError) -> Self {
+    pub(super) fn redis(what: &str, error: redis::RedisError) -> Self {
         let code = error.code().map(str::to_owned);
         Self {
-            what: what.into(),
+            what: format!("failed to ask Redis for {what}: {error}"),
             code,
             source: Box::new(error),
         }
     }
 
-    /// Reading again helps unless a right or a view is missing.
+    /// The server's code: an SQLSTATE, or the first word of what Redis answered.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// Trying again helps unless a right or a view is missing or what was asked for is not possible.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        match self.code.as_deref() {
-            Some("42501" | "42P01" | "42703" | "3F000" | "NOPERM") => Verdict::Stop,
+        match self.code() {
+            Some(
+                "42501" | "42P01" | "42703" | "42883" | "3F000" | "NOPERM" | "P0002" | "22023" | "23503"
+                | "23514",
+            ) => Verdict::Stop,
             _ => Verdict::Retry,
         }
     }
@@ -47,12 +68,23 @@ impl Error {
     /// What to do about it.
     #[must_use]
     pub fn advice(&self) -> &'static str {
-        match self.code.as_deref() {
-            Some("42501") => "grant outbox_observer (to look) or outbox_relay (to run a relay) to this user",
-            Some("42P01" | "42703" | "3F000") => "bring the database to this version: outbox-relay migrate",
+        match self.code() {
+            Some("42501") => {
+                "grant outbox_observer (to look), outbox_relay (to run a relay) or outbox_maintainer (to change) to this user"
+            }
+            Some("42P01" | "42703" | "42883" | "3F000") => {
+                "bring the database to this version: outbox-relay migrate"
+            }
             Some("NOPERM") => "give this user of Redis the right to the command, and to keys with our prefix",
             Some("57014") => {
                 "the server is slow or blocked; raise postgres.query_timeout or look at pg_stat_activity"
+            }
+            Some("P0002" | "22023") => "outbox-relay topic list shows which topics wait, and at which event",
+            Some("23503") => {
+                "retention must be a class in outbox.retention_class: standard, audit, durable or one of yours"
+            }
+            Some("23514") => {
+                "names are 1 to 200 of A-Z a-z 0-9 . _ -, and this version has one partition per topic"
             }
             _ => "see what the server says and try again",
         }
@@ -61,7 +93,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to read {}: {}", self.what, self.source)
+        f.write_str(&self.what)
     }
 }
 

@@ -18,7 +18,7 @@ mod redis;
 mod error;
 
 pub use self::error::Error;
-pub use self::pg::{halves, log_facts, server_facts, view};
+pub use self::pg::{halves, log_facts, resume_topic, server_facts, set_topic, skip_event, topics, view};
 #[cfg(feature = "redis")]
 pub use self::redis::redis_facts;
 pub use self::view::{Halves, View};

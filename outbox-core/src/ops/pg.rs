@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, Row};
+use uuid::Uuid;
 
 use super::check::{LogFacts, ServerFacts};
 use super::{Error, Halves, View};
@@ -84,8 +85,68 @@ pub async fn log_facts(conn: &mut PgConnection) -> Result<LogFacts, Error> {
             forgers: row.try_get("forgers")?,
             pieces_half_detached: row.try_get("pieces_half_detached")?,
             pieces_ahead: row.try_get("pieces_ahead")?,
+            database_id: row.try_get("database_id")?,
+            writer: row.try_get("writer")?,
+            last_batch_id: row.try_get("last_batch_id")?,
         })
     };
     read.await
         .map_err(|error| Error::postgres("the log's state", error))
+}
+
+/// The topics seen so far, at most ten thousand.
+///
+/// # Errors
+/// The log is not there or may not be read.
+pub async fn topics(conn: &mut PgConnection) -> Result<Vec<String>, Error> {
+    let read = sqlx::query_scalar(include_str!("../../queries/ops/list_topics.sql"))
+        .fetch_all(conn)
+        .await;
+    read.map_err(|error| Error::postgres("outbox.topic", error))
+}
+
+/// Sets the retention class and the number of partitions of a topic, where given. Returns both as they are now.
+///
+/// # Errors
+/// There is no such class, the number is not possible, or the role is not in `outbox_maintainer`.
+pub async fn set_topic(
+    conn: &mut PgConnection,
+    topic: &str,
+    retention: Option<&str>,
+    partitions: Option<i32>,
+) -> Result<(String, i32), Error> {
+    let query = sqlx::query_as(include_str!("../../queries/ops/set_topic.sql"));
+    let set = query
+        .bind(topic)
+        .bind(retention)
+        .bind(partitions)
+        .fetch_one(conn)
+        .await;
+    set.map_err(|error| Error::changing(format!("topic {topic}"), error))
+}
+
+/// Lets a stream go on after its cause was mended; audited. Returns the position it goes on from,
+/// where one event stopped it.
+///
+/// # Errors
+/// The topic is not set aside, or the role is not in `outbox_maintainer`.
+pub async fn resume_topic(conn: &mut PgConnection, topic: &str, reason: &str) -> Result<Option<i64>, Error> {
+    let query = sqlx::query_scalar(include_str!("../../queries/ops/resume_topic.sql"));
+    let resumed = query.bind(topic).bind(reason).fetch_one(conn).await;
+    resumed.map_err(|error| Error::changing(format!("topic {topic}"), error))
+}
+
+/// Gives up the event that a stream waits at; audited, and the event stays in `outbox.unpublished`. Returns its position.
+///
+/// # Errors
+/// The topic is not set aside, waits at another event, or the role is not in `outbox_maintainer`.
+pub async fn skip_event(
+    conn: &mut PgConnection,
+    topic: &str,
+    event: Uuid,
+    reason: &str,
+) -> Result<i64, Error> {
+    let query = sqlx::query_scalar(include_str!("../../queries/ops/skip_event.sql"));
+    let skipped = query.bind(topic).bind(event).bind(reason).fetch_one(conn).await;
+    skipped.map_err(|error| Error::changing(format!("topic {topic}"), error))
 }

@@ -24,6 +24,8 @@ pub type Connection =
 const IDLE_SLOW_POLLS: u32 = 12;
 const IDLE_AT_LEAST: Duration = Duration::from_secs(60);
 
+const POOLER_ADVICE: &str = "a pooler stands between: set postgres.listen = false (OUTBOX_POSTGRES_LISTEN=false), or connect \
+                             past it";
 const ADVICE: &str = "check DATABASE_URL, that the server runs and lets this user in, and the network between; \
                       `outbox-relay check` looks at each";
 
@@ -38,8 +40,10 @@ pub enum Role {
     Maintain,
     /// Applies events.
     Consume,
-    /// Serves a person's command.
+    /// Serves a person's command that changes something.
     Command,
+    /// Serves a person's question; may not change anything.
+    Report,
 }
 
 impl Words for Role {
@@ -49,6 +53,7 @@ impl Words for Role {
         ("maintain", Self::Maintain),
         ("consume", Self::Consume),
         ("command", Self::Command),
+        ("report", Self::Report),
     ];
 }
 
@@ -67,8 +72,13 @@ pub async fn postgres(config: &Config, role: Role) -> Result<(Client, Connection
     let tls = tls::client(found.tls, found.root.as_deref()).map_err(refused)?;
     let named = |what: String| Error {
         target: format!("Postgres at {}", hosts(&options)),
+        // PgBouncer's words for a session setting at the start.
+        advice: if what.contains("startup parameter") {
+            POOLER_ADVICE
+        } else {
+            ADVICE
+        },
         what,
-        advice: ADVICE,
     };
     // Every host has the connect timeout; this one also bounds name resolution, TLS and authentication.
     let limit = config.postgres.connect_timeout * u32::try_from(options.get_hosts().len() + 1).unwrap_or(2);
@@ -181,8 +191,13 @@ fn session_settings(config: &Config, role: Role) -> Vec<(&'static str, String)> 
                 ms(config.consume.lease_ttl),
             ));
         }
+        Role::Report => {
+            settings.push(("default_transaction_read_only", "on".to_owned()));
+            settings.push(("statement_timeout", ms(query_timeout)));
+        }
         // Detaching a piece waits for readers; its own limits are set where it is done.
         Role::Maintain | Role::Command => {
+            settings.push(("synchronous_commit", "on".to_owned()));
             settings.push(("idle_in_transaction_session_timeout", ms(query_timeout)));
         }
     }

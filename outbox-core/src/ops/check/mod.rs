@@ -4,11 +4,14 @@ mod postgres;
 
 mod redis;
 
+mod mark;
+
 mod clock;
 
 use serde::Serialize;
 
 pub use self::clock::clocks;
+pub use self::mark::marks;
 pub use self::postgres::{LogFacts, ServerFacts, log, schema, server};
 pub use self::redis::{RedisFacts, redis};
 

@@ -57,6 +57,12 @@ pub struct LogFacts {
     pub pieces_half_detached: i64,
     /// Empty pieces ahead of the log, in the class that has the fewest.
     pub pieces_ahead: Option<i64>,
+    /// What the streams' marks call this database.
+    pub database_id: String,
+    /// What separates its streams from those of other databases.
+    pub writer: Option<String>,
+    /// Id of the newest batch.
+    pub last_batch_id: i64,
 }
 
 /// Checks the server, whatever is in the database.

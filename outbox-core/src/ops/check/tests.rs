@@ -1,6 +1,7 @@
 //! Which facts lead to which findings.
 
 use super::*;
+use crate::publish::Mark;
 
 fn server_facts() -> ServerFacts {
     ServerFacts {
@@ -29,6 +30,9 @@ fn log_facts() -> LogFacts {
         forgers: Vec::new(),
         pieces_half_detached: 0,
         pieces_ahead: Some(4),
+        database_id: "ours".to_owned(),
+        writer: None,
+        last_batch_id: 1000,
     }
 }
 
@@ -83,6 +87,23 @@ fn what_would_lose_or_reorder_events_is_refused() {
         assert_eq!(findings(&log(&facts, &cached)), [("log.sequence", Refusal)]);
     }
     assert_eq!(worst(&server(&standby)), Some(Refusal));
+}
+
+#[test]
+fn a_mark_that_the_ledger_does_not_know_is_refused_and_a_strangers_is_found() {
+    let of = |batch_id, database_id: &str| Mark {
+        batch_id,
+        database_id: database_id.to_owned(),
+        epoch: 1,
+    };
+    let stream = |mark| [("outbox:@mark:t".to_owned(), mark)];
+    for mark in [None, Some(of(999, "ours")), Some(of(1000, "ours"))] {
+        assert_eq!(marks(&log_facts(), &stream(mark)).finding, None);
+    }
+    let ahead = marks(&log_facts(), &stream(Some(of(1001, "ours"))));
+    assert_eq!(findings(&[ahead]), [("log.marks", Severity::Refusal)]);
+    let strange = marks(&log_facts(), &stream(Some(of(5, "theirs"))));
+    assert_eq!(findings(&[strange]), [("log.marks", Severity::Finding)]);
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! Whether the streams' marks are of this database and its ledger.
+
+use super::{Check, LogFacts};
+use crate::publish::Mark;
+
+/// Compares the mark beside each stream, by its key, with the end of the ledger.
+#[must_use]
+pub fn marks(log: &LogFacts, marks: &[(String, Option<Mark>)]) -> Check {
+    const NAME: &str = "log.marks";
+    let known: Vec<(&str, &Mark)> = marks
+        .iter()
+        .filter_map(|(key, mark)| Some((key.as_str(), mark.as_ref()?)))
+        .collect();
+    let ours = |mark: &Mark| mark.database_id == log.database_id;
+    let last = u64::try_from(log.last_batch_id).unwrap_or(0);
+    if let Some((key, mark)) = known.iter().find(|(_, mark)| ours(mark) && mark.batch_id > last) {
+        return Check::refused(
+            NAME,
+            format!(
+                "{key} says batch {} was published, the ledger ends at {last}",
+                mark.batch_id
+            ),
+            "Postgres went back in time behind the streams (a restore, or a standby that lost its end)",
+            "do not publish from it; find out which copy is the newest",
+        );
+    }
+    if let Some((key, mark)) = known.iter().find(|(_, mark)| !ours(mark)) {
+        return Check::found(
+            NAME,
+            format!(
+                "{key} is of database {}, this is {}",
+                mark.database_id, log.database_id
+            ),
+            "a stream has one writing database; this one sets its topic aside",
+            "set outbox.settings.writer in one of the two, so that each has a stream of its own, or use another redis.prefix",
+        );
+    }
+    Check::passed(
+        NAME,
+        format!(
+            "{} of {} streams are marked, all by this ledger",
+            known.len(),
+            marks.len()
+        ),
+    )
+}

@@ -1,0 +1,203 @@
+//! `outbox-relay check`: is everything as it must be? Exit code 3 on findings, 4 when publishing would do harm.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use outbox_core::ops::check::{self, Check, LogFacts, Severity};
+use outbox_core::ops::{self, Halves};
+use outbox_core::publish::redis::{Limits, RedisSink};
+use outbox_core::publish::stream::StreamName;
+use outbox_core::publish::{Mark, Sink as _};
+use outbox_migrations::Set;
+use sqlx::PgConnection;
+
+use super::within;
+use crate::config::Config;
+use crate::connect::{self, Role};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// What one end told, for comparing it with the other.
+#[derive(Default)]
+struct Seen {
+    /// Seconds that its clock is ahead of ours.
+    clock_offset: Option<f64>,
+    log: Option<LogFacts>,
+    topics: Vec<String>,
+}
+
+/// Looks at both servers and reports.
+///
+/// # Errors
+/// Standard output was closed.
+pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
+    let mut checks = Vec::new();
+    let seen = match within(config, "Postgres", postgres(config, &mut checks)).await {
+        Ok(seen) => seen,
+        Err(failure) => {
+            checks.push(unreachable("postgres.reachable", &failure));
+            Seen::default()
+        }
+    };
+    let redis_offset = match within(config, "Redis", redis(config, &seen, &mut checks)).await {
+        Ok(offset) => offset,
+        Err(failure) => {
+            checks.push(unreachable("redis.reachable", &failure));
+            None
+        }
+    };
+    checks.push(check::clocks(seen.clock_offset, redis_offset));
+    output.write(&checks, |checks| text(checks))?;
+    Ok(match check::worst(&checks) {
+        None => Exit::Success,
+        Some(Severity::Finding) => Exit::Degraded,
+        Some(Severity::Refusal) => Exit::Refused,
+    })
+}
+
+fn unreachable(name: &'static str, failure: &Failure) -> Check {
+    Check::found(
+        name,
+        failure.to_string(),
+        "nothing moves, and the other checks of it could not be made",
+        "mend this first",
+    )
+}
+
+async fn postgres(config: &Config, checks: &mut Vec<Check>) -> Result<Seen, Failure> {
+    let pool = connect::pool(config, Role::Report)?;
+    let mut connection = pool.acquire().await?;
+    let before = now();
+    let server = ops::server_facts(&mut connection).await?;
+    let clock_offset = Some(server.clock - (before + now()) / 2.0);
+    checks.extend(check::server(&server));
+    let halves = ops::halves(&mut connection).await?;
+    schemas(&mut connection, halves, checks).await;
+    let mut seen = Seen {
+        clock_offset,
+        ..Seen::default()
+    };
+    if halves.log {
+        match ops::log_facts(&mut connection).await {
+            Ok(log) => {
+                checks.extend(check::log(&server, &log));
+                seen.topics = ops::topics(&mut connection).await?;
+                seen.log = Some(log);
+            }
+            Err(error) => checks.push(Check::found(
+                "log.role",
+                error.to_string(),
+                "the log cannot be checked",
+                error.advice(),
+            )),
+        }
+    }
+    drop(connection);
+    pool.close().await;
+    if config.postgres.listen && !server.in_recovery {
+        checks.push(hearing(config).await?);
+    }
+    Ok(seen)
+}
+
+/// A consumer's own database has only the inbox; anything else needs the log.
+async fn schemas(connection: &mut PgConnection, halves: Halves, checks: &mut Vec<Check>) {
+    let wanted = [
+        (Set::Log, "schema.log", halves.log || !halves.inbox),
+        (Set::Inbox, "schema.inbox", halves.inbox),
+    ];
+    for (set, name, _) in wanted.into_iter().filter(|(_, _, wanted)| *wanted) {
+        checks.push(match outbox_migrations::status(connection, set).await {
+            Ok(status) => check::schema(name, &status),
+            Err(error) => Check::found(
+                name,
+                error.to_string(),
+                "which migrations are applied is not known",
+                error.advice(),
+            ),
+        });
+    }
+}
+
+async fn hearing(config: &Config) -> Result<Check, Failure> {
+    const NAME: &str = "postgres.notifications";
+    Ok(match connect::notifications_arrive(config).await? {
+        true => Check::passed(NAME, "arrive on an idle connection"),
+        false => Check::found(
+            NAME,
+            "do not arrive on an idle connection",
+            "a pooler in transaction mode stands between: session settings and locks would stay with strangers",
+            "set postgres.listen = false, or connect past the pooler",
+        ),
+    })
+}
+
+async fn redis(config: &Config, seen: &Seen, checks: &mut Vec<Check>) -> Result<Option<f64>, Failure> {
+    let mut connection = connect::redis_connection(config).await?;
+    let before = now();
+    let facts = ops::redis_facts(&mut connection, &config.redis.prefix).await?;
+    let offset = facts.clock.map(|clock| clock - (before + now()) / 2.0);
+    checks.extend(check::redis(&facts));
+    if let Some(log) = &seen.log {
+        match marks(config, log, &seen.topics).await {
+            Ok(marks) => checks.push(check::marks(log, &marks)),
+            Err(error) => checks.push(Check::found(
+                "log.marks",
+                error.to_string(),
+                "whether the streams are of this database is not known",
+                "mend what the server says",
+            )),
+        }
+    }
+    Ok(offset)
+}
+
+async fn marks(
+    config: &Config,
+    log: &LogFacts,
+    topics: &[String],
+) -> Result<Vec<(String, Option<Mark>)>, Failure> {
+    let names = StreamName::new(&config.redis.prefix, log.writer.clone());
+    let keys: Vec<String> = topics.iter().map(|topic| names.mark(topic)).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let limits = Limits {
+        connect: config.redis.connect_timeout,
+        answer: config.redis.response_timeout,
+    };
+    let sink = RedisSink::new(connect::redis(config)?, limits);
+    let connection = sink
+        .connect()
+        .await
+        .map_err(|error| Failure::error(error.to_string()))?;
+    let marks = connection
+        .marks(&keys)
+        .await
+        .map_err(|error| Failure::error(error.to_string()))?;
+    Ok(keys.into_iter().zip(marks).collect())
+}
+
+fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs_f64()
+}
+
+fn text(checks: &[Check]) -> String {
+    let line = |check: &Check| match &check.finding {
+        None => format!("ok       {}: {}\n", check.name, check.seen),
+        Some(finding) => {
+            let word = if finding.severity == Severity::Refusal {
+                "REFUSED"
+            } else {
+                "FINDING"
+            };
+            format!(
+                "{word}  {}: {}\n         it means: {}\n         to do: {}\n",
+                check.name, check.seen, finding.means, finding.advice
+            )
+        }
+    };
+    checks.iter().map(line).collect()
+}

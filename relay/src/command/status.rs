@@ -1,0 +1,195 @@
+//! `outbox-relay status`: the operators' views, for people or for programs. Exit code 3 when work does not move as it should.
+
+use outbox_core::ops::{self, Halves, View};
+use serde_json::{Map, Value};
+
+use super::within;
+use crate::config::Config;
+use crate::connect::{self, Role};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, table};
+
+/// One row of a view.
+type Row = Map<String, Value>;
+
+/// Prints the views that are in this database.
+///
+/// # Errors
+/// Postgres cannot be reached, or neither half of the schema is there.
+pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
+    let (halves, views) = within(config, "the views", read(config)).await?;
+    let verdict = views
+        .get("summary")
+        .and_then(|rows| text(rows.as_array()?.first()?.as_object()?, "verdict"));
+    output.write(&views, |views| page(halves, views))?;
+    Ok(match verdict.as_deref() {
+        None | Some("ok") => Exit::Success,
+        Some(_) => Exit::Degraded,
+    })
+}
+
+async fn read(config: &Config) -> Result<(Halves, Row), Failure> {
+    let pool = connect::pool(config, Role::Report)?;
+    let mut connection = pool.acquire().await?;
+    let halves = ops::halves(&mut connection).await?;
+    if !halves.log && !halves.inbox {
+        return Err(Failure::error(
+            "this database has neither the log nor the inbox; outbox-relay migrate makes both, migrate --inbox the inbox",
+        ));
+    }
+    let mut views = Row::new();
+    for view in View::ALL.into_iter().filter(|view| view.is_in(halves)) {
+        let rows = ops::view(&mut connection, view).await?;
+        views.insert(
+            view.name().to_owned(),
+            Value::Array(rows.into_iter().map(Value::Object).collect()),
+        );
+    }
+    Ok((halves, views))
+}
+
+fn page(halves: Halves, views: &Row) -> String {
+    let mut page = String::new();
+    if halves.log {
+        rows(views, "summary")
+            .first()
+            .into_iter()
+            .for_each(|summary| page.push_str(&headline(summary)));
+        let sections: [(&str, &str, &[&str]); 4] = [
+            (
+                "BACKLOG",
+                "backlog",
+                &["topic", "events", "exact", "oldest_age_seconds"],
+            ),
+            (
+                "RELAYS",
+                "relays",
+                &["instance", "version", "live", "state", "leases", "reason"],
+            ),
+            (
+                "WAITING TRANSACTIONS",
+                "waiting_transactions",
+                &[
+                    "pid",
+                    "kind",
+                    "user_name",
+                    "application",
+                    "state",
+                    "age_seconds",
+                    "holds_back",
+                ],
+            ),
+            (
+                "BATCHES",
+                "batches",
+                &["number", "batch_id", "kind", "event_count", "epoch", "cut_at"],
+            ),
+        ];
+        let aside: Vec<&Row> = rows(views, "topics")
+            .into_iter()
+            .filter(|row| row["state"] != "moving")
+            .collect();
+        page.push_str(&section(
+            "STOPPED",
+            &aside,
+            &["topic", "state", "event_id", "stopped_since", "reason"],
+        ));
+        for (title, view, columns) in sections {
+            let shown: Vec<&Row> = rows(views, view).into_iter().take(10).collect();
+            page.push_str(&section(title, &shown, columns));
+        }
+    }
+    if halves.inbox {
+        page.push_str(&section(
+            "CONSUMERS",
+            &rows(views, "inbox"),
+            &[
+                "consumer",
+                "stream",
+                "holder",
+                "lease",
+                "passed_entry",
+                "failing",
+                "dead_letters",
+            ],
+        ));
+        page.push_str(&section(
+            "DEAD LETTERS",
+            &rows(views, "dead_letters"),
+            &["consumer", "type", "error_class", "events", "last_at"],
+        ));
+    }
+    page
+}
+
+fn headline(summary: &Row) -> String {
+    let value = |name: &str| text(summary, name).unwrap_or_else(|| "none".to_owned());
+    let estimate = if summary["backlog_exact"] == true {
+        ""
+    } else {
+        " (an estimate)"
+    };
+    let reason = text(summary, "reason").map_or_else(String::new, |reason| format!(": {reason}"));
+    let oldest = text(summary, "oldest_unpublished_age_seconds")
+        .map_or_else(String::new, |age| format!(", the oldest waits for {age} s"));
+    format!(
+        "{}{reason}\nbacklog {} events{estimate}{oldest}\nleader {}, epoch {}, {} live relays\nlast batch {} with {} events at {}\n",
+        value("verdict"),
+        value("backlog"),
+        value("leader"),
+        value("epoch"),
+        value("live_relays"),
+        value("last_batch"),
+        value("last_batch_events"),
+        value("last_batch_at"),
+    )
+}
+
+fn rows<'a>(views: &'a Row, view: &str) -> Vec<&'a Row> {
+    views
+        .get(view)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .collect()
+}
+
+fn section(title: &str, rows: &[&Row], columns: &[&str]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let headings: Vec<String> = columns
+        .iter()
+        .map(|column| column.replace("_seconds", "_s").to_uppercase())
+        .collect();
+    let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+    let cell = |row: &Row, column: &&str| text(row, column).unwrap_or_default();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| columns.iter().map(|column| cell(row, column)).collect())
+        .collect();
+    format!("\n{title}\n{}", table(&headings, &cells))
+}
+
+/// A value for people: nothing for null, seconds to the tenth, lists with commas, times without fractions.
+fn text(row: &Row, column: &str) -> Option<String> {
+    match row.get(column)? {
+        Value::Null => None,
+        Value::String(text) if column.ends_with("_at") || column.ends_with("_since") => {
+            Some(text.split('.').next().unwrap_or(text).replace('T', " "))
+        }
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if column.ends_with("_seconds") => {
+            number.as_f64().map(|seconds| format!("{seconds:.1}"))
+        }
+        Value::Array(items) => Some(
+            items
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
+        other => Some(other.to_string()),
+    }
+}

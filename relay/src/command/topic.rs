@@ -1,0 +1,169 @@
+//! `outbox-relay topic`: what is kept for how long, and what a person decides about a stream that was set aside.
+
+use clap::{Args, Subcommand};
+use outbox_core::ops::{self, View};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::within;
+use crate::config::Config;
+use crate::connect::{self, Role};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, table};
+
+/// What to do with topics.
+#[derive(Debug, Subcommand)]
+pub enum Arguments {
+    /// List the topics: retention, how far each was published, which wait for a person
+    List,
+    /// Set a topic's retention class or number of partitions
+    Set(Set),
+    /// Let a topic go on that was set aside, after its cause was mended
+    Resume(Resume),
+    /// Give up the one event that a topic waits at; it is kept in outbox.unpublished
+    SkipEvent(SkipEvent),
+}
+
+/// What to set.
+#[derive(Debug, Args)]
+pub struct Set {
+    /// The topic
+    topic: String,
+    /// A class of outbox.retention_class: standard (7 days), audit (400 days), durable (for ever)
+    #[arg(long, required_unless_present = "partitions")]
+    retention: Option<String>,
+    /// How many streams it has; this version knows 1
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1))]
+    partitions: Option<i32>,
+}
+
+/// What to let go on.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The topic
+    topic: String,
+    /// What was mended, for the audit
+    #[arg(long)]
+    reason: String,
+}
+
+/// What to give up.
+#[derive(Debug, Args)]
+pub struct SkipEvent {
+    /// The topic
+    topic: String,
+    /// The event it waits at, as `topic list` shows it
+    #[arg(long, value_name = "ID")]
+    event: Uuid,
+    /// Why it is given up, for the audit
+    #[arg(long)]
+    reason: String,
+    /// Really
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Postgres cannot be reached or refuses, or `--yes` is missing (exit code 4).
+pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let role = if matches!(arguments, Arguments::List) {
+        Role::Report
+    } else {
+        Role::Command
+    };
+    let pool = connect::pool(config, role)?;
+    within(config, "Postgres", async {
+        let mut connection = pool.acquire().await?;
+        act(&mut connection, arguments, output).await
+    })
+    .await?;
+    pool.close().await;
+    Ok(Exit::Success)
+}
+
+async fn act(connection: &mut PgConnection, arguments: &Arguments, output: Output) -> Result<(), Failure> {
+    match arguments {
+        Arguments::List => {
+            let topics = ops::view(connection, View::Topics).await?;
+            output.write(&topics, |topics| list(topics))?;
+        }
+        Arguments::Set(set) => {
+            let retention = set.retention.as_deref();
+            let (retention, partitions) =
+                ops::set_topic(connection, &set.topic, retention, set.partitions).await?;
+            let report = json!({ "topic": set.topic, "retention": retention, "partitions": partitions });
+            let said = format!(
+                "topic {}: retention {retention}, {partitions} partition(s); it holds for events appended from now on\n",
+                set.topic
+            );
+            output.write(&report, |_| said)?;
+        }
+        Arguments::Resume(resume) => {
+            let position = ops::resume_topic(connection, &resume.topic, &resume.reason).await?;
+            let report = json!({ "topic": resume.topic, "position": position });
+            output.write(&report, |_| format!("topic {} goes on\n", resume.topic))?;
+        }
+        Arguments::SkipEvent(skip) => {
+            confirm(connection, skip).await?;
+            let position = ops::skip_event(connection, &skip.topic, skip.event, &skip.reason).await?;
+            let report = json!({ "topic": skip.topic, "event": skip.event, "position": position });
+            let said = format!(
+                "event {} of topic {} is given up and kept in outbox.unpublished at position {position}; the topic goes on\n",
+                skip.event, skip.topic
+            );
+            output.write(&report, |_| said)?;
+        }
+    }
+    Ok(())
+}
+
+/// Without `--yes`: says what would be given up.
+async fn confirm(connection: &mut PgConnection, skip: &SkipEvent) -> Result<(), Failure> {
+    if skip.yes {
+        return Ok(());
+    }
+    let topics = ops::view(connection, View::Topics).await?;
+    let waiting = topics
+        .iter()
+        .find(|row| row["topic"] == skip.topic.as_str() && row["state"] == "set_aside");
+    let seen = match waiting {
+        None => format!("topic {} is not set aside", skip.topic),
+        Some(row) => format!(
+            "topic {} waits at event {} since {}: {}",
+            skip.topic,
+            cell(row, "event_id"),
+            cell(row, "stopped_since"),
+            cell(row, "reason")
+        ),
+    };
+    Err(Failure::new(
+        Exit::Refused,
+        format!(
+            "{seen}. Skipping means that consumers never get event {}; give --yes to do it",
+            skip.event
+        ),
+    ))
+}
+
+fn list(topics: &[Map<String, Value>]) -> String {
+    const COLUMNS: [&str; 6] = ["topic", "retention", "state", "last_entry", "event_id", "reason"];
+    let rows: Vec<Vec<String>> = topics
+        .iter()
+        .map(|row| COLUMNS.iter().map(|column| cell(row, column)).collect())
+        .collect();
+    table(
+        &COLUMNS.map(str::to_uppercase).each_ref().map(String::as_str),
+        &rows,
+    )
+}
+
+fn cell(row: &Map<String, Value>, column: &str) -> String {
+    match row.get(column) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
