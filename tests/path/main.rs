@@ -1,5 +1,9 @@
 //! The path, stage by stage, on real servers.
 
+mod append;
+
+mod append_rules;
+
 mod arrivals;
 
 mod naive_tail;
