@@ -92,13 +92,15 @@ impl Parts {
     ) -> Result<(), publish::Error> {
         let epoch = lease.borrow().epoch;
         let (tail, head) = Tail::open(&self.dial, &self.options, epoch).await?;
-        let session = Session::open(
-            &self.dial,
-            "tail",
-            self.options.pooled,
-            self.options.statement_limit,
-        )
-        .await?;
+        let open = || {
+            Session::open(
+                &self.dial,
+                "tail",
+                self.options.pooled,
+                self.options.statement_limit,
+            )
+        };
+        let (reader, session) = (open().await?, open().await?);
         let (cuts, taken) = mpsc::channel(1);
         let stop = token.child_token();
         let _stop_all = stop.clone().drop_guard();
@@ -114,6 +116,7 @@ impl Parts {
         }
         let term = publish::run::Term {
             sink: self.sink.clone(),
+            reader,
             session,
             head,
             prefix: self.config.redis.prefix.clone(),

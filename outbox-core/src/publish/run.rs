@@ -34,7 +34,10 @@ const READS_IN_FLIGHT: usize = 4;
 pub struct Term {
     /// Where to publish.
     pub sink: Arc<dyn Sink>,
-    /// A connection for reading the log and recording progress.
+    /// A connection for reading the log. Only what is in flight uses it: the loop waiting on it for something else would
+    /// wait behind rows that only the loop can take.
+    pub reader: Session,
+    /// A connection for recording progress and decisions.
     pub session: Session,
     /// The verified end of the ledger.
     pub head: Head,
@@ -52,7 +55,8 @@ pub struct Term {
 struct Leader {
     sink: Arc<dyn Sink>,
     connection: Option<Arc<dyn SinkConnection>>,
-    session: Arc<Session>,
+    reader: Arc<Session>,
+    session: Session,
     head: Head,
     publisher: Publisher,
     options: Options,
@@ -115,7 +119,7 @@ impl Leader {
             database_id: term.head.database_id.clone(),
             epoch,
         };
-        let session = Arc::new(term.session);
+        let session = term.session;
         let mut lanes = BTreeMap::new();
         for stored in pg::load_streams(&session, None).await? {
             let mut lane = Lane::new(stored.topic.clone(), stored.progress, stored.chain, stored.target);
@@ -128,6 +132,7 @@ impl Leader {
         Ok(Self {
             sink: term.sink,
             connection: None,
+            reader: Arc::new(term.reader),
             session,
             head: term.head,
             publisher,
@@ -215,7 +220,7 @@ impl Leader {
                 // Each read may bring this much; it counts before it arrives.
                 room = room.saturating_sub(self.options.chunk_bytes.unsigned_abs() as usize);
                 let read = work::read(
-                    self.session.clone(),
+                    self.reader.clone(),
                     lane,
                     self.options.chunk_rows,
                     self.options.chunk_bytes,
