@@ -1,1 +1,19 @@
 //! Harm done to the whole: processes killed and stopped, servers crashed and full, networks cut.
+
+mod kills;
+
+mod drain;
+
+mod stranger;
+
+mod zombie;
+
+mod redis_faults;
+
+mod postgres_crash;
+
+mod doorbell;
+
+mod huge_batch;
+
+mod pooler;

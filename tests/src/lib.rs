@@ -31,6 +31,13 @@ pub mod witness;
 
 pub mod naive_tail;
 
+pub mod patience;
+
+pub mod arrival;
+
+pub mod crew;
+
+pub use crew::Crew;
 pub use database::Database;
 pub use failure::{Failure, Result};
 pub use journal::Journal;

@@ -1,0 +1,181 @@
+//! The doorbell: rung only for a sleeper, and a sleeper that was stopped costs producers nothing (G7).
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Executor, PgConnection};
+use system_tests::arrival::{arrived, judge};
+use system_tests::patience::until;
+use system_tests::relay::LEASE;
+use system_tests::{Failure, Journal, Relay, Result, Workload, World};
+use xtask::servers::{Postgres, Redis};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(1);
+const TOPIC: &str = "orders.placed";
+
+/// Waits until a relay sleeps, that is, holds the doorbell's lock.
+async fn asleep(world: &World) -> Result {
+    let mut connection = world.connect().await?;
+    until("the leader sleeps", LIMIT, async || {
+        let held: bool = sqlx::query_scalar(
+            "select exists (select from pg_locks where locktype = 'advisory' and granted and mode = 'ExclusiveLock'
+                and database = (select oid from pg_database where datname = current_database())
+                and (classid::bigint << 32 | objid::bigint) = 122550254464888)",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        Ok(held.then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_event_wakes_a_sleeping_relay_at_once() -> Result {
+    // GIVEN a relay that sleeps and would look again in a minute only
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).set("OUTBOX_TAIL_SLOW_POLL", "60s").start()?;
+    relay.leads().await?;
+    for _ in 0..5 {
+        asleep(&world).await?;
+        // WHEN an event is appended THEN it arrives at once
+        sqlx::query("select outbox.append($1, '{}')")
+            .bind(TOPIC)
+            .execute(&mut world.connect().await?)
+            .await?;
+        arrived(&world, &[TOPIC.to_owned()], SOON).await?;
+    }
+    Ok(())
+}
+
+/// Commits per second of writers that do nothing but append, over a second and a half.
+async fn rate(world: &World, journal: &mut Journal, workload: &Workload) -> Result<f64> {
+    let mut producers = workload.clone().start(world.log()).await?;
+    producers.commit_more(100, LIMIT).await?;
+    let (begun, before) = (Instant::now(), producers.committed());
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    #[expect(clippy::cast_precision_loss, reason = "thousands of commits")]
+    let rate = (producers.committed() - before) as f64 / begun.elapsed().as_secs_f64();
+    journal.merge(producers.stop().await?);
+    Ok(rate)
+}
+
+#[tokio::test]
+async fn a_leader_stopped_while_it_sleeps_costs_producers_nothing_once_its_lease_is_over() -> Result {
+    // GIVEN disks that are waited for, where notifying costs most
+    let world = World::with_own_servers(Postgres::options().fsync(true), Redis::options()).await?;
+    let workload = Workload {
+        rollback: 0,
+        savepoint: 0,
+        hold: 0,
+        keys: 500,
+        ..Workload::default()
+    };
+    let topics = workload.topics.clone();
+    let (mut journal, mut with, mut without) = (Journal::default(), 0.0, 0.0);
+    for _ in 0..3 {
+        let mut relay = Relay::of(&world).start()?;
+        relay.leads().await?;
+        arrived(&world, &topics, LIMIT).await?;
+        asleep(&world).await?;
+        // WHEN the leader is stopped in its sleep, lock in hand, and its lease runs out
+        relay.pause()?;
+        let mut connection = world.connect().await?;
+        until("the lease is over", LEASE * 5, async || {
+            let over: bool =
+                sqlx::query_scalar("select bool_and(expires_at < clock_timestamp()) from outbox.lease")
+                    .fetch_one(&mut connection)
+                    .await?;
+            Ok(over.then_some(()))
+        })
+        .await?;
+        with += rate(&world, &mut journal, &workload).await?;
+        relay.kill()?;
+        without += rate(&world, &mut journal, &workload).await?;
+    }
+    // THEN producers are as fast as without any relay, in turns on the same machine
+    eprintln!(
+        "commits/s with a stopped sleeper {:.0}, without a relay {:.0}",
+        with / 3.0,
+        without / 3.0
+    );
+    assert!(
+        with >= 0.8 * without,
+        "with a stopped sleeper {:.0}/s, without a relay {:.0}/s",
+        with / 3.0,
+        without / 3.0
+    );
+    // AND all of it arrives
+    let mut relay = Relay::of(&world).start()?;
+    arrived(&world, &topics, LIMIT).await?;
+    assert!(relay.terminate().await?.success());
+    judge(&world, &journal, &topics).await?.clean()
+}
+
+async fn prepare(connection: &mut PgConnection, name: &str, notify: &str) -> sqlx::Result<()> {
+    connection.execute("begin").await?;
+    sqlx::query("select set_config('outbox.notify', $1, true)")
+        .bind(notify)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("select outbox.append($1, '{}')")
+        .bind(TOPIC)
+        .execute(&mut *connection)
+        .await?;
+    connection
+        .execute(sqlx::AssertSqlSafe(format!("prepare transaction '{name}'")))
+        .await
+        .map(|_| ())
+}
+
+#[tokio::test]
+async fn two_phase_commit_works_with_notify_off_whether_the_relay_sleeps_or_works() -> Result {
+    // GIVEN a relay that looks every 200 ms
+    let world = World::with_own_servers(
+        Postgres::options().set("max_prepared_transactions", 10),
+        Redis::options(),
+    )
+    .await?;
+    let topics = [TOPIC.to_owned()];
+    let mut relay = Relay::of(&world).set("OUTBOX_TAIL_SLOW_POLL", "200ms").start()?;
+    relay.leads().await?;
+    let mut connection = world.connect().await?;
+    // WHEN it sleeps THEN a prepared transaction that did not turn notifying off is refused by Postgres
+    asleep(&world).await?;
+    let refused = prepare(&mut connection, "loud", "").await.err();
+    let refused =
+        refused.ok_or_else(|| Failure::new("PREPARE TRANSACTION passed though the relay was to be woken"))?;
+    assert!(refused.to_string().contains("NOTIFY"), "{refused}");
+    connection.execute("rollback").await?;
+    // AND one that did arrives after its commit, and not before
+    asleep(&world).await?;
+    prepare(&mut connection, "asleep", "off").await?;
+    nothing_arrived(&world).await?;
+    connection.execute("commit prepared 'asleep'").await?;
+    arrived(&world, &topics, SOON * 2).await?;
+    // WHEN it works THEN the same holds
+    let workload = Workload {
+        pause: Duration::from_millis(1),
+        session: vec![],
+        ..Workload::default()
+    };
+    let mut producers = workload.start(world.log()).await?;
+    producers.commit_more(50, LIMIT).await?;
+    prepare(&mut connection, "working", "off").await?;
+    producers.commit_more(50, LIMIT).await?;
+    connection.execute("commit prepared 'working'").await?;
+    producers.stop().await?;
+    arrived(&world, &topics, LIMIT).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn nothing_arrived(world: &World) -> Result {
+    let entries = system_tests::arrival::entries_of(world, &[TOPIC.to_owned()]).await?;
+    if entries == 0 {
+        Ok(())
+    } else {
+        Err(Failure::new(format!(
+            "{entries} entries of a transaction that is only prepared"
+        )))
+    }
+}
