@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{check, completions, config as config_command, migrate, run, status, topic, version};
+use crate::command::{
+    check, completions, config as config_command, consume, migrate, run, status, topic, version,
+};
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
 use crate::exit::{Exit, Failure};
@@ -41,6 +43,8 @@ pub struct Cli {
 pub enum Command {
     /// Tail the log and publish, or stand by for the relay that does
     Run,
+    /// Apply the events of topics by an SQL function of this database, each once
+    Consume(consume::Arguments),
     /// Bring the database to the version of this binary; safe to repeat, also from several processes at once
     Migrate(migrate::Arguments),
     /// Show the operators' views: does work move, and if not, why (exit code 3)
@@ -62,7 +66,7 @@ impl Command {
     /// What the configuration must hold for this command.
     fn needs(&self) -> &'static [Need] {
         match self {
-            Self::Run => &[Need::Postgres, Need::Redis],
+            Self::Run | Self::Consume(_) => &[Need::Postgres, Need::Redis],
             Self::Check => &[Need::Postgres, Need::Redis],
             Self::Migrate(_) | Self::Status | Self::Topic(_) => &[Need::Postgres],
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
@@ -72,6 +76,7 @@ impl Command {
     async fn run(self, config: &Config, output: Output) -> Result<Exit, Failure> {
         match self {
             Self::Run => run::run(config).await,
+            Self::Consume(arguments) => consume::run(config, arguments).await,
             Self::Migrate(arguments) => migrate::run(config, &arguments, output).await,
             Self::Status => status::run(config, output).await,
             Self::Check => check::run(config, output).await,

@@ -12,7 +12,9 @@ select (select s.cache_size from pg_catalog.pg_sequences s where s.schemaname = 
              from pg_catalog.pg_class c, lateral pg_catalog.aclexplode(c.relacl) granted
              left join pg_catalog.pg_roles grantee on grantee.oid = granted.grantee
              where c.oid = 'outbox.log'::regclass and granted.privilege_type = 'INSERT' and granted.grantee <> c.relowner) as forgers,
-       (select s.database_id::text from outbox.settings s) as database_id,
+       -- As the tail names it: with the database's own number, since a copy by template has the same settings.
+       (select s.database_id::text || '/' || (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+        from outbox.settings s) as database_id,
        (select s.writer from outbox.settings s) as writer,
        coalesce((select b.batch_id from outbox.batch b order by b.number desc limit 1), 0) as last_batch_id,
        (select count(*) from outbox.piece p where p.detach_pending) as pieces_half_detached,

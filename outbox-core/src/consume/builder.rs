@@ -21,7 +21,7 @@ const LEASE_MIN: Duration = Duration::from_millis(300);
 pub struct Builder {
     group: String,
     database: Option<Database>,
-    redis: Option<String>,
+    redis: Option<Result<::redis::Client, Error>>,
     routes: Routes,
     functions: Vec<Function>,
     settings: Settings,
@@ -67,7 +67,15 @@ impl Builder {
     /// The Redis with the streams; `rediss://` for TLS where the `redis` crate has it compiled in.
     #[must_use]
     pub fn redis(mut self, url: impl Into<String>) -> Self {
-        self.redis = Some(url.into());
+        self.redis = Some(redis::client(&url.into()));
+        self
+    }
+
+    /// The Redis with the streams, by a client that was made elsewhere: for authorities of one's own, or credentials that are
+    /// not part of a URL.
+    #[must_use]
+    pub fn redis_client(mut self, client: ::redis::Client) -> Self {
+        self.redis = Some(Ok(client));
         self
     }
 
@@ -196,13 +204,13 @@ impl Builder {
     /// [`Error::Configuration`] with every problem of the description.
     pub fn build(mut self) -> Result<Consumer, Error> {
         self.validate();
-        let redis = self.redis.as_deref().map(redis::client);
-        if let Some(Err(_)) = &redis {
+        if let Some(Err(_)) = &self.redis {
             // The URL may hold a password.
             self.problems
                 .push("redis: must be a redis:// or rediss:// URL that this build supports".to_owned());
         }
-        let (Some(database), Some(Ok(redis)), true) = (self.database, redis, self.problems.is_empty()) else {
+        let (Some(database), Some(Ok(redis)), true) = (self.database, self.redis, self.problems.is_empty())
+        else {
             return Err(Error::Configuration {
                 problems: self.problems,
             });

@@ -2,6 +2,8 @@
 
 pub mod run;
 
+pub mod consume;
+
 pub mod migrate;
 
 pub mod status;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+pub use outbox_core::consume::{
+    DEFAULT_BATCH, DEFAULT_CONNECTIONS, DEFAULT_DISCOVERY, DEFAULT_HANDLER_LIMIT, DEFAULT_LEASE,
+};
+
 use super::kind::{Count, Span};
 use super::section::section;
 
@@ -11,27 +15,25 @@ pub const DEFAULT_ATTEMPTS: usize = 3;
 pub const DEFAULT_BACKOFF_MIN: Duration = Duration::from_millis(500);
 /// What a key waits at most between two attempts.
 pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// Entries read and applied together in one transaction; on a failure they are applied one by one.
-pub const DEFAULT_BATCH: usize = 100;
-/// Entries of a dead member are taken over after this; also how long a handler may take in peace.
-pub const DEFAULT_CLAIM_AFTER: Duration = Duration::from_secs(30);
-/// A takeover after a crash takes at most this long.
-pub const DEFAULT_LEASE_TTL: Duration = Duration::from_secs(10);
 
 section! {
     /// How a consumer applies events (`outbox-relay consume`).
     Consume = "consume" {
         /// Attempts per event before it goes to the dead letters.
         attempts: usize = DEFAULT_ATTEMPTS, Count(1, 100);
-        /// First pause after a failed attempt; it doubles with jitter up to `backoff_max`.
+        /// First pause after a failed attempt; it doubles with jitter up to `backoff_max`. Later events of the same key wait meanwhile.
         backoff_min: Duration = DEFAULT_BACKOFF_MIN, Span(Duration::from_millis(1), Duration::from_secs(3600));
         /// Longest pause between two attempts.
         backoff_max: Duration = DEFAULT_BACKOFF_MAX, Span(Duration::from_millis(10), Duration::from_secs(86_400));
-        /// Entries that are read at once and applied in one transaction.
-        batch: usize = DEFAULT_BATCH, Count(1, 5000);
-        /// Entries that another member read and did not acknowledge for this long are taken over.
-        claim_after: Duration = DEFAULT_CLAIM_AFTER, Span(Duration::from_secs(1), Duration::from_secs(86_400));
-        /// How long a member's right to apply a stream lasts without renewal. The server ends a member's session that idles in a transaction for longer.
-        lease_ttl: Duration = DEFAULT_LEASE_TTL, Span(Duration::from_secs(1), Duration::from_secs(600));
+        /// Events that one transaction may apply: more share one commit, fewer hold their locks shorter.
+        batch: usize = DEFAULT_BATCH, Count(1, 1000);
+        /// How long a member's right to apply a stream lasts without renewal: a takeover after a crash takes at most this long. The server ends a member's session that idles in a transaction for longer.
+        lease_ttl: Duration = DEFAULT_LEASE, Span(Duration::from_millis(300), Duration::from_secs(600));
+        /// How long one attempt may take; longer is a failed attempt.
+        handler_limit: Duration = DEFAULT_HANDLER_LIMIT, Span(Duration::from_millis(100), Duration::from_secs(3600));
+        /// How often streams of new writers of a topic are looked for; one look walks over the keys of the Redis database.
+        discovery: Duration = DEFAULT_DISCOVERY, Span(Duration::from_secs(1), Duration::from_secs(86_400));
+        /// Connections to the consumer's database: each stream takes one while it applies, leases now and then another.
+        connections: usize = DEFAULT_CONNECTIONS as usize, Count(2, 1000);
     }
 }

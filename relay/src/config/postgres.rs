@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::kind::{Count, Maybe, Path, Secret, Span, Switch, Words, one_of};
+use super::kind::{Maybe, Path, Secret, Span, Switch, Words, one_of};
 use super::section::section;
 
 /// A connect attempt that takes longer fails and is retried.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any statement of ours on a healthy server, shorter than an operator's patience.
 pub const DEFAULT_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Enough for the lease, maintenance and the views beside the tail's own connection.
-pub const DEFAULT_POOL_SIZE: usize = 4;
 
 /// How much of TLS is asked for, in libpq's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +55,6 @@ section! {
         query_timeout: Duration = DEFAULT_QUERY_TIMEOUT, Span(Duration::from_secs(1), Duration::from_secs(600));
         /// Whether to be woken by LISTEN/NOTIFY. Set it to false behind a pooler in transaction mode: then the log is polled, statements are unnamed and no session settings are sent.
         listen: bool = true, Switch;
-        /// Connections kept for everything beside the tail: lease, maintenance, consuming.
-        pool_size: usize = DEFAULT_POOL_SIZE, Count(1, 100);
     }
 }
 

@@ -24,6 +24,9 @@ pub type Connection =
 const IDLE_SLOW_POLLS: u32 = 12;
 const IDLE_AT_LEAST: Duration = Duration::from_secs(60);
 
+/// A command asks one thing at a time.
+const COMMAND_CONNECTIONS: u32 = 1;
+
 const POOLER_ADVICE: &str = "a pooler stands between: set postgres.listen = false (OUTBOX_POSTGRES_LISTEN=false), or connect \
                              past it";
 const ADVICE: &str = "check DATABASE_URL, that the server runs and lets this user in, and the network between; \
@@ -101,7 +104,10 @@ pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
     };
     let found = target(&config.postgres).map_err(refused)?;
     let options = sqlx_options(config, &found, role).map_err(refused)?;
-    let size = u32::try_from(config.postgres.pool_size).unwrap_or(u32::MAX);
+    let size = match role {
+        Role::Consume => u32::try_from(config.consume.connections).unwrap_or(u32::MAX),
+        _ => COMMAND_CONNECTIONS,
+    };
     Ok(PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(config.postgres.connect_timeout)

@@ -1,0 +1,131 @@
+//! `outbox-relay consume`: a consumer without code. The library's consumer hands each event to an SQL function of the
+//! consumer's own database, inside the transaction that records the event as applied.
+
+use std::time::Duration;
+
+use clap::Args;
+use outbox_core::consume::{Consumer, RetryPolicy};
+use outbox_core::standing::Standing;
+use redis::aio::MultiplexedConnection;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::connect::{self, Role};
+use crate::exit::{Exit, Failure};
+use crate::{http, signal, telemetry};
+
+/// How often both servers are asked whether they answer.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What to apply, and by what.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Consumer group: effects are one per group and event; members of a group share its streams
+    #[arg(long)]
+    group: String,
+    /// A topic to apply; repeat it for several
+    #[arg(long = "topic", value_name = "TOPIC", required = true)]
+    topics: Vec<String>,
+    /// The function, called as `schema.function(event json)`; what it raises is a failed attempt
+    #[arg(long, value_name = "SCHEMA.FUNCTION")]
+    call: String,
+    /// Name of this member, unique within the group [default: made at random]
+    #[arg(long)]
+    member: Option<String>,
+}
+
+/// Consumes until SIGTERM or SIGINT; then finishes what is in hand and gives its streams back.
+///
+/// # Errors
+/// What a person must mend: settings, no inbox in the database, no such function.
+pub async fn run(config: &Config, arguments: Arguments) -> Result<Exit, Failure> {
+    let token = signal::stop_token()?;
+    let metrics = telemetry::metrics()?;
+    let pool = connect::pool(config, Role::Consume)?;
+    let consumer = describe(config, arguments, pool.clone())?;
+    let (standing, shown) = watch::channel(Standing::Starting);
+    let server = http::Server::bind(&config.http).await?;
+    let serving = tokio::spawn(server.run(shown, metrics, token.clone()));
+    let watching = tokio::spawn(watch_servers(config.clone(), pool, standing, token.clone()));
+    let consumed = consumer.run(token.clone()).await;
+    token.cancel();
+    let (serving, watching) = tokio::join!(serving, watching);
+    if let Err(panic) = watching {
+        std::panic::resume_unwind(panic.into_panic());
+    }
+    consumed.map_err(|error| Failure::error(format!("{error}; {}", error.advice())))?;
+    match serving {
+        Ok(Ok(())) => Ok(Exit::Success),
+        Ok(Err(error)) => Err(Failure::error(format!("the health endpoint failed: {error}"))),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn describe(config: &Config, arguments: Arguments, pool: PgPool) -> Result<Consumer, Failure> {
+    let settings = &config.consume;
+    let policy = RetryPolicy {
+        attempts: u32::try_from(settings.attempts).unwrap_or(u32::MAX),
+        pause_min: settings.backoff_min,
+        pause_max: settings.backoff_max,
+    };
+    let mut builder = Consumer::builder(arguments.group)
+        .database(pool)
+        .redis_client(connect::redis(config)?)
+        .prefix(&config.redis.prefix)
+        .retry(policy)
+        .batch(settings.batch)
+        .lease(settings.lease_ttl)
+        .handler_limit(settings.handler_limit)
+        .discovery(Some(settings.discovery));
+    if let Some(member) = arguments.member {
+        builder = builder.member(member);
+    }
+    for topic in &arguments.topics {
+        builder = builder.call(topic, &arguments.call);
+    }
+    builder
+        .build()
+        .map_err(|error| Failure::new(Exit::Usage, format!("{error}; {}", error.advice())))
+}
+
+/// Ready means that both servers answer; what the consumer itself waits for is in its metrics and in `outbox_ops.inbox`.
+async fn watch_servers(
+    config: Config,
+    pool: PgPool,
+    standing: watch::Sender<Standing>,
+    token: CancellationToken,
+) {
+    let mut redis = None;
+    while !token.is_cancelled() {
+        let looked = token.run_until_cancelled(look(&config, &pool, &mut redis)).await;
+        match looked {
+            None => return,
+            Some(Ok(())) => standing.send_replace(Standing::Leading),
+            Some(Err(cause)) => standing.send_replace(Standing::Waiting { cause }),
+        };
+        token.run_until_cancelled(tokio::time::sleep(LOOK)).await;
+    }
+}
+
+async fn look(
+    config: &Config,
+    pool: &PgPool,
+    redis: &mut Option<MultiplexedConnection>,
+) -> Result<(), String> {
+    let asked = sqlx::query("select 1").execute(pool);
+    let answered = tokio::time::timeout(config.postgres.connect_timeout, asked).await;
+    let answered = answered.map_err(|_| "Postgres does not answer".to_owned())?;
+    answered.map_err(|error| format!("Postgres: {}", connect::describe_sqlx(&error)))?;
+    let mut connection = match redis.take() {
+        Some(connection) => connection,
+        None => connect::redis_connection(config)
+            .await
+            .map_err(|error| error.to_string())?,
+    };
+    let answered = redis::cmd("PING").query_async::<()>(&mut connection).await;
+    answered.map_err(|error| format!("Redis: {error}"))?;
+    *redis = Some(connection);
+    Ok(())
+}
