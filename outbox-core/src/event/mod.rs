@@ -34,6 +34,9 @@ pub use error::{Error, ErrorKind};
 mod extension;
 pub use extension::{ExtensionValue, extensions_from_json, is_attribute};
 
+#[cfg(feature = "cloudevents-sdk")]
+mod sdk;
+
 mod timestamp;
 
 mod view;

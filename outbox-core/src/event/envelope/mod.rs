@@ -58,4 +58,7 @@ pub fn decode_entry(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<Event, Error> {
 }
 
 #[cfg(test)]
+mod round_trip;
+
+#[cfg(test)]
 mod tests;
