@@ -161,18 +161,23 @@ async fn room_that_comes_and_goes_in_the_middle_of_a_pipeline_loses_and_turns_no
     let mut relay = Relay::of(&world)
         .set("OUTBOX_PUBLISH_BACKOFF_MAX", "50ms")
         .start()?;
-    // WHEN room for a part of what is in flight comes again and again
+    // WHEN it is full again and again, and each time there is room for a part of what is in flight
+    let mut refused = 0;
+    let mut times_full = 0;
     until("everything arrives", LIMIT, async || {
-        give_room(&mut redis, ROOM_BYTES).await?;
+        let now = refusals(&mut redis).await?;
+        if now > refused {
+            give_room(&mut redis, ROOM_BYTES).await?;
+            (refused, times_full) = (now, times_full + 1);
+        }
         Ok((entries_of(&world, &topics).await? >= 30_000).then_some(()))
     })
     .await?;
     assert!(relay.terminate().await?.success());
-    // THEN it was full often, and each stream has each event once, in order, with an unbroken chain
-    let refusals = refusals(&mut redis).await?;
+    // THEN each stream has each event once, in order, with an unbroken chain
     assert!(
-        refusals > 10,
-        "Redis refused {refusals} commands only: nothing was shown"
+        times_full > 5,
+        "Redis was full {times_full} times only: nothing was shown"
     );
     judge(&world, &journal, &topics).await?.clean()
 }

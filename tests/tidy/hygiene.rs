@@ -1,0 +1,86 @@
+//! Nothing unfinished, nothing without a first line that says what it is, no promise that cannot be kept.
+
+use std::io;
+
+use crate::sources::below;
+
+const FOLDERS: [&str; 6] = [
+    "outbox-core",
+    "relay/src",
+    "migrations",
+    "xtask/src",
+    "tests",
+    "examples",
+];
+
+/// Written in two halves, so that this file does not accuse itself.
+fn unfinished() -> [String; 6] {
+    [
+        ("TO", "DO"),
+        ("FIX", "ME"),
+        ("#[igno", "re"),
+        ("todo", "!("),
+        ("unimplemented", "!("),
+        ("#[all", "ow("),
+    ]
+    .map(|(head, tail)| format!("{head}{tail}"))
+}
+
+#[test]
+fn nothing_is_unfinished_or_silenced() -> io::Result<()> {
+    let words = unfinished();
+    let mut wrong = Vec::new();
+    for folder in FOLDERS {
+        for source in below(folder, &[".rs", ".sql"])? {
+            for (number, line) in source.text.lines().enumerate() {
+                if let Some(word) = words.iter().find(|word| line.contains(word.as_str())) {
+                    wrong.push(format!("{}:{} has {word}", source.path, number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Nobody can keep the promise of those two words alone: it must be said what is deduplicated, by what key, how long.
+#[test]
+fn exactly_once_is_never_promised() -> io::Result<()> {
+    let words = ["exactly", "once"];
+    let mut wrong = Vec::new();
+    for source in below(".", &[".rs", ".sql", ".md", ".toml"])? {
+        for (number, line) in source.text.lines().enumerate() {
+            let line = line.to_lowercase();
+            if line.contains(&words.join(" ")) || line.contains(&words.join("-")) {
+                wrong.push(format!("{}:{}: {}", source.path, number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn every_file_begins_with_what_it_is() -> io::Result<()> {
+    let mut wrong = Vec::new();
+    for folder in [
+        "outbox-core/src",
+        "relay/src",
+        "migrations/src",
+        "xtask/src",
+        "tests",
+    ] {
+        for source in below(folder, &[".rs"])?
+            .iter()
+            .filter(|source| !source.text.starts_with("//! ") && !source.path.ends_with("/tests.rs"))
+        {
+            wrong.push(source.path.clone());
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "without a first line that says what they are:\n{}",
+        wrong.join("\n")
+    );
+    Ok(())
+}
