@@ -6,6 +6,8 @@ mod append_rules;
 
 mod arrivals;
 
+mod consume;
+
 mod interop;
 
 mod naive_tail;

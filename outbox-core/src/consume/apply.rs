@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::error::Source;
 use super::handler::Handler;
-use super::pg::{self, Cause, Lease, PgConnection, Store};
+use super::pg::{self, Cause, Lease, PgConnection, Store, Transaction};
 use super::window::Item;
 use super::{Error, Failure};
 use crate::dead_letter::{self, DeadLetter};
@@ -44,6 +45,8 @@ pub(super) enum Outcome {
     Committed { fresh: usize },
     /// It is undone because this entry failed.
     Failed { id: EntryId, failure: Failure },
+    /// It is undone because one of its entries failed, and only trying each alone tells which.
+    Unclear,
     /// It is undone because another transaction was in the way: the same again may succeed.
     Conflict { id: EntryId, failure: Failure },
 }
@@ -73,11 +76,6 @@ pub(super) async fn apply(
         .iter()
         .filter_map(|item| Some((item.id, item.payload.event()?)))
         .collect();
-    let retried: Vec<EntryId> = items
-        .iter()
-        .filter(|item| item.attempts > 0)
-        .map(|item| item.id)
-        .collect();
     let mut connection = store.acquire("taking a connection to apply").await?;
     let mut tx = store.begin(&mut connection).await?;
     store.fence(&mut tx, stream, lease).await?;
@@ -92,59 +90,27 @@ pub(super) async fn apply(
         let Err(stopped) = handle(&**handler, &mut tx, event, place.handler_limit).await else {
             continue;
         };
-        let id = item.id;
-        return match stopped {
-            Stopped::Failed(failure) => {
-                // A refusal leaves the connection whole; it goes back to the pool when the transaction is undone.
-                pg::rollback(tx).await?;
-                Ok(Outcome::Failed { id, failure })
-            }
-            Stopped::Conflict(failure) => {
-                pg::rollback(tx).await?;
-                Ok(Outcome::Conflict { id, failure })
-            }
-            Stopped::Abandoned(failure) => {
-                // In the middle of a statement: the server ends it and undoes it, the connection is not used again.
-                drop(tx);
-                drop(connection.detach());
-                Ok(Outcome::Failed { id, failure })
-            }
-            Stopped::Outage(failure) => Err(Error::Postgres {
-                doing: "applying an event",
-                code: None,
-                source: failure.text.into(),
-            }),
-        };
-    }
-    if !retried.is_empty() {
-        store.clear_failures(&mut tx, stream, &retried).await?;
-    }
-    match finish(store, &mut tx, stream, head).await {
-        Ok(()) => {}
-        Err(Error::Postgres { code: Some(code), .. }) if code == ABORTED => {
+        if matches!(stopped, Stopped::Abandoned(_)) {
+            // In the middle of a statement: the server ends it and undoes it, the connection is not used again.
+            drop(tx);
+            drop(connection.detach());
+        } else {
             pg::rollback(tx).await?;
-            return Ok(swallowed(items));
         }
-        Err(error) => return Err(error),
+        return stopped.outcome(item.id, items.len());
     }
-    match pg::commit(tx).await {
+    let retried: Vec<EntryId> = items
+        .iter()
+        .filter(|item| item.attempts > 0)
+        .map(|item| item.id)
+        .collect();
+    match close(place, tx, &retried, head).await {
         Ok(()) => Ok(Outcome::Committed { fresh: fresh.len() }),
-        // A deferred constraint: the handler's doing, found out at the end. Which event's is not known.
         Err(Error::Postgres {
             code: Some(code),
             source,
-            ..
-        }) if code.starts_with("23") => {
-            let text = format!("at the commit: {source}");
-            Ok(Outcome::Failed {
-                id: items[0].id,
-                failure: Failure {
-                    class: code,
-                    text,
-                    permanent: false,
-                },
-            })
-        }
+            doing,
+        }) => refused(items, doing, code, source),
         Err(error) => Err(error),
     }
 }
@@ -152,18 +118,59 @@ pub(super) async fn apply(
 /// SQLSTATE of any statement in a transaction in which one failed.
 const ABORTED: &str = "25P02";
 
-/// A handler ignored the failure of a statement. Only the first of several is blamed; it is tried alone the next time.
-fn swallowed(items: &[&Item<Delivery>]) -> Outcome {
-    Outcome::Failed {
-        id: items[0].id,
-        failure: Failure {
-            class: ABORTED.to_owned(),
-            text:
-                "a statement of the handler failed and the handler answered success: its effect would be lost"
-                    .to_owned(),
-            permanent: false,
-        },
+/// The last statement must be one that fails if the transaction was aborted on the way: the handler may have ignored it,
+/// and the commit would be a silent rollback.
+async fn close(
+    place: Place<'_>,
+    mut tx: Transaction<'_>,
+    retried: &[EntryId],
+    head: Option<EntryId>,
+) -> Result<(), Error> {
+    let Place { store, stream, .. } = place;
+    if !retried.is_empty() {
+        store.clear_failures(&mut tx, stream, retried).await?;
     }
+    match head {
+        Some(head) => store.move_passed(&mut tx, stream, head).await?,
+        None => store.prove_alive(&mut tx).await?,
+    }
+    pg::commit(tx).await
+}
+
+/// The server refused to go on or to commit after the handlers had answered success: what they left behind is at fault.
+fn refused(
+    items: &[&Item<Delivery>],
+    doing: &'static str,
+    code: String,
+    source: Source,
+) -> Result<Outcome, Error> {
+    let text = if code == ABORTED {
+        "a statement of the handler failed and the handler answered success: its effect would be lost"
+            .to_owned()
+    } else {
+        format!("{doing} after the handler: {source}")
+    };
+    let stopped = match pg::cause_of_code(&code) {
+        Cause::Handler(_) if items.len() > 1 => return Ok(Outcome::Unclear),
+        Cause::Handler(_) => Stopped::Failed(Failure {
+            class: code,
+            text,
+            permanent: false,
+        }),
+        Cause::Conflict => Stopped::Conflict(Failure {
+            class: code,
+            text,
+            permanent: false,
+        }),
+        Cause::Outage => {
+            return Err(Error::Postgres {
+                doing,
+                code: Some(code),
+                source,
+            });
+        }
+    };
+    stopped.outcome(items[0].id, items.len())
 }
 
 /// Gives one entry up: the dead letter, the inbox and the place on the stream, or none of them.
@@ -201,22 +208,7 @@ pub(super) async fn bury(
         };
         pg::bounded("keeping a dead letter", dead_letter::enter(&mut tx, &letter)).await?;
     }
-    store.clear_failures(&mut tx, stream, &[item.id]).await?;
-    finish(store, &mut tx, stream, head).await?;
-    pg::commit(tx).await
-}
-
-/// The last statement of every transaction. It must be one that fails if the transaction was aborted on the way.
-async fn finish(
-    store: &Store,
-    tx: &mut PgConnection,
-    stream: &str,
-    head: Option<EntryId>,
-) -> Result<(), Error> {
-    match head {
-        Some(head) => store.move_passed(tx, stream, head).await,
-        None => store.prove_alive(tx).await,
-    }
+    close(place, tx, &[item.id], head).await
 }
 
 enum Stopped {
@@ -224,6 +216,23 @@ enum Stopped {
     Conflict(Failure),
     Abandoned(Failure),
     Outage(Failure),
+}
+
+impl Stopped {
+    /// What the transaction came to when the entry `id`, one of `of`, stopped it.
+    fn outcome(self, id: EntryId, of: usize) -> Result<Outcome, Error> {
+        match self {
+            // An entry before it ignored the failure of a statement.
+            Self::Failed(failure) if of > 1 && failure.class == ABORTED => Ok(Outcome::Unclear),
+            Self::Failed(failure) | Self::Abandoned(failure) => Ok(Outcome::Failed { id, failure }),
+            Self::Conflict(failure) => Ok(Outcome::Conflict { id, failure }),
+            Self::Outage(failure) => Err(Error::Postgres {
+                doing: "applying an event",
+                code: None,
+                source: failure.text.into(),
+            }),
+        }
+    }
 }
 
 async fn handle(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::verdict::Verdict;
 
-type Source = Box<dyn StdError + Send + Sync>;
+pub(super) type Source = Box<dyn StdError + Send + Sync>;
 
 /// Why a consumer does not go on. A failed handler is none of these: it is counted, tried again and given up.
 #[derive(Debug)]

@@ -5,7 +5,10 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use super::handler::HandlerError;
-use crate::event;
+use crate::event::{self, Event};
+
+/// What an id and a source may have so that the inbox's index takes them; no CloudEvents producer comes near.
+const NAME_MAX: usize = 1024;
 
 /// Longer texts are cut: an error is read by people.
 const TEXT_MAX: usize = 4000;
@@ -68,6 +71,36 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Why the inbox cannot take the event, if it cannot: Postgres has no NUL in texts and a limit on indexed ones.
+    #[must_use]
+    pub fn of_unfit(event: &Event) -> Option<Self> {
+        let texts = [
+            ("id", &event.id),
+            ("source", &event.source),
+            ("type", &event.r#type),
+        ];
+        let key = event.key.as_ref().map(|key| ("partitionkey", key));
+        let problem = texts.into_iter().chain(key).find_map(|(name, text)| {
+            if text.contains('\0') {
+                Some(format!("{name}: must not contain a NUL"))
+            } else if text.len() > NAME_MAX {
+                Some(format!(
+                    "{name}: must be at most {NAME_MAX} bytes, has {}",
+                    text.len()
+                ))
+            } else {
+                None
+            }
+        })?;
+        Some(Self {
+            class: "unreadable".to_owned(),
+            text: problem,
+            permanent: true,
+        })
+    }
+}
+
 /// An error with its causes, each said once.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
@@ -109,6 +142,18 @@ mod tests {
         let failure = Failure::of_handler(&HandlerError::new(format!("\0{}", "é".repeat(TEXT_MAX))), None);
         assert_eq!(failure.text.len(), TEXT_MAX);
         assert!(!failure.text.contains('\0'));
+    }
+
+    #[test]
+    fn what_the_inbox_cannot_take_is_named() {
+        assert_eq!(
+            Failure::of_unfit(&Event::new("1", "/shop", "orders.placed")),
+            None
+        );
+        let nul = Failure::of_unfit(&Event::new("1\0", "/shop", "orders.placed")).map(|failure| failure.text);
+        assert_eq!(nul.as_deref(), Some("id: must not contain a NUL"));
+        let long = Event::new("1", "s".repeat(NAME_MAX + 1), "orders.placed");
+        assert!(Failure::of_unfit(&long).is_some_and(|failure| failure.permanent));
     }
 
     #[test]

@@ -60,6 +60,20 @@ impl Session<'_> {
             Verdict::Stranger => false,
         };
         let key = event.key.clone();
+        if let Some(failure) = Failure::of_unfit(&event) {
+            let work = Work::GiveUp(failure);
+            self.push(
+                id,
+                chained,
+                key,
+                bytes,
+                Delivery {
+                    fields: entry.fields,
+                    work,
+                },
+            );
+            return Ok(());
+        }
         let work = match self.shared.routes.find(&self.stream.topic, &event.r#type) {
             Some(handler) => Work::Handle(Box::new(event), handler.clone()),
             None => Work::Skip,
@@ -107,6 +121,10 @@ impl Session<'_> {
         if self.held.len() >= HELD_MAX {
             self.held.pop_last();
         }
+        if self.held.is_empty() {
+            // Redis delivers in order: the predecessor is with someone already, or will not come by itself.
+            self.look_at = Instant::now();
+        }
         self.held.insert(id, previous);
         self.meters.held.set(self.held.len() as f64);
     }
@@ -117,11 +135,6 @@ impl Session<'_> {
             && self.window.has_room()
         {
             self.sweep = self.claim(from).await?;
-        }
-        let first = self.held.first_key_value().map(|(id, _)| *id);
-        if self.sweep.is_none() && self.gate.passed().is_none() && first != self.asked {
-            self.asked = first;
-            self.concede().await?;
         }
         Ok(())
     }

@@ -105,6 +105,8 @@ async fn work(
             continue;
         }
         report(stream, &error, *troubles);
+        // A day of the inbox that was taken for there may have been dropped.
+        shared.forget_days();
         token
             .run_until_cancelled(tokio::time::sleep(shared.settings.retry.pause(*troubles)))
             .await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use outbox_migrations::Set;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPoolOptions, PgQueryResult};
-use sqlx::{AssertSqlSafe, Connection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Connection, Postgres};
 use time::OffsetDateTime;
 
 pub use sqlx::PgConnection;
@@ -27,6 +27,9 @@ pub(super) struct Store {
     lease: Duration,
     begin: String,
 }
+
+/// A transaction on the handlers' database.
+pub(super) type Transaction<'c> = sqlx::Transaction<'c, Postgres>;
 
 /// The right to apply a stream, until another member takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +51,10 @@ impl Store {
     /// `statement_limit` bounds a handler's statement; between two of them at most `lease` may pass.
     pub(super) fn new(pool: PgPool, consumer: &str, lease: Duration, statement_limit: Duration) -> Self {
         // The server ends a member that stopped in the middle: its locks go within the time of the lease.
+        // An entry is acknowledged after the commit, so the commit must be one that a crash does not undo.
         let begin = format!(
-            "begin; set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}",
+            "begin; set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}; \
+             select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'",
             lease.as_millis(),
             statement_limit.as_millis()
         );
@@ -217,7 +222,7 @@ impl Store {
     pub(super) async fn begin<'c>(
         &self,
         connection: &'c mut PoolConnection<Postgres>,
-    ) -> Result<Transaction<'c, Postgres>, Error> {
+    ) -> Result<Transaction<'c>, Error> {
         bounded(
             "beginning a transaction",
             connection.begin_with(AssertSqlSafe(self.begin.clone())),
@@ -331,11 +336,11 @@ pub(super) fn recorded_at(event: &Event) -> Option<OffsetDateTime> {
         .filter(|at| (2000..3000).contains(&at.to_offset(time::UtcOffset::UTC).year()))
 }
 
-pub(super) async fn commit(tx: Transaction<'_, Postgres>) -> Result<(), Error> {
+pub(super) async fn commit(tx: Transaction<'_>) -> Result<(), Error> {
     bounded("committing", tx.commit()).await
 }
 
-pub(super) async fn rollback(tx: Transaction<'_, Postgres>) -> Result<(), Error> {
+pub(super) async fn rollback(tx: Transaction<'_>) -> Result<(), Error> {
     bounded("undoing a transaction", tx.rollback()).await
 }
 
@@ -382,12 +387,9 @@ pub(super) fn cause_of(error: &(dyn StdError + 'static)) -> Cause {
         if let Some(error) = error.downcast_ref::<sqlx::Error>() {
             return match error {
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Cause::Outage,
-                sqlx::Error::Database(error) => match error.code().as_deref() {
-                    Some("40001" | "40P01") => Cause::Conflict,
-                    Some(code) if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
-                        Cause::Outage
-                    }
-                    code => Cause::Handler(code.map(str::to_owned)),
+                sqlx::Error::Database(error) => match error.code() {
+                    Some(code) => cause_of_code(&code),
+                    None => Cause::Handler(None),
                 },
                 _ => Cause::Handler(None),
             };
@@ -395,6 +397,15 @@ pub(super) fn cause_of(error: &(dyn StdError + 'static)) -> Cause {
         next = error.source();
     }
     Cause::Handler(None)
+}
+
+/// Whose doing a refusal with this SQLSTATE is.
+pub(super) fn cause_of_code(code: &str) -> Cause {
+    match code {
+        "40001" | "40P01" => Cause::Conflict,
+        _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Cause::Outage,
+        _ => Cause::Handler(Some(code.to_owned())),
+    }
 }
 
 fn entry_id(text: &str) -> Result<EntryId, Error> {

@@ -22,7 +22,7 @@ use super::{Error, Failure};
 use crate::event::EntryId;
 
 /// How often it is looked for pending entries that are not in hand, and for holes.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often in a row a conflict between transactions is no failed attempt.
 const CONFLICTS_MAX: u32 = 20;
 
@@ -39,10 +39,10 @@ pub(super) struct Session<'a> {
     pub(super) failures: HashMap<EntryId, (u32, Duration)>,
     /// Where the search among the pending entries goes on; none when it came to its end.
     pub(super) sweep: Option<EntryId>,
-    sweep_at: Instant,
-    /// The held entry that was asked about last, so that a new group asks once.
-    pub(super) asked: Option<EntryId>,
+    pub(super) look_at: Instant,
     conflicts: u32,
+    /// So many entries are applied one by one, to find out whose fault a failure is.
+    alone: usize,
     has_progressed: bool,
     pub(super) meters: Meters,
 }
@@ -71,9 +71,9 @@ impl<'a> Session<'a> {
             held: BTreeMap::new(),
             failures,
             sweep: Some(EntryId::MIN),
-            sweep_at: Instant::now() + SWEEP_EVERY,
-            asked: None,
+            look_at: Instant::now() + LOOK_EVERY,
             conflicts: 0,
+            alone: 0,
             has_progressed: false,
             meters,
         })
@@ -114,15 +114,18 @@ impl<'a> Session<'a> {
     fn next_wake(&self) -> Instant {
         self.window
             .next_retry()
-            .map_or(self.sweep_at, |retry| retry.min(self.sweep_at))
+            .map_or(self.look_at, |retry| retry.min(self.look_at))
     }
 
     /// Every few seconds: what is pending and not in hand is searched for; what waits without hope is shown.
     async fn look_around(&mut self) -> Result<(), Error> {
-        if Instant::now() < self.sweep_at {
+        if Instant::now() < self.look_at {
             return Ok(());
         }
-        self.sweep_at = Instant::now() + SWEEP_EVERY;
+        self.look_at = Instant::now() + LOOK_EVERY;
+        if self.sweep.is_some() {
+            return Ok(());
+        }
         if self.link.pending_count().await? > self.window.len() + self.held.len() {
             self.sweep = Some(EntryId::MIN);
         } else if !self.held.is_empty() {
@@ -133,7 +136,12 @@ impl<'a> Session<'a> {
 
     /// Runs one transaction if anything is due. Returns whether there was.
     async fn apply_ready(&mut self) -> Result<bool, Error> {
-        let ids = self.window.ready(Instant::now(), self.shared.settings.batch);
+        let most = if self.alone > 0 {
+            1
+        } else {
+            self.shared.settings.batch
+        };
+        let ids = self.window.ready(Instant::now(), most);
         if ids.is_empty() {
             return Ok(false);
         }
@@ -149,6 +157,7 @@ impl<'a> Session<'a> {
             .position(|item| matches!(item.payload.work, Work::GiveUp(_)))
             .unwrap_or(items.len());
         let (ids, items) = (&ids[..until], &items[..until]);
+        self.alone = self.alone.saturating_sub(1);
         let head = if until < items.len() {
             self.window.head_after(ids)
         } else {
@@ -165,6 +174,7 @@ impl<'a> Session<'a> {
                 self.finished(&ids).await?;
             }
             Outcome::Failed { id, failure } => self.failed(id, &failure).await?,
+            Outcome::Unclear => self.alone = items.len() + 1,
             Outcome::Conflict { id, failure } => self.conflicted(id, &failure).await?,
         }
         Ok(true)

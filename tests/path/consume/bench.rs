@@ -1,0 +1,259 @@
+//! A consumer's database with a table of effects, a stream that the test writes itself, and members of a group.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use outbox_core::consume::{Builder, Consumer, Error, HandlerResult, RetryPolicy};
+use outbox_core::event::{EntryId, Event};
+use redis::aio::MultiplexedConnection;
+use serde_json::json;
+use sqlx::postgres::PgListener;
+use sqlx::{Executor, PgConnection, PgPool};
+use system_tests::{Failure, Result, Schema, World};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const TOPIC: &str = "orders.placed";
+pub(crate) const STREAM: &str = "outbox:orders.placed";
+pub(crate) const GROUP: &str = "stock";
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a test of a consumer works on.
+pub(crate) struct Bench {
+    pub(crate) world: World,
+    pub(crate) pool: PgPool,
+    pub(crate) redis: MultiplexedConnection,
+    listener: PgListener,
+}
+
+/// A member at work.
+pub(crate) struct Member {
+    token: CancellationToken,
+    task: JoinHandle<std::result::Result<(), Error>>,
+}
+
+/// What an event says.
+#[derive(serde::Deserialize)]
+pub(crate) struct Order {
+    pub(crate) number: i64,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Result<Self> {
+        Self::with_schema(Schema::Inbox).await
+    }
+
+    pub(crate) async fn with_schema(schema: Schema) -> Result<Self> {
+        let world = World::with_schema(schema).await?;
+        let pool = world.pool().await?;
+        // A notification comes with the commit, so what is waited for is what is really there.
+        pool.execute(
+            "create table effect (n bigint generated always as identity, key text, number bigint, epoch bigint, member text);
+             create function tell() returns trigger language plpgsql as $$
+                 begin perform pg_notify(tg_table_name, pg_current_xact_id()::text || random()); return null; end $$;
+             create trigger tell after insert on effect for each row execute function tell();
+             create trigger tell after insert on outbox.dead_letter for each row execute function tell();
+             create trigger tell after insert or update on outbox.consumer_failure for each row execute function tell();
+             create trigger tell after insert or update on outbox.consumer_stream for each row execute function tell();
+             create trigger tell after update on outbox.consumer_lease for each row execute function tell();",
+        )
+        .await?;
+        let mut listener = PgListener::connect(world.database_url()).await?;
+        listener
+            .listen_all([
+                "effect",
+                "dead_letter",
+                "consumer_failure",
+                "consumer_stream",
+                "consumer_lease",
+            ])
+            .await?;
+        let redis = world.redis().await?;
+        Ok(Self {
+            world,
+            pool,
+            redis,
+            listener,
+        })
+    }
+
+    /// A member of the group, with pauses and a lease that suit a test; without a handler yet.
+    pub(crate) fn describe(&self) -> Builder {
+        Consumer::builder(GROUP)
+            .database(self.pool.clone())
+            .redis(self.world.redis_url())
+            .discovery(None)
+            .lease(Duration::from_secs(2))
+            .retry(quick_retries())
+    }
+
+    /// A member that notes each order in table `effect`.
+    pub(crate) fn start(&self) -> Result<Member> {
+        Member::start(self.describe().on(TOPIC, note))
+    }
+
+    /// Puts the event `number` of a key on the stream.
+    pub(crate) async fn put(&mut self, id: &str, previous: Option<&str>, key: &str, number: i64) -> Result {
+        let event = event(previous, key, number);
+        self.put_raw(id, "event", event.to_string().as_bytes()).await
+    }
+
+    pub(crate) async fn put_raw(&mut self, id: &str, field: &str, value: &[u8]) -> Result {
+        let mut command = redis::cmd("XADD");
+        command.arg(STREAM).arg(id).arg(field).arg(value);
+        Ok(command.query_async::<()>(&mut self.redis).await?)
+    }
+
+    /// Waits until a query answers true; asks again whenever something was committed.
+    pub(crate) async fn until(&mut self, query: &'static str) -> Result {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if sqlx::query_scalar(query).fetch_one(&self.pool).await? {
+                    return Ok::<(), sqlx::Error>(());
+                }
+                self.listener.recv().await?;
+            }
+        });
+        Ok(waited
+            .await
+            .map_err(|_| Failure::new(format!("never became true: {query}")))??)
+    }
+
+    /// Waits for so many effects and returns them all, in the order of their commits.
+    pub(crate) async fn effects(&mut self, count: i64) -> Result<Vec<(String, i64)>> {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let effects: Vec<(String, i64)> = sqlx::query_as("select key, number from effect order by n")
+                    .fetch_all(&self.pool)
+                    .await?;
+                if effects.len() as i64 >= count {
+                    return Ok::<_, sqlx::Error>(effects);
+                }
+                self.listener.recv().await?;
+            }
+        });
+        Ok(waited
+            .await
+            .map_err(|_| Failure::new(format!("there are no {count} effects")))??)
+    }
+
+    pub(crate) async fn value<T>(&self, query: &'static str) -> Result<T>
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?)
+    }
+
+    /// How many entries of the stream are delivered and not acknowledged.
+    pub(crate) async fn pending(&mut self) -> Result<i64> {
+        let mut command = redis::cmd("XPENDING");
+        command.arg(STREAM).arg(GROUP);
+        let answer: Vec<redis::Value> = command.query_async(&mut self.redis).await?;
+        match answer.first() {
+            Some(redis::Value::Int(count)) => Ok(*count),
+            _ => Err(Failure::new("XPENDING answered in another shape")),
+        }
+    }
+
+    /// Makes the group and lets a member that is dead by now read so many entries.
+    pub(crate) async fn read_as_dead_member(&mut self, count: usize) -> Result {
+        let mut create = redis::cmd("XGROUP");
+        create
+            .arg("CREATE")
+            .arg(STREAM)
+            .arg(GROUP)
+            .arg("0")
+            .arg("MKSTREAM");
+        // It may be there already.
+        let _ = create.query_async::<()>(&mut self.redis).await;
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP")
+            .arg(GROUP)
+            .arg("dead")
+            .arg("COUNT")
+            .arg(count)
+            .arg("STREAMS")
+            .arg(STREAM)
+            .arg(">");
+        Ok(read.query_async::<()>(&mut self.redis).await?)
+    }
+}
+
+impl Member {
+    pub(crate) fn start(builder: Builder) -> Result<Self> {
+        let consumer = builder.build()?;
+        let token = CancellationToken::new();
+        let task = tokio::spawn(consumer.run(token.clone()));
+        Ok(Self { token, task })
+    }
+
+    /// Asks it to stop and goes on at once.
+    pub(crate) fn ask_to_stop(&self) {
+        self.token.cancel();
+    }
+
+    /// Stops it and waits until it did.
+    pub(crate) async fn stop(self) -> Result {
+        self.token.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.task).await;
+        Ok(ended.map_err(|_| Failure::new("the consumer does not stop"))???)
+    }
+
+    /// Ends it as a crash does: nothing is finished, nothing is given back.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// Three attempts within a fraction of a second.
+pub(crate) fn quick_retries() -> RetryPolicy {
+    RetryPolicy {
+        attempts: 3,
+        pause_min: Duration::from_millis(20),
+        pause_max: Duration::from_millis(200),
+    }
+}
+
+/// The event `number`, as the relay writes it.
+pub(crate) fn event(previous: Option<&str>, key: &str, number: i64) -> serde_json::Value {
+    let mut event = json!({
+        "specversion": "1.0", "id": format!("event-{number}"), "source": "/shop", "type": TOPIC,
+        "partitionkey": key, "recordedtime": "2026-11-20T12:00:00.123456Z", "data": {"number": number},
+    });
+    if let Some(previous) = previous {
+        event["previousid"] = json!(previous);
+    }
+    event
+}
+
+/// The handler of most tests.
+pub(crate) fn note<'a>(tx: &'a mut PgConnection, event: &'a Event) -> BoxFuture<'a, HandlerResult> {
+    Box::pin(async move {
+        let order: Order = event.json()?;
+        sqlx::query(
+            "insert into effect (key, number, epoch, member)
+             select $1, $2, epoch, holder from outbox.consumer_lease limit 1",
+        )
+        .bind(&event.key)
+        .bind(order.number)
+        .execute(tx)
+        .await?;
+        Ok(())
+    })
+}
+
+/// The entry ids `1-1`, `1-2`, … of a chain, with their predecessors.
+pub(crate) fn chain(length: u64) -> Vec<(String, String)> {
+    (1..=length)
+        .map(|n| {
+            let previous = if n == 1 {
+                EntryId::MIN
+            } else {
+                EntryId::new(1, n - 1)
+            };
+            (EntryId::new(1, n).to_string(), previous.to_string())
+        })
+        .collect()
+}

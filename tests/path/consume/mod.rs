@@ -1,0 +1,15 @@
+//! Consuming: one effect per event, in order per key, through redelivery, takeover, failure and loss.
+
+mod bench;
+
+mod effect;
+
+mod gate;
+
+mod members;
+
+mod failure;
+
+mod group;
+
+mod call;
