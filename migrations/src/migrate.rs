@@ -101,6 +101,9 @@ async fn unapplied(conn: &mut PgConnection, set: Set) -> Result<Vec<Step>, Error
     }
 }
 
+/// From the catalog, as in `status`.
+const SCHEMA_EXISTS: &str = "select exists (select from pg_catalog.pg_namespace where nspname = 'outbox')";
+
 /// `create schema if not exists` asks for the right to create even when there is nothing to create.
 async fn ensure_schema(conn: &mut PgConnection, set: Set) -> Result<(), Error> {
     let failed = |source| Error::Database {
@@ -108,7 +111,7 @@ async fn ensure_schema(conn: &mut PgConnection, set: Set) -> Result<(), Error> {
         doing: "creating schema outbox",
         source,
     };
-    let exists: bool = sqlx::query_scalar("select to_regnamespace('outbox') is not null")
+    let exists: bool = sqlx::query_scalar(SCHEMA_EXISTS)
         .fetch_one(&mut *conn)
         .await
         .map_err(failed)?;

@@ -4,6 +4,11 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::{Error, Set, Step};
 
+/// Asked of the catalog: `to_regclass` answers from a cache that may not know what another process has just committed.
+const RECORD_EXISTS: &str = "select exists (
+    select from pg_catalog.pg_class join pg_catalog.pg_namespace namespace on namespace.oid = relnamespace
+    where nspname || '.' || relname = $1)";
+
 /// How a database relates to this binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -53,7 +58,7 @@ pub async fn status(conn: &mut PgConnection, set: Set) -> Result<Status, Error> 
         doing: "reading which migrations are applied",
         source,
     };
-    let recorded: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+    let recorded: bool = sqlx::query_scalar(RECORD_EXISTS)
         .bind(set.record_table())
         .fetch_one(&mut *conn)
         .await

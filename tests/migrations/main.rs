@@ -1,1 +1,9 @@
 //! The database: what the migrations make, twice, at once and beside others.
+
+mod run;
+
+mod roles;
+
+mod inbox_days;
+
+mod snapshot;

@@ -1,0 +1,2646 @@
+-- The whole database as the migrations in sql/ leave it, without data. Not run by anyone: read it, compare it.
+-- Made by a test; see tests/migrations/snapshot.rs.
+
+
+SET check_function_bodies = false;
+
+CREATE SCHEMA outbox;
+
+CREATE SCHEMA outbox_ops;
+
+CREATE FUNCTION outbox.accept(n bigint, problem text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if problem is not null then
+        raise exception 'event refused: event %: %', n, problem using errcode = 'invalid_parameter_value';
+    end if;
+    return true;
+end
+$$;
+
+ALTER FUNCTION outbox.accept(n bigint, problem text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.add_inbox_day(moment timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $$
+declare
+    day date := (moment at time zone 'UTC')::date;
+    name text := 'inbox_' || to_char(day, 'YYYYMMDD');
+begin
+    if day not between date '2000-01-01' and date '2999-12-31' then
+        raise exception 'no day is made for %: it lies outside the years 2000 to 2999', moment using errcode = 'invalid_parameter_value';
+    end if;
+    if exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass('outbox.' || name)) then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(122550254464890);
+    if exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass('outbox.' || name)) then
+        return;
+    end if;
+    execute format('create table outbox.%I (like outbox.inbox including all)', name);
+    execute format('alter table outbox.inbox attach partition outbox.%I for values from (%L) to (%L)',
+        name, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
+end
+$$;
+
+ALTER FUNCTION outbox.add_inbox_day(moment timestamp with time zone) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.append(topic text, data json DEFAULT NULL::json, key text DEFAULT NULL::text, type text DEFAULT NULL::text, source text DEFAULT NULL::text, subject text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, "time" timestamp with time zone DEFAULT NULL::timestamp with time zone, extensions json DEFAULT NULL::json, correlation_id text DEFAULT NULL::text, causation_id text DEFAULT NULL::text, schema_version text DEFAULT NULL::text, data_schema text DEFAULT NULL::text, data_content_type text DEFAULT NULL::text, data_binary bytea DEFAULT NULL::bytea) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    default_source text;
+    payload_limit_bytes integer;
+    retention text;
+    problem text;
+    traceparent text := extensions ->> 'traceparent';
+    tracestate text := extensions ->> 'tracestate';
+begin
+    select s.source, s.payload_limit_bytes, coalesce((select t.retention from outbox.topic t where t.name = append.topic), 'standard')
+    into default_source, payload_limit_bytes, retention
+    from outbox.settings s;
+    type := coalesce(type, topic);
+    source := coalesce(source, default_source);
+    id := coalesce(id, outbox.new_event_id());
+    data_content_type := coalesce(data_content_type,
+        case when data is not null then 'application/json' when data_binary is not null then 'application/octet-stream' end);
+    if extensions -> 'traceparent' is not null or extensions -> 'tracestate' is not null then
+        extensions := (select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate'));
+    end if;
+    problem := coalesce(
+        outbox.refusal(topic, key, type, source, subject, data_content_type, data_schema, schema_version, correlation_id, causation_id,
+                       traceparent, tracestate, extensions, octet_length(data::text), octet_length(data_binary), payload_limit_bytes),
+        outbox.time_refusal("time"));
+    if problem is not null then
+        raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
+    end if;
+    insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
+    values (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+            correlation_id, causation_id, traceparent, tracestate, extensions, data::text, data_binary);
+    return id;
+end
+$$;
+
+ALTER FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    default_source text;
+    payload_limit_bytes integer;
+    twice uuid;
+    appended bigint;
+begin
+    select s.source, s.payload_limit_bytes into default_source, payload_limit_bytes from outbox.settings s;
+    if cardinality(ids) > 1 then
+        select e into twice from unnest(ids) e group by e having count(*) > 1 limit 1;
+        if twice is not null then
+            raise exception 'event refused: id: must differ within one call, % comes twice', twice using errcode = 'unique_violation';
+        end if;
+    end if;
+    insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
+    select coalesce(t.retention, 'standard'), e.topic, e.key, coalesce(e.id, outbox.new_event_id()), coalesce(e.source, default_source), coalesce(e.type, e.topic),
+           e.subject, e.happened_at,
+           coalesce(e.data_content_type, case when e.data is not null then 'application/json' when e.data_binary is not null then 'application/octet-stream' end),
+           e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate, e.extensions::json,
+           e.data::json::text, -- the cast refuses what is not JSON, and changes nothing
+           e.data_binary
+    from unnest(ids, topics, keys, types, sources, subjects, times, data_content_types, data_schemas, schema_versions, correlation_ids,
+                causation_ids, traceparents, tracestates, append_batch.extensions, append_batch.data, data_binaries)
+         with ordinality e(id, topic, key, type, source, subject, happened_at, data_content_type, data_schema, schema_version, correlation_id,
+                           causation_id, traceparent, tracestate, extensions, data, data_binary, n)
+    left join outbox.topic t on t.name = e.topic
+    -- In the same scan: taking seventeen arrays apart a second time costs more than the checks.
+    where outbox.accept(e.n, coalesce(
+        outbox.refusal(e.topic, e.key, coalesce(e.type, e.topic), coalesce(e.source, default_source), e.subject,
+                       e.data_content_type, e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate,
+                       e.extensions::json, octet_length(e.data), octet_length(e.data_binary), payload_limit_bytes),
+        outbox.time_refusal(e.happened_at)))
+    order by e.n;
+    get diagnostics appended = row_count;
+    return appended;
+end
+$$;
+
+ALTER FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, events bigint, exact boolean, oldest_recorded_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 20
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+    -- Rows that no batch holds yet: the two arms of the tail against the newest snapshot of the ledger.
+    with head as (
+        select snapshot from outbox.batch order by number desc limit 1
+    ), fresh as (
+        select new.topic, new.recorded_at
+        from head, lateral (select l.topic, l.recorded_at from outbox.log l
+                            where l.transaction_id >= pg_snapshot_xmax(head.snapshot) order by l.transaction_id, l.position limit 10000) new
+        union all
+        select late.topic, late.recorded_at
+        from head, pg_snapshot_xip(head.snapshot) open_then,
+             lateral (select l.topic, l.recorded_at from outbox.log l
+                      where l.transaction_id = open_then order by l.position limit 10000) late
+    ), uncut as (
+        select fresh.topic, 0 as partition, count(*) as events, min(fresh.recorded_at) as oldest from fresh group by fresh.topic
+    ), cut as (
+        select t.topic, t.partition, sum(pending.events)::bigint as events, min(pending.recorded_at) as oldest,
+               bool_and(pending.whole) as whole
+        from outbox_ops.topics t,
+             lateral (
+                select s.event_count as events,
+                       (select l.recorded_at from outbox.log l where l.position = s.first_position) as recorded_at,
+                       true as whole
+                from outbox.share s
+                where s.topic = t.topic and s.partition = t.partition and s.batch_number > coalesce(t.passed_batch, -1)
+                union all
+                -- The share in progress: what is left of it by position.
+                select ceil(s.event_count * (s.last_position - t.passed_position)::numeric / (s.last_position - s.first_position + 1)),
+                       (select l.recorded_at from outbox.log l where l.position = t.passed_position),
+                       false
+                from outbox.share s
+                where s.topic = t.topic and s.partition = t.partition and s.batch_number = t.passed_batch
+                  and s.last_position > t.passed_position) pending
+        group by t.topic, t.partition
+    )
+    select topic,
+           partition,
+           coalesce(cut.events, 0) + coalesce(uncut.events, 0),
+           coalesce(cut.whole, true) and (select count(*) from fresh) < 10000,
+           least(cut.oldest, uncut.oldest)
+    from cut full join uncut using (topic, partition)
+$$;
+
+ALTER FUNCTION outbox.backlog() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.forget_inbox(most integer DEFAULT 10) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
+    AS $$
+declare
+    victim text;
+    dropped integer := 0;
+begin
+    delete from outbox.inbox_foreign f
+    where (f.consumer, f.source, f.id) in (
+        select g.consumer, g.source, g.id from outbox.inbox_foreign g, outbox.inbox_settings s
+        where g.applied_at < clock_timestamp() - s.keep order by g.applied_at limit most * 1000);
+    for victim in select d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
+        execute format('drop table outbox.%I', victim);
+        dropped := dropped + 1;
+    end loop;
+    return dropped;
+exception
+    when lock_not_available then
+        return 0;
+end
+$$;
+
+ALTER FUNCTION outbox.forget_inbox(most integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_days() RETURNS TABLE(day date, name text, estimated_rows bigint, bytes bigint, kept_until timestamp with time zone, droppable boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    keep interval := (select s.keep from outbox.inbox_settings s);
+    recent boolean;
+begin
+    for day, name, estimated_rows, bytes in
+        select to_date(substring(c.relname from 7), 'YYYYMMDD'), c.relname::text, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
+        from pg_inherits join pg_class c on c.oid = inhrelid
+        where inhparent = 'outbox.inbox'::regclass order by c.relname
+    loop
+        kept_until := (day + 1)::timestamp at time zone 'UTC' + keep;
+        droppable := coalesce(kept_until < clock_timestamp(), false)
+            and not exists (select from outbox.dead_letter d
+                            where d.recorded_at >= day::timestamp at time zone 'UTC' and d.recorded_at < (day + 1)::timestamp at time zone 'UTC');
+        if droppable then
+            execute format('select exists (select from outbox.%I where applied_at > $1)', name) into recent using clock_timestamp() - keep;
+            droppable := not recent;
+        end if;
+        return next;
+    end loop;
+end
+$_$;
+
+ALTER FUNCTION outbox.inbox_days() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.keep_epoch_rising() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if new.epoch < old.epoch or (new.holder is distinct from old.holder and new.holder is not null and new.epoch = old.epoch) then
+        raise exception 'lease %: epoch % held by % cannot become epoch % held by %', old.name, old.epoch, old.holder, new.epoch, new.holder
+            using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.keep_epoch_rising() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.keep_one_chain() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    previous outbox.batch;
+begin
+    select * into previous from outbox.batch order by number desc limit 1;
+    if new.number <> coalesce(previous.number + 1, 0) or new.batch_id <= coalesce(previous.batch_id, -1) then
+        -- The same state as a duplicate number: somebody else holds this place in the chain.
+        raise exception 'batch % (id %) does not follow batch % (id %)', new.number, new.batch_id, previous.number, previous.batch_id
+            using errcode = 'unique_violation';
+    end if;
+    if previous.number is not null and pg_snapshot_xmax(new.snapshot) < pg_snapshot_xmax(previous.snapshot) then
+        raise exception 'batch % has an older snapshot (%) than batch % (%)', new.number, new.snapshot, previous.number, previous.snapshot
+            using errcode = 'check_violation', hint = 'Postgres went back in time: see outbox-relay check.';
+    end if;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.keep_one_chain() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lower_bound bigint := first;
+    upper_bound text;
+    name text;
+begin
+    for n in 0 .. pieces loop
+        upper_bound := case when n = pieces then 'maxvalue' else (lower_bound + width * (1::bigint << n))::text end;
+        name := (select relname from pg_class where oid = parent) || '_from_' || lower_bound;
+        execute format('create table outbox.%I partition of %s for values from (%s) to (%s)',
+            name, parent, case when n = 0 then 'minvalue' else lower_bound::text end, upper_bound);
+        if name like 'log\_%' then
+            execute format('create unique index on outbox.%I (id, source)', name);
+        end if;
+        if n < pieces then
+            lower_bound := upper_bound::bigint;
+        end if;
+    end loop;
+end
+$$;
+
+ALTER FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.new_event_id() RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
+    AS $$
+    select pg_catalog.encode(
+        pg_catalog.set_bit(pg_catalog.set_bit(
+            pg_catalog.overlay(pg_catalog.uuid_send(pg_catalog.gen_random_uuid()),
+                pg_catalog.substring(pg_catalog.int8send((extract(epoch from pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000)::bigint), 3), 1, 6),
+            52, 1), 53, 1),
+        'hex')::uuid
+$$;
+
+ALTER FUNCTION outbox.new_event_id() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    name text;
+    value text;
+    kind text;
+    count integer := 0;
+begin
+    if topic is null or octet_length(topic) > 200 or topic !~ '^[A-Za-z0-9._-]+$' then
+        return format('topic: must be 1 to 200 of A-Z a-z 0-9 . _ -, got %L', left(topic, 100));
+    elsif type is null or octet_length(type) > 200 or type !~ '^[A-Za-z0-9._-]+$' then
+        return format('type: must be 1 to 200 of A-Z a-z 0-9 . _ -, got %L', left(type, 100));
+    elsif source is null or source = '' or octet_length(source) > 1024 then
+        return format('source: must be 1 to 1024 bytes, got %L', left(source, 100));
+    elsif key = '' or octet_length(key) > 1024 then
+        return format('key: must be absent or 1 to 1024 bytes, got %L', left(key, 100));
+    elsif data_bytes is not null and binary_bytes is not null then
+        return 'data: give data or data_binary, not both';
+    elsif greatest(data_bytes, binary_bytes) > payload_limit_bytes then
+        return format('data: must be at most %s bytes (outbox.settings.payload_limit_bytes), got %s bytes', payload_limit_bytes, greatest(data_bytes, binary_bytes));
+    elsif '' in (subject, data_content_type, data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate)
+       or greatest(octet_length(subject), octet_length(data_content_type), octet_length(data_schema), octet_length(schema_version),
+                   octet_length(correlation_id), octet_length(causation_id), octet_length(traceparent), octet_length(tracestate)) > 2048 then
+        select v.name, v.value into name, value
+        from (values (1, 'subject', subject), (2, 'data_content_type', data_content_type), (3, 'data_schema', data_schema),
+                     (4, 'schema_version', schema_version), (5, 'correlation_id', correlation_id), (6, 'causation_id', causation_id),
+                     (7, 'traceparent', traceparent), (8, 'tracestate', tracestate)) v (n, name, value)
+        where v.value = '' or octet_length(v.value) > 2048
+        order by v.n limit 1;
+        return format('%s: must be absent or 1 to 2048 bytes, got %L', name, left(value, 100));
+    elsif extensions is null then
+        return null;
+    elsif json_typeof(extensions) <> 'object' then
+        return format('extensions: must be a JSON object, got a JSON %s', json_typeof(extensions));
+    end if;
+    for name, value, kind in select e.key, e.value #>> '{}', json_typeof(e.value) from json_each(extensions) e loop
+        count := count + 1;
+        if octet_length(name) > 64 or name !~ '^[a-z0-9]+$' then
+            return format('extensions: a name must be 1 to 64 of a-z 0-9, got %L', left(name, 100));
+        elsif name in ('id', 'source', 'type', 'specversion', 'subject', 'time', 'datacontenttype', 'dataschema', 'data', 'partitionkey', 'recordedtime',
+                       'previousid', 'schemaversion', 'correlationid', 'causationid', 'traceparent', 'tracestate') then
+            return format('extensions: the name %L is reserved', name);
+        elsif kind not in ('string', 'boolean') and not (kind = 'number' and value ~ '^-?[0-9]{1,10}$' and value::bigint between -2147483648 and 2147483647) then
+            return format('extensions: %s must be a string, a boolean or a 32-bit integer, got a JSON %s', name, kind);
+        elsif octet_length(value) > 4096 then
+            return format('extensions: %s must be at most 4096 bytes, got %s', name, octet_length(value));
+        end if;
+    end loop;
+    -- Unbounded ones would make an entry that the sink never takes.
+    if count > 64 then
+        return format('extensions: must be at most 64, got %s', count);
+    end if;
+    return null;
+end
+$_$;
+
+ALTER FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'outbox.% is append-only: % refused', tg_table_name, lower(tg_op)
+        using errcode = 'insufficient_privilege',
+              hint = 'Rows leave with their piece, when every stream has passed it and its retention is over.';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_change() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_fall() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'outbox.% of consumer % on stream % may only rise', tg_table_name, old.consumer, old.stream
+        using errcode = 'check_violation';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_fall() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.resume_topic(topic text, reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    latest outbox.stream_action;
+begin
+    select * into latest from outbox.stream_action a where a.topic = resume_topic.topic order by a.number desc limit 1;
+    if latest.action is null or latest.action not in ('set_aside', 'blocked') then
+        raise exception 'topic % is neither set aside nor blocked', topic using errcode = 'no_data_found';
+    end if;
+    -- A resume that a crash undid after the stream went on would set it aside again behind itself.
+    perform set_config('synchronous_commit', 'on', true);
+    insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
+    values (topic, latest.partition, 'resume', latest.batch_number, latest.position, latest.event_id, reason);
+    notify outbox;
+    return latest.position;
+end
+$$;
+
+ALTER FUNCTION outbox.resume_topic(topic text, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.ring() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if current_setting('outbox.notify', true) is distinct from 'off'
+       and not pg_try_advisory_xact_lock_shared(122550254464888)
+       and exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp())
+       and pg_notification_queue_usage() < 0.5 then
+        notify outbox;
+    end if;
+    return null;
+end
+$$;
+
+ALTER FUNCTION outbox.ring() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    latest outbox.stream_action;
+    passed outbox.progress;
+begin
+    -- A skip that a crash undid after the next event was published would put that event on the stream twice.
+    perform set_config('synchronous_commit', 'on', true);
+    select * into latest from outbox.stream_action a where a.topic = skip_event.topic order by a.number desc limit 1;
+    if latest.action is distinct from 'set_aside' then
+        raise exception 'topic % is not set aside', topic using errcode = 'no_data_found';
+    elsif latest.event_id is distinct from skip_event.event_id then
+        raise exception 'topic % waits at event %, not at %', topic, latest.event_id, skip_event.event_id using errcode = 'invalid_parameter_value';
+    end if;
+    select * into passed from outbox.progress p
+    where p.topic = skip_event.topic and p.partition = latest.partition order by p.batch_number desc, p.position desc limit 1;
+    insert into outbox.progress (topic, partition, batch_number, position, chain_batch_id, chain_position, epoch)
+    values (topic, latest.partition, latest.batch_number, latest.position,
+            coalesce(passed.chain_batch_id, 0), coalesce(passed.chain_position, 0), coalesce(passed.epoch, 0));
+    insert into outbox.unpublished (position, topic, id, source, type, key, event, reason)
+    select l.position, l.topic, l.id, l.source, l.type, l.key, to_jsonb(l), skip_event.reason from outbox.log l where l.position = latest.position;
+    insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
+    values (topic, latest.partition, 'skip', latest.batch_number, latest.position, latest.event_id, reason);
+    notify outbox;
+    return latest.position;
+end
+$$;
+
+ALTER FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.time_refusal("time" timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    select case when not ("time" >= timestamptz '0001-01-01 00:00:00+00' and "time" < timestamptz '10000-01-01 00:00:00+00')
+        then 'time: must be in the years 1 to 9999, got ' || "time" end
+$$;
+
+ALTER FUNCTION outbox.time_refusal("time" timestamp with time zone) OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.batch (
+    number bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    kind text DEFAULT 'cut'::text NOT NULL,
+    era integer NOT NULL,
+    epoch bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_check CHECK ((batch_id >= number)),
+    CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
+    CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_number_check CHECK ((number >= 0))
+)
+PARTITION BY RANGE (number);
+
+ALTER TABLE outbox.batch OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.batch IS 'The ledger. batch_id is the first part of the entry ids on the streams.';
+
+CREATE TABLE outbox.batch_from_0 (
+    number bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    kind text DEFAULT 'cut'::text NOT NULL,
+    era integer NOT NULL,
+    epoch bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_check CHECK ((batch_id >= number)),
+    CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
+    CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_number_check CHECK ((number >= 0))
+);
+
+ALTER TABLE outbox.batch_from_0 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.batch_from_1835008 (
+    number bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    kind text DEFAULT 'cut'::text NOT NULL,
+    era integer NOT NULL,
+    epoch bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_check CHECK ((batch_id >= number)),
+    CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
+    CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_number_check CHECK ((number >= 0))
+);
+
+ALTER TABLE outbox.batch_from_1835008 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.batch_from_262144 (
+    number bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    kind text DEFAULT 'cut'::text NOT NULL,
+    era integer NOT NULL,
+    epoch bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_check CHECK ((batch_id >= number)),
+    CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
+    CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_number_check CHECK ((number >= 0))
+);
+
+ALTER TABLE outbox.batch_from_262144 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.batch_from_3932160 (
+    number bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    kind text DEFAULT 'cut'::text NOT NULL,
+    era integer NOT NULL,
+    epoch bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_check CHECK ((batch_id >= number)),
+    CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
+    CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_number_check CHECK ((number >= 0))
+);
+
+ALTER TABLE outbox.batch_from_3932160 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.batch_from_786432 (
+    number bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    kind text DEFAULT 'cut'::text NOT NULL,
+    era integer NOT NULL,
+    epoch bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT batch_check CHECK ((batch_id >= number)),
+    CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
+    CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_number_check CHECK ((number >= 0))
+);
+
+ALTER TABLE outbox.batch_from_786432 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.consumer_failure (
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    attempts integer NOT NULL,
+    first_failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retry_at timestamp with time zone NOT NULL,
+    error_class text NOT NULL,
+    error text NOT NULL,
+    CONSTRAINT consumer_failure_attempts_check CHECK ((attempts > 0))
+);
+
+ALTER TABLE outbox.consumer_failure OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.consumer_lease (
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    holder text,
+    acquired_at timestamp with time zone,
+    expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT consumer_lease_consumer_check CHECK (((consumer <> ''::text) AND (octet_length(consumer) <= 200))),
+    CONSTRAINT consumer_lease_epoch_check CHECK ((epoch >= 0)),
+    CONSTRAINT consumer_lease_stream_check CHECK (((stream <> ''::text) AND (octet_length(stream) <= 1024)))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.consumer_lease OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.consumer_lease IS 'One row per consumer group and stream. Each change of hands raises the epoch; an epoch never falls.';
+
+CREATE TABLE outbox.consumer_stream (
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    passed_batch numeric(20,0) NOT NULL,
+    passed_position numeric(20,0) NOT NULL,
+    moved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT consumer_stream_passed_batch_check CHECK ((passed_batch >= (0)::numeric)),
+    CONSTRAINT consumer_stream_passed_position_check CHECK ((passed_position >= (0)::numeric))
+)
+WITH (fillfactor='10');
+
+ALTER TABLE outbox.consumer_stream OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.consumer_stream IS 'How far a consumer group came on a stream: everything at or before this entry is finished. Only rises.';
+
+CREATE TABLE outbox.dead_letter (
+    number bigint NOT NULL,
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    source text,
+    id text,
+    type text,
+    key text,
+    recorded_at timestamp with time zone,
+    entry_fields bytea[] NOT NULL,
+    error_class text NOT NULL,
+    error text NOT NULL,
+    attempts integer NOT NULL,
+    first_failed_at timestamp with time zone NOT NULL,
+    dead_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dead_letter_attempts_check CHECK ((attempts > 0)),
+    CONSTRAINT dead_letter_check CHECK (((source IS NULL) = (id IS NULL)))
+);
+
+ALTER TABLE outbox.dead_letter OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.dead_letter IS 'Entries given up by a consumer. error may hold what the handler said; the view outbox_ops.dead_letters leaves it and the payload out.';
+
+ALTER TABLE outbox.dead_letter ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.dead_letter_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE outbox.era (
+    era integer NOT NULL,
+    system_identifier bigint NOT NULL,
+    timeline integer NOT NULL,
+    position_floor bigint NOT NULL,
+    opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT era_era_check CHECK ((era > 0))
+);
+
+ALTER TABLE outbox.era OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.inbox (
+    consumer text NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'dead'::text, 'parked'::text, 'skipped'::text])))
+)
+PARTITION BY RANGE (recorded_at);
+
+ALTER TABLE outbox.inbox OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.inbox IS 'Finished events by consumer, source and id. Old days are dropped whole (outbox.inbox_settings.keep).';
+
+CREATE TABLE outbox.inbox_foreign (
+    consumer text NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL,
+    outcome text NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT inbox_foreign_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'dead'::text, 'parked'::text, 'skipped'::text])))
+);
+
+ALTER TABLE outbox.inbox_foreign OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.inbox_migration (
+    version bigint NOT NULL,
+    description text NOT NULL,
+    installed_on timestamp with time zone DEFAULT now() NOT NULL,
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+);
+
+CREATE TABLE outbox.inbox_settings (
+    only_row boolean DEFAULT true NOT NULL,
+    keep interval DEFAULT '30 days'::interval,
+    CONSTRAINT inbox_settings_keep_check CHECK ((keep >= '1 day'::interval)),
+    CONSTRAINT inbox_settings_only_row_check CHECK (only_row)
+);
+
+ALTER TABLE outbox.inbox_settings OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.inbox_settings IS 'One row. keep: how long the ids of applied events are remembered, counted from when they were recorded and from when they were applied, whichever is later; null keeps them for ever. Keep them at least as long as an event can be delivered again: the retention of its topic.';
+
+CREATE TABLE outbox.lease (
+    name text NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    holder text,
+    acquired_at timestamp with time zone,
+    expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT lease_epoch_check CHECK ((epoch >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.lease OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.lease IS 'One row per right. Each change of hands raises the epoch; an epoch never falls.';
+
+CREATE SEQUENCE outbox.log_position
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE outbox.log_position OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+)
+PARTITION BY LIST (retention);
+
+ALTER TABLE outbox.log OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.log IS 'Every event, in the order of position. Append through outbox.append; nobody updates or deletes.';
+
+CREATE TABLE outbox.log_audit (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+)
+PARTITION BY RANGE ("position");
+
+ALTER TABLE outbox.log_audit OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_audit_from_1 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_audit_from_1 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_audit_from_1048577 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_audit_from_1048577 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_audit_from_15728641 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_audit_from_15728641 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_audit_from_3145729 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_audit_from_3145729 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_audit_from_7340033 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_audit_from_7340033 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_durable (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_durable OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_migration (
+    version bigint NOT NULL,
+    description text NOT NULL,
+    installed_on timestamp with time zone DEFAULT now() NOT NULL,
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+);
+
+CREATE TABLE outbox.log_standard (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+)
+PARTITION BY RANGE ("position");
+
+ALTER TABLE outbox.log_standard OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_1 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_1 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_16515073 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_16515073 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_1835009 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_1835009 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_262145 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_262145 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_33292289 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_33292289 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_3932161 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_3932161 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_66846721 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_66846721 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_786433 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_786433 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_standard_from_8126465 (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text NOT NULL,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_standard_from_8126465 OWNER TO outbox_maintainer;
+
+CREATE VIEW outbox.piece AS
+ SELECT (parent.relname)::text AS parent,
+    (child.relname)::text AS name,
+    (NULLIF("substring"(pg_get_expr(child.relpartbound, child.oid), 'FROM \(''?(MINVALUE|[0-9]+)''?\)'::text), 'MINVALUE'::text))::bigint AS lower_bound,
+    (NULLIF("substring"(pg_get_expr(child.relpartbound, child.oid), 'TO \(''?(MAXVALUE|[0-9]+)''?\)'::text), 'MAXVALUE'::text))::bigint AS upper_bound,
+    pg_inherits.inhdetachpending AS detach_pending
+   FROM ((pg_inherits
+     JOIN pg_class child ON ((child.oid = pg_inherits.inhrelid)))
+     JOIN pg_class parent ON ((parent.oid = pg_inherits.inhparent)))
+  WHERE ((parent.relnamespace = ('outbox'::regnamespace)::oid) AND (pg_get_expr(child.relpartbound, child.oid) ~~ 'FOR VALUES FROM%'::text));
+
+ALTER TABLE outbox.piece OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox.piece IS 'Pieces of the partitioned tables with their bounds, lower inclusive, upper exclusive, null for open.';
+
+CREATE SEQUENCE outbox.progress_number
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE outbox.progress_number OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.progress (
+    number bigint DEFAULT nextval('outbox.progress_number'::regclass) NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    batch_number bigint NOT NULL,
+    "position" bigint NOT NULL,
+    chain_batch_id bigint NOT NULL,
+    chain_position bigint NOT NULL,
+    epoch bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+)
+PARTITION BY RANGE (number);
+
+ALTER TABLE outbox.progress OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.progress_from_0 (
+    number bigint DEFAULT nextval('outbox.progress_number'::regclass) NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    batch_number bigint NOT NULL,
+    "position" bigint NOT NULL,
+    chain_batch_id bigint NOT NULL,
+    chain_position bigint NOT NULL,
+    epoch bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE outbox.progress_from_0 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.progress_from_1835008 (
+    number bigint DEFAULT nextval('outbox.progress_number'::regclass) NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    batch_number bigint NOT NULL,
+    "position" bigint NOT NULL,
+    chain_batch_id bigint NOT NULL,
+    chain_position bigint NOT NULL,
+    epoch bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE outbox.progress_from_1835008 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.progress_from_262144 (
+    number bigint DEFAULT nextval('outbox.progress_number'::regclass) NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    batch_number bigint NOT NULL,
+    "position" bigint NOT NULL,
+    chain_batch_id bigint NOT NULL,
+    chain_position bigint NOT NULL,
+    epoch bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE outbox.progress_from_262144 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.progress_from_3932160 (
+    number bigint DEFAULT nextval('outbox.progress_number'::regclass) NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    batch_number bigint NOT NULL,
+    "position" bigint NOT NULL,
+    chain_batch_id bigint NOT NULL,
+    chain_position bigint NOT NULL,
+    epoch bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE outbox.progress_from_3932160 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.progress_from_786432 (
+    number bigint DEFAULT nextval('outbox.progress_number'::regclass) NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    batch_number bigint NOT NULL,
+    "position" bigint NOT NULL,
+    chain_batch_id bigint NOT NULL,
+    chain_position bigint NOT NULL,
+    epoch bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE outbox.progress_from_786432 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.relay (
+    instance text NOT NULL,
+    host text NOT NULL,
+    process_id integer NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    state text NOT NULL,
+    reason text
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.relay OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.retention_class (
+    name text NOT NULL,
+    keep interval,
+    CONSTRAINT retention_class_keep_check CHECK ((keep > '00:00:00'::interval)),
+    CONSTRAINT retention_class_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,30}$'::text))
+);
+
+ALTER TABLE outbox.retention_class OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.retention_class IS 'How long events are kept after they were recorded; null keeps them for ever. Space comes back by dropping whole pieces of the log.';
+
+CREATE TABLE outbox.settings (
+    only_row boolean DEFAULT true NOT NULL,
+    database_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    source text DEFAULT ('/'::text || (current_database())::text) NOT NULL,
+    writer text,
+    payload_limit_bytes integer DEFAULT 262144 NOT NULL,
+    CONSTRAINT settings_only_row_check CHECK (only_row),
+    CONSTRAINT settings_payload_limit_bytes_check CHECK (((payload_limit_bytes >= 1) AND (payload_limit_bytes <= 16777216))),
+    CONSTRAINT settings_source_check CHECK ((source <> ''::text)),
+    CONSTRAINT settings_writer_check CHECK ((writer ~ '^[A-Za-z0-9._-]{1,100}$'::text))
+);
+
+ALTER TABLE outbox.settings OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.settings IS 'One row. database_id names this database at the sink; source is the default CloudEvents source; writer separates several writing databases of one topic; payload_limit_bytes bounds one payload (16 MiB is the hard stop).';
+
+CREATE TABLE outbox.share (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    first_new_position bigint,
+    CONSTRAINT share_check CHECK ((last_position >= first_position)),
+    CONSTRAINT share_event_count_check CHECK ((event_count > 0))
+)
+PARTITION BY RANGE (batch_number);
+
+ALTER TABLE outbox.share OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.share_from_0 (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    first_new_position bigint,
+    CONSTRAINT share_check CHECK ((last_position >= first_position)),
+    CONSTRAINT share_event_count_check CHECK ((event_count > 0))
+);
+
+ALTER TABLE outbox.share_from_0 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.share_from_1835008 (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    first_new_position bigint,
+    CONSTRAINT share_check CHECK ((last_position >= first_position)),
+    CONSTRAINT share_event_count_check CHECK ((event_count > 0))
+);
+
+ALTER TABLE outbox.share_from_1835008 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.share_from_262144 (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    first_new_position bigint,
+    CONSTRAINT share_check CHECK ((last_position >= first_position)),
+    CONSTRAINT share_event_count_check CHECK ((event_count > 0))
+);
+
+ALTER TABLE outbox.share_from_262144 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.share_from_3932160 (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    first_new_position bigint,
+    CONSTRAINT share_check CHECK ((last_position >= first_position)),
+    CONSTRAINT share_event_count_check CHECK ((event_count > 0))
+);
+
+ALTER TABLE outbox.share_from_3932160 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.share_from_786432 (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    first_new_position bigint,
+    CONSTRAINT share_check CHECK ((last_position >= first_position)),
+    CONSTRAINT share_event_count_check CHECK ((event_count > 0))
+);
+
+ALTER TABLE outbox.share_from_786432 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.stream_action (
+    number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    action text NOT NULL,
+    batch_number bigint,
+    "position" bigint,
+    event_id uuid,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT stream_action_action_check CHECK ((action = ANY (ARRAY['set_aside'::text, 'blocked'::text, 'unblocked'::text, 'resume'::text, 'skip'::text]))),
+    CONSTRAINT stream_action_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE outbox.stream_action OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_action IS 'Audit of streams set aside by the relay and resumed or skipped past by a person; the latest row of a stream is its state.';
+
+ALTER TABLE outbox.stream_action ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.stream_action_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE outbox.topic (
+    name text NOT NULL,
+    retention text DEFAULT 'standard'::text NOT NULL,
+    partitions integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT topic_name_check CHECK ((name ~ '^[A-Za-z0-9._-]{1,200}$'::text)),
+    CONSTRAINT topic_partitions_check CHECK ((partitions = 1))
+);
+
+ALTER TABLE outbox.topic OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.topic IS 'Topics seen so far and their retention class. A change of class holds for events appended afterwards.';
+
+CREATE TABLE outbox.unpublished (
+    "position" bigint NOT NULL,
+    topic text NOT NULL,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    key text,
+    event jsonb NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    skipped_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE outbox.unpublished OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.unpublished IS 'The dead letters of the relay: events skipped by hand because the sink will never take them.';
+
+CREATE VIEW outbox_ops.backlog AS
+ SELECT backlog.topic,
+    backlog.partition,
+    backlog.events,
+    backlog.exact,
+    backlog.oldest_recorded_at,
+    (clock_timestamp() - backlog.oldest_recorded_at) AS oldest_age
+   FROM outbox.backlog() backlog(topic, partition, events, exact, oldest_recorded_at);
+
+ALTER TABLE outbox_ops.backlog OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.backlog IS 'Streams that have events to publish, cut into batches or not; a stream without any has no row.';
+
+COMMENT ON COLUMN outbox_ops.backlog.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.backlog.partition IS 'Partition of the topic; 0 where it has one.';
+
+COMMENT ON COLUMN outbox_ops.backlog.events IS 'Committed events that are not on the stream yet.';
+
+COMMENT ON COLUMN outbox_ops.backlog.exact IS 'False when events is an estimate: a share is half published, or more than 10,000 events are in no batch yet and it is a lower bound.';
+
+COMMENT ON COLUMN outbox_ops.backlog.oldest_recorded_at IS 'When the oldest of them was appended; for a share half published, when its last published event was.';
+
+COMMENT ON COLUMN outbox_ops.backlog.oldest_age IS 'How long ago that was.';
+
+CREATE VIEW outbox_ops.batches AS
+ SELECT batch.number,
+    batch.batch_id,
+    batch.kind,
+    batch.era,
+    batch.epoch,
+    batch.event_count,
+    batch.first_position,
+    batch.last_position,
+    batch.cut_at
+   FROM outbox.batch
+  WHERE (batch.number > 0)
+  ORDER BY batch.number DESC
+ LIMIT 1000;
+
+ALTER TABLE outbox_ops.batches OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.batches IS 'The newest thousand batches, newest first.';
+
+COMMENT ON COLUMN outbox_ops.batches.number IS 'Place in the chain, without gaps.';
+
+COMMENT ON COLUMN outbox_ops.batches.batch_id IS 'First part of the ids of its entries on the streams.';
+
+COMMENT ON COLUMN outbox_ops.batches.kind IS '`cut` from the log, or `reissue`.';
+
+COMMENT ON COLUMN outbox_ops.batches.era IS 'Stretch of history of one physical database.';
+
+COMMENT ON COLUMN outbox_ops.batches.epoch IS 'Epoch of the leader that cut it.';
+
+COMMENT ON COLUMN outbox_ops.batches.event_count IS 'Events in it.';
+
+COMMENT ON COLUMN outbox_ops.batches.first_position IS 'Lowest position in it.';
+
+COMMENT ON COLUMN outbox_ops.batches.last_position IS 'Highest position in it; positions between the two may belong to other batches.';
+
+COMMENT ON COLUMN outbox_ops.batches.cut_at IS 'When it was cut.';
+
+CREATE VIEW outbox_ops.dead_letters AS
+ SELECT dead_letter.number,
+    dead_letter.consumer,
+    dead_letter.stream,
+    dead_letter.entry_id,
+    dead_letter.source,
+    dead_letter.id,
+    dead_letter.type,
+    dead_letter.key,
+    dead_letter.recorded_at,
+    dead_letter.error_class,
+    dead_letter.attempts,
+    dead_letter.first_failed_at,
+    dead_letter.dead_at
+   FROM outbox.dead_letter;
+
+ALTER TABLE outbox_ops.dead_letters OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.dead_letters IS 'What consumers gave up. The payload and what the handler said are in outbox.dead_letter.';
+
+CREATE VIEW outbox_ops.inbox AS
+ SELECT lease.consumer,
+    lease.stream,
+    lease.holder,
+    lease.epoch,
+        CASE
+            WHEN (lease.expires_at > clock_timestamp()) THEN 'held'::text
+            ELSE 'free'::text
+        END AS lease,
+    lease.acquired_at,
+    lease.expires_at,
+    (((progress.passed_batch)::text || '-'::text) || (progress.passed_position)::text) AS passed_entry,
+    progress.moved_at,
+    ( SELECT count(*) AS count
+           FROM outbox.consumer_failure f
+          WHERE ((f.consumer = lease.consumer) AND (f.stream = lease.stream))) AS failing,
+    ( SELECT min(f.first_failed_at) AS min
+           FROM outbox.consumer_failure f
+          WHERE ((f.consumer = lease.consumer) AND (f.stream = lease.stream))) AS failing_since,
+    ( SELECT count(*) AS count
+           FROM outbox.dead_letter d
+          WHERE ((d.consumer = lease.consumer) AND (d.stream = lease.stream))) AS dead_letters
+   FROM (outbox.consumer_lease lease
+     LEFT JOIN outbox.consumer_stream progress USING (consumer, stream));
+
+ALTER TABLE outbox_ops.inbox OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.inbox IS 'One row per consumer group and stream: who applies it, how far it came, what fails.';
+
+CREATE VIEW outbox_ops.inbox_days AS
+ SELECT inbox_days.day,
+    inbox_days.estimated_rows,
+    inbox_days.bytes,
+    inbox_days.kept_until,
+    inbox_days.droppable
+   FROM outbox.inbox_days() inbox_days(day, name, estimated_rows, bytes, kept_until, droppable);
+
+ALTER TABLE outbox_ops.inbox_days OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.inbox_days IS 'The days of the inbox: how long the ids of applied events are remembered, and what may be dropped.';
+
+CREATE VIEW outbox_ops.relays AS
+ SELECT relay.instance,
+    relay.host,
+    relay.process_id,
+    relay.version,
+    relay.started_at,
+    relay.seen_at,
+    (relay.seen_at > (clock_timestamp() - '00:00:30'::interval)) AS live,
+    relay.state,
+    relay.reason,
+    COALESCE(( SELECT array_agg(l.name ORDER BY l.name) AS array_agg
+           FROM outbox.lease l
+          WHERE ((l.holder = relay.instance) AND (l.expires_at > clock_timestamp()))), '{}'::text[]) AS leases
+   FROM outbox.relay relay;
+
+ALTER TABLE outbox_ops.relays OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.relays IS 'Relay processes that were seen, leading or standing by.';
+
+COMMENT ON COLUMN outbox_ops.relays.instance IS 'Name of the process.';
+
+COMMENT ON COLUMN outbox_ops.relays.host IS 'Host it runs on.';
+
+COMMENT ON COLUMN outbox_ops.relays.process_id IS 'Its process id there.';
+
+COMMENT ON COLUMN outbox_ops.relays.version IS 'Its version.';
+
+COMMENT ON COLUMN outbox_ops.relays.started_at IS 'When it started.';
+
+COMMENT ON COLUMN outbox_ops.relays.seen_at IS 'When it last wrote here.';
+
+COMMENT ON COLUMN outbox_ops.relays.live IS 'Whether that was within 30 seconds.';
+
+COMMENT ON COLUMN outbox_ops.relays.state IS 'starting, standby, leading, waiting (cannot move anything for now) or refused (a person must decide).';
+
+COMMENT ON COLUMN outbox_ops.relays.reason IS 'Why it waits or refuses.';
+
+COMMENT ON COLUMN outbox_ops.relays.leases IS 'Rights it holds at this moment: tail, publish.';
+
+CREATE VIEW outbox_ops.topics AS
+ SELECT topic.name AS topic,
+    slot.partition,
+    topic.retention,
+    class.keep,
+    topic.created_at AS seen_since,
+    COALESCE(stopped.action, 'moving'::text) AS state,
+    stopped.acted_at AS stopped_since,
+    stopped.reason,
+    stopped.event_id,
+    passed.batch_number AS passed_batch,
+    passed."position" AS passed_position,
+        CASE
+            WHEN (passed.chain_batch_id > 0) THEN ((passed.chain_batch_id || '-'::text) || passed.chain_position)
+            ELSE NULL::text
+        END AS last_entry,
+    passed.recorded_at AS passed_at
+   FROM (((((outbox.topic topic
+     JOIN outbox.retention_class class ON ((class.name = topic.retention)))
+     CROSS JOIN LATERAL generate_series(0, (topic.partitions - 1)) slot(partition))
+     LEFT JOIN LATERAL ( SELECT a.number,
+            a.topic,
+            a.partition,
+            a.action,
+            a.batch_number,
+            a."position",
+            a.event_id,
+            a.reason,
+            a.actor,
+            a.acted_at
+           FROM outbox.stream_action a
+          WHERE ((a.topic = topic.name) AND (a.partition = slot.partition))
+          ORDER BY a.number DESC
+         LIMIT 1) latest ON (true))
+     LEFT JOIN LATERAL ( SELECT latest.number,
+            latest.topic,
+            latest.partition,
+            latest.action,
+            latest.batch_number,
+            latest."position",
+            latest.event_id,
+            latest.reason,
+            latest.actor,
+            latest.acted_at
+          WHERE (latest.action = ANY (ARRAY['set_aside'::text, 'blocked'::text]))) stopped ON (true))
+     LEFT JOIN LATERAL ( SELECT p.number,
+            p.topic,
+            p.partition,
+            p.batch_number,
+            p."position",
+            p.chain_batch_id,
+            p.chain_position,
+            p.epoch,
+            p.recorded_at
+           FROM outbox.progress p
+          WHERE ((p.topic = topic.name) AND (p.partition = slot.partition))
+          ORDER BY p.batch_number DESC, p."position" DESC
+         LIMIT 1) passed ON (true));
+
+ALTER TABLE outbox_ops.topics OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.topics IS 'One row per stream: how long its events are kept, how far it was published, and whether it waits for a person.';
+
+COMMENT ON COLUMN outbox_ops.topics.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.topics.partition IS 'Partition of the topic; 0 where it has one.';
+
+COMMENT ON COLUMN outbox_ops.topics.retention IS 'Retention class.';
+
+COMMENT ON COLUMN outbox_ops.topics.keep IS 'How long events of the class are kept; null for ever.';
+
+COMMENT ON COLUMN outbox_ops.topics.seen_since IS 'When the relay saw the topic first, or a person set it up.';
+
+COMMENT ON COLUMN outbox_ops.topics.state IS '`moving`; `blocked`: the sink does not take this stream now (wrong type, no permission), and the relay tries again; `set_aside`: it waits at one event for `outbox-relay topic resume` or `topic skip-event`.';
+
+COMMENT ON COLUMN outbox_ops.topics.stopped_since IS 'Since when it does not move.';
+
+COMMENT ON COLUMN outbox_ops.topics.reason IS 'Why it does not move.';
+
+COMMENT ON COLUMN outbox_ops.topics.event_id IS 'The event at which a stream that is set aside waits.';
+
+COMMENT ON COLUMN outbox_ops.topics.passed_batch IS 'Number of the batch through which it was published, wholly or up to passed_position.';
+
+COMMENT ON COLUMN outbox_ops.topics.passed_position IS 'Position in the log of the event published last.';
+
+COMMENT ON COLUMN outbox_ops.topics.last_entry IS 'Id of its last entry on the stream.';
+
+COMMENT ON COLUMN outbox_ops.topics.passed_at IS 'When that was recorded.';
+
+CREATE VIEW outbox_ops.summary AS
+ WITH tail AS (
+         SELECT lease.name,
+            lease.epoch,
+            lease.holder,
+            lease.acquired_at,
+            lease.expires_at,
+            (lease.expires_at > clock_timestamp()) AS valid
+           FROM outbox.lease
+          WHERE (lease.name = 'tail'::text)
+        ), leader AS (
+         SELECT r.instance,
+            r.state,
+            r.reason
+           FROM (outbox.relay r
+             JOIN tail tail_1 ON (((tail_1.holder = r.instance) AND tail_1.valid)))
+        ), last_batch AS (
+         SELECT batch.number,
+            batch.batch_id,
+            batch.kind,
+            batch.era,
+            batch.epoch,
+            batch.snapshot,
+            batch.event_count,
+            batch.first_position,
+            batch.last_position,
+            batch.cut_at
+           FROM outbox.batch
+          WHERE (batch.number > 0)
+          ORDER BY batch.number DESC
+         LIMIT 1
+        ), backlog AS (
+         SELECT (COALESCE(sum(backlog_1.events), (0)::numeric))::bigint AS events,
+            COALESCE(bool_and(backlog_1.exact), true) AS exact,
+            max(backlog_1.oldest_age) AS oldest_age
+           FROM outbox_ops.backlog backlog_1
+        ), aside AS (
+         SELECT count(*) FILTER (WHERE (topics.state = 'set_aside'::text)) AS topics,
+            count(*) FILTER (WHERE (topics.state = 'blocked'::text)) AS blocked,
+            min(topics.topic) FILTER (WHERE (topics.state = 'set_aside'::text)) AS first,
+            min(topics.topic) FILTER (WHERE (topics.state = 'blocked'::text)) AS first_blocked
+           FROM outbox_ops.topics
+        ), judged AS (
+         SELECT
+                CASE
+                    WHEN ((NOT tail_1.valid) AND (backlog_1.events > 0)) THEN ARRAY['stalled'::text, format('no relay holds the lease and %s events wait: start outbox-relay run'::text, backlog_1.events)]
+                    WHEN (NOT tail_1.valid) THEN ARRAY['degraded'::text, 'no relay holds the lease: the next events will wait; start outbox-relay run'::text]
+                    WHEN (leader.state = ANY (ARRAY['waiting'::text, 'refused'::text])) THEN ARRAY['stalled'::text, COALESCE(leader.reason, format('the leading relay is %s'::text, leader.state))]
+                    WHEN (aside_1.topics > 0) THEN ARRAY['degraded'::text, format('%s stream(s) wait for a person, the first is %s: see outbox_ops.topics'::text, aside_1.topics, aside_1.first)]
+                    WHEN (aside_1.blocked > 0) THEN ARRAY['degraded'::text, format('%s stream(s) are not taken by the sink, the first is %s: see outbox_ops.topics'::text, aside_1.blocked, aside_1.first_blocked)]
+                    WHEN (backlog_1.oldest_age > '00:01:00'::interval) THEN ARRAY['degraded'::text, format('the oldest event waits for %s'::text, date_trunc('second'::text, backlog_1.oldest_age))]
+                    ELSE ARRAY['ok'::text, NULL::text]
+                END AS words
+           FROM (((tail tail_1
+             CROSS JOIN backlog backlog_1)
+             CROSS JOIN aside aside_1)
+             LEFT JOIN leader ON (true))
+        )
+ SELECT clock_timestamp() AS as_of,
+    judged.words[1] AS verdict,
+    judged.words[2] AS reason,
+    backlog.events AS backlog,
+    backlog.exact AS backlog_exact,
+    backlog.oldest_age AS oldest_unpublished_age,
+        CASE
+            WHEN tail.valid THEN tail.holder
+            ELSE NULL::text
+        END AS leader,
+    tail.epoch,
+    NULLIF(tail.expires_at, '-infinity'::timestamp with time zone) AS lease_expires_at,
+    ( SELECT count(*) AS count
+           FROM outbox_ops.relays
+          WHERE relays.live) AS live_relays,
+    aside.topics AS topics_set_aside,
+    aside.blocked AS topics_blocked,
+    last_batch.number AS last_batch,
+    last_batch.event_count AS last_batch_events,
+    last_batch.cut_at AS last_batch_at,
+    ( SELECT count(*) AS count
+           FROM outbox.unpublished) AS events_skipped,
+    pg_notification_queue_usage() AS notification_queue_usage
+   FROM ((((judged
+     CROSS JOIN tail)
+     CROSS JOIN backlog)
+     CROSS JOIN aside)
+     LEFT JOIN last_batch ON (true));
+
+ALTER TABLE outbox_ops.summary OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.summary IS 'One row: does work move, and if not, why.';
+
+COMMENT ON COLUMN outbox_ops.summary.as_of IS 'When this was read.';
+
+COMMENT ON COLUMN outbox_ops.summary.verdict IS 'ok; degraded: some of it waits or would; stalled: nothing moves.';
+
+COMMENT ON COLUMN outbox_ops.summary.reason IS 'Why it is not ok, and what to do.';
+
+COMMENT ON COLUMN outbox_ops.summary.backlog IS 'Committed events that are not on their streams yet.';
+
+COMMENT ON COLUMN outbox_ops.summary.backlog_exact IS 'False when backlog is an estimate or a lower bound; see outbox_ops.backlog.';
+
+COMMENT ON COLUMN outbox_ops.summary.oldest_unpublished_age IS 'How long the oldest of them has waited.';
+
+COMMENT ON COLUMN outbox_ops.summary.leader IS 'Relay that cuts batches; null when none does.';
+
+COMMENT ON COLUMN outbox_ops.summary.epoch IS 'Rises with each change of leader.';
+
+COMMENT ON COLUMN outbox_ops.summary.lease_expires_at IS 'Until when the last leader leads, or led, if it does not renew.';
+
+COMMENT ON COLUMN outbox_ops.summary.live_relays IS 'Relays seen within 30 seconds, leading or standing by.';
+
+COMMENT ON COLUMN outbox_ops.summary.topics_set_aside IS 'Streams that wait for a person.';
+
+COMMENT ON COLUMN outbox_ops.summary.topics_blocked IS 'Streams that the sink does not take now.';
+
+COMMENT ON COLUMN outbox_ops.summary.last_batch IS 'Number of the newest batch.';
+
+COMMENT ON COLUMN outbox_ops.summary.last_batch_events IS 'Events in it.';
+
+COMMENT ON COLUMN outbox_ops.summary.last_batch_at IS 'When it was cut.';
+
+COMMENT ON COLUMN outbox_ops.summary.events_skipped IS 'Events given up by hand, kept in outbox.unpublished.';
+
+COMMENT ON COLUMN outbox_ops.summary.notification_queue_usage IS 'How full the notification queue of the cluster is, 0 to 1; from 0.5 on the doorbell is silent.';
+
+CREATE VIEW outbox_ops.waiting_transactions AS
+ WITH log_relation AS (
+         SELECT pg_partition_tree.relid
+           FROM pg_partition_tree('outbox.log'::regclass) pg_partition_tree(relid, parentrelid, isleaf, level)
+        ), held AS (
+         SELECT l.pid,
+            l.virtualtransaction,
+            bool_or(((l.locktype = 'relation'::text) AND (l.mode = 'RowExclusiveLock'::text))) AS appends,
+            bool_or((l.locktype = 'advisory'::text)) AS sleep
+           FROM pg_locks l
+          WHERE (l.granted AND (l.database = ( SELECT pg_database.oid
+                   FROM pg_database
+                  WHERE (pg_database.datname = current_database()))) AND (((l.locktype = 'relation'::text) AND (l.relation IN ( SELECT log_relation.relid
+                   FROM log_relation))) OR ((l.locktype = 'advisory'::text) AND (l.mode = 'ShareLock'::text) AND (l.objsubid = 1) AND ((((l.classid)::bigint << 32) | (l.objid)::bigint) = '122550254464888'::bigint))))
+          GROUP BY l.pid, l.virtualtransaction
+        ), transaction AS (
+         SELECT held.pid,
+            held.virtualtransaction,
+            held.appends,
+            held.sleep,
+            'transaction'::text AS kind,
+            (a.usename)::text AS user_name,
+            a.application_name AS application,
+            a.xact_start AS started_at,
+            a.state,
+            a.query_start AS query_started_at,
+            NULLIF(concat_ws(': '::text, a.wait_event_type, a.wait_event), ''::text) AS waits_for,
+            NULL::text AS prepared_name
+           FROM (held
+             JOIN pg_stat_activity a ON ((a.pid = held.pid)))
+          WHERE (held.pid <> pg_backend_pid())
+        UNION ALL
+         SELECT held.pid,
+            held.virtualtransaction,
+            held.appends,
+            held.sleep,
+            'prepared'::text,
+            (p.owner)::text AS owner,
+            NULL::text,
+            p.prepared,
+            'prepared'::text,
+            NULL::timestamp with time zone,
+            NULL::text,
+            p.gid
+           FROM (held
+             JOIN pg_prepared_xacts p ON ((held.virtualtransaction = ('-1/'::text || p.transaction))))
+          WHERE (held.pid IS NULL)
+        )
+ SELECT transaction.pid,
+    transaction.kind,
+    transaction.user_name,
+    transaction.application,
+    transaction.state,
+    transaction.started_at,
+    (clock_timestamp() - transaction.started_at) AS age,
+    transaction.query_started_at,
+    transaction.waits_for,
+    transaction.prepared_name,
+    array_remove(ARRAY[
+        CASE
+            WHEN transaction.appends THEN 'appends'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN transaction.sleep THEN 'sleep'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (transaction.started_at < (clock_timestamp() - '00:01:00'::interval)) THEN 'retention'::text
+            ELSE NULL::text
+        END], NULL::text) AS holds_back
+   FROM transaction;
+
+ALTER TABLE outbox_ops.waiting_transactions OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.waiting_transactions IS 'Open transactions of this database that touched the log, and what each holds back: only its own events, never those of others.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.pid IS 'Process of the server; null for a prepared transaction.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.kind IS '`transaction` or `prepared` (two-phase commit).';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.user_name IS 'Its user.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.application IS 'What its application calls itself.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.state IS 'State of its session: active, idle in transaction, prepared, …';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.started_at IS 'When it began.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.age IS 'How long ago that was.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.query_started_at IS 'When its last statement began. Its text is not shown: it may hold data.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.waits_for IS 'What it waits for in the server.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.prepared_name IS 'The name to commit or roll it back by.';
+
+COMMENT ON COLUMN outbox_ops.waiting_transactions.holds_back IS 'appends: events of its own; sleep: the relay polls instead of sleeping; retention: for more than a minute it may keep a piece of the log from being dropped.';
+
+ALTER TABLE ONLY outbox.batch ATTACH PARTITION outbox.batch_from_0 FOR VALUES FROM (MINVALUE) TO ('262144');
+
+ALTER TABLE ONLY outbox.batch ATTACH PARTITION outbox.batch_from_1835008 FOR VALUES FROM ('1835008') TO ('3932160');
+
+ALTER TABLE ONLY outbox.batch ATTACH PARTITION outbox.batch_from_262144 FOR VALUES FROM ('262144') TO ('786432');
+
+ALTER TABLE ONLY outbox.batch ATTACH PARTITION outbox.batch_from_3932160 FOR VALUES FROM ('3932160') TO (MAXVALUE);
+
+ALTER TABLE ONLY outbox.batch ATTACH PARTITION outbox.batch_from_786432 FOR VALUES FROM ('786432') TO ('1835008');
+
+ALTER TABLE ONLY outbox.log ATTACH PARTITION outbox.log_audit FOR VALUES IN ('audit');
+
+ALTER TABLE ONLY outbox.log_audit ATTACH PARTITION outbox.log_audit_from_1 FOR VALUES FROM (MINVALUE) TO ('1048577');
+
+ALTER TABLE ONLY outbox.log_audit ATTACH PARTITION outbox.log_audit_from_1048577 FOR VALUES FROM ('1048577') TO ('3145729');
+
+ALTER TABLE ONLY outbox.log_audit ATTACH PARTITION outbox.log_audit_from_15728641 FOR VALUES FROM ('15728641') TO (MAXVALUE);
+
+ALTER TABLE ONLY outbox.log_audit ATTACH PARTITION outbox.log_audit_from_3145729 FOR VALUES FROM ('3145729') TO ('7340033');
+
+ALTER TABLE ONLY outbox.log_audit ATTACH PARTITION outbox.log_audit_from_7340033 FOR VALUES FROM ('7340033') TO ('15728641');
+
+ALTER TABLE ONLY outbox.log ATTACH PARTITION outbox.log_durable FOR VALUES IN ('durable');
+
+ALTER TABLE ONLY outbox.log ATTACH PARTITION outbox.log_standard FOR VALUES IN ('standard');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_1 FOR VALUES FROM (MINVALUE) TO ('262145');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_16515073 FOR VALUES FROM ('16515073') TO ('33292289');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_1835009 FOR VALUES FROM ('1835009') TO ('3932161');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_262145 FOR VALUES FROM ('262145') TO ('786433');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_33292289 FOR VALUES FROM ('33292289') TO ('66846721');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_3932161 FOR VALUES FROM ('3932161') TO ('8126465');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_66846721 FOR VALUES FROM ('66846721') TO (MAXVALUE);
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_786433 FOR VALUES FROM ('786433') TO ('1835009');
+
+ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_8126465 FOR VALUES FROM ('8126465') TO ('16515073');
+
+ALTER TABLE ONLY outbox.progress ATTACH PARTITION outbox.progress_from_0 FOR VALUES FROM (MINVALUE) TO ('262144');
+
+ALTER TABLE ONLY outbox.progress ATTACH PARTITION outbox.progress_from_1835008 FOR VALUES FROM ('1835008') TO ('3932160');
+
+ALTER TABLE ONLY outbox.progress ATTACH PARTITION outbox.progress_from_262144 FOR VALUES FROM ('262144') TO ('786432');
+
+ALTER TABLE ONLY outbox.progress ATTACH PARTITION outbox.progress_from_3932160 FOR VALUES FROM ('3932160') TO (MAXVALUE);
+
+ALTER TABLE ONLY outbox.progress ATTACH PARTITION outbox.progress_from_786432 FOR VALUES FROM ('786432') TO ('1835008');
+
+ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_0 FOR VALUES FROM (MINVALUE) TO ('262144');
+
+ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_1835008 FOR VALUES FROM ('1835008') TO ('3932160');
+
+ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_262144 FOR VALUES FROM ('262144') TO ('786432');
+
+ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_3932160 FOR VALUES FROM ('3932160') TO (MAXVALUE);
+
+ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_786432 FOR VALUES FROM ('786432') TO ('1835008');
+
+ALTER TABLE ONLY outbox.batch
+    ADD CONSTRAINT batch_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.batch_from_0
+    ADD CONSTRAINT batch_from_0_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.batch_from_1835008
+    ADD CONSTRAINT batch_from_1835008_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.batch_from_262144
+    ADD CONSTRAINT batch_from_262144_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.batch_from_3932160
+    ADD CONSTRAINT batch_from_3932160_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.batch_from_786432
+    ADD CONSTRAINT batch_from_786432_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.consumer_failure
+    ADD CONSTRAINT consumer_failure_pkey PRIMARY KEY (consumer, stream, entry_id);
+
+ALTER TABLE ONLY outbox.consumer_lease
+    ADD CONSTRAINT consumer_lease_pkey PRIMARY KEY (consumer, stream);
+
+ALTER TABLE ONLY outbox.consumer_stream
+    ADD CONSTRAINT consumer_stream_pkey PRIMARY KEY (consumer, stream);
+
+ALTER TABLE ONLY outbox.dead_letter
+    ADD CONSTRAINT dead_letter_consumer_stream_entry_id_key UNIQUE (consumer, stream, entry_id);
+
+ALTER TABLE ONLY outbox.dead_letter
+    ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.era
+    ADD CONSTRAINT era_pkey PRIMARY KEY (era);
+
+ALTER TABLE ONLY outbox.inbox_foreign
+    ADD CONSTRAINT inbox_foreign_pkey PRIMARY KEY (consumer, source, id);
+
+ALTER TABLE ONLY outbox.inbox_migration
+    ADD CONSTRAINT inbox_migration_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY outbox.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, source, id, recorded_at);
+
+ALTER TABLE ONLY outbox.inbox_settings
+    ADD CONSTRAINT inbox_settings_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY outbox.lease
+    ADD CONSTRAINT lease_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY outbox.log_migration
+    ADD CONSTRAINT log_migration_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY outbox.relay
+    ADD CONSTRAINT relay_pkey PRIMARY KEY (instance);
+
+ALTER TABLE ONLY outbox.retention_class
+    ADD CONSTRAINT retention_class_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY outbox.settings
+    ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY outbox.share
+    ADD CONSTRAINT share_pkey PRIMARY KEY (topic, partition, batch_number);
+
+ALTER TABLE ONLY outbox.share_from_0
+    ADD CONSTRAINT share_from_0_pkey PRIMARY KEY (topic, partition, batch_number);
+
+ALTER TABLE ONLY outbox.share_from_1835008
+    ADD CONSTRAINT share_from_1835008_pkey PRIMARY KEY (topic, partition, batch_number);
+
+ALTER TABLE ONLY outbox.share_from_262144
+    ADD CONSTRAINT share_from_262144_pkey PRIMARY KEY (topic, partition, batch_number);
+
+ALTER TABLE ONLY outbox.share_from_3932160
+    ADD CONSTRAINT share_from_3932160_pkey PRIMARY KEY (topic, partition, batch_number);
+
+ALTER TABLE ONLY outbox.share_from_786432
+    ADD CONSTRAINT share_from_786432_pkey PRIMARY KEY (topic, partition, batch_number);
+
+ALTER TABLE ONLY outbox.stream_action
+    ADD CONSTRAINT stream_action_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.topic
+    ADD CONSTRAINT topic_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY outbox.unpublished
+    ADD CONSTRAINT unpublished_pkey PRIMARY KEY ("position");
+
+CREATE INDEX dead_letter_by_recorded_at ON outbox.dead_letter USING btree (recorded_at);
+
+CREATE INDEX inbox_foreign_by_age ON outbox.inbox_foreign USING btree (applied_at);
+
+CREATE UNIQUE INDEX log_audit_from_1048577_id_source_idx ON outbox.log_audit_from_1048577 USING btree (id, source);
+
+CREATE INDEX log_by_position ON ONLY outbox.log USING btree ("position", topic);
+
+CREATE INDEX log_audit_position_topic_idx ON ONLY outbox.log_audit USING btree ("position", topic);
+
+CREATE INDEX log_audit_from_1048577_position_topic_idx ON outbox.log_audit_from_1048577 USING btree ("position", topic);
+
+CREATE INDEX log_by_transaction ON ONLY outbox.log USING btree (transaction_id, "position");
+
+CREATE INDEX log_audit_transaction_id_position_idx ON ONLY outbox.log_audit USING btree (transaction_id, "position");
+
+CREATE INDEX log_audit_from_1048577_transaction_id_position_idx ON outbox.log_audit_from_1048577 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_audit_from_15728641_id_source_idx ON outbox.log_audit_from_15728641 USING btree (id, source);
+
+CREATE INDEX log_audit_from_15728641_position_topic_idx ON outbox.log_audit_from_15728641 USING btree ("position", topic);
+
+CREATE INDEX log_audit_from_15728641_transaction_id_position_idx ON outbox.log_audit_from_15728641 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_audit_from_1_id_source_idx ON outbox.log_audit_from_1 USING btree (id, source);
+
+CREATE INDEX log_audit_from_1_position_topic_idx ON outbox.log_audit_from_1 USING btree ("position", topic);
+
+CREATE INDEX log_audit_from_1_transaction_id_position_idx ON outbox.log_audit_from_1 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_audit_from_3145729_id_source_idx ON outbox.log_audit_from_3145729 USING btree (id, source);
+
+CREATE INDEX log_audit_from_3145729_position_topic_idx ON outbox.log_audit_from_3145729 USING btree ("position", topic);
+
+CREATE INDEX log_audit_from_3145729_transaction_id_position_idx ON outbox.log_audit_from_3145729 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_audit_from_7340033_id_source_idx ON outbox.log_audit_from_7340033 USING btree (id, source);
+
+CREATE INDEX log_audit_from_7340033_position_topic_idx ON outbox.log_audit_from_7340033 USING btree ("position", topic);
+
+CREATE INDEX log_audit_from_7340033_transaction_id_position_idx ON outbox.log_audit_from_7340033 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_durable_event ON outbox.log_durable USING btree (id, source);
+
+CREATE INDEX log_durable_position_topic_idx ON outbox.log_durable USING btree ("position", topic);
+
+CREATE INDEX log_durable_transaction_id_position_idx ON outbox.log_durable USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_16515073_id_source_idx ON outbox.log_standard_from_16515073 USING btree (id, source);
+
+CREATE INDEX log_standard_position_topic_idx ON ONLY outbox.log_standard USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_16515073_position_topic_idx ON outbox.log_standard_from_16515073 USING btree ("position", topic);
+
+CREATE INDEX log_standard_transaction_id_position_idx ON ONLY outbox.log_standard USING btree (transaction_id, "position");
+
+CREATE INDEX log_standard_from_16515073_transaction_id_position_idx ON outbox.log_standard_from_16515073 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_1835009_id_source_idx ON outbox.log_standard_from_1835009 USING btree (id, source);
+
+CREATE INDEX log_standard_from_1835009_position_topic_idx ON outbox.log_standard_from_1835009 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_1835009_transaction_id_position_idx ON outbox.log_standard_from_1835009 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_1_id_source_idx ON outbox.log_standard_from_1 USING btree (id, source);
+
+CREATE INDEX log_standard_from_1_position_topic_idx ON outbox.log_standard_from_1 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_1_transaction_id_position_idx ON outbox.log_standard_from_1 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_262145_id_source_idx ON outbox.log_standard_from_262145 USING btree (id, source);
+
+CREATE INDEX log_standard_from_262145_position_topic_idx ON outbox.log_standard_from_262145 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_262145_transaction_id_position_idx ON outbox.log_standard_from_262145 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_33292289_id_source_idx ON outbox.log_standard_from_33292289 USING btree (id, source);
+
+CREATE INDEX log_standard_from_33292289_position_topic_idx ON outbox.log_standard_from_33292289 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_33292289_transaction_id_position_idx ON outbox.log_standard_from_33292289 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_3932161_id_source_idx ON outbox.log_standard_from_3932161 USING btree (id, source);
+
+CREATE INDEX log_standard_from_3932161_position_topic_idx ON outbox.log_standard_from_3932161 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_3932161_transaction_id_position_idx ON outbox.log_standard_from_3932161 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_66846721_id_source_idx ON outbox.log_standard_from_66846721 USING btree (id, source);
+
+CREATE INDEX log_standard_from_66846721_position_topic_idx ON outbox.log_standard_from_66846721 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_66846721_transaction_id_position_idx ON outbox.log_standard_from_66846721 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_786433_id_source_idx ON outbox.log_standard_from_786433 USING btree (id, source);
+
+CREATE INDEX log_standard_from_786433_position_topic_idx ON outbox.log_standard_from_786433 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_786433_transaction_id_position_idx ON outbox.log_standard_from_786433 USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_standard_from_8126465_id_source_idx ON outbox.log_standard_from_8126465 USING btree (id, source);
+
+CREATE INDEX log_standard_from_8126465_position_topic_idx ON outbox.log_standard_from_8126465 USING btree ("position", topic);
+
+CREATE INDEX log_standard_from_8126465_transaction_id_position_idx ON outbox.log_standard_from_8126465 USING btree (transaction_id, "position");
+
+CREATE INDEX progress_of_stream ON ONLY outbox.progress USING btree (topic, partition, batch_number, "position");
+
+CREATE INDEX progress_from_0_topic_partition_batch_number_position_idx ON outbox.progress_from_0 USING btree (topic, partition, batch_number, "position");
+
+CREATE INDEX progress_from_1835008_topic_partition_batch_number_position_idx ON outbox.progress_from_1835008 USING btree (topic, partition, batch_number, "position");
+
+CREATE INDEX progress_from_262144_topic_partition_batch_number_position_idx ON outbox.progress_from_262144 USING btree (topic, partition, batch_number, "position");
+
+CREATE INDEX progress_from_3932160_topic_partition_batch_number_position_idx ON outbox.progress_from_3932160 USING btree (topic, partition, batch_number, "position");
+
+CREATE INDEX progress_from_786432_topic_partition_batch_number_position_idx ON outbox.progress_from_786432 USING btree (topic, partition, batch_number, "position");
+
+CREATE INDEX stream_action_of_stream ON outbox.stream_action USING btree (topic, partition, number);
+
+ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_0_pkey;
+
+ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_1835008_pkey;
+
+ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_262144_pkey;
+
+ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_3932160_pkey;
+
+ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_786432_pkey;
+
+ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_1048577_position_topic_idx;
+
+ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_1048577_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_15728641_position_topic_idx;
+
+ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_15728641_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_1_position_topic_idx;
+
+ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_1_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_3145729_position_topic_idx;
+
+ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_3145729_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_7340033_position_topic_idx;
+
+ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_7340033_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_by_position ATTACH PARTITION outbox.log_audit_position_topic_idx;
+
+ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_audit_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_by_position ATTACH PARTITION outbox.log_durable_position_topic_idx;
+
+ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_durable_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_16515073_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_16515073_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_1835009_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_1835009_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_1_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_1_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_262145_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_262145_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_33292289_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_33292289_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_3932161_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_3932161_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_66846721_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_66846721_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_786433_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_786433_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_8126465_position_topic_idx;
+
+ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_8126465_transaction_id_position_idx;
+
+ALTER INDEX outbox.log_by_position ATTACH PARTITION outbox.log_standard_position_topic_idx;
+
+ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_standard_transaction_id_position_idx;
+
+ALTER INDEX outbox.progress_of_stream ATTACH PARTITION outbox.progress_from_0_topic_partition_batch_number_position_idx;
+
+ALTER INDEX outbox.progress_of_stream ATTACH PARTITION outbox.progress_from_1835008_topic_partition_batch_number_position_idx;
+
+ALTER INDEX outbox.progress_of_stream ATTACH PARTITION outbox.progress_from_262144_topic_partition_batch_number_position_idx;
+
+ALTER INDEX outbox.progress_of_stream ATTACH PARTITION outbox.progress_from_3932160_topic_partition_batch_number_position_idx;
+
+ALTER INDEX outbox.progress_of_stream ATTACH PARTITION outbox.progress_from_786432_topic_partition_batch_number_position_idx;
+
+ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_0_pkey;
+
+ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_1835008_pkey;
+
+ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_262144_pkey;
+
+ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_3932160_pkey;
+
+ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_786432_pkey;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.batch FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.log FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.progress FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.share FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_action FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.ring();
+
+CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.consumer_lease FOR EACH ROW WHEN (((new.epoch < old.epoch) OR ((new.holder IS DISTINCT FROM old.holder) AND (new.holder IS NOT NULL) AND (new.epoch = old.epoch)))) EXECUTE FUNCTION outbox.refuse_fall();
+
+CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.keep_epoch_rising();
+
+CREATE TRIGGER one_chain BEFORE INSERT ON outbox.batch FOR EACH ROW EXECUTE FUNCTION outbox.keep_one_chain();
+
+CREATE TRIGGER passed_rises BEFORE UPDATE ON outbox.consumer_stream FOR EACH ROW WHEN ((ROW(new.passed_batch, new.passed_position) < ROW(old.passed_batch, old.passed_position))) EXECUTE FUNCTION outbox.refuse_fall();
+
+ALTER TABLE ONLY outbox.topic
+    ADD CONSTRAINT topic_retention_fkey FOREIGN KEY (retention) REFERENCES outbox.retention_class(name);
+
+GRANT USAGE ON SCHEMA outbox TO outbox_producer;
+GRANT USAGE ON SCHEMA outbox TO outbox_relay;
+GRANT ALL ON SCHEMA outbox TO outbox_maintainer;
+GRANT USAGE ON SCHEMA outbox TO outbox_consumer;
+GRANT USAGE ON SCHEMA outbox TO outbox_observer;
+
+GRANT USAGE ON SCHEMA outbox_ops TO outbox_observer;
+GRANT USAGE ON SCHEMA outbox_ops TO outbox_relay;
+GRANT ALL ON SCHEMA outbox_ops TO outbox_maintainer;
+GRANT USAGE ON SCHEMA outbox_ops TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.accept(n bigint, problem text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.backlog() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.backlog() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.forget_inbox(most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.forget_inbox(most integer) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.inbox_days() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_observer;
+
+REVOKE ALL ON FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
+
+GRANT SELECT,INSERT ON TABLE outbox.batch TO outbox_relay;
+GRANT SELECT ON TABLE outbox.batch TO outbox_observer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.consumer_failure TO outbox_consumer;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_lease TO outbox_consumer;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_stream TO outbox_consumer;
+
+GRANT SELECT,INSERT ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT SELECT ON TABLE outbox.era TO outbox_relay;
+GRANT SELECT ON TABLE outbox.era TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.inbox TO outbox_consumer;
+
+GRANT SELECT,INSERT ON TABLE outbox.inbox_foreign TO outbox_consumer;
+
+GRANT SELECT ON TABLE outbox.inbox_migration TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.inbox_migration TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.inbox_settings TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.inbox_settings TO outbox_observer;
+
+GRANT SELECT,UPDATE ON TABLE outbox.lease TO outbox_relay;
+GRANT SELECT ON TABLE outbox.lease TO outbox_observer;
+
+GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_relay;
+GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.log TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox.piece TO outbox_relay;
+GRANT SELECT ON TABLE outbox.piece TO outbox_observer;
+
+GRANT USAGE ON SEQUENCE outbox.progress_number TO outbox_relay;
+
+GRANT SELECT,INSERT ON TABLE outbox.progress TO outbox_relay;
+GRANT SELECT ON TABLE outbox.progress TO outbox_observer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.relay TO outbox_relay;
+GRANT SELECT ON TABLE outbox.relay TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.retention_class TO outbox_producer;
+GRANT SELECT ON TABLE outbox.retention_class TO outbox_relay;
+GRANT SELECT ON TABLE outbox.retention_class TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.settings TO outbox_producer;
+GRANT SELECT ON TABLE outbox.settings TO outbox_relay;
+GRANT SELECT ON TABLE outbox.settings TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.share TO outbox_relay;
+GRANT SELECT ON TABLE outbox.share TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.stream_action TO outbox_relay;
+GRANT SELECT ON TABLE outbox.stream_action TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.topic TO outbox_producer;
+GRANT SELECT,INSERT ON TABLE outbox.topic TO outbox_relay;
+GRANT SELECT ON TABLE outbox.topic TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.unpublished TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.backlog TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.backlog TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.batches TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.batches TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox_ops.inbox TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.inbox TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox_ops.relays TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.relays TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.topics TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.topics TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.summary TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.summary TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.waiting_transactions TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.waiting_transactions TO outbox_relay;
+

@@ -1,0 +1,93 @@
+//! The days of the inbox: made beside open transactions, dropped when nothing can come again.
+
+use futures_util::future::try_join_all;
+use sqlx::{Executor, PgConnection};
+use system_tests::{Result, Schema, World};
+
+async fn days(connection: &mut PgConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar("select count(*) from outbox_ops.inbox_days")
+        .fetch_one(connection)
+        .await?)
+}
+
+#[tokio::test]
+async fn a_day_is_made_by_many_at_once_beside_an_open_transaction() -> Result {
+    // GIVEN a transaction that applied an event and is still open
+    let world = World::with_schema(Schema::Inbox).await?;
+    let mut open = world.connect().await?;
+    open.execute("select outbox.add_inbox_day('2026-11-20 12:00Z')")
+        .await?;
+    open.execute(
+        "begin;
+         insert into outbox.inbox values ('c', 's', '1', '2026-11-20 12:00Z', 'applied', 'x', '1-1')",
+    )
+    .await?;
+    // WHEN eight members need the next day
+    try_join_all((0..8).map(|_| async {
+        let mut connection = world.connect().await?;
+        connection
+            .execute(
+                "set statement_timeout = '10s'; select outbox.add_inbox_day('2026-11-21 23:59:59.999999Z')",
+            )
+            .await?;
+        Ok::<_, system_tests::Failure>(())
+    }))
+    .await?;
+    // THEN it is there once, at the bounds of a day in UTC
+    open.execute("commit").await?;
+    assert_eq!(days(&mut open).await?, 2);
+    open.execute(
+        "insert into outbox.inbox values ('c', 's', '2', '2026-11-21 00:00Z', 'applied', 'x', '1-2')",
+    )
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_days_are_dropped_that_nothing_can_come_from_again() -> Result {
+    // GIVEN days that are old, old but applied lately, old with a dead letter, and young
+    let world = World::with_schema(Schema::Inbox).await?;
+    let mut connection = world.connect().await?;
+    connection
+        .execute(
+            "select outbox.add_inbox_day(now() - day * interval '1 day') from unnest(array[90, 80, 70, 1]) day;
+             insert into outbox.inbox
+                 select 'c', 's', day::text, now() - day * interval '1 day', 'applied', 'x', '1-1',
+                        case when day = 80 then now() else now() - day * interval '1 day' end
+                 from unnest(array[90, 80, 70, 1]) day;
+             insert into outbox.dead_letter (consumer, stream, entry_id, source, id, recorded_at, entry_fields, error_class, error, attempts, first_failed_at)
+                 values ('c', 'x', '1-7', 's', '70', now() - interval '70 days', '{}', 'handler', 'no', 3, now());
+             insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id, applied_at)
+                 values ('c', 's', 'old', 'applied', 'x', '1-1', now() - interval '90 days'), ('c', 's', 'new', 'applied', 'x', '1-2', now())",
+        )
+        .await?;
+    // WHEN a transaction is open on the inbox
+    let mut open = world.connect().await?;
+    open.execute("begin; insert into outbox.inbox values ('c', 's', 'open', now() - interval '1 day', 'applied', 'x', '1-9')").await?;
+    let beside: i32 = sqlx::query_scalar("select outbox.forget_inbox()")
+        .fetch_one(&mut connection)
+        .await?;
+    open.execute("commit").await?;
+    let after: i32 = sqlx::query_scalar("select outbox.forget_inbox()")
+        .fetch_one(&mut connection)
+        .await?;
+    // THEN nothing is dropped beside it, and afterwards the one day that is over in every respect
+    assert_eq!((beside, after), (0, 1));
+    let left: Vec<String> = sqlx::query_scalar("select id from outbox.inbox where id <> 'open' order by id")
+        .fetch_all(&mut connection)
+        .await?;
+    assert_eq!(left, ["1", "70", "80"]);
+    let foreign: Vec<String> = sqlx::query_scalar("select id from outbox.inbox_foreign")
+        .fetch_all(&mut connection)
+        .await?;
+    assert_eq!(foreign, ["new"]);
+    // AND without a limit nothing is ever dropped
+    connection
+        .execute("update outbox.inbox_settings set keep = null; delete from outbox.dead_letter")
+        .await?;
+    let never: i32 = sqlx::query_scalar("select outbox.forget_inbox()")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!(never, 0);
+    Ok(())
+}
