@@ -11,7 +11,11 @@ use system_tests::{Failure, Result};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The entries of a stream as soon as there are `count` of them.
-pub async fn arrived(redis: &mut MultiplexedConnection, stream: &str, count: usize) -> Result<Vec<Entry>> {
+pub(crate) async fn arrived(
+    redis: &mut MultiplexedConnection,
+    stream: &str,
+    count: usize,
+) -> Result<Vec<Entry>> {
     let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
         let found = entries(redis, stream).await?;

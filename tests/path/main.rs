@@ -16,6 +16,8 @@ mod pieces;
 
 mod publish;
 
+mod roles;
+
 mod tail;
 
 mod world;
