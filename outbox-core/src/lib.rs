@@ -1,3 +1,5 @@
+//! The transactional outbox: append in your transaction, tail without gaps, publish CloudEvents, consume with one effect.
+//!
 #![doc = include_str!("../README.md")]
 
 pub mod event;

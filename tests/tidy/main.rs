@@ -9,3 +9,5 @@ mod pure;
 mod queries;
 
 mod hygiene;
+
+mod docs;
