@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
+use crate::servers::scratch_folder;
 use crate::{Failure, Result, World};
 
 /// A takeover after a crash may take as long as the lease.
@@ -84,7 +85,7 @@ impl Relay {
     }
 
     fn start(options: &RelayOptions) -> Result<Self> {
-        let port_file = std::env::temp_dir().join(format!("outbox-relay-{}.port", Uuid::now_v7().simple()));
+        let port_file = scratch_folder().join(format!("outbox-relay-{}.port", Uuid::now_v7().simple()));
         let mut child = Command::new(binary()?)
             .args(&options.arguments)
             .env_remove("DATABASE_URL")

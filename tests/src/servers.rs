@@ -3,6 +3,7 @@
 //! Under nextest every test is a process; the setup script `prepare` starts one Postgres and one Redis before them and
 //! hands over the ports in the environment. Under plain `cargo test` a process starts its own at first use.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use tokio::sync::OnceCell;
@@ -13,14 +14,17 @@ use crate::{Failure, Result};
 
 const POSTGRES_PORT: &str = "OUTBOX_TEST_POSTGRES_PORT";
 const REDIS_PORT: &str = "OUTBOX_TEST_REDIS_PORT";
+const FOLDER: &str = "OUTBOX_TEST_FOLDER";
 
 /// Where they listen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SharedServers {
     /// On 127.0.0.1, superuser `postgres`, no password.
     pub postgres_port: u16,
     /// On 127.0.0.1, no password.
     pub redis_port: u16,
+    /// Removed at the end of the run, however it ends: the place for files of tests.
+    folder: PathBuf,
 }
 
 impl SharedServers {
@@ -34,12 +38,13 @@ impl SharedServers {
             return Ok(Self {
                 postgres_port,
                 redis_port,
+                folder: scratch_folder(),
             });
         }
         READY
             .get_or_try_init(|| async { Self::start(Lifetime::OfValue).await })
             .await
-            .copied()
+            .cloned()
     }
 
     /// Starts the servers of a run, with the templates that databases are cloned from.
@@ -59,6 +64,7 @@ impl SharedServers {
         let servers = Self {
             postgres_port: postgres.port(),
             redis_port: redis.port(),
+            folder: redis.folder(),
         };
         template::make_all(&postgres.url("postgres")).await?;
         KEPT.set((postgres, redis))
@@ -69,19 +75,22 @@ impl SharedServers {
     /// The lines that hand them over to other processes.
     #[must_use]
     pub fn environment(&self) -> String {
-        format!(
-            "{POSTGRES_PORT}={}\n{REDIS_PORT}={}\n",
-            self.postgres_port, self.redis_port
-        )
+        let (postgres, redis, folder) = (self.postgres_port, self.redis_port, self.folder.display());
+        format!("{POSTGRES_PORT}={postgres}\n{REDIS_PORT}={redis}\n{FOLDER}={folder}\n")
     }
 
-    pub(crate) fn postgres_url(self) -> String {
+    pub(crate) fn postgres_url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.postgres_port)
     }
 
-    pub(crate) fn redis_url(self, database: u32) -> String {
+    pub(crate) fn redis_url(&self, database: u32) -> String {
         format!("redis://127.0.0.1:{}/{database}", self.redis_port)
     }
+}
+
+/// Where a test may leave a file: the run's folder, or the system's when no setup script made one.
+pub(crate) fn scratch_folder() -> PathBuf {
+    std::env::var_os(FOLDER).map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
 fn port(name: &str) -> Option<u16> {
