@@ -1,15 +1,16 @@
 -- Takes the rights named in $1 for instance $2 and $3 milliseconds, if all are free or already ours; renews them if ours.
--- Returns the rows only when all were taken.
+-- Returns the rows only when all were taken. What is judged is what `for update` returns, the rows as they are once the
+-- lock is ours: a plain read beside it still sees them as they were before whoever held the lock took them.
 with held as materialized (
-    select name, holder, epoch from outbox.lease where name = any($1::text[]) order by name for update
+    select name, holder, epoch, expires_at from outbox.lease where name = any($1::text[]) order by name for update
 ), free as materialized (
     select count(*) = cardinality($1::text[]) as all_free
-    from outbox.lease lease join held using (name)
-    where lease.holder = $2::text or lease.expires_at <= clock_timestamp()
+    from held
+    where held.holder = $2::text or held.expires_at <= clock_timestamp()
 ), taken as (
     update outbox.lease lease
-    set epoch = case when lease.holder = $2::text and lease.expires_at > clock_timestamp() then lease.epoch else lease.epoch + 1 end,
-        acquired_at = case when lease.holder = $2::text and lease.expires_at > clock_timestamp() then lease.acquired_at else clock_timestamp() end,
+    set epoch = case when held.holder = $2::text and held.expires_at > clock_timestamp() then held.epoch else held.epoch + 1 end,
+        acquired_at = case when held.holder = $2::text and held.expires_at > clock_timestamp() then lease.acquired_at else clock_timestamp() end,
         holder = $2::text,
         expires_at = clock_timestamp() + $3::bigint * interval '1 millisecond'
     from free, held
