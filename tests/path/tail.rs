@@ -8,6 +8,7 @@ use crate::arrivals::arrived;
 const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.sql");
 const READ_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_share.sql");
 const NEXT_SHARE: &str = include_str!("../../outbox-core/queries/tail/next_share.sql");
+const TAKE_LEASE: &str = include_str!("../../outbox-core/queries/tail/take_lease.sql");
 
 /// The settings that the relay makes for its sessions.
 const SETTINGS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set plan_cache_mode = force_generic_plan; set jit = off";
@@ -76,6 +77,52 @@ async fn two_leaders_cannot_write_the_same_place_of_the_ledger() -> Result {
 }
 
 #[tokio::test]
+async fn of_two_that_reach_for_a_free_lease_at_once_one_gets_it() -> Result {
+    // GIVEN a free lease, and a relay that takes it and has not committed yet
+    let world = World::new().await?;
+    let (mut one, mut two) = (world.connect().await?, world.connect().await?);
+    let rights = vec!["publish".to_owned(), "tail".to_owned()];
+    let mut first = one.begin().await?;
+    let taken = sqlx::query(TAKE_LEASE)
+        .bind(&rights)
+        .bind("one")
+        .bind(60_000_i64)
+        .fetch_all(&mut *first)
+        .await?;
+    assert_eq!(taken.len(), 2);
+    // WHEN another reaches for it, sees it free, and waits for the first to commit
+    let waiting: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut two)
+        .await?;
+    let second = tokio::spawn(async move {
+        sqlx::query(TAKE_LEASE)
+            .bind(rights)
+            .bind("two")
+            .bind(60_000_i64)
+            .fetch_all(&mut two)
+            .await
+    });
+    let mut witness = world.connect().await?;
+    let blocked = "select coalesce(wait_event_type = 'Lock', false) from pg_stat_activity where pid = $1";
+    while !sqlx::query_scalar::<_, bool>(blocked)
+        .bind(waiting)
+        .fetch_one(&mut witness)
+        .await?
+    {
+        tokio::task::yield_now().await;
+    }
+    first.commit().await?;
+    // THEN it gets nothing, and the first still leads
+    assert_eq!(second.await??.len(), 0);
+    let holders: Vec<String> =
+        sqlx::query_scalar("select distinct holder from outbox.lease where holder is not null")
+            .fetch_all(&mut witness)
+            .await?;
+    assert_eq!(holders, ["one"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn another_server_and_a_past_are_refused_with_the_reason() -> Result {
     // GIVEN a ledger that says it was written on another server
     let world = World::new().await?;
@@ -112,15 +159,15 @@ async fn another_server_and_a_past_are_refused_with_the_reason() -> Result {
 }
 
 #[tokio::test]
-async fn a_mark_that_the_ledger_does_not_know_is_refused() -> Result {
-    // GIVEN a stream whose mark is of a batch that this ledger never cut
+async fn a_mark_that_the_ledger_does_not_know_is_refused_also_when_the_ledger_has_gone_past_it() -> Result {
+    // GIVEN a stream whose mark is of a batch that this ledger never cut, in the past of what it will cut next
     let world = World::new().await?;
     let mut connection = world.connect().await?;
     append(&mut connection, "t", 1).await?;
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
     let mut redis = world.redis().await?;
-    arrived(&mut redis, "outbox:t", 1).await?;
+    let known = arrived(&mut redis, "outbox:t", 1).await?[0].id.0;
     relay.terminate().await?;
     let database: String =
         sqlx::query_scalar(
@@ -128,21 +175,33 @@ async fn a_mark_that_the_ledger_does_not_know_is_refused() -> Result {
         )
         .fetch_one(&mut connection)
         .await?;
+    let unknown = format!("{}-0", known + 1);
     redis::cmd("XADD")
         .arg(&[
             "outbox:@mark:t",
-            "99999999999999-0",
+            unknown.as_str(),
             "database",
-            &database,
+            database.as_str(),
             "epoch",
             "1",
         ])
         .query_async::<()>(&mut redis)
         .await?;
     append(&mut connection, "t", 1).await?;
-    // WHEN a relay takes over, THEN it refuses
-    let mut relay = Relay::of(&world).start()?;
-    relay.not_ready_because("99999999999999").await?;
+    for _ in 0..2 {
+        // WHEN a relay takes over, THEN it refuses
+        let mut relay = Relay::of(&world).start()?;
+        relay.not_ready_because(&(known + 1).to_string()).await?;
+        // AND another one after it does too, although a batch was cut meanwhile that is younger than the mark
+        while sqlx::query_scalar::<_, i64>("select max(number) from outbox.batch")
+            .fetch_one(&mut connection)
+            .await?
+            < 2
+        {
+            tokio::task::yield_now().await;
+        }
+        relay.terminate().await?;
+    }
     assert_eq!(system_tests::stream::length(&mut redis, "outbox:t").await?, 1);
     Ok(())
 }

@@ -53,6 +53,8 @@ create table outbox.batch (
     check (last_position >= first_position)
 ) partition by range (number);
 comment on table outbox.batch is 'The ledger. batch_id is the first part of the entry ids on the streams.';
+-- A mark at the sink is looked up by it.
+create index batch_by_id on outbox.batch (batch_id);
 select outbox.lay_pieces('outbox.batch', 0, 262144, 4);
 
 create function outbox.keep_one_chain() returns trigger

@@ -94,8 +94,12 @@ impl Lane {
     }
 
     /// A batch was cut that holds events of this stream up to `target`. Takes its rows if nothing is missing before them
-    /// and `room` allows; otherwise they will be read from the log.
+    /// and `room` allows; otherwise they will be read from the log. A batch that the lane knew of already, since it was
+    /// cut before the streams were loaded and told only now, is being read from the log, or was.
     pub fn follow(&mut self, target: Place, share: BoundShare, portion: Portion, room: usize) {
+        if target <= self.target {
+            return;
+        }
         let follows = self.handed >= self.target && !self.reading;
         self.target = target;
         let bytes: usize = portion.rows.iter().map(|row| row.bytes).sum();
@@ -236,5 +240,105 @@ impl Lane {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.progress >= self.target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::tail::batch::Share;
+
+    const ROOM: usize = 1 << 20;
+
+    fn place(batch_number: i64, position: i64) -> Place {
+        Place {
+            batch_number,
+            position,
+        }
+    }
+
+    fn portion(batch_number: i64, positions: &[i64]) -> Portion {
+        let rows = positions.iter().map(|position| Row {
+            position: *position,
+            topic: "t".to_owned(),
+            event: Event::new(position.to_string(), "/s", "t"),
+            bytes: 10,
+        });
+        Portion {
+            batch_number,
+            batch_id: batch_number.unsigned_abs(),
+            rows: rows.collect(),
+        }
+    }
+
+    fn share(batch_number: i64, first_position: i64, last_position: i64) -> BoundShare {
+        BoundShare {
+            batch_number,
+            batch_id: batch_number.unsigned_abs(),
+            snapshot: "9:9:".parse().unwrap(),
+            before: "3:3:".parse().unwrap(),
+            share: Share {
+                topic: "t".to_owned(),
+                event_count: 1,
+                first_position,
+                last_position,
+                first_new_position: Some(first_position),
+            },
+        }
+    }
+
+    fn lane(progress: Place, target: Place) -> Lane {
+        Lane::new("t".to_owned(), progress, EntryId::MIN, target)
+    }
+
+    #[test]
+    fn a_batch_that_was_known_and_read_before_it_is_told_adds_nothing() {
+        // Loaded when batch 2 was in the ledger and still on its way here.
+        let mut lane = lane(place(1, 5), place(2, 8));
+        lane.hold(portion(2, &[6, 8]));
+        lane.follow(place(2, 8), share(2, 6, 8), portion(2, &[6, 8]), ROOM);
+        assert_eq!((lane.handed, lane.held_bytes()), (place(2, 8), 20));
+        // The next one is news, even with a lower position.
+        lane.follow(place(3, 7), share(3, 7, 7), portion(3, &[7]), ROOM);
+        assert_eq!((lane.handed, lane.held_bytes()), (place(3, 7), 30));
+    }
+
+    #[test]
+    fn an_older_batch_told_late_does_not_take_the_target_back() {
+        let mut lane = lane(place(1, 5), place(3, 9));
+        lane.follow(place(2, 8), share(2, 6, 8), portion(2, &[6, 8]), ROOM);
+        assert_eq!((lane.target, lane.held_bytes()), (place(3, 9), 0));
+        assert!(lane.wants_rows());
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_are_read_later_from_where_the_lane_stands() {
+        let mut lane = lane(place(1, 5), place(1, 5));
+        lane.follow(place(2, 8), share(2, 6, 8), portion(2, &[6, 8]), 15);
+        assert_eq!((lane.handed, lane.held_bytes()), (place(1, 5), 0));
+        assert!(lane.wants_rows());
+        // And what is cut meanwhile waits its turn.
+        lane.follow(place(3, 9), share(3, 9, 9), portion(3, &[9]), ROOM);
+        assert_eq!(lane.held_bytes(), 0);
+        assert_eq!(lane.target, place(3, 9));
+    }
+
+    #[test]
+    fn what_was_begun_before_a_halt_is_void() {
+        let mut lane = lane(place(1, 5), place(2, 8));
+        let stretch = lane.stretch();
+        lane.hold(portion(2, &[6, 8]));
+        assert_eq!(lane.confirm(1).len(), 1);
+        lane.halt(Gate::SetAside);
+        assert_ne!(lane.stretch(), stretch);
+        assert!(!lane.wants_rows() && !lane.wants_to_publish());
+        lane.reopen(place(2, 7), EntryId::MIN);
+        assert_eq!(
+            lane.handed,
+            place(2, 7),
+            "skipped past what the database says was skipped"
+        );
+        assert!(lane.wants_rows() && !lane.is_done());
     }
 }

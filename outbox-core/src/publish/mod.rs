@@ -43,5 +43,5 @@ pub mod redis;
 
 pub use error::{Error, Kind};
 pub use options::{Mode, Options};
-pub use sink::{Answer, Entry, Mark, Parcel, Predecessor, Receipt, Sink, SinkConnection};
+pub use sink::{Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection};
 pub use stream::StreamName;

@@ -13,6 +13,7 @@ const RECORD_PROGRESS: &str = include_str!("../../queries/publish/record_progres
 const SET_ASIDE: &str = include_str!("../../queries/publish/set_aside.sql");
 const BLOCK: &str = include_str!("../../queries/publish/block.sql");
 const LATEST_ACTIONS: &str = include_str!("../../queries/publish/latest_actions.sql");
+const UNKNOWN_BATCHES: &str = include_str!("../../queries/publish/unknown_batches.sql");
 
 /// A stream as the database has it.
 #[derive(Debug)]
@@ -142,6 +143,15 @@ pub(super) async fn latest_actions(
     rows.iter()
         .map(|row| Ok((get(row, "topic")?, get(row, "action")?)))
         .collect()
+}
+
+/// Which of these batch ids the ledger never cut.
+pub(super) async fn unknown_batches(session: &Session, ids: &[u64]) -> Result<Vec<u64>, Error> {
+    let ids: Vec<i64> = ids.iter().copied().map(signed).collect();
+    let rows = session
+        .query(UNKNOWN_BATCHES, &[(&ids, Type::INT8_ARRAY)])
+        .await?;
+    rows.iter().map(|row| unsigned(get(row, "batch_id")?)).collect()
 }
 
 fn signed(value: u64) -> i64 {

@@ -58,19 +58,21 @@ pub enum Breaker {
 }
 
 impl Breaker {
-    /// Whether a parcel may leave now; the first one after a pause becomes the probe.
-    pub fn admits(&mut self, now: Instant) -> bool {
+    /// Whether something may leave now.
+    #[must_use]
+    pub fn admits(&self, now: Instant) -> bool {
         match self {
-            Self::Closed => true,
-            Self::HalfOpen => {
-                *self = Self::Probing;
-                true
-            }
-            Self::Open(until) if now >= *until => {
-                *self = Self::Probing;
-                true
-            }
-            Self::Open(_) | Self::Probing => false,
+            Self::Closed | Self::HalfOpen => true,
+            Self::Open(until) => now >= *until,
+            Self::Probing => false,
+        }
+    }
+
+    /// Something left: the first one after a pause is the probe. Said when it has left and not when it was admitted, or
+    /// an event that turns out not to be sendable would leave everything waiting for an answer that never comes.
+    pub fn sent(&mut self) {
+        if !matches!(self, Self::Closed) {
+            *self = Self::Probing;
         }
     }
 
@@ -101,7 +103,15 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::Open(now + Duration::from_secs(1));
         assert!(!breaker.admits(now));
-        assert!(breaker.admits(now + Duration::from_secs(1)));
-        assert!(!breaker.admits(now + Duration::from_secs(2)));
+        let later = now + Duration::from_secs(1);
+        assert!(breaker.admits(later));
+        assert!(
+            breaker.admits(later),
+            "what was admitted and not sent is no probe"
+        );
+        breaker.sent();
+        assert!(!breaker.admits(later + Duration::from_secs(1)));
+        breaker.half_open();
+        assert!(breaker.admits(later));
     }
 }

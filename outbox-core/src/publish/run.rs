@@ -4,6 +4,7 @@
 //! opened after the lease, and compared with the ledger before anything is sent on it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{Gate, Lane, Place, Portion};
 use super::parcel::{Packed, Publisher, pack};
 use super::retry::{Backoff, Breaker};
-use super::sink::{Halt, Mark, Predecessor, Settled, Sink, SinkConnection, settle};
-use super::work::{self, Done};
+use super::sink::{Halt, Marked, Predecessor, Settled, Sink, SinkConnection, settle};
+use super::work::{self, Done, Link};
 use super::{Error, Kind, Options, StreamName, pg};
 use crate::event::EntryId;
 use crate::observe;
@@ -54,7 +55,8 @@ pub struct Term {
 /// The state of a term.
 struct Leader {
     sink: Arc<dyn Sink>,
-    connection: Option<Arc<dyn SinkConnection>>,
+    link: Option<Link>,
+    links: u64,
     reader: Arc<Session>,
     session: Session,
     head: Head,
@@ -65,6 +67,9 @@ struct Leader {
     lanes: BTreeMap<String, Lane>,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     reads: usize,
+    /// The topic read last: the next one begins behind it, so that none waits for those before it in the alphabet.
+    read_last: String,
+    stopping: bool,
     backoff: Backoff,
     breaker: Breaker,
     lane_backoffs: BTreeMap<String, Backoff>,
@@ -81,30 +86,33 @@ pub async fn lead(term: Term, mut cuts: mpsc::Receiver<Cut>, token: Cancellation
     for timer in [&mut record, &mut compare] {
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
-    let mut stop_by: Option<Instant> = None;
+    let mut stop_by = Instant::now();
     loop {
         leader.check_lease()?;
         leader.move_lanes().await?;
-        if let Some(limit) = stop_by
-            && (leader.is_idle() || Instant::now() >= limit)
-        {
+        if leader.stopping && (leader.is_idle() || Instant::now() >= stop_by) {
             return leader.record_progress().await;
         }
         let patience = leader.until_next_try();
+        // What is seldom ready comes first: under load something in flight is always done.
         tokio::select! {
             biased;
-            Some(done) = leader.in_flight.next() => leader.settle(done).await?,
-            cut = cuts.recv(), if stop_by.is_none() => match cut {
-                Some(cut) => leader.take(cut),
-                // The tail ended: its own error says why.
-                None => stop_by = Some(Instant::now() + leader.options.drain_limit),
-            },
-            () = token.cancelled(), if stop_by.is_none() => {
+            () = token.cancelled(), if !leader.stopping => {
                 cuts.close();
-                stop_by = Some(Instant::now() + leader.options.drain_limit);
+                leader.stopping = true;
+                stop_by = Instant::now() + leader.options.drain_limit;
             }
             _ = record.tick() => leader.record_progress().await?,
-            _ = compare.tick() => leader.compare().await?,
+            _ = compare.tick(), if !leader.stopping => leader.compare().await?,
+            cut = cuts.recv(), if !leader.stopping => match cut {
+                Some(cut) => leader.take(cut),
+                // The tail ended: its own error says why.
+                None => {
+                    leader.stopping = true;
+                    stop_by = Instant::now() + leader.options.drain_limit;
+                }
+            },
+            Some(done) = leader.in_flight.next() => leader.settle(done).await?,
             () = tokio::time::sleep(patience) => {}
         }
     }
@@ -120,18 +128,22 @@ impl Leader {
             epoch,
         };
         let session = term.session;
-        let mut lanes = BTreeMap::new();
+        let (mut lanes, mut lane_backoffs) = (BTreeMap::new(), BTreeMap::new());
         for stored in pg::load_streams(&session, None).await? {
             let mut lane = Lane::new(stored.topic.clone(), stored.progress, stored.chain, stored.target);
-            if stored.latest_action == "set_aside" {
-                lane.gate = Gate::SetAside;
+            match stored.latest_action.as_str() {
+                "set_aside" => lane.gate = Gate::SetAside,
+                // Said under a leader before: when it takes entries again, that is said too.
+                "blocked" => drop(lane_backoffs.insert(stored.topic.clone(), lane_backoff())),
+                _ => {}
             }
             lanes.insert(stored.topic, lane);
         }
         let backoff = Backoff::new(term.options.backoff_min, term.options.backoff_max);
         Ok(Self {
             sink: term.sink,
-            connection: None,
+            link: None,
+            links: 0,
             reader: Arc::new(term.reader),
             session,
             head: term.head,
@@ -142,9 +154,11 @@ impl Leader {
             lanes,
             in_flight: FuturesUnordered::new(),
             reads: 0,
+            read_last: String::new(),
+            stopping: false,
             backoff,
             breaker: Breaker::Closed,
-            lane_backoffs: BTreeMap::new(),
+            lane_backoffs,
         })
     }
 
@@ -201,38 +215,57 @@ impl Leader {
         self.options.memory_bytes.saturating_sub(held)
     }
 
-    /// Starts whatever can start.
+    /// Starts whatever can start. Once stopping, only what is held in memory goes out: the rest is the next leader's.
     async fn move_lanes(&mut self) -> Result<(), Error> {
-        if self.connection.is_none() && self.breaker_may_try() {
+        if self.link.is_none() && !self.stopping && self.breaker_may_try() {
             self.connect().await?;
         }
         let now = Instant::now();
-        let mut room = self.room();
         for lane in self.lanes.values_mut() {
             if let Gate::Blocked(until) = lane.gate
                 && now >= until
             {
                 lane.gate = Gate::Open;
             }
-            if lane.wants_rows() && self.reads < READS_IN_FLIGHT && room > 0 {
-                lane.reading = true;
-                self.reads += 1;
-                // Each read may bring this much; it counts before it arrives.
-                room = room.saturating_sub(self.options.chunk_bytes.unsigned_abs() as usize);
-                let read = work::read(
-                    self.reader.clone(),
-                    lane,
-                    self.options.chunk_rows,
-                    self.options.chunk_bytes,
-                );
-                self.in_flight.push(read);
-            }
+        }
+        if !self.stopping {
+            self.start_reads();
         }
         self.send_parcels().await
     }
 
+    fn start_reads(&mut self) {
+        let (rows, bytes) = (self.options.chunk_rows, self.options.chunk_bytes);
+        let mut room = self.room();
+        while self.reads < READS_IN_FLIGHT && room > 0 {
+            let Some(topic) = self.next_to_read() else { return };
+            let Some(lane) = self.lanes.get_mut(&topic) else {
+                return;
+            };
+            lane.reading = true;
+            self.reads += 1;
+            // Each read may bring this much; it counts before it arrives.
+            room = room.saturating_sub(bytes.unsigned_abs() as usize);
+            self.in_flight
+                .push(work::read(self.reader.clone(), lane, rows, bytes));
+            self.read_last = topic;
+        }
+    }
+
+    /// The next topic in turn that wants rows.
+    fn next_to_read(&self) -> Option<String> {
+        let last = self.read_last.as_str();
+        let behind = (Bound::Excluded(last), Bound::Unbounded);
+        let before = (Bound::Unbounded, Bound::Included(last));
+        self.lanes
+            .range::<str, _>(behind)
+            .chain(self.lanes.range::<str, _>(before))
+            .find(|(_, lane)| lane.wants_rows())
+            .map(|(topic, _)| topic.clone())
+    }
+
     async fn send_parcels(&mut self) -> Result<(), Error> {
-        let Some(connection) = self.connection.clone() else {
+        let Some(link) = self.link.clone() else {
             return Ok(());
         };
         let mut too_large = Vec::new();
@@ -240,22 +273,22 @@ impl Leader {
             if !self.breaker.admits(Instant::now()) {
                 break;
             }
-            if !lane.vetted {
-                lane.publishing = true;
-                let key = self.publisher.names.mark(&lane.topic);
-                self.in_flight
-                    .push(work::vet(connection.clone(), lane.topic.clone(), key));
-                continue;
-            }
-            match pack(lane, &self.publisher, &self.options) {
-                Some(Packed::Parcel(parcel)) => {
-                    lane.publishing = true;
-                    self.in_flight
-                        .push(work::publish(connection.clone(), lane, parcel));
+            let work = if lane.vetted {
+                match pack(lane, &self.publisher, &self.options) {
+                    Some(Packed::Parcel(parcel)) => work::publish(link.clone(), lane, parcel),
+                    Some(Packed::TooLarge { bytes }) => {
+                        too_large.push((lane.topic.clone(), bytes));
+                        continue;
+                    }
+                    None => continue,
                 }
-                Some(Packed::TooLarge { bytes }) => too_large.push((lane.topic.clone(), bytes)),
-                None => {}
-            }
+            } else {
+                let key = self.publisher.names.mark(&lane.topic);
+                work::vet(link.clone(), lane.topic.clone(), key)
+            };
+            lane.publishing = true;
+            self.breaker.sent();
+            self.in_flight.push(work);
         }
         for (topic, bytes) in too_large {
             let why = format!(
@@ -267,7 +300,7 @@ impl Leader {
         Ok(())
     }
 
-    fn breaker_may_try(&mut self) -> bool {
+    fn breaker_may_try(&self) -> bool {
         match self.breaker {
             Breaker::Open(until) => Instant::now() >= until,
             Breaker::Closed | Breaker::HalfOpen | Breaker::Probing => true,
@@ -287,12 +320,16 @@ impl Leader {
     }
 
     async fn connect_and_compare(&mut self) -> Result<(), Error> {
-        let connection: Arc<dyn SinkConnection> = self.sink.connect().await?.into();
-        self.check_marks(connection.as_ref()).await?;
-        self.connection = Some(connection);
+        let sink: Arc<dyn SinkConnection> = self.sink.connect().await?.into();
+        self.check_marks(sink.as_ref()).await?;
+        self.links += 1;
+        self.link = Some(Link {
+            number: self.links,
+            sink,
+        });
         self.breaker.half_open();
         self.compare_chains().await?;
-        if self.connection.is_some() {
+        if self.link.is_some() {
             self.standing.send_replace(Standing::Leading);
             metrics::gauge!(observe::PUBLISH_SINK_UP).set(1.0);
         }
@@ -308,41 +345,57 @@ impl Leader {
         if keys.is_empty() {
             return Ok(());
         }
-        for (topic, mark) in topics.iter().zip(connection.marks(&keys).await?) {
-            self.compare_mark(topic, mark).await?;
+        let marks = connection.marks(&keys).await?;
+        self.compare_marks(topics.into_iter().zip(marks).collect()).await
+    }
+
+    /// A stream has one writing database, and its mark is of a batch that the ledger knows.
+    async fn compare_marks(&mut self, marks: Vec<(String, Marked)>) -> Result<(), Error> {
+        let ours = |marked: &Marked| match marked {
+            Marked::By(mark) if mark.database_id == self.publisher.database_id => Some(mark.batch_id),
+            _ => None,
+        };
+        let batches: Vec<u64> = marks.iter().filter_map(|(_, marked)| ours(marked)).collect();
+        let unknown = pg::unknown_batches(&self.session, &batches).await?;
+        for (topic, marked) in &marks {
+            if let Some(batch_id) = ours(marked) {
+                let key = self.publisher.names.mark(topic);
+                ledger::verify_mark(&self.head, &key, batch_id, !unknown.contains(&batch_id))
+                    .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
+            }
+        }
+        for (topic, marked) in marks {
+            self.vet(&topic, marked).await?;
         }
         Ok(())
     }
 
-    /// A stream has one writing database, and its mark is of a batch that the ledger knows.
-    async fn compare_mark(&mut self, topic: &str, mark: Option<Mark>) -> Result<(), Error> {
-        let names = &self.publisher.names;
+    /// Lets a stream move if it is ours or nobody's.
+    async fn vet(&mut self, topic: &str, marked: Marked) -> Result<(), Error> {
         let Some(lane) = self.lanes.get_mut(topic) else {
             return Ok(());
         };
-        lane.vetted = true;
-        match mark {
-            None => Ok(()),
-            Some(mark) if mark.database_id == self.publisher.database_id => {
-                ledger::verify_mark(&self.head, &names.mark(topic), mark.batch_id)
-                    .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))
-            }
-            Some(_) if lane.gate == Gate::SetAside => Ok(()),
-            Some(mark) => {
+        lane.vetted = !matches!(marked, Marked::Unreadable(_));
+        match marked {
+            _ if lane.gate == Gate::SetAside => Ok(()),
+            Marked::Never => Ok(()),
+            Marked::By(mark) if mark.database_id == self.publisher.database_id => Ok(()),
+            Marked::By(mark) => {
                 let why = format!(
                     "stream {} is written by database {}, this is database {}: set outbox.settings.writer in one of them so that each has its own stream",
-                    names.key(topic),
+                    self.publisher.names.key(topic),
                     mark.database_id,
                     self.publisher.database_id
                 );
                 self.halt(topic, Halt::Rejected(why)).await
             }
+            Marked::Unreadable(why) => self.halt(topic, Halt::Blocked(why)).await,
         }
     }
 
     /// Whether each quiet stream still holds the entry last confirmed.
     async fn compare_chains(&mut self) -> Result<(), Error> {
-        let Some(connection) = self.connection.clone() else {
+        let Some(link) = self.link.clone() else {
             return Ok(());
         };
         let quiet: Vec<(String, (String, EntryId))> = self
@@ -360,7 +413,7 @@ impl Leader {
             return Ok(());
         }
         let (topics, entries): (Vec<String>, Vec<(String, EntryId)>) = quiet.into_iter().unzip();
-        let answers = match connection.holds(&entries).await {
+        let answers = match link.sink.holds(&entries).await {
             Ok(answers) => answers,
             Err(error) => {
                 self.sink_failed(&error);
@@ -422,14 +475,22 @@ impl Leader {
                 self.reads -= 1;
                 self.take_rows(&topic, stretch, found?).await
             }
-            Done::Vetted { topic, mark } => {
+            Done::Vetted { topic, link, mark } => {
                 if let Some(lane) = self.lanes.get_mut(&topic) {
                     lane.publishing = false;
                 }
-                // The probe of a sink that had failed is answered as well.
-                self.breaker.half_open();
                 match mark {
-                    Ok(mark) => self.compare_mark(&topic, mark).await,
+                    // Another connection has compared every stream since.
+                    _ if !self.is_current(link) => Ok(()),
+                    Ok(Some(mark)) => {
+                        // The probe of a sink that had failed is answered as well.
+                        self.breaker.half_open();
+                        self.compare_marks(vec![(topic, mark)]).await
+                    }
+                    Ok(None) => {
+                        self.sink_failed(&Error::new(Kind::SinkDown, "no answer about a mark"));
+                        Ok(())
+                    }
                     Err(error) => {
                         self.sink_failed(&error);
                         Ok(())
@@ -439,6 +500,7 @@ impl Leader {
             Done::Published {
                 topic,
                 stretch,
+                link,
                 receipt,
             } => {
                 if let Some(lane) = self.lanes.get_mut(&topic) {
@@ -446,18 +508,28 @@ impl Leader {
                 }
                 match receipt {
                     Ok(receipt) => {
-                        self.breaker = Breaker::Closed;
-                        self.backoff.reset();
+                        if self.is_current(link) {
+                            self.breaker = Breaker::Closed;
+                            self.backoff.reset();
+                        }
                         self.confirm(&topic, stretch, settle(receipt)).await
                     }
                     Err(error) => {
                         metrics::counter!(observe::PUBLISH_RETRIES).increment(1);
-                        self.sink_failed(&error);
+                        // The others that were in flight with the first one to fail say nothing new: they neither end the
+                        // connection made since nor make the pause longer.
+                        if self.is_current(link) {
+                            self.sink_failed(&error);
+                        }
                         Ok(())
                     }
                 }
             }
         }
+    }
+
+    fn is_current(&self, number: u64) -> bool {
+        self.link.as_ref().is_some_and(|link| link.number == number)
     }
 
     async fn take_rows(
@@ -526,7 +598,7 @@ impl Leader {
 
     /// The sink as a whole failed: everything in flight is unknown, the next connection finds out.
     fn sink_failed(&mut self, error: &Error) {
-        if self.connection.take().is_some() || matches!(self.breaker, Breaker::Closed) {
+        if self.link.take().is_some() || matches!(self.breaker, Breaker::Closed) {
             tracing::warn!(%error, advice = error.advice(), "the sink failed; everything waits");
         }
         let pause = self.backoff.pause();
@@ -547,11 +619,10 @@ impl Leader {
         };
         match halt {
             Halt::Blocked(why) => {
-                let bounds = (Duration::from_secs(1), Duration::from_secs(30));
                 let backoff = self
                     .lane_backoffs
                     .entry(topic.to_owned())
-                    .or_insert_with(|| Backoff::new(bounds.0, bounds.1));
+                    .or_insert_with(lane_backoff);
                 lane.halt(Gate::Blocked(Instant::now() + backoff.pause()));
                 tracing::warn!(
                     topic,
@@ -595,11 +666,8 @@ impl Leader {
 
     /// Nothing in flight and nothing held that could move.
     fn is_idle(&self) -> bool {
-        self.in_flight.is_empty()
-            && self
-                .lanes
-                .values()
-                .all(|lane| lane.held_bytes() == 0 || lane.gate != Gate::Open)
+        let stuck = |lane: &Lane| lane.held_bytes() == 0 || lane.gate != Gate::Open;
+        self.in_flight.is_empty() && (self.link.is_none() || self.lanes.values().all(stuck))
     }
 
     /// How long nothing can happen by itself.
@@ -619,4 +687,9 @@ impl Leader {
             .min()
             .unwrap_or(Duration::from_secs(1))
     }
+}
+
+/// For a stream that refuses entries: it was asked a moment ago, and what is wrong is mended by people.
+fn lane_backoff() -> Backoff {
+    Backoff::new(Duration::from_secs(1), Duration::from_secs(30))
 }

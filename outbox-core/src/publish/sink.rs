@@ -20,8 +20,8 @@ pub trait SinkConnection: Send + Sync {
     /// An error means that the outcome is unknown.
     fn publish(&self, parcel: Parcel) -> BoxFuture<'_, Result<Receipt, Error>>;
 
-    /// The mark beside each stream; none where nothing was published yet.
-    fn marks<'a>(&'a self, marks: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Mark>>, Error>>;
+    /// What is found under the key of each mark.
+    fn marks<'a>(&'a self, marks: &'a [String]) -> BoxFuture<'a, Result<Vec<Marked>, Error>>;
 
     /// Whether each stream still holds the entry.
     fn holds<'a>(
@@ -50,6 +50,17 @@ pub struct Mark {
     pub database_id: String,
     /// Epoch of the leader.
     pub epoch: i64,
+}
+
+/// What is found under the key of a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Marked {
+    /// Nothing: nothing was published to the stream yet.
+    Never,
+    /// Who published last.
+    By(Mark),
+    /// The sink does not say, or it is not a mark: whose the stream is, is not known.
+    Unreadable(String),
 }
 
 /// What goes to one stream at once.

@@ -6,10 +6,17 @@ use futures_util::future::BoxFuture;
 
 use super::Error;
 use super::lane::{Lane, Place, Portion};
-use super::sink::{Mark, Parcel, Receipt, SinkConnection};
+use super::sink::{Marked, Parcel, Receipt, SinkConnection};
 use crate::tail;
 use crate::tail::batch::BoundShare;
 use crate::tail::pg::{Session, rows};
+
+/// A connection to the sink, told from those before it: what fails on an earlier one says nothing about this one.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub(super) number: u64,
+    pub(super) sink: Arc<dyn SinkConnection>,
+}
 
 /// Something in flight that ended. What belongs to a stretch that the lane has let go of since counts no more.
 pub(super) enum Done {
@@ -22,41 +29,45 @@ pub(super) enum Done {
     /// The mark of a stream that was not known when the connection was made.
     Vetted {
         topic: String,
-        mark: Result<Option<Mark>, Error>,
+        link: u64,
+        mark: Result<Option<Marked>, Error>,
     },
     /// The answer for a parcel.
     Published {
         topic: String,
         stretch: u64,
+        link: u64,
         receipt: Result<Receipt, Error>,
     },
 }
 
 /// Sends a parcel.
-pub(super) fn publish(
-    sink: Arc<dyn SinkConnection>,
-    lane: &Lane,
-    parcel: Parcel,
-) -> BoxFuture<'static, Done> {
+pub(super) fn publish(link: Link, lane: &Lane, parcel: Parcel) -> BoxFuture<'static, Done> {
     let (topic, stretch) = (lane.topic.clone(), lane.stretch());
     Box::pin(async move {
-        let receipt = sink.publish(parcel).await;
+        let receipt = link.sink.publish(parcel).await;
         Done::Published {
             topic,
             stretch,
+            link: link.number,
             receipt,
         }
     })
 }
 
 /// Reads the mark of one stream.
-pub(super) fn vet(sink: Arc<dyn SinkConnection>, topic: String, key: String) -> BoxFuture<'static, Done> {
+pub(super) fn vet(link: Link, topic: String, key: String) -> BoxFuture<'static, Done> {
     Box::pin(async move {
-        let mark = sink
+        let mark = link
+            .sink
             .marks(&[key])
             .await
-            .map(|marks| marks.into_iter().next().flatten());
-        Done::Vetted { topic, mark }
+            .map(|marks| marks.into_iter().next());
+        Done::Vetted {
+            topic,
+            link: link.number,
+            mark,
+        }
     })
 }
 

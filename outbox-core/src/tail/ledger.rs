@@ -48,7 +48,7 @@ pub enum Refusal {
         /// xmax now.
         now: u64,
     },
-    /// The sink was last published to from a batch that this ledger does not hold.
+    /// The sink was last published to from a batch that this ledger never cut.
     UnknownMark {
         /// Key of the mark.
         key: String,
@@ -78,8 +78,8 @@ impl std::fmt::Display for Refusal {
             ),
             Self::UnknownMark { key, marked, head } => write!(
                 f,
-                "{key} at the sink says batch {marked} was published, the ledger ends at {head}: Postgres went back in time \
-                 behind the sink; nothing is published until a person decides",
+                "{key} at the sink says batch {marked} was published, which this ledger never cut (it ends at {head}): Postgres \
+                 went back in time behind the sink; nothing is published until a person decides",
             ),
         }
     }
@@ -106,19 +106,20 @@ pub fn verify(head: &Head) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks a mark found at the sink against the ledger: it may be of any batch up to the head.
+/// Checks a mark found at the sink: `known` says whether the ledger holds its batch, or did before that piece was dropped.
+/// Whether the mark is behind the end of the ledger says nothing: a database that went back in time goes on cutting.
 ///
 /// # Errors
-/// [`Refusal::UnknownMark`] if the mark is ahead of the ledger.
-pub fn verify_mark(head: &Head, key: &str, marked: u64) -> Result<(), Refusal> {
-    if marked > head.batch.batch_id {
-        return Err(Refusal::UnknownMark {
-            key: key.to_owned(),
-            marked,
-            head: head.batch.batch_id,
-        });
+/// [`Refusal::UnknownMark`] if it never did.
+pub fn verify_mark(head: &Head, key: &str, marked: u64, known: bool) -> Result<(), Refusal> {
+    if known {
+        return Ok(());
     }
-    Ok(())
+    Err(Refusal::UnknownMark {
+        key: key.to_owned(),
+        marked,
+        head: head.batch.batch_id,
+    })
 }
 
 #[cfg(test)]
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn goes_on_where_the_history_is_the_same() {
         assert_eq!(verify(&head()), Ok(()));
-        assert_eq!(verify_mark(&head(), "outbox:@mark:t", 900), Ok(()));
+        assert_eq!(verify_mark(&head(), "outbox:@mark:t", 900, true), Ok(()));
     }
 
     #[test]
@@ -177,9 +178,9 @@ mod tests {
             Err(Refusal::BackInTime { ledger: 100, now: 99 })
         );
         assert!(matches!(
-            verify_mark(&head(), "m", 901),
+            verify_mark(&head(), "m", 899, false),
             Err(Refusal::UnknownMark {
-                marked: 901,
+                marked: 899,
                 head: 900,
                 ..
             })

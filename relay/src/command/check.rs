@@ -6,7 +6,7 @@ use outbox_core::ops::check::{self, Check, LogFacts, Severity};
 use outbox_core::ops::{self, Halves};
 use outbox_core::publish::redis::{Limits, RedisSink};
 use outbox_core::publish::stream::StreamName;
-use outbox_core::publish::{Mark, Sink as _};
+use outbox_core::publish::{Marked, Sink as _};
 use outbox_migrations::Set;
 use sqlx::PgConnection;
 
@@ -151,11 +151,7 @@ async fn redis(config: &Config, seen: &Seen, checks: &mut Vec<Check>) -> Result<
     Ok(offset)
 }
 
-async fn marks(
-    config: &Config,
-    log: &LogFacts,
-    topics: &[String],
-) -> Result<Vec<(String, Option<Mark>)>, Failure> {
+async fn marks(config: &Config, log: &LogFacts, topics: &[String]) -> Result<Vec<(String, Marked)>, Failure> {
     let names = StreamName::new(&config.redis.prefix, log.writer.clone());
     let keys: Vec<String> = topics.iter().map(|topic| names.mark(topic)).collect();
     if keys.is_empty() {

@@ -1,15 +1,18 @@
 //! Whether the streams' marks are of this database and its ledger.
 
 use super::{Check, LogFacts};
-use crate::publish::Mark;
+use crate::publish::{Mark, Marked};
 
 /// Compares the mark beside each stream, by its key, with the end of the ledger.
 #[must_use]
-pub fn marks(log: &LogFacts, marks: &[(String, Option<Mark>)]) -> Check {
+pub fn marks(log: &LogFacts, marks: &[(String, Marked)]) -> Check {
     const NAME: &str = "log.marks";
     let known: Vec<(&str, &Mark)> = marks
         .iter()
-        .filter_map(|(key, mark)| Some((key.as_str(), mark.as_ref()?)))
+        .filter_map(|(key, marked)| match marked {
+            Marked::By(mark) => Some((key.as_str(), mark)),
+            Marked::Never | Marked::Unreadable(_) => None,
+        })
         .collect();
     let ours = |mark: &Mark| mark.database_id == log.database_id;
     let last = u64::try_from(log.last_batch_id).unwrap_or(0);
@@ -33,6 +36,17 @@ pub fn marks(log: &LogFacts, marks: &[(String, Option<Mark>)]) -> Check {
             ),
             "a stream has one writing database; this one sets its topic aside",
             "set outbox.settings.writer in one of the two, so that each has a stream of its own, or use another redis.prefix",
+        );
+    }
+    if let Some(why) = marks.iter().find_map(|(_, marked)| match marked {
+        Marked::Unreadable(why) => Some(why),
+        Marked::Never | Marked::By(_) => None,
+    }) {
+        return Check::found(
+            NAME,
+            why.clone(),
+            "whose the stream is cannot be known; the relay does not publish to it",
+            "mend what the server says; the relay goes on by itself",
         );
     }
     Check::passed(

@@ -1,7 +1,7 @@
 //! Which facts lead to which findings.
 
 use super::*;
-use crate::publish::Mark;
+use crate::publish::{Mark, Marked};
 
 fn server_facts() -> ServerFacts {
     ServerFacts {
@@ -91,19 +91,26 @@ fn what_would_lose_or_reorder_events_is_refused() {
 
 #[test]
 fn a_mark_that_the_ledger_does_not_know_is_refused_and_a_strangers_is_found() {
-    let of = |batch_id, database_id: &str| Mark {
-        batch_id,
-        database_id: database_id.to_owned(),
-        epoch: 1,
+    let of = |batch_id, database_id: &str| {
+        Marked::By(Mark {
+            batch_id,
+            database_id: database_id.to_owned(),
+            epoch: 1,
+        })
     };
     let stream = |mark| [("outbox:@mark:t".to_owned(), mark)];
-    for mark in [None, Some(of(999, "ours")), Some(of(1000, "ours"))] {
+    for mark in [Marked::Never, of(999, "ours"), of(1000, "ours")] {
         assert_eq!(marks(&log_facts(), &stream(mark)).finding, None);
     }
-    let ahead = marks(&log_facts(), &stream(Some(of(1001, "ours"))));
+    let ahead = marks(&log_facts(), &stream(of(1001, "ours")));
     assert_eq!(findings(&[ahead]), [("log.marks", Severity::Refusal)]);
-    let strange = marks(&log_facts(), &stream(Some(of(5, "theirs"))));
+    let strange = marks(&log_facts(), &stream(of(5, "theirs")));
     assert_eq!(findings(&[strange]), [("log.marks", Severity::Finding)]);
+    let unreadable = marks(
+        &log_facts(),
+        &stream(Marked::Unreadable("no permission".to_owned())),
+    );
+    assert_eq!(findings(&[unreadable]), [("log.marks", Severity::Finding)]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use redis::{Pipeline, Value};
 use super::reply::{self, Refusal};
 use super::unfit;
 use crate::event::{EntryId, envelope};
-use crate::publish::{Answer, Error, Kind, Mark, Parcel, Predecessor, Receipt, SinkConnection};
+use crate::publish::{Answer, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection};
 
 /// A connection that reports its failures and does not mend them.
 pub(super) struct Connection {
@@ -139,11 +139,19 @@ impl Connection {
             .arg(&parcel.stream)
             .arg(first.id.to_string())
             .arg(last.id.to_string());
-        let answer = self.send(&ask).await?.into_iter().next();
-        let Some(Value::Array(entries)) = answer else {
-            return Ok(HashMap::new());
-        };
-        Ok(entries.into_iter().filter_map(stored_entry).collect())
+        match self.send(&ask).await?.into_iter().next() {
+            Some(Value::Array(entries)) => Ok(entries.into_iter().filter_map(stored_entry).collect()),
+            // Nothing was learned: that is not the same as "nothing is there", which would be a loss.
+            other => Err(Error::new(
+                Kind::SinkDown,
+                match other {
+                    Some(Value::ServerError(error)) => {
+                        format!("cannot look at refused entries: {:?}", reply::read(&error))
+                    }
+                    _ => "cannot look at refused entries".to_owned(),
+                },
+            )),
+        }
     }
 }
 
@@ -152,7 +160,7 @@ impl SinkConnection for Connection {
         Box::pin(self.put(parcel))
     }
 
-    fn marks<'a>(&'a self, marks: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Mark>>, Error>> {
+    fn marks<'a>(&'a self, marks: &'a [String]) -> BoxFuture<'a, Result<Vec<Marked>, Error>> {
         Box::pin(async move {
             let mut ask = Pipeline::new();
             for mark in marks {
@@ -163,7 +171,12 @@ impl SinkConnection for Connection {
                     .arg("COUNT")
                     .arg(1);
             }
-            Ok(self.send(&ask).await?.into_iter().map(read_mark).collect())
+            let answers = self.send(&ask).await?;
+            answers
+                .iter()
+                .zip(marks)
+                .map(|(answer, key)| read_mark(answer, key))
+                .collect()
         })
     }
 
@@ -258,11 +271,31 @@ fn stored_entry(entry: Value) -> Option<(EntryId, String)> {
     Some((text(id)?.parse().ok()?, event.id))
 }
 
-fn read_mark(answer: Value) -> Option<Mark> {
-    let Value::Array(entries) = answer else {
-        return None;
-    };
-    let Value::Array(parts) = entries.into_iter().next()? else {
+/// What an answer says about the mark under `key`. An answer that says nothing is never taken for "no mark": that would
+/// let a second database, or one that went back in time, publish.
+fn read_mark(answer: &Value, key: &str) -> Result<Marked, Error> {
+    match answer {
+        Value::Array(entries) => Ok(match entries.first() {
+            None => Marked::Never,
+            Some(entry) => parse_mark(entry).map_or_else(
+                || Marked::Unreadable(format!("{key} is not a mark of ours; remove or rename the key")),
+                Marked::By,
+            ),
+        }),
+        Value::ServerError(error) => match reply::read(error) {
+            Refusal::Stream(why) => Ok(Marked::Unreadable(format!("{key}: {why}"))),
+            Refusal::Unfit(why) => Err(Error::new(Kind::SinkUnfit, why)),
+            refusal => Err(Error::new(Kind::SinkDown, format!("{refusal:?}"))),
+        },
+        _ => Err(Error::new(
+            Kind::SinkDown,
+            "Redis gave an unknown answer about a mark",
+        )),
+    }
+}
+
+fn parse_mark(entry: &Value) -> Option<Mark> {
+    let Value::Array(parts) = entry else {
         return None;
     };
     let [id, Value::Array(flat)] = parts.as_slice() else {
