@@ -280,3 +280,27 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_warning_at_connect_is_no_doubt_about_a_batch() -> Result {
+    // GIVEN a database that warns every session of its collation version
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    sqlx::query("update pg_database set datcollversion = '0.1' where datname = current_database()")
+        .execute(&mut connection)
+        .await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    // WHEN events are appended
+    let mut redis = world.redis().await?;
+    for n in 1..=5 {
+        append(&mut connection, "t", 1).await?;
+        assert_eq!(arrived(&mut redis, "outbox:t", n).await?.len(), n);
+    }
+    // THEN the first leader leads on
+    let epoch: i64 = sqlx::query_scalar("select max(epoch) from outbox.lease")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!(epoch, 1);
+    Ok(())
+}

@@ -35,7 +35,13 @@ impl Tail {
         super::ledger::verify(&head).map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
         let listening = options.listen && session.listen("outbox").await?;
         if listening {
-            cut::end_old_sleeper(&session).await?;
+            // A lock that is not ours to take away costs sleep, and must not cost the lead: anybody may hold it.
+            match cut::end_old_sleeper(&session).await {
+                Err(error) if error.kind() == Kind::Statement => {
+                    tracing::warn!(%error, "another role's session holds the doorbell's lock: polling until it lets go");
+                }
+                ended => ended?,
+            }
         } else if options.listen {
             tracing::warn!("notifications do not arrive on this connection (a pooler?): polling instead");
         }

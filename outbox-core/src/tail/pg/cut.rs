@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::rows::{event_row, get, snapshot, unsigned};
-use super::session::Session;
+use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
 use crate::tail::ledger::Head;
 use crate::tail::{Error, Kind};
@@ -59,7 +59,7 @@ pub(crate) async fn cut_batch(
     let xmax = head.snapshot.xmax().to_string();
     let open: Vec<String> = head.snapshot.open().iter().map(u64::to_string).collect();
     let rows = session
-        .query(
+        .query_durably(
             CUT_BATCH,
             &[
                 (&head.number, Type::INT8),
@@ -70,14 +70,9 @@ pub(crate) async fn cut_batch(
                 (&bounds.rows, Type::INT8),
                 (&bounds.bytes, Type::INT8),
             ],
+            LONGEST_CUT,
         )
         .await?;
-    if session.take_doubt() {
-        return Err(Error::new(
-            Kind::Connection,
-            "Postgres warned while a batch was committed: it may not be durable",
-        ));
-    }
     let Some(first) = rows.first() else {
         return Ok(None);
     };

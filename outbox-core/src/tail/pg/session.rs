@@ -29,14 +29,19 @@ pub type Dial =
 /// Why a connection could not be made: a sentence without secrets.
 pub type DialError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Settings that every session of the relay makes for itself, whatever the server's defaults.
+/// The longest that a cut may take, whatever the limit of other statements: it counts everything that was appended since the
+/// batch before, and after days without a relay that is read from disk. Given up before its end it would never be cut.
+pub(crate) const LONGEST_CUT: Duration = Duration::from_secs(900);
+
+/// Settings that every session of the relay makes for itself, whatever the server's defaults. Statements are bounded by
+/// the client, which gives the session up; the server's limit is behind the longest of these.
 const SETTINGS: &str = "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-    set idle_in_transaction_session_timeout = '10s'; set enable_seqscan = off; set enable_bitmapscan = off; \
+    set statement_timeout = '900s'; set idle_in_transaction_session_timeout = '10s'; set enable_seqscan = off; set enable_bitmapscan = off; \
     set plan_cache_mode = force_generic_plan; set jit = off; set max_parallel_workers_per_gather = 0";
 
 /// The same for one transaction, behind a pooler.
-const SETTINGS_LOCAL: &str = "begin; set local synchronous_commit = on; set local enable_seqscan = off; \
-    set local enable_bitmapscan = off; set local jit = off; set local max_parallel_workers_per_gather = 0";
+const SETTINGS_LOCAL: &str = "begin isolation level read committed read write; set local synchronous_commit = on; \
+    set local statement_timeout = '900s'; set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off; set local max_parallel_workers_per_gather = 0";
 
 /// Parameters with their types: needed where statements have no name.
 pub(crate) type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
@@ -49,6 +54,8 @@ pub struct Session {
     statements: Mutex<HashMap<&'static str, Statement>>,
     rung: mpsc::Receiver<String>,
     doubtful: Arc<AtomicBool>,
+    /// Behind a pooler a statement is three messages, and those of another must not come in between.
+    turn: tokio::sync::Mutex<()>,
     pump: JoinHandle<()>,
 }
 
@@ -89,6 +96,7 @@ impl Session {
             statements: Mutex::default(),
             rung,
             doubtful,
+            turn: tokio::sync::Mutex::new(()),
             pump,
         };
         if !pooled {
@@ -119,10 +127,25 @@ impl Session {
         first
     }
 
-    /// Whether the server warned about a commit since the last time this was asked (class 01: a wait for a standby was
-    /// cancelled): then it is not known whether the commit is durable.
-    pub(crate) fn take_doubt(&self) -> bool {
-        self.doubtful.swap(false, Ordering::SeqCst)
+    /// Runs one statement whose commit must be durable, within a limit of its own.
+    ///
+    /// A warning of class 01 on its commit (a wait for a standby was cancelled) means that it may not be: then the outcome
+    /// is unknown. Warnings before it, such as one about the collation version at every connect, say nothing about it.
+    pub(crate) async fn query_durably(
+        &self,
+        sql: &'static str,
+        parameters: Parameters<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Row>, Error> {
+        self.doubtful.store(false, Ordering::SeqCst);
+        let rows = self.query_within(sql, parameters, limit).await?;
+        if self.doubtful.swap(false, Ordering::SeqCst) {
+            return Err(Error::new(
+                Kind::Connection,
+                "Postgres warned while a batch was committed: it may not be durable",
+            ));
+        }
+        Ok(rows)
     }
 
     /// Runs one statement.
@@ -130,6 +153,15 @@ impl Session {
         &self,
         sql: &'static str,
         parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, Error> {
+        self.query_within(sql, parameters, self.limit).await
+    }
+
+    async fn query_within(
+        &self,
+        sql: &'static str,
+        parameters: Parameters<'_>,
+        limit: Duration,
     ) -> Result<Vec<Row>, Error> {
         let work = async {
             if self.pooled {
@@ -139,17 +171,17 @@ impl Session {
             let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
             self.client.query(&statement, &values).await
         };
-        self.bounded(work).await
+        self.bounded(work, limit).await
     }
 
     /// Runs a script of statements without parameters.
     pub(crate) async fn batch(&self, sql: &str) -> Result<(), Error> {
-        self.bounded(self.client.batch_execute(sql)).await
+        self.bounded(self.client.batch_execute(sql), self.limit).await
     }
 
     /// Runs one statement without parameters and gives the first value of its first row.
     pub(crate) async fn simple(&self, sql: &str) -> Result<Option<String>, Error> {
-        let said = self.bounded(self.client.simple_query(sql)).await?;
+        let said = self.bounded(self.client.simple_query(sql), self.limit).await?;
         Ok(said.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
@@ -161,6 +193,7 @@ impl Session {
         sql: &str,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let _turn = self.turn.lock().await;
         self.client.batch_execute(SETTINGS_LOCAL).await?;
         let rows = self.client.query_typed(sql, parameters).await;
         let end = self
@@ -198,15 +231,16 @@ impl Session {
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+        limit: Duration,
     ) -> Result<T, Error> {
-        match tokio::time::timeout(self.limit, work).await {
+        match tokio::time::timeout(limit, work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(translate(&error)),
             Err(_) => {
                 self.pump.abort();
                 Err(Error::new(
                     Kind::Timeout,
-                    format!("no answer from Postgres within {:?}", self.limit),
+                    format!("no answer from Postgres within {limit:?}"),
                 ))
             }
         }
@@ -221,7 +255,7 @@ async fn listen(mut messages: Messages, ring: mpsc::Sender<String>, doubtful: Ar
                 drop(ring.try_send(notification.channel().to_owned()))
             }
             AsyncMessage::Notice(notice) if notice.code().code().starts_with("01") => {
-                tracing::warn!(
+                tracing::info!(
                     code = notice.code().code(),
                     message = notice.message(),
                     "Postgres warns"
