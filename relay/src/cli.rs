@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    check, completions, config as config_command, consume, migrate, run, status, topic, version,
+    check, completions, config as config_command, consume, demo, migrate, run, status, topic, version,
 };
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
@@ -54,6 +54,8 @@ pub enum Command {
     /// List topics, set their retention, and decide about those that were set aside
     #[command(subcommand)]
     Topic(topic::Arguments),
+    /// Show the whole path once, on the configured servers, in a database of its own that is dropped afterwards
+    Demo(demo::Arguments),
     /// Print the settings in force and where each comes from, without secrets
     Config(config_command::Arguments),
     /// Print completions for a shell
@@ -66,7 +68,7 @@ impl Command {
     /// What the configuration must hold for this command.
     fn needs(&self) -> &'static [Need] {
         match self {
-            Self::Run | Self::Consume(_) => &[Need::Postgres, Need::Redis],
+            Self::Run | Self::Consume(_) | Self::Demo(_) => &[Need::Postgres, Need::Redis],
             Self::Check => &[Need::Postgres, Need::Redis],
             Self::Migrate(_) | Self::Status | Self::Topic(_) => &[Need::Postgres],
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
@@ -81,6 +83,7 @@ impl Command {
             Self::Status => status::run(config, output).await,
             Self::Check => check::run(config, output).await,
             Self::Topic(arguments) => topic::run(config, &arguments, output).await,
+            Self::Demo(arguments) => demo::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Version => version::run(output),

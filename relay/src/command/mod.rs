@@ -36,3 +36,5 @@ async fn within<T>(
     };
     tokio::time::timeout(limit, asked).await.map_err(late)?
 }
+
+pub mod demo;
