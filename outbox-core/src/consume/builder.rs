@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::call::{Call, Function};
 use super::handler::{BoxFuture, Handler, HandlerResult, JsonHandler};
-use super::pg::{PgConnection, PgPool};
+use super::pg::{self, PgConnection, PgPool};
 use super::routes::Routes;
 use super::run::{Consumer, Database};
 use super::settings::{DEFAULT_CONNECTIONS, Settings};
 use super::{Error, redis};
 use crate::event::Event;
+use crate::standing::Standing;
 
 /// The shortest lease that renewals at a third of it keep through an ordinary hiccup.
 const LEASE_MIN: Duration = Duration::from_millis(300);
@@ -53,7 +55,12 @@ impl Builder {
     /// The handlers' database by its URL; a pool is made from it.
     #[must_use]
     pub fn database_url(mut self, url: impl Into<String>) -> Self {
-        self.database = Some(Database::Url(url.into()));
+        self.database = pg::parse(&url.into()).map(|options| Database::Options(Box::new(options)));
+        if self.database.is_none() {
+            // The URL may hold a password.
+            self.problems
+                .push("database: must be a postgres:// URL".to_owned());
+        }
         self
     }
 
@@ -223,6 +230,7 @@ impl Builder {
             routes: self.routes,
             functions: self.functions,
             settings: self.settings,
+            standing: watch::Sender::new(Standing::Starting),
         })
     }
 

@@ -9,6 +9,7 @@ use super::session::Session;
 use super::window::Item;
 use super::{Error, Failure};
 use crate::event::{EntryId, envelope};
+use crate::standing::Standing;
 
 /// How many pending entries are claimed at a time.
 const CLAIM_COUNT: usize = 100;
@@ -171,6 +172,9 @@ impl Session<'_> {
                 self.held.remove(&id);
             }
         }
+        if self.hole && self.held.is_empty() {
+            self.show_hole(None);
+        }
         self.meters.held.set(self.held.len() as f64);
         Ok(())
     }
@@ -193,15 +197,29 @@ impl Session<'_> {
             tracing::warn!(stream = self.stream.key, entry = %id, "passing: what precedes is in the dead letters");
         } else {
             let (held, pending) = (self.held.len(), self.link.is_pending(previous).await?);
-            self.meters.hole.set(if pending { 0.0 } else { 1.0 });
             tracing::warn!(
                 stream = self.stream.key, entry = %id, waits_for = %previous, pending, held,
                 "held: the predecessor has not come; the relay re-issues what the stream lost"
             );
+            if !pending {
+                self.show_hole(Some((id, previous)));
+            }
             return Ok(());
         }
-        self.meters.hole.set(0.0);
+        self.show_hole(None);
         self.gate.concede(previous);
         Ok(())
+    }
+
+    fn show_hole(&mut self, hole: Option<(EntryId, EntryId)>) {
+        self.hole = hole.is_some();
+        self.meters.hole.set(if self.hole { 1.0 } else { 0.0 });
+        let standing = hole.map_or(Standing::Leading, |(id, previous)| Standing::Waiting {
+            cause: format!(
+                "entry {id} is held: its predecessor {previous} is neither on its way nor applied. The relay re-issues \
+                 what the stream lost; if it does not, compare both ends."
+            ),
+        });
+        self.shared.board.set(&self.stream.key, standing);
     }
 }

@@ -8,6 +8,7 @@ use super::pg::Lease;
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::Stream;
+use crate::standing::Standing;
 
 pub(super) async fn run(shared: &Shared, stream: &Stream, token: &CancellationToken) {
     let mut troubles = 0;
@@ -49,11 +50,12 @@ async fn acquire(shared: &Shared, stream: &Stream, token: &CancellationToken) ->
             Ok(Some(lease)) => return Some(lease),
             Ok(None) => {
                 troubles = 0;
+                shared.board.set(&stream.key, Standing::Standby);
                 shared.settings.lease_poll()
             }
             Err(error) => {
                 troubles += 1;
-                report(stream, &error, troubles);
+                report(shared, stream, &error, troubles);
                 shared.settings.retry.pause(troubles)
             }
         };
@@ -87,6 +89,7 @@ async fn work(
         let mut has_progressed = false;
         let outcome = async {
             let mut session = Session::open(shared, stream, lease).await?;
+            shared.board.set(&stream.key, Standing::Leading);
             let outcome = Box::pin(session.run(token)).await;
             has_progressed = session.has_progressed();
             outcome
@@ -104,7 +107,7 @@ async fn work(
             );
             continue;
         }
-        report(stream, &error, *troubles);
+        report(shared, stream, &error, *troubles);
         // A day of the inbox that was taken for there may have been dropped.
         shared.forget_days();
         token
@@ -114,6 +117,8 @@ async fn work(
     Ok(())
 }
 
-fn report(stream: &Stream, error: &Error, troubles: u32) {
+fn report(shared: &Shared, stream: &Stream, error: &Error, troubles: u32) {
+    let cause = format!("{error}. {}", error.advice());
+    shared.board.set(&stream.key, Standing::Waiting { cause });
     tracing::warn!(stream = stream.key, %error, advice = error.advice(), troubles, "holding the stream, trying again");
 }

@@ -65,6 +65,8 @@ mod apply;
 
 mod shared;
 
+mod board;
+
 mod pg;
 
 mod redis;

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 
 pub use sqlx::PgConnection;
 pub(super) use sqlx::PgPool;
+pub(super) use sqlx::postgres::PgConnectOptions;
 
 use super::{Error, Failure};
 use crate::event::{EntryId, Event};
@@ -37,14 +38,22 @@ pub(super) struct Lease {
     pub(super) epoch: i64,
 }
 
+/// What a URL says about a connection; none when it is no URL of Postgres.
+pub(super) fn parse(url: &str) -> Option<PgConnectOptions> {
+    url.parse().ok()
+}
+
 /// A pool for a consumer that was given a URL.
-pub(super) fn connect(url: &str, connections: u32) -> Result<PgPool, Error> {
-    let doing = "connecting";
-    let options = url.parse().map_err(|error| failed(doing, error))?;
+pub(super) fn connect(options: PgConnectOptions, connections: u32) -> PgPool {
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(STATEMENT_LIMIT);
-    Ok(pool.connect_lazy_with(options))
+    pool.connect_lazy_with(options)
+}
+
+/// How many connections a pool may have.
+pub(super) fn pool_size(pool: &PgPool) -> u32 {
+    pool.options().get_max_connections()
 }
 
 impl Store {

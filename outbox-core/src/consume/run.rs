@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::board::Board;
 use super::call::Function;
-use super::pg::{self, PgPool, Store};
+use super::pg::{self, PgConnectOptions, PgPool, Store};
 use super::routes::Routes;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stream::{self, Stream};
 use super::{Builder, Error, lane, redis};
+use crate::standing::Standing;
 use crate::verdict::Verdict;
 
 /// How often old days of the inbox are dropped and coming ones are made.
@@ -22,7 +25,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
 pub(super) enum Database {
     Pool(PgPool),
-    Url(String),
+    Options(Box<PgConnectOptions>),
 }
 
 /// A consumer, ready to run.
@@ -34,6 +37,7 @@ pub struct Consumer {
     pub(super) routes: Routes,
     pub(super) functions: Vec<Function>,
     pub(super) settings: Settings,
+    pub(super) standing: watch::Sender<Standing>,
 }
 
 impl Consumer {
@@ -41,6 +45,12 @@ impl Consumer {
     #[must_use]
     pub fn builder(group: impl Into<String>) -> Builder {
         Builder::new(group)
+    }
+
+    /// Where this member stands, from now on: what a readiness check shows.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
     }
 
     /// Consumes until the token is cancelled; then finishes the transactions in hand and gives its streams back.
@@ -51,18 +61,32 @@ impl Consumer {
     pub async fn run(self, token: CancellationToken) -> Result<(), Error> {
         let pool = match self.database {
             Database::Pool(pool) => pool,
-            Database::Url(url) => pg::connect(&url, self.connections)?,
+            Database::Options(options) => pg::connect(*options, self.connections),
         };
+        let (has, wants) = (pg::pool_size(&pool), self.routes.topics().len() + 1);
+        if (has as usize) < wants {
+            tracing::warn!(
+                has,
+                wants,
+                "a stream that applies takes one connection and leases another: the pool is small"
+            );
+        }
         let store = Store::new(
             pool,
             &self.group,
             self.settings.lease,
             self.settings.handler_limit,
         );
-        if !ready(&store, &self.functions, &self.settings, &token).await? {
+        if !ready(&store, &self.functions, &self.settings, &self.standing, &token).await? {
             return Ok(());
         }
-        let shared = Arc::new(Shared::new(store, self.redis, self.routes, self.settings));
+        let shared = Arc::new(Shared::new(
+            store,
+            self.redis,
+            self.routes,
+            self.settings,
+            Board::new(self.standing),
+        ));
         supervise(shared, token).await
     }
 }
@@ -72,6 +96,7 @@ async fn ready(
     store: &Store,
     functions: &[Function],
     settings: &Settings,
+    standing: &watch::Sender<Standing>,
     token: &CancellationToken,
 ) -> Result<bool, Error> {
     let mut troubles = 0;
@@ -83,6 +108,8 @@ async fn ready(
             return Err(error);
         }
         troubles += 1;
+        let cause = format!("{error}. {}", error.advice());
+        standing.send_replace(Standing::Waiting { cause });
         tracing::warn!(%error, advice = error.advice(), troubles, "the consumer waits for its database");
         token
             .run_until_cancelled(tokio::time::sleep(settings.retry.pause(troubles)))
@@ -110,6 +137,7 @@ async fn supervise(shared: Arc<Shared>, token: CancellationToken) -> Result<(), 
     let mut open = |tasks: &mut JoinSet<()>, stream: Stream| {
         if known.insert(stream.clone()) {
             let (shared, token) = (shared.clone(), token.clone());
+            shared.board.set(&stream.key, Standing::Starting);
             tasks.spawn(async move { lane::run(&shared, &stream, &token).await });
         }
     };

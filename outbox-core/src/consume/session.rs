@@ -40,6 +40,8 @@ pub(super) struct Session<'a> {
     /// Where the search among the pending entries goes on; none when it came to its end.
     pub(super) sweep: Option<EntryId>,
     pub(super) look_at: Instant,
+    /// A predecessor has not come and is not to be expected: shown until it did.
+    pub(super) hole: bool,
     conflicts: u32,
     /// So many entries are applied one by one, to find out whose fault a failure is.
     alone: usize,
@@ -72,6 +74,7 @@ impl<'a> Session<'a> {
             failures,
             sweep: Some(EntryId::MIN),
             look_at: Instant::now() + LOOK_EVERY,
+            hole: false,
             conflicts: 0,
             alone: 0,
             has_progressed: false,

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::Error;
+use super::board::Board;
 use super::pg::{self, Store};
 use super::routes::Routes;
 use super::settings::Settings;
@@ -16,17 +17,25 @@ pub(super) struct Shared {
     pub(super) redis: redis::Client,
     pub(super) routes: Routes,
     pub(super) settings: Settings,
+    pub(super) board: Board,
     /// Days of the inbox that are known to be there.
     days: Mutex<HashSet<Date>>,
 }
 
 impl Shared {
-    pub(super) fn new(store: Store, redis: redis::Client, routes: Routes, settings: Settings) -> Self {
+    pub(super) fn new(
+        store: Store,
+        redis: redis::Client,
+        routes: Routes,
+        settings: Settings,
+        board: Board,
+    ) -> Self {
         Self {
             store,
             redis,
             routes,
             settings,
+            board,
             days: Mutex::default(),
         }
     }

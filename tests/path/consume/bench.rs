@@ -51,7 +51,7 @@ impl Bench {
         pool.execute(
             "create table effect (n bigint generated always as identity, key text, number bigint, epoch bigint, member text);
              create function tell() returns trigger language plpgsql as $$
-                 begin perform pg_notify(tg_table_name, pg_current_xact_id()::text || random()); return null; end $$;
+                 begin perform pg_notify(tg_table_name, ''); return null; end $$;
              create trigger tell after insert on effect for each row execute function tell();
              create trigger tell after insert on outbox.dead_letter for each row execute function tell();
              create trigger tell after insert or update on outbox.consumer_failure for each row execute function tell();
@@ -123,19 +123,40 @@ impl Bench {
     /// Waits for so many effects and returns them all, in the order of their commits.
     pub(crate) async fn effects(&mut self, count: i64) -> Result<Vec<(String, i64)>> {
         let waited = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let effects: Vec<(String, i64)> = sqlx::query_as("select key, number from effect order by n")
-                    .fetch_all(&self.pool)
-                    .await?;
-                if effects.len() as i64 >= count {
-                    return Ok::<_, sqlx::Error>(effects);
-                }
+            while sqlx::query_scalar::<_, i64>("select count(*) from effect")
+                .fetch_one(&self.pool)
+                .await?
+                < count
+            {
                 self.listener.recv().await?;
+                while self.listener.next_buffered().is_some() {}
             }
+            sqlx::query_as("select key, number from effect order by n")
+                .fetch_all(&self.pool)
+                .await
         });
         Ok(waited
             .await
             .map_err(|_| Failure::new(format!("there are no {count} effects")))??)
+    }
+
+    /// Waits until a session waits for an advisory lock. Nothing tells when, so it is looked for.
+    pub(crate) async fn wait_for_lock(&self, number: i64) -> Result {
+        let waits = "select exists (select from pg_locks where locktype = 'advisory' and objid::bigint = $1 and not granted
+                         and database = (select oid from pg_database where datname = current_database()))";
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !sqlx::query_scalar::<_, bool>(waits)
+                .bind(number)
+                .fetch_one(&self.pool)
+                .await?
+            {
+                tokio::task::yield_now().await;
+            }
+            Ok::<(), sqlx::Error>(())
+        });
+        Ok(waited
+            .await
+            .map_err(|_| Failure::new("nobody waits for the lock"))??)
     }
 
     pub(crate) async fn value<T>(&self, query: &'static str) -> Result<T>

@@ -13,3 +13,5 @@ mod failure;
 mod group;
 
 mod call;
+
+mod storm;
