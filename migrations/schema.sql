@@ -2261,6 +2261,18 @@ ALTER TABLE ONLY outbox.topic
 ALTER TABLE ONLY outbox.unpublished
     ADD CONSTRAINT unpublished_pkey PRIMARY KEY ("position");
 
+CREATE INDEX batch_by_id ON ONLY outbox.batch USING btree (batch_id);
+
+CREATE INDEX batch_from_0_batch_id_idx ON outbox.batch_from_0 USING btree (batch_id);
+
+CREATE INDEX batch_from_1835008_batch_id_idx ON outbox.batch_from_1835008 USING btree (batch_id);
+
+CREATE INDEX batch_from_262144_batch_id_idx ON outbox.batch_from_262144 USING btree (batch_id);
+
+CREATE INDEX batch_from_3932160_batch_id_idx ON outbox.batch_from_3932160 USING btree (batch_id);
+
+CREATE INDEX batch_from_786432_batch_id_idx ON outbox.batch_from_786432 USING btree (batch_id);
+
 CREATE INDEX dead_letter_by_recorded_at ON outbox.dead_letter USING btree (recorded_at);
 
 CREATE INDEX inbox_foreign_by_age ON outbox.inbox_foreign USING btree (applied_at);
@@ -2381,13 +2393,23 @@ CREATE INDEX progress_from_786432_topic_partition_batch_number_position_idx ON o
 
 CREATE INDEX stream_action_of_stream ON outbox.stream_action USING btree (topic, partition, number);
 
+ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_0_batch_id_idx;
+
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_0_pkey;
+
+ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_1835008_batch_id_idx;
 
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_1835008_pkey;
 
+ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_262144_batch_id_idx;
+
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_262144_pkey;
 
+ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_3932160_batch_id_idx;
+
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_3932160_pkey;
+
+ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_786432_batch_id_idx;
 
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_786432_pkey;
 
