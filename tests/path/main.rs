@@ -6,11 +6,16 @@ mod append_rules;
 
 mod arrivals;
 
+mod check;
+
+mod cli;
 mod consume;
 
 mod interop;
 
 mod naive_tail;
+
+mod ops;
 
 mod pieces;
 
@@ -19,5 +24,7 @@ mod publish;
 mod roles;
 
 mod tail;
+
+mod tls;
 
 mod world;

@@ -19,6 +19,8 @@ mod world;
 
 pub mod relay;
 
+pub mod invocation;
+
 pub mod proxy;
 
 pub mod producers;
@@ -40,6 +42,7 @@ pub mod crew;
 pub use crew::Crew;
 pub use database::Database;
 pub use failure::{Failure, Result};
+pub use invocation::{Answer, Invocation};
 pub use journal::Journal;
 pub use producers::{Producers, Workload};
 pub use proxy::{Fault, Proxy};

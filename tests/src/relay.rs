@@ -352,7 +352,7 @@ fn keep_log(stderr: ChildStderr, log: &Mutex<Vec<String>>, lines: &watch::Sender
 }
 
 /// The binary beside the test's own, never an older one than its sources.
-fn binary() -> Result<PathBuf> {
+pub(crate) fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OUTBOX_RELAY_BINARY") {
         return Ok(path.into());
     }

@@ -8,7 +8,7 @@ use outbox_core::publish::redis::{Limits, RedisSink};
 use outbox_core::publish::stream::StreamName;
 use outbox_core::publish::{Marked, Sink as _};
 use outbox_migrations::Set;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use super::within;
 use crate::config::Config;
@@ -64,8 +64,7 @@ fn unreachable(name: &'static str, failure: &Failure) -> Check {
 }
 
 async fn postgres(config: &Config, checks: &mut Vec<Check>) -> Result<Seen, Failure> {
-    let pool = connect::pool(config, Role::Report)?;
-    let mut connection = pool.acquire().await?;
+    let mut connection = connect::connection(config, Role::Report).await?;
     let before = now();
     let server = ops::server_facts(&mut connection).await?;
     let clock_offset = Some(server.clock - (before + now()) / 2.0);
@@ -91,8 +90,7 @@ async fn postgres(config: &Config, checks: &mut Vec<Check>) -> Result<Seen, Fail
             )),
         }
     }
-    drop(connection);
-    pool.close().await;
+    connection.close().await?;
     if config.postgres.listen && !server.in_recovery {
         checks.push(hearing(config).await?);
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 use outbox_migrations::{Report, Set};
 use serde_json::json;
+use sqlx::Connection as _;
 
 use crate::config::Config;
 use crate::connect::{self, Role};
@@ -22,8 +23,7 @@ pub struct Arguments {
 /// # Errors
 /// Postgres cannot be reached, refuses, or holds a newer or different schema (exit code 4).
 pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let pool = connect::pool(config, Role::Command)?;
-    let mut connection = pool.acquire().await?;
+    let mut connection = connect::connection(config, Role::Command).await?;
     let sets: &[Set] = if arguments.inbox {
         &[Set::Inbox]
     } else {
@@ -44,8 +44,7 @@ pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Resu
             Failure::new(exit, format!("{error}; {}", error.advice()))
         })?);
     }
-    drop(connection);
-    pool.close().await;
+    connection.close().await?;
     output.write(&json!(reports.iter().map(document).collect::<Vec<_>>()), |_| {
         text(&reports)
     })?;

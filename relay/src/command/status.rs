@@ -29,8 +29,7 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
 }
 
 async fn read(config: &Config) -> Result<(Halves, Row), Failure> {
-    let pool = connect::pool(config, Role::Report)?;
-    let mut connection = pool.acquire().await?;
+    let mut connection = connect::connection(config, Role::Report).await?;
     let halves = ops::halves(&mut connection).await?;
     if !halves.log && !halves.inbox {
         return Err(Failure::error(

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use outbox_core::ops::{self, View};
 use serde_json::{Map, Value, json};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::within;
@@ -74,13 +74,9 @@ pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Resu
     } else {
         Role::Command
     };
-    let pool = connect::pool(config, role)?;
-    within(config, "Postgres", async {
-        let mut connection = pool.acquire().await?;
-        act(&mut connection, arguments, output).await
-    })
-    .await?;
-    pool.close().await;
+    let mut connection = connect::connection(config, role).await?;
+    within(config, "Postgres", act(&mut connection, arguments, output)).await?;
+    connection.close().await?;
     Ok(Exit::Success)
 }
 

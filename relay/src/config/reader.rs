@@ -269,9 +269,9 @@ fn shortened(text: &str) -> String {
 }
 
 fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = words.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    let scored = words.map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate));
     scored
-        .filter(|(score, _)| *score > 0.9)
+        .filter(|(score, _)| *score >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }

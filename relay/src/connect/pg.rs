@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{Connection as _, PgConnection};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Socket};
@@ -23,9 +24,6 @@ pub type Connection =
 /// Twelve times the slow poll, and never so short that a busy machine is taken for a hanging one.
 const IDLE_SLOW_POLLS: u32 = 12;
 const IDLE_AT_LEAST: Duration = Duration::from_secs(60);
-
-/// A command asks one thing at a time.
-const COMMAND_CONNECTIONS: u32 = 1;
 
 const POOLER_ADVICE: &str = "a pooler stands between: set postgres.listen = false (OUTBOX_POSTGRES_LISTEN=false), or connect \
                              past it";
@@ -75,12 +73,7 @@ pub async fn postgres(config: &Config, role: Role) -> Result<(Client, Connection
     let tls = tls::client(found.tls, found.root.as_deref()).map_err(refused)?;
     let named = |what: String| Error {
         target: format!("Postgres at {}", hosts(&options)),
-        // PgBouncer's words for a session setting at the start.
-        advice: if what.contains("startup parameter") {
-            POOLER_ADVICE
-        } else {
-            ADVICE
-        },
+        advice: advice_for(&what),
         what,
     };
     // Every host has the connect timeout; this one also bounds name resolution, TLS and authentication.
@@ -92,11 +85,39 @@ pub async fn postgres(config: &Config, role: Role) -> Result<(Client, Connection
     }
 }
 
-/// A pool for what is not the tail. Connects when first used.
+/// A pool for a consumer. Connects when first used.
 ///
 /// # Errors
 /// The URL cannot be understood.
-pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
+pub fn pool(config: &Config) -> Result<PgPool, Error> {
+    let (_, options) = pool_options(config, Role::Consume)?;
+    let size = u32::try_from(config.consume.connections).unwrap_or(u32::MAX);
+    Ok(PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(config.postgres.connect_timeout)
+        .connect_lazy_with(options))
+}
+
+/// One connection for a command, which asks one thing at a time.
+///
+/// # Errors
+/// The server cannot be reached, does not let us in, or its certificate is not what was asked for.
+pub async fn connection(config: &Config, role: Role) -> Result<PgConnection, Error> {
+    let (target, options) = pool_options(config, role)?;
+    let limit = config.postgres.connect_timeout;
+    let what = match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(error)) => describe_sqlx(&error),
+        Err(_) => format!("no answer within {} s", limit.as_secs_f32()),
+    };
+    Err(Error {
+        target,
+        advice: advice_for(&what),
+        what,
+    })
+}
+
+fn pool_options(config: &Config, role: Role) -> Result<(String, PgConnectOptions), Error> {
     let refused = |what: String| Error {
         target: "Postgres".to_owned(),
         what,
@@ -104,14 +125,20 @@ pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
     };
     let found = target(&config.postgres).map_err(refused)?;
     let options = sqlx_options(config, &found, role).map_err(refused)?;
-    let size = match role {
-        Role::Consume => u32::try_from(config.consume.connections).unwrap_or(u32::MAX),
-        _ => COMMAND_CONNECTIONS,
+    let host = match options.get_socket() {
+        Some(path) => path.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
     };
-    Ok(PgPoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(config.postgres.connect_timeout)
-        .connect_lazy_with(options))
+    Ok((format!("Postgres at {host}"), options))
+}
+
+/// PgBouncer refuses a session setting at the start in these words.
+fn advice_for(what: &str) -> &'static str {
+    if what.contains("startup parameter") {
+        POOLER_ADVICE
+    } else {
+        ADVICE
+    }
 }
 
 fn driver_options(config: &Config, target: &Target, role: Role) -> Result<tokio_postgres::Config, String> {

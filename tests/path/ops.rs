@@ -1,0 +1,292 @@
+//! The operators' views: public, without payloads, cheap on a long log, and right.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use system_tests::{Relay, Result, World};
+use xtask::servers::{Postgres, Redis};
+
+/// The columns are public: changing one is a breaking change.
+const COLUMNS: &[(&str, &str)] = &[
+    (
+        "backlog",
+        "topic, partition, events, exact, oldest_recorded_at, oldest_age",
+    ),
+    (
+        "batches",
+        "number, batch_id, kind, era, epoch, event_count, first_position, last_position, cut_at",
+    ),
+    (
+        "relays",
+        "instance, host, process_id, version, started_at, seen_at, live, state, reason, leases",
+    ),
+    (
+        "summary",
+        "as_of, verdict, reason, backlog, backlog_exact, oldest_unpublished_age, leader, epoch, lease_expires_at, live_relays, \
+         topics_set_aside, topics_blocked, last_batch, last_batch_events, last_batch_at, events_skipped, notification_queue_usage",
+    ),
+    (
+        "topics",
+        "topic, partition, retention, keep, seen_since, state, stopped_since, reason, event_id, passed_batch, passed_position, \
+         last_entry, passed_at",
+    ),
+    (
+        "waiting_transactions",
+        "pid, kind, user_name, application, state, started_at, age, query_started_at, waits_for, prepared_name, holds_back",
+    ),
+];
+
+/// Pages of a warm session that a question may read, however long the log is.
+const PAGES: i64 = 1000;
+
+#[tokio::test]
+async fn the_views_have_the_columns_they_are_documented_with() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "select c.relname::text, string_agg(a.attname, ', ' order by a.attnum)
+         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+         where c.relnamespace = 'outbox_ops'::regnamespace and c.relkind = 'v' group by c.relname order by c.relname",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    let columns: Vec<(&str, &str)> = columns
+        .iter()
+        .map(|(view, columns)| (view.as_str(), columns.as_str()))
+        .collect();
+    assert_eq!(columns, COLUMNS);
+    let silent: Vec<String> = sqlx::query_scalar(
+        "select format('%s.%s', c.relname, a.attname) from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum >= 0
+         where c.relnamespace = 'outbox_ops'::regnamespace and c.relkind = 'v' and col_description(c.oid, a.attnum) is null
+         union all
+         select c.relname::text from pg_class c
+         where c.relnamespace = 'outbox_ops'::regnamespace and c.relkind = 'v' and obj_description(c.oid, 'pg_class') is null",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    assert_eq!(silent, Vec::<String>::new(), "without a comment");
+    Ok(())
+}
+
+#[tokio::test]
+async fn observers_see_the_views_and_nothing_else() -> Result {
+    // GIVEN a world with an event in it
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    connection
+        .execute("select outbox.append('t', '{\"card\": \"4711\"}')")
+        .await?;
+    // WHEN an observer looks THEN every view answers, and the payload is out of reach
+    connection.execute("set role outbox_observer").await?;
+    for (view, _) in COLUMNS {
+        connection
+            .execute(AssertSqlSafe(format!("select * from outbox_ops.{view}")))
+            .await?;
+    }
+    for table in ["log", "unpublished"] {
+        let refused = connection
+            .execute(AssertSqlSafe(format!("select * from outbox.{table}")))
+            .await;
+        assert_eq!(code(refused), Some("42501".to_owned()), "{table}");
+    }
+    // WHEN a producer looks THEN it is refused
+    connection.execute("set role outbox_producer").await?;
+    for (view, _) in COLUMNS {
+        let refused = connection
+            .execute(AssertSqlSafe(format!("select * from outbox_ops.{view}")))
+            .await;
+        assert_eq!(code(refused), Some("42501".to_owned()), "{view}");
+    }
+    Ok(())
+}
+
+fn code<T>(result: std::result::Result<T, sqlx::Error>) -> Option<String> {
+    result.err()?.as_database_error()?.code().map(Into::into)
+}
+
+#[tokio::test]
+async fn looking_costs_the_same_however_long_the_log_is() -> Result {
+    // GIVEN a log of 200,000 published events, with and without statistics
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    for statement in [
+        "insert into outbox.log (retention, topic, id, source, type, data)
+         select 'standard', 't', gen_random_uuid(), '/test', 't', '{}' from generate_series(1, 200000)",
+        "insert into outbox.topic (name) values ('t')",
+        "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position)
+         values (1, 1, 1, 1, pg_current_snapshot(), 200000, 1, 200000)",
+        "insert into outbox.share (batch_number, topic, event_count, first_position, last_position) values (1, 't', 200000, 1, 200000)",
+        "insert into outbox.progress (topic, batch_number, position, chain_batch_id, chain_position, epoch)
+         values ('t', 1, 200000, 1, 200000, 1)",
+        "select outbox.append('t', '{}') from generate_series(1, 5)",
+    ] {
+        connection.execute(statement).await?;
+    }
+    for prepare in ["select 1", "analyze"] {
+        connection.execute(prepare).await?;
+        for view in ["backlog", "summary", "topics"] {
+            // WHEN it is asked repeatedly, so that some of the times nothing of the catalogue has to be read
+            let mut read = i64::MAX;
+            for _ in 0..5 {
+                read = read.min(pages(&mut connection, view).await?);
+            }
+            // THEN few pages are
+            assert!(read < PAGES, "{view} read {read} pages after {prepare}");
+        }
+        let backlog: (i64, bool) = sqlx::query_as("select events, exact from outbox_ops.backlog")
+            .fetch_one(&mut connection)
+            .await?;
+        assert_eq!(backlog, (5, true));
+    }
+    Ok(())
+}
+
+async fn pages(connection: &mut PgConnection, view: &str) -> Result<i64> {
+    let explain =
+        format!("explain (analyze, buffers, timing off, format json) select * from outbox_ops.{view}");
+    let plan: serde_json::Value = sqlx::query_scalar(AssertSqlSafe(explain))
+        .fetch_one(connection)
+        .await?;
+    let top = &plan[0]["Plan"];
+    let read = ["Shared Hit Blocks", "Shared Read Blocks"].map(|name| top[name].as_i64().unwrap_or(0));
+    Ok(read.iter().sum())
+}
+
+#[tokio::test]
+async fn the_backlog_counts_what_is_cut_and_what_is_not() -> Result {
+    // GIVEN a batch of 70 of which one stream has 10 to go and the other 20, and 8 events after it
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    for statement in [
+        "select outbox.append('a', '{}') from generate_series(1, 50)",
+        "select outbox.append('b', '{}') from generate_series(1, 20)",
+        "insert into outbox.topic (name) values ('a'), ('b')",
+        "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position)
+         values (1, 1, 1, 1, pg_current_snapshot(), 70, 1, 70)",
+        "insert into outbox.share (batch_number, topic, event_count, first_position, last_position) values (1, 'a', 50, 1, 50), (1, 'b', 20, 51, 70)",
+        "insert into outbox.progress (topic, batch_number, position, chain_batch_id, chain_position, epoch) values ('a', 1, 40, 1, 40, 1)",
+        "select outbox.append('a', '{}') from generate_series(1, 5)",
+        "select outbox.append('new', '{}') from generate_series(1, 3)",
+    ] {
+        connection.execute(statement).await?;
+    }
+    // WHEN it is looked at THEN both kinds are counted, and a share half published is an estimate
+    let backlog: Vec<(String, i64, bool)> =
+        sqlx::query_as("select topic, events, exact from outbox_ops.backlog order by topic")
+            .fetch_all(&mut connection)
+            .await?;
+    let expected = [("a", 15, false), ("b", 20, true), ("new", 3, true)];
+    assert_eq!(
+        backlog,
+        expected.map(|(topic, events, exact)| (topic.to_owned(), events, exact))
+    );
+    let total: i64 = sqlx::query_scalar("select backlog from outbox_ops.summary")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!(total, 38);
+    // WHEN it is very long THEN it is a lower bound and says so
+    connection
+        .execute("select outbox.append('new', '{}') from generate_series(1, 12000)")
+        .await?;
+    let long: (i64, bool) =
+        sqlx::query_as("select sum(events)::bigint, bool_or(exact) from outbox_ops.backlog")
+            .fetch_one(&mut connection)
+            .await?;
+    assert!(long.0 >= 10_000 && !long.1, "{long:?}");
+    Ok(())
+}
+
+/// Kind, application, name of a prepared one, what it holds back.
+type Shown = (String, Option<String>, Option<String>, Vec<String>);
+
+#[tokio::test]
+async fn who_holds_what_back_is_shown_with_its_application_and_never_with_its_query() -> Result {
+    // GIVEN an appender that idles in its transaction, a prepared transaction, and a reader of something else
+    let postgres = Postgres::options().set("max_prepared_transactions", 10);
+    let world = World::with_own_servers(postgres, Redis::options()).await?;
+    let (mut held, mut prepared, mut other) = (
+        world.connect().await?,
+        world.connect().await?,
+        world.connect().await?,
+    );
+    held.execute("set application_name = 'shop'").await?;
+    let mut appending = held.begin().await?;
+    appending.execute("select outbox.append('t', '{}')").await?;
+    let mut transaction = other.begin().await?;
+    transaction.execute("select 1 from outbox.settings").await?;
+    for statement in [
+        "set outbox.notify = off",
+        "begin",
+        "select outbox.append('t', '{}')",
+        "prepare transaction 'order-7'",
+    ] {
+        prepared.execute(statement).await?;
+    }
+    // WHEN it is looked at
+    let mut connection = world.connect().await?;
+    let shown: Vec<Shown> = sqlx::query_as(
+        "select kind, application, prepared_name, holds_back from outbox_ops.waiting_transactions order by kind desc",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    // THEN both appenders are there, the reader is not, and both keep the relay from sleeping
+    let backs = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    assert_eq!(
+        shown[0],
+        (
+            "transaction".to_owned(),
+            Some("shop".to_owned()),
+            None,
+            backs(&["appends", "sleep"])
+        )
+    );
+    assert_eq!(
+        (shown[1].0.as_str(), shown[1].2.as_deref()),
+        ("prepared", Some("order-7"))
+    );
+    assert!(shown[1].3.contains(&"appends".to_owned()), "{shown:?}");
+    let text: String = sqlx::query_scalar(
+        "select coalesce(string_agg(w::text, ''), '') from outbox_ops.waiting_transactions w",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    assert!(!text.contains("outbox.append"), "{text}");
+    prepared.execute("rollback prepared 'order-7'").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_relay_is_seen_while_it_leads_and_its_lease_is_free_when_it_is_gone() -> Result {
+    // GIVEN a relay that leads
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let seen: (bool, String, Vec<String>) = loop {
+        let found: Option<(bool, String, Vec<String>)> =
+            sqlx::query_as("select live, state, leases from outbox_ops.relays")
+                .fetch_optional(&mut connection)
+                .await?;
+        match found {
+            Some(found) if found.1 == "leading" => break found,
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    assert_eq!(
+        seen,
+        (
+            true,
+            "leading".to_owned(),
+            vec!["publish".to_owned(), "tail".to_owned()]
+        )
+    );
+    // WHEN it is stopped THEN nobody leads and summary says so at once
+    relay.terminate().await?;
+    let (verdict, leader): (String, Option<String>) =
+        sqlx::query_as("select verdict, leader from outbox_ops.summary")
+            .fetch_one(&mut connection)
+            .await?;
+    assert_eq!((verdict.as_str(), leader), ("degraded", None));
+    Ok(())
+}
