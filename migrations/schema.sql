@@ -139,6 +139,8 @@ CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, ev
     LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 20
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     AS $$
     -- Rows that no batch holds yet: the two arms of the tail against the newest snapshot of the ledger.
     with head as (
@@ -2052,8 +2054,9 @@ CREATE VIEW outbox_ops.waiting_transactions AS
             NULL::timestamp with time zone,
             NULL::text,
             p.gid
-           FROM (held
-             JOIN pg_prepared_xacts p ON ((held.virtualtransaction = ('-1/'::text || p.transaction))))
+           FROM ((held
+             JOIN pg_locks own ON (((own.pid IS NULL) AND (own.virtualtransaction = held.virtualtransaction) AND (own.locktype = 'transactionid'::text) AND (own.mode = 'ExclusiveLock'::text))))
+             JOIN pg_prepared_xacts p ON ((p.transaction = own.transactionid)))
           WHERE (held.pid IS NULL)
         )
  SELECT transaction.pid,
@@ -2607,6 +2610,11 @@ GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_relay;
 GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.log TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox.log_migration TO outbox_producer;
+GRANT SELECT ON TABLE outbox.log_migration TO outbox_relay;
+GRANT SELECT ON TABLE outbox.log_migration TO outbox_maintainer;
+GRANT SELECT ON TABLE outbox.log_migration TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.piece TO outbox_relay;
 GRANT SELECT ON TABLE outbox.piece TO outbox_observer;

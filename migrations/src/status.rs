@@ -1,4 +1,6 @@
 //! Where a database stands, against what this binary knows. Reads only.
+//!
+//! Statements are unnamed: they are sent once, and a named one is left behind in a pooler for strangers to trip over.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -59,6 +61,7 @@ pub async fn status(conn: &mut PgConnection, set: Set) -> Result<Status, Error> 
         source,
     };
     let recorded: bool = sqlx::query_scalar(RECORD_EXISTS)
+        .persistent(false)
         .bind(set.record_table())
         .fetch_one(&mut *conn)
         .await
@@ -70,6 +73,7 @@ pub async fn status(conn: &mut PgConnection, set: Set) -> Result<Status, Error> 
             set.record_table()
         );
         applied = sqlx::query_as(AssertSqlSafe(query))
+            .persistent(false)
             .fetch_all(&mut *conn)
             .await
             .map_err(failed)?;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
+use system_tests::patience::until;
 use system_tests::{Invocation, Relay, Result, Schema, World};
 use xtask::servers::{Postgres, Redis};
 
 use crate::arrivals::arrived;
 
+/// Nothing on a test machine takes this long.
+const LIMIT: Duration = Duration::from_secs(20);
 const NO_EVENT: &str = "01a00000-0000-7000-8000-000000000000";
 
 #[tokio::test]
@@ -207,17 +210,13 @@ async fn status_says_whether_work_moves() -> Result {
 
 /// Progress is recorded a moment after the entry is on the stream.
 async fn settled(connection: &mut PgConnection) -> Result {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    loop {
+    until("an empty backlog", LIMIT, async || {
         let waiting: i64 = sqlx::query_scalar("select count(*) from outbox_ops.backlog")
             .fetch_one(&mut *connection)
             .await?;
-        if waiting == 0 || tokio::time::Instant::now() > deadline {
-            assert_eq!(waiting, 0);
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        Ok((waiting == 0).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]
@@ -283,17 +282,13 @@ async fn a_topic_that_was_set_aside_goes_on_when_a_person_gives_up_its_event() -
 
 /// Until the relay has set the topic aside.
 async fn waits(connection: &mut PgConnection) -> Result {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    loop {
+    until("a topic set aside", LIMIT, async || {
         let states: Vec<String> = sqlx::query_scalar("select state from outbox_ops.topics")
             .fetch_all(&mut *connection)
             .await?;
-        if states == ["set_aside"] || tokio::time::Instant::now() > deadline {
-            assert_eq!(states, ["set_aside"]);
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        Ok((states == ["set_aside"]).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]

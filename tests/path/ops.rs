@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use system_tests::patience::until;
 use system_tests::{Relay, Result, World};
 use xtask::servers::{Postgres, Redis};
 
@@ -263,16 +264,11 @@ async fn a_relay_is_seen_while_it_leads_and_its_lease_is_free_when_it_is_gone() 
     let mut connection = world.connect().await?;
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
-    let seen: (bool, String, Vec<String>) = loop {
-        let found: Option<(bool, String, Vec<String>)> =
-            sqlx::query_as("select live, state, leases from outbox_ops.relays")
-                .fetch_optional(&mut connection)
-                .await?;
-        match found {
-            Some(found) if found.1 == "leading" => break found,
-            _ => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    };
+    let seen: (bool, String, Vec<String>) = until("a relay seen leading", Duration::from_secs(20), async || {
+        let query = "select live, state, leases from outbox_ops.relays where state = 'leading'";
+        Ok(sqlx::query_as(query).fetch_optional(&mut connection).await?)
+    })
+    .await?;
     assert_eq!(
         seen,
         (

@@ -1,4 +1,6 @@
 //! Reads the views and the facts that checks are made from.
+//!
+//! Statements are unnamed: they are sent once, and a named one is left behind in a pooler for strangers to trip over.
 
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, Row};
@@ -14,6 +16,7 @@ use super::{Error, Halves, View};
 pub async fn halves(conn: &mut PgConnection) -> Result<Halves, Error> {
     let read = async {
         let row = sqlx::query(include_str!("../../queries/ops/find_views.sql"))
+            .persistent(false)
             .fetch_one(conn)
             .await?;
         Ok(Halves {
@@ -31,7 +34,10 @@ pub async fn halves(conn: &mut PgConnection) -> Result<Halves, Error> {
 /// The view is not there or may not be read.
 pub async fn view(conn: &mut PgConnection, view: View) -> Result<Vec<Map<String, Value>>, Error> {
     let read = async {
-        let rows: Vec<String> = sqlx::query_scalar(view.query()).fetch_all(conn).await?;
+        let rows: Vec<String> = sqlx::query_scalar(view.query())
+            .persistent(false)
+            .fetch_all(conn)
+            .await?;
         let parsed: Result<Vec<_>, _> = rows.iter().map(|row| serde_json::from_str(row)).collect();
         parsed.map_err(|error| sqlx::Error::Decode(Box::new(error)))
     };
@@ -46,6 +52,7 @@ pub async fn view(conn: &mut PgConnection, view: View) -> Result<Vec<Map<String,
 pub async fn server_facts(conn: &mut PgConnection) -> Result<ServerFacts, Error> {
     let read = async {
         let row = sqlx::query(include_str!("../../queries/ops/read_server.sql"))
+            .persistent(false)
             .fetch_one(conn)
             .await?;
         Ok(ServerFacts {
@@ -72,6 +79,7 @@ pub async fn server_facts(conn: &mut PgConnection) -> Result<ServerFacts, Error>
 pub async fn log_facts(conn: &mut PgConnection) -> Result<LogFacts, Error> {
     let read = async {
         let row = sqlx::query(include_str!("../../queries/ops/read_log.sql"))
+            .persistent(false)
             .fetch_one(conn)
             .await?;
         Ok(LogFacts {
@@ -100,6 +108,7 @@ pub async fn log_facts(conn: &mut PgConnection) -> Result<LogFacts, Error> {
 /// The log is not there or may not be read.
 pub async fn topics(conn: &mut PgConnection) -> Result<Vec<String>, Error> {
     let read = sqlx::query_scalar(include_str!("../../queries/ops/list_topics.sql"))
+        .persistent(false)
         .fetch_all(conn)
         .await;
     read.map_err(|error| Error::postgres("outbox.topic", error))
@@ -115,7 +124,7 @@ pub async fn set_topic(
     retention: Option<&str>,
     partitions: Option<i32>,
 ) -> Result<(String, i32), Error> {
-    let query = sqlx::query_as(include_str!("../../queries/ops/set_topic.sql"));
+    let query = sqlx::query_as(include_str!("../../queries/ops/set_topic.sql")).persistent(false);
     let set = query
         .bind(topic)
         .bind(retention)
@@ -131,7 +140,7 @@ pub async fn set_topic(
 /// # Errors
 /// The topic is not set aside, or the role is not in `outbox_maintainer`.
 pub async fn resume_topic(conn: &mut PgConnection, topic: &str, reason: &str) -> Result<Option<i64>, Error> {
-    let query = sqlx::query_scalar(include_str!("../../queries/ops/resume_topic.sql"));
+    let query = sqlx::query_scalar(include_str!("../../queries/ops/resume_topic.sql")).persistent(false);
     let resumed = query.bind(topic).bind(reason).fetch_one(conn).await;
     resumed.map_err(|error| Error::changing(format!("topic {topic}"), error))
 }
@@ -146,7 +155,7 @@ pub async fn skip_event(
     event: Uuid,
     reason: &str,
 ) -> Result<i64, Error> {
-    let query = sqlx::query_scalar(include_str!("../../queries/ops/skip_event.sql"));
+    let query = sqlx::query_scalar(include_str!("../../queries/ops/skip_event.sql")).persistent(false);
     let skipped = query.bind(topic).bind(event).bind(reason).fetch_one(conn).await;
     skipped.map_err(|error| Error::changing(format!("topic {topic}"), error))
 }

@@ -114,7 +114,7 @@ async fn look(
     pool: &PgPool,
     redis: &mut Option<MultiplexedConnection>,
 ) -> Result<(), String> {
-    let asked = sqlx::query("select 1").execute(pool);
+    let asked = sqlx::query("select 1").persistent(false).execute(pool);
     let answered = tokio::time::timeout(config.postgres.connect_timeout, asked).await;
     let answered = answered.map_err(|_| "Postgres does not answer".to_owned())?;
     answered.map_err(|error| format!("Postgres: {}", connect::describe_sqlx(&error)))?;
