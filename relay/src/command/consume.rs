@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::connect;
+use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
 use crate::{http, signal, telemetry};
 
@@ -43,7 +43,7 @@ pub struct Arguments {
 pub async fn run(config: &Config, arguments: Arguments) -> Result<Exit, Failure> {
     let token = signal::stop_token()?;
     let metrics = telemetry::metrics()?;
-    let pool = connect::pool(config)?;
+    let pool = connect::pool(config, Role::Consume)?;
     let consumer = describe(config, arguments, pool.clone())?;
     let (standing, shown) = watch::channel(Standing::Starting);
     let server = http::Server::bind(&config.http).await?;

@@ -85,12 +85,12 @@ pub async fn postgres(config: &Config, role: Role) -> Result<(Client, Connection
     }
 }
 
-/// A pool for a consumer. Connects when first used.
+/// A pool for work that is not the tail: as many connections as a consumer needs at most. Connects when first used.
 ///
 /// # Errors
 /// The URL cannot be understood.
-pub fn pool(config: &Config) -> Result<PgPool, Error> {
-    let (_, options) = pool_options(config, Role::Consume)?;
+pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
+    let (_, options) = pool_options(config, role)?;
     let size = u32::try_from(config.consume.connections).unwrap_or(u32::MAX);
     Ok(PgPoolOptions::new()
         .max_connections(size)
