@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 
 use super::error::Source;
 use super::handler::Handler;
-use super::pg::{self, Cause, Lease, PgConnection, Store, Transaction};
+use super::lease::Lease;
+use super::pg::{self, Cause, PgConnection, Store, Transaction};
 use super::window::Item;
 use super::{Error, Failure};
 use crate::dead_letter::{self, DeadLetter};

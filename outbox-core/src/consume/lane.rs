@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::lease::Lease;
 use super::metric::Meters;
-use super::pg::Lease;
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::Stream;

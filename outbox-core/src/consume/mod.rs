@@ -65,6 +65,10 @@ mod apply;
 
 mod shared;
 
+mod lease;
+
+mod inbox;
+
 mod board;
 
 mod pg;

@@ -1,4 +1,4 @@
-//! The handler's database: leases, how far a stream came, the inbox, failures. Every statement is bounded in time.
+//! The handlers' database: how far a stream came, what failed, transactions. Every statement is bounded in time.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use outbox_migrations::Set;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPoolOptions, PgQueryResult};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, Postgres};
-use time::OffsetDateTime;
 
 pub use sqlx::PgConnection;
 pub(super) use sqlx::PgPool;
 pub(super) use sqlx::postgres::PgConnectOptions;
 
 use super::{Error, Failure};
-use crate::event::{EntryId, Event};
+use crate::event::EntryId;
 
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
@@ -23,20 +22,14 @@ const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 /// The database of a consumer's handlers.
 #[derive(Clone)]
 pub(super) struct Store {
-    pool: PgPool,
-    consumer: String,
-    lease: Duration,
+    pub(super) pool: PgPool,
+    pub(super) consumer: String,
+    pub(super) lease: Duration,
     begin: String,
 }
 
 /// A transaction on the handlers' database.
 pub(super) type Transaction<'c> = sqlx::Transaction<'c, Postgres>;
-
-/// The right to apply a stream, until another member takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lease {
-    pub(super) epoch: i64,
-}
 
 /// What a URL says about a connection; none when it is no URL of Postgres.
 pub(super) fn parse(url: &str) -> Option<PgConnectOptions> {
@@ -83,10 +76,6 @@ impl Store {
         self.lease
     }
 
-    fn lease_ms(&self) -> f64 {
-        self.lease.as_secs_f64() * 1000.0
-    }
-
     /// Refuses a database without the inbox that this library needs.
     pub(super) async fn check(&self) -> Result<(), Error> {
         let mut connection = self.acquire("reading the version of the inbox").await?;
@@ -108,47 +97,6 @@ impl Store {
         let query =
             sqlx::query_scalar(include_str!("../../queries/consume/function_exists.sql")).bind(signature);
         bounded("looking for the function", query.fetch_one(&self.pool)).await
-    }
-
-    pub(super) async fn add_lease(&self, stream: &str) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../queries/consume/add_lease.sql"))
-            .bind(&self.consumer)
-            .bind(stream);
-        bounded("adding the lease of a stream", query.execute(&self.pool))
-            .await
-            .map(drop)
-    }
-
-    /// The lease if nobody holds it.
-    pub(super) async fn take_lease(&self, stream: &str, member: &str) -> Result<Option<Lease>, Error> {
-        let query = sqlx::query_scalar(include_str!("../../queries/consume/take_lease.sql"))
-            .bind(&self.consumer)
-            .bind(stream)
-            .bind(member)
-            .bind(self.lease_ms());
-        let epoch: Option<i64> = bounded("taking the lease", query.fetch_optional(&self.pool)).await?;
-        Ok(epoch.map(|epoch| Lease { epoch }))
-    }
-
-    /// False when another member took it.
-    pub(super) async fn renew_lease(&self, stream: &str, lease: Lease) -> Result<bool, Error> {
-        let query = sqlx::query(include_str!("../../queries/consume/renew_lease.sql"))
-            .bind(&self.consumer)
-            .bind(stream)
-            .bind(lease.epoch)
-            .bind(self.lease_ms());
-        let done: PgQueryResult = bounded("renewing the lease", query.execute(&self.pool)).await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    pub(super) async fn release_lease(&self, stream: &str, lease: Lease) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../queries/consume/release_lease.sql"))
-            .bind(&self.consumer)
-            .bind(stream)
-            .bind(lease.epoch);
-        bounded("giving the lease back", query.execute(&self.pool))
-            .await
-            .map(drop)
     }
 
     /// The entry last passed on a stream; none for a group that never passed one.
@@ -201,20 +149,6 @@ impl Store {
             .map(drop)
     }
 
-    /// Makes the day that `moment` lies in. Not inside an applying transaction: it would hold its lock until the commit.
-    pub(super) async fn add_inbox_day(&self, moment: OffsetDateTime) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../queries/consume/add_inbox_day.sql")).bind(moment);
-        bounded("making a day of the inbox", query.execute(&self.pool))
-            .await
-            .map(drop)
-    }
-
-    /// Drops days of the inbox that are older than it keeps. Returns how many.
-    pub(super) async fn forget_inbox(&self) -> Result<i32, Error> {
-        let query = sqlx::query_scalar(include_str!("../../queries/consume/forget_inbox.sql"));
-        bounded("dropping old days of the inbox", query.fetch_one(&self.pool)).await
-    }
-
     /// Whether the entry was given up because it could not be read.
     pub(super) async fn is_unreadable(&self, stream: &str, id: EntryId) -> Result<bool, Error> {
         let query = sqlx::query_scalar(include_str!("../../queries/dead_letter/is_unreadable.sql"))
@@ -237,64 +171,6 @@ impl Store {
             connection.begin_with(AssertSqlSafe(self.begin.clone())),
         )
         .await
-    }
-
-    /// Whether this lease still holds. Keeps a takeover waiting until the transaction ends.
-    pub(super) async fn fence(&self, tx: &mut PgConnection, stream: &str, lease: Lease) -> Result<(), Error> {
-        let query = sqlx::query_scalar(include_str!("../../queries/consume/fence.sql"))
-            .bind(&self.consumer)
-            .bind(stream)
-            .bind(lease.epoch);
-        let held: Option<bool> = bounded("checking the lease", query.fetch_optional(tx)).await?;
-        held.map(drop).ok_or(Error::Fenced)
-    }
-
-    /// Records events as finished. Returns the entries whose event was not finished before.
-    pub(super) async fn enter_inbox(
-        &self,
-        tx: &mut PgConnection,
-        stream: &str,
-        outcome: &str,
-        events: &[(EntryId, &Event)],
-    ) -> Result<Vec<EntryId>, Error> {
-        let (mut ids, mut sources, mut times, mut entries) = (vec![], vec![], vec![], vec![]);
-        let (mut foreign_ids, mut foreign_sources, mut foreign_entries) = (vec![], vec![], vec![]);
-        for (entry, event) in events {
-            if let Some(recorded_at) = recorded_at(event) {
-                ids.push(event.id.as_str());
-                sources.push(event.source.as_str());
-                times.push(recorded_at);
-                entries.push(entry.to_string());
-            } else {
-                foreign_ids.push(event.id.as_str());
-                foreign_sources.push(event.source.as_str());
-                foreign_entries.push(entry.to_string());
-            }
-        }
-        let doing = "recording events in the inbox";
-        let mut fresh: Vec<String> = Vec::new();
-        if !ids.is_empty() {
-            let query = sqlx::query_scalar(include_str!("../../queries/consume/enter_inbox.sql"))
-                .bind(&self.consumer)
-                .bind(outcome)
-                .bind(stream)
-                .bind(sources)
-                .bind(ids)
-                .bind(times)
-                .bind(entries);
-            fresh = bounded(doing, query.fetch_all(&mut *tx)).await?;
-        }
-        if !foreign_ids.is_empty() {
-            let query = sqlx::query_scalar(include_str!("../../queries/consume/enter_inbox_foreign.sql"))
-                .bind(&self.consumer)
-                .bind(outcome)
-                .bind(stream)
-                .bind(foreign_sources)
-                .bind(foreign_ids)
-                .bind(foreign_entries);
-            fresh.extend(bounded(doing, query.fetch_all(&mut *tx)).await?);
-        }
-        fresh.iter().map(|id| entry_id(id)).collect()
     }
 
     pub(super) async fn clear_failures(
@@ -335,14 +211,6 @@ impl Store {
             .await
             .map(drop)
     }
-}
-
-/// When the event was recorded, if it says so in a year that the inbox has days for. A property of the event alone:
-/// whichever member asks, now or later, looks for it in the same place.
-pub(super) fn recorded_at(event: &Event) -> Option<OffsetDateTime> {
-    event
-        .recorded_at
-        .filter(|at| (2000..3000).contains(&at.to_offset(time::UtcOffset::UTC).year()))
 }
 
 pub(super) async fn commit(tx: Transaction<'_>) -> Result<(), Error> {
@@ -417,7 +285,7 @@ pub(super) fn cause_of_code(code: &str) -> Cause {
     }
 }
 
-fn entry_id(text: &str) -> Result<EntryId, Error> {
+pub(super) fn entry_id(text: &str) -> Result<EntryId, Error> {
     text.parse().map_err(|source| Error::Postgres {
         doing: "reading an entry id",
         code: None,

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::{self, Delivery, Outcome, Place, Work};
 use super::gate::Gate;
+use super::inbox;
+use super::lease::Lease;
 use super::metric::Meters;
-use super::pg::{self, Lease};
 use super::reader::Reader;
 use super::redis::{Entry, Link};
 use super::retry::Next;
@@ -192,7 +193,7 @@ impl<'a> Session<'a> {
         meters.skipped.increment((items.len() - handled) as u64);
         meters.transaction_seconds.record(began.elapsed().as_secs_f64());
         let now = time::OffsetDateTime::now_utc();
-        for recorded_at in events.filter_map(pg::recorded_at) {
+        for recorded_at in events.filter_map(inbox::recorded_at) {
             meters
                 .delay_seconds
                 .record((now - recorded_at).as_seconds_f64().max(0.0));

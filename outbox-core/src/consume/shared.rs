@@ -7,7 +7,8 @@ use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::Error;
 use super::board::Board;
-use super::pg::{self, Store};
+use super::inbox;
+use super::pg::Store;
 use super::routes::Routes;
 use super::settings::Settings;
 use crate::event::Event;
@@ -46,7 +47,7 @@ impl Shared {
         events: impl IntoIterator<Item = &'e Event>,
     ) -> Result<(), Error> {
         let mut missing: Vec<OffsetDateTime> = Vec::new();
-        for recorded_at in events.into_iter().filter_map(pg::recorded_at) {
+        for recorded_at in events.into_iter().filter_map(inbox::recorded_at) {
             let is_known = |at: OffsetDateTime| at.to_offset(UtcOffset::UTC).date() == day_of(recorded_at);
             if !self.days().contains(&day_of(recorded_at)) && !missing.iter().copied().any(is_known) {
                 missing.push(recorded_at);
