@@ -190,7 +190,7 @@ async fn a_piece_goes_only_when_it_is_old_and_every_stream_has_passed_it() -> Re
     // WHEN the pieces are looked after, THEN it stays
     assert_eq!(look_after(&world).await?.dropped, 0);
     assert_eq!(pieces(&mut connection).await?[0].1, Some(bound));
-    // AND when the event is on its stream, the piece goes and the rest stays in order
+    // AND also when the event is on its stream: whoever drew a position of it may not have committed yet
     let mut relay = Relay::of(&world)
         .set("OUTBOX_MAINTAIN_ENABLED", "false")
         .start()?;
@@ -198,11 +198,50 @@ async fn a_piece_goes_only_when_it_is_old_and_every_stream_has_passed_it() -> Re
     let mut redis = world.redis().await?;
     arrived(&mut redis, "outbox:t", 1).await?;
     relay.terminate().await?;
+    assert_eq!(look_after(&world).await?.dropped, 0);
+    // AND when the batches were beyond it a minute ago, the piece goes and the rest stays in order
+    sqlx::query(
+        "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position, cut_at) \
+         select number + 1, batch_id + 1, era, epoch, pg_current_snapshot(), 0, $1, $1, clock_timestamp() - interval '2 minutes' \
+         from outbox.batch order by number desc limit 1",
+    )
+    .bind(bound + 10)
+    .execute(&mut connection)
+    .await?;
     assert_eq!(look_after(&world).await?.dropped, 1);
     assert_eq!(pieces(&mut connection).await?[0].0, Some(bound));
     append(&mut connection).await?;
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
     assert_eq!(arrived(&mut redis, "outbox:t", 2).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn upkeep_waits_for_a_transaction_that_lingers_and_for_another_keeper() -> Result {
+    // GIVEN a log with a piece to split, and somebody's prepared transaction, which only its owner's statistics would show
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let name = format!("held-{}", world.log().name());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "set outbox.notify = 'off'; begin; select outbox.append('t', '{{}}'); prepare transaction '{name}'"
+    )))
+    .execute(&mut connection)
+    .await?;
+    // WHEN the pieces are looked after, THEN nothing is detached that would have to wait for it
+    assert_eq!(look_after(&world).await?, upkeep::Report::default());
+    // AND when it has ended, but another keeper is at work, nothing either
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("commit prepared '{name}'")))
+        .execute(&mut connection)
+        .await?;
+    sqlx::query("select pg_advisory_lock(122550254464889)")
+        .execute(&mut connection)
+        .await?;
+    assert_eq!(look_after(&world).await?, upkeep::Report::default());
+    // AND alone it splits the piece
+    sqlx::query("select pg_advisory_unlock(122550254464889)")
+        .execute(&mut connection)
+        .await?;
+    assert!(look_after(&world).await?.made > 0);
     Ok(())
 }

@@ -26,10 +26,10 @@ begin
     end if;
     -- Seeing other sessions (who holds what back) needs this; without it the views show what the server lets them.
     begin
-        grant pg_read_all_stats to outbox_observer, outbox_relay;
+        grant pg_read_all_stats to outbox_observer, outbox_relay, outbox_maintainer;
     exception
         when insufficient_privilege then
-            raise notice 'outbox_observer and outbox_relay were not granted pg_read_all_stats: waiting transactions of other users will lack details';
+            raise notice 'outbox_observer, outbox_relay and outbox_maintainer were not granted pg_read_all_stats: waiting transactions of other users will lack details, and upkeep cannot see which to wait for';
     end;
 end
 $$;

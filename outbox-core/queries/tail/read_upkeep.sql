@@ -1,5 +1,8 @@
 -- What decides about pieces: the next values, and the first batch that some stream has not wholly passed.
 -- Everything visible in the snapshot before that batch is on its streams, skipped ones included, set-aside ones not.
+-- Positions up to the settled one were drawn a minute ago or more: if nobody lingers, whoever drew them has ended.
+-- Who lingers holds a lock on a table of ours for more than five seconds, or is prepared (no process): a detach would wait
+-- for it. Other long transactions are none of our business.
 with stream as (
     select passed.batch_number as passed_number, passed.position as passed_position,
            ahead.batch_number as target_number, ahead.last_position as target_position
@@ -23,7 +26,15 @@ select (select last_value from outbox.log_position) as log_head,
        (select last_value from outbox.progress_number) as progress_head,
        greatest(floor.number, 0) as passed_number,
        coalesce((select b.snapshot::text from outbox.batch b where b.number <= greatest(floor.number, 0) order by b.number desc limit 1), '3:3:') as passed_snapshot,
-       exists (select from pg_catalog.pg_stat_activity busy
-               where busy.datname = current_database() and busy.pid <> pg_backend_pid()
-                 and busy.xact_start < clock_timestamp() - interval '5 seconds') as somebody_lingers
+       coalesce((select b.last_position from outbox.batch b
+                 where b.cut_at < clock_timestamp() - interval '1 minute' order by b.number desc limit 1), 0) as settled_position,
+       exists (select from pg_catalog.pg_locks held
+               left join pg_catalog.pg_stat_activity busy on busy.pid = held.pid
+               where held.locktype = 'relation' and held.pid is distinct from pg_backend_pid()
+                 and held.database = (select oid from pg_catalog.pg_database where datname = current_database())
+                 and held.relation in (
+                     select tree.relid::oid
+                     from unnest(array['outbox.log', 'outbox.batch', 'outbox.share', 'outbox.progress']::regclass[]) parent,
+                          pg_catalog.pg_partition_tree(parent) tree)
+                 and (held.pid is null or busy.xact_start < clock_timestamp() - interval '5 seconds')) as somebody_lingers
 from floor

@@ -15,6 +15,7 @@ const LIST_PIECES: &str = include_str!("../../../queries/tail/list_pieces.sql");
 const LIST_ORPHANS: &str = include_str!("../../../queries/tail/list_orphans.sql");
 const READ_UPKEEP: &str = include_str!("../../../queries/tail/read_upkeep.sql");
 const EXPIRED_BATCH: &str = include_str!("../../../queries/tail/expired_batch.sql");
+const TRY_UPKEEP: &str = include_str!("../../../queries/tail/try_upkeep.sql");
 const CARRY_PROGRESS: &str = include_str!("../../../queries/tail/carry_progress.sql");
 
 /// A partitioned table whose pieces come and go.
@@ -68,6 +69,7 @@ pub static FAMILIES: &[Family] = &[
 pub(crate) struct Keeper {
     session: Session,
     log_head: i64,
+    settled_position: i64,
     batch_head: i64,
     progress_head: i64,
     passed_number: i64,
@@ -76,23 +78,30 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) async fn begin(session: Session) -> Result<Self, Error> {
+    /// None while another keeper is at work: a leader before this one may not have noticed yet that it lost the lead, and
+    /// what one has made and not attached yet is an orphan to the other.
+    pub(crate) async fn begin(session: Session) -> Result<Option<Self>, Error> {
         session
             .batch("set role outbox_maintainer; set lock_timeout = '2s'; set enable_seqscan = on")
             .await?;
+        let alone = session.query(TRY_UPKEEP, &[]).await?;
+        if !alone.first().map_or(Ok(false), |row| get(row, "alone"))? {
+            return Ok(None);
+        }
         let rows = session.query(READ_UPKEEP, &[]).await?;
         let Some(row) = rows.first() else {
             return Err(Error::new(crate::tail::Kind::Shape, "the ledger cannot be read"));
         };
-        Ok(Self {
+        Ok(Some(Self {
             log_head: get(row, "log_head")?,
+            settled_position: get(row, "settled_position")?,
             batch_head: get(row, "batch_head")?,
             progress_head: get(row, "progress_head")?,
             passed_number: get(row, "passed_number")?,
             passed: snapshot(row, "passed_snapshot")?,
             somebody_lingers: get(row, "somebody_lingers")?,
             session,
-        })
+        }))
     }
 
     pub(crate) fn head(&self, family: &Family) -> i64 {
@@ -290,7 +299,9 @@ impl Keeper {
                 Ok(expired.min(self.passed_number).min(self.batch_head))
             }
             "progress" => Ok(self.progress_head),
-            _ => Ok(self.log_head),
+            // Not up to the head: a row that was drawn and not committed yet would be out of the tail's sight while its piece
+            // is being detached, and the batch cut in that moment would never have it.
+            _ => Ok(self.settled_position),
         }
     }
 

@@ -289,6 +289,8 @@ fn translate(error: &tokio_postgres::Error) -> Error {
     };
     let kind = match said.code().code() {
         "23505" => Kind::Superseded,
+        // Somebody's lock was waited for, or somebody cancelled.
+        "55P03" | "57014" => Kind::Timeout,
         "25006" | "42883" | "42P01" | "42703" => Kind::Refused,
         code if code.starts_with("57P") || code.starts_with("08") => Kind::Connection,
         _ => Kind::Statement,
