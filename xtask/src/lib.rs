@@ -5,3 +5,7 @@
 pub mod servers;
 
 pub mod test;
+
+mod example;
+
+pub mod import_check;
