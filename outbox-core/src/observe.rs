@@ -31,3 +31,17 @@ pub const PUBLISH_SINK_UP: &str = "outbox_publish_sink_up";
 pub const TAIL_PIECES_MADE: &str = "outbox_tail_pieces_made_total";
 /// Pieces dropped after their retention, by `parent` (counter).
 pub const TAIL_PIECES_DROPPED: &str = "outbox_tail_pieces_dropped_total";
+/// Committed events that are not on their streams yet, by `topic`; the topics beyond a hundred are summed as `other` (gauge).
+pub const OPS_BACKLOG: &str = "outbox_ops_backlog_events";
+/// How long the oldest of them has waited, by `topic`, in seconds (gauge).
+pub const OPS_OLDEST: &str = "outbox_ops_oldest_unpublished_age_seconds";
+/// Streams that do not move, by `state`: set_aside or blocked (gauge).
+pub const OPS_STOPPED: &str = "outbox_ops_stopped_streams";
+/// Open transactions that appended and hold their own events back (gauge).
+pub const OPS_WAITING: &str = "outbox_ops_waiting_transactions";
+/// Age of the oldest of them, in seconds (gauge).
+pub const OPS_WAITING_AGE: &str = "outbox_ops_oldest_waiting_transaction_age_seconds";
+/// How full the notification queue of the cluster is, 0 to 1 (gauge).
+pub const OPS_NOTIFICATION_QUEUE: &str = "outbox_ops_notification_queue_ratio";
+/// When these were last read, in seconds since 1970: stale when Postgres does not answer (gauge).
+pub const OPS_SAMPLED: &str = "outbox_ops_sampled_timestamp_seconds";

@@ -130,3 +130,30 @@ fn load(cli: &Cli) -> Result<Config, Failure> {
     };
     Ok(Config::load(sources, cli.command.needs())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_may_stand_before_or_behind_the_command() {
+        for line in [
+            ["outbox-relay", "--tail-lease-ttl", "5s", "status"],
+            ["outbox-relay", "status", "--tail-lease-ttl", "5s"],
+        ] {
+            let cli = Cli::try_parse_from(line).expect("a command line");
+            assert_eq!(
+                cli.flags.0.get("tail-lease-ttl").map(String::as_str),
+                Some("5s"),
+                "{line:?}"
+            );
+        }
+    }
+}

@@ -12,6 +12,8 @@ pub mod signal;
 
 pub mod http;
 
+pub mod lag;
+
 pub mod output;
 
 pub mod compose;

@@ -11,6 +11,8 @@ mod check;
 mod cli;
 mod consume;
 
+mod health;
+
 mod interop;
 
 mod naive_tail;

@@ -10,6 +10,8 @@ pub mod check;
 
 mod view;
 
+mod lag;
+
 mod pg;
 
 #[cfg(feature = "redis")]
@@ -18,7 +20,8 @@ mod redis;
 mod error;
 
 pub use self::error::Error;
-pub use self::pg::{halves, log_facts, resume_topic, server_facts, set_topic, skip_event, topics, view};
+pub use self::lag::{Lag, TopicLag};
+pub use self::pg::{halves, lag, log_facts, resume_topic, server_facts, set_topic, skip_event, topics, view};
 #[cfg(feature = "redis")]
 pub use self::redis::redis_facts;
 pub use self::view::{Halves, View};

@@ -3,10 +3,12 @@
 //! Statements are unnamed: they are sent once, and a named one is left behind in a pooler for strangers to trip over.
 
 use serde_json::{Map, Value};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::check::{LogFacts, ServerFacts};
+use super::lag::{Lag, TopicLag, labelled};
 use super::{Error, Halves, View};
 
 /// Which halves of the schema this database holds.
@@ -158,4 +160,38 @@ pub async fn skip_event(
     let query = sqlx::query_scalar(include_str!("../../queries/ops/skip_event.sql")).persistent(false);
     let skipped = query.bind(topic).bind(event).bind(reason).fetch_one(conn).await;
     skipped.map_err(|error| Error::changing(format!("topic {topic}"), error))
+}
+
+/// How far publishing is behind.
+///
+/// # Errors
+/// The log is not there or may not be read.
+pub async fn lag(conn: &mut PgConnection) -> Result<Lag, Error> {
+    let read = async {
+        let backlog = sqlx::query(include_str!("../../queries/ops/read_backlog.sql")).persistent(false);
+        let topics = backlog.fetch_all(&mut *conn).await?;
+        let topic = |row: &PgRow| -> Result<TopicLag, sqlx::Error> {
+            Ok(TopicLag {
+                topic: row.try_get("topic")?,
+                events: row.try_get("events")?,
+                oldest_age: row.try_get("oldest_age")?,
+            })
+        };
+        let topics: Result<Vec<TopicLag>, sqlx::Error> = topics.iter().map(topic).collect();
+        let row = sqlx::query(include_str!("../../queries/ops/read_lag.sql"))
+            .persistent(false)
+            .fetch_one(conn)
+            .await?;
+        Ok(Lag {
+            topics: labelled(topics?),
+            set_aside: row.try_get("set_aside")?,
+            blocked: row.try_get("blocked")?,
+            waiting: row.try_get("waiting")?,
+            waiting_age: row.try_get("waiting_age")?,
+            notification_queue: row.try_get("notification_queue")?,
+            sampled_at: row.try_get("sampled_at")?,
+        })
+    };
+    read.await
+        .map_err(|error| Error::postgres("how far publishing is behind", error))
 }

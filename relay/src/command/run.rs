@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
-use crate::{compose, http, signal, telemetry};
+use crate::{compose, http, lag, signal, telemetry};
 
 /// Runs until SIGTERM or SIGINT; then finishes what is in hand and gives the lease back.
 ///
@@ -19,8 +19,14 @@ pub async fn run(config: &Config) -> Result<Exit, Failure> {
     let (standing, shown) = watch::channel(Standing::Starting);
     let server = http::Server::bind(&config.http).await?;
     let serving = tokio::spawn(server.run(shown, metrics, token.clone()));
-    compose::relay(Arc::new(config.clone()), standing, token.clone()).await?;
+    let config = Arc::new(config.clone());
+    let watching = tokio::spawn(lag::watch(config.clone(), token.clone()));
+    let relayed = compose::relay(config, standing, token.clone()).await;
     token.cancel();
+    if let Err(panic) = watching.await {
+        std::panic::resume_unwind(panic.into_panic());
+    }
+    relayed?;
     match serving.await {
         Ok(Ok(())) => Ok(Exit::Success),
         Ok(Err(error)) => Err(Failure::error(format!("the health endpoint failed: {error}"))),
