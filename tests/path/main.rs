@@ -15,6 +15,10 @@ mod health;
 
 mod interop;
 
+mod leaks;
+
+mod lost_entries;
+
 mod naive_tail;
 
 mod ops;

@@ -9,7 +9,7 @@ use system_tests::{Relay, Result, World};
 
 use crate::arrivals::arrived;
 
-async fn append(connection: &mut PgConnection, topic: &str, number: i64) -> Result<uuid::Uuid> {
+pub(crate) async fn append(connection: &mut PgConnection, topic: &str, number: i64) -> Result<uuid::Uuid> {
     Ok(
         sqlx::query_scalar("select outbox.append($1, $2::json, key => 'k')")
             .bind(topic)
@@ -20,7 +20,7 @@ async fn append(connection: &mut PgConnection, topic: &str, number: i64) -> Resu
 }
 
 /// Waits until the relay has recorded an action about a topic; asked each time something can have changed.
-async fn action(connection: &mut PgConnection, topic: &str, wanted: &str) -> Result<String> {
+pub(crate) async fn action(connection: &mut PgConnection, topic: &str, wanted: &str) -> Result<String> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         let row = sqlx::query(

@@ -322,6 +322,12 @@ impl Relay {
             .ok_or_else(|| Failure::new("no VmHWM in /proc: the relay is gone"))
     }
 
+    /// All of its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
