@@ -2,8 +2,9 @@
 //!
 //! * [`shop`]: a service that sells, with its event in the transaction of its rows, and two consumers of those events.
 //! * [`import`]: files into the outbox, a line an event, as often as one likes to start it.
+//! * [`demo`]: the shop on real servers while relays are killed and Redis is restarted, with an audit at the end.
 //! * [`import_check`]: real files through the importer and the relay, compared byte for byte.
-//! * [`backstage`]: servers and relay processes for the last one.
+//! * [`backstage`]: servers and relay processes for the last two.
 
 use std::error::Error;
 
@@ -12,6 +13,8 @@ pub mod shop;
 pub mod import;
 
 pub mod backstage;
+
+pub mod demo;
 
 pub mod import_check;
 

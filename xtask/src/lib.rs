@@ -8,4 +8,6 @@ pub mod test;
 
 mod example;
 
+pub mod demo;
+
 pub mod import_check;

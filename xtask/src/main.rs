@@ -2,13 +2,19 @@
 
 use std::process::ExitCode;
 
-use xtask::{import_check, test};
+use xtask::{demo, import_check, test};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
     Everything a change must pass, on private servers: formatting, clippy, cargo-deny, doctests, all tests.
     --quick         only the tests, without the fault tests
     --install-deny  installs cargo-deny if it is missing, instead of skipping it
+
+cargo xtask demo [--seconds N] [--keep]
+    A shop on real servers while the leading relay is killed twice and Redis once, with an audit at the end.
+    Private servers, or those of DATABASE_URL and REDIS_URL if they are set.
+    --seconds N     how long it takes, at least 20; default 60
+    --keep          leaves it running afterwards, until Ctrl-C, and prints commands to try
 
 cargo xtask import-check --data FOLDER
     Imports real files (olist-orders.csv, github-webhooks.ndjson.gz) and compares the streams with them.";
@@ -17,6 +23,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let outcome = match arguments.next().as_deref() {
         Some("test") => test::run(arguments.collect()),
+        Some("demo") => demo::run(&arguments.collect::<Vec<_>>()),
         Some("import-check") => import_check::run(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
