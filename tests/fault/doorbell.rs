@@ -10,7 +10,8 @@ use system_tests::{Failure, Journal, Relay, Result, Workload, World};
 use xtask::servers::{Postgres, Redis};
 
 const LIMIT: Duration = Duration::from_secs(30);
-const SOON: Duration = Duration::from_secs(1);
+/// Far below the slow poll of these tests, and far above what a busy machine needs.
+const SOON: Duration = Duration::from_secs(10);
 const TOPIC: &str = "orders.placed";
 
 /// Waits until a relay sleeps, that is, holds the doorbell's lock.
@@ -44,6 +45,38 @@ async fn an_event_wakes_a_sleeping_relay_at_once() -> Result {
             .await?;
         arrived(&world, &[TOPIC.to_owned()], SOON).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_old_snapshot_rings_too() -> Result {
+    // GIVEN a relay that sleeps, and a transaction whose snapshot shows a lease that is long over
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world)
+        .set("OUTBOX_TAIL_SLOW_POLL", "60s")
+        .set("OUTBOX_TAIL_LEASE_TTL", "1s")
+        .start()?;
+    relay.leads().await?;
+    let mut connection = world.connect().await?;
+    let mut old = connection
+        .begin_with("begin isolation level repeatable read")
+        .await?;
+    until("the lease in the snapshot is over", LIMIT, async || {
+        let over: bool =
+            sqlx::query_scalar("select expires_at < clock_timestamp() from outbox.lease where name = 'tail'")
+                .fetch_one(&mut *old)
+                .await?;
+        Ok(over.then_some(()))
+    })
+    .await?;
+    asleep(&world).await?;
+    // WHEN it appends and commits THEN the event arrives at once
+    sqlx::query("select outbox.append($1, '{}')")
+        .bind(TOPIC)
+        .execute(&mut *old)
+        .await?;
+    old.commit().await?;
+    arrived(&world, &[TOPIC.to_owned()], SOON).await?;
     Ok(())
 }
 

@@ -186,12 +186,14 @@ $$;
 -- The doorbell. The leader holds lock 122550254464888 ("outbox" as a number) exclusively only while it sleeps, so a busy or
 -- absent relay costs one failed or granted try and no notification. The lease test keeps a stopped relay that still holds
 -- the lock from costing producers anything; the queue test keeps a full notification queue from failing their commit.
+-- A transaction that keeps its first snapshot sees the lease as it was then, long over: it rings without that test.
 create function outbox.ring() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if current_setting('outbox.notify', true) is distinct from 'off'
        and not pg_try_advisory_xact_lock_shared(122550254464888)
-       and exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp())
+       and (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+            or exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp()))
        and pg_notification_queue_usage() < 0.5 then
         notify outbox;
     end if;
