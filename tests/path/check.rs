@@ -113,7 +113,7 @@ async fn a_mark_ahead_of_the_ledger_is_refused() -> Result {
 }
 
 #[tokio::test]
-async fn a_standby_and_a_careless_server_are_refused() -> Result {
+async fn a_server_that_forgets_commits_is_refused() -> Result {
     let world = World::with_own_servers(Postgres::options().fsync(false), Redis::options().durable()).await?;
     let answer = check(&world)?.ask()?;
     assert_eq!(
@@ -301,5 +301,15 @@ async fn nothing_is_written_by_looking() -> Result {
         .await?;
     connection.close().await?;
     assert_eq!((keys, batches), (0, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_standby_is_refused() -> Result {
+    let mut world = healthy().await?;
+    world.postgres()?.restart_as_standby()?;
+    let answer = check(&world)?.ask()?;
+    assert_eq!(answer.code, 4, "{}", answer.output);
+    assert!(answer.output.contains("standby"), "{}", answer.output);
     Ok(())
 }

@@ -159,6 +159,24 @@ async fn another_server_and_a_past_are_refused_with_the_reason() -> Result {
 }
 
 #[tokio::test]
+async fn a_standby_is_refused_with_the_reason() -> Result {
+    // GIVEN a server that came back as a standby
+    let mut world = World::with_own_servers(Default::default(), Default::default()).await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 1).await?;
+    connection.close().await?;
+    world.postgres()?.restart_as_standby()?;
+    // WHEN a relay is pointed at it, THEN it stays out, not ready, and says why
+    let mut relay = Relay::of(&world).start()?;
+    relay.not_ready_because("standby").await?;
+    assert_eq!(
+        system_tests::stream::length(&mut world.redis().await?, "outbox:t").await?,
+        0
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_mark_that_the_ledger_does_not_know_is_refused_also_when_the_ledger_has_gone_past_it() -> Result {
     // GIVEN a stream whose mark is of a batch that this ledger never cut, in the past of what it will cut next
     let world = World::new().await?;

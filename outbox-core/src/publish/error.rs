@@ -56,7 +56,7 @@ impl Error {
             }
             Kind::SinkUnfit => "correct REDIS_URL or the server's settings; see `outbox-relay check`",
             Kind::Refused => "run `outbox-relay check`; nothing is published until a person decides",
-            Kind::Tail(_) => "see the database error; the relay reconnects and reads the ledger",
+            Kind::Tail(kind) => kind.advice(),
         }
     }
 }

@@ -26,6 +26,16 @@ pub mod retry;
 
 pub mod run;
 
+mod leader;
+
+mod feed;
+
+mod send;
+
+mod compare;
+
+mod halt;
+
 mod work;
 
 pub mod sink;

@@ -19,6 +19,23 @@ pub enum Kind {
     Shape,
 }
 
+impl Kind {
+    /// A sentence for the operator: what to do.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Connection => "check that Postgres is up and DATABASE_URL is right; the relay keeps trying",
+            Self::Timeout => "look for locks and load on Postgres; the relay reconnects and reads the ledger",
+            Self::Statement => {
+                "check the role's grants (outbox_relay, outbox_maintainer) and `outbox-relay migrate`"
+            }
+            Self::Superseded => "nothing to do: another relay leads",
+            Self::Refused => "run `outbox-relay check`; nothing is published until a person decides",
+            Self::Shape => "run the relay version that belongs to this schema (`outbox-relay migrate`)",
+        }
+    }
+}
+
 /// An error of the tail stage.
 #[derive(Debug)]
 pub struct Error {
@@ -66,16 +83,7 @@ impl Error {
     /// A sentence for the operator: what to do.
     #[must_use]
     pub fn advice(&self) -> &'static str {
-        match self.kind {
-            Kind::Connection => "check that Postgres is up and DATABASE_URL is right; the relay keeps trying",
-            Kind::Timeout => "look for locks and load on Postgres; the relay reconnects and reads the ledger",
-            Kind::Statement => {
-                "check the role's grants (outbox_relay, outbox_maintainer) and `outbox-relay migrate`"
-            }
-            Kind::Superseded => "nothing to do: another relay leads",
-            Kind::Refused => "run `outbox-relay check`; nothing is published until a person decides",
-            Kind::Shape => "run the relay version that belongs to this schema (`outbox-relay migrate`)",
-        }
+        self.kind.advice()
     }
 }
 

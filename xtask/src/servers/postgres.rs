@@ -258,6 +258,16 @@ impl Postgres {
         self.start_again()
     }
 
+    /// Starts it again as a standby that waits for a primary which never answers: reads are served, nothing is written.
+    ///
+    /// # Errors
+    /// As `stop` and `start_again`, or when the signal file cannot be written.
+    pub fn restart_as_standby(&mut self) -> Result<()> {
+        self.stop(Stop::Fast)?;
+        fs::write(self.data().join("standby.signal"), "").map_err(Error::io("write standby.signal"))?;
+        self.start_again()
+    }
+
     /// Where its log is, for messages.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Row, SimpleQueryMessage, Statement};
 
+use crate::tail::ledger::Refusal;
 use crate::tail::{Error, Kind};
 
 /// What a connection says besides answers: notifications and notices.
@@ -287,11 +288,15 @@ fn translate(error: &tokio_postgres::Error) -> Error {
     let Some(said) = error.as_db_error() else {
         return Error::with_source(Kind::Connection, "lost the connection to Postgres", told(error));
     };
+    // A standby says it in many ways, depending on what it was asked first.
+    if said.code().code() == "25006" {
+        return Error::new(Kind::Refused, Refusal::Standby.to_string());
+    }
     let kind = match said.code().code() {
         "23505" => Kind::Superseded,
         // Somebody's lock was waited for, or somebody cancelled.
         "55P03" | "57014" => Kind::Timeout,
-        "25006" | "42883" | "42P01" | "42703" => Kind::Refused,
+        "42883" | "42P01" | "42703" => Kind::Refused,
         code if code.starts_with("57P") || code.starts_with("08") => Kind::Connection,
         _ => Kind::Statement,
     };

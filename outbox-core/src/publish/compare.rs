@@ -1,0 +1,183 @@
+//! Before anything is sent on a new connection, and on a schedule: is each stream ours, and does it still hold what was
+//! confirmed? A stream that was deleted or flushed says nothing by itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::lane::Gate;
+use super::leader::Leader;
+use super::retry::Breaker;
+use super::sink::{Halt, Marked, Predecessor, SinkConnection};
+use super::work::Link;
+use super::{Error, Kind, pg};
+use crate::event::EntryId;
+use crate::observe;
+use crate::standing::Standing;
+use crate::tail::ledger;
+
+impl Leader {
+    pub(super) fn breaker_may_try(&self) -> bool {
+        match self.breaker {
+            Breaker::Open(until) => Instant::now() >= until,
+            Breaker::Closed | Breaker::HalfOpen | Breaker::Probing => true,
+        }
+    }
+
+    /// Connects to the sink and compares every stream with the ledger, before anything is sent.
+    pub(super) async fn connect(&mut self) -> Result<(), Error> {
+        match self.connect_and_compare().await {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.kind(), Kind::SinkDown | Kind::SinkUnfit) => {
+                self.sink_failed(&error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn connect_and_compare(&mut self) -> Result<(), Error> {
+        let sink: Arc<dyn SinkConnection> = self.sink.connect().await?.into();
+        self.check_marks(sink.as_ref()).await?;
+        self.links += 1;
+        self.link = Some(Link {
+            number: self.links,
+            sink,
+        });
+        self.breaker.half_open();
+        self.compare_chains().await?;
+        if self.link.is_some() {
+            self.standing.send_replace(Standing::Leading);
+            metrics::gauge!(observe::PUBLISH_SINK_UP).set(1.0);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn check_marks(&mut self, connection: &dyn SinkConnection) -> Result<(), Error> {
+        let topics: Vec<String> = self.lanes.keys().cloned().collect();
+        let keys: Vec<String> = topics
+            .iter()
+            .map(|topic| self.publisher.names.mark(topic))
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let marks = connection.marks(&keys).await?;
+        self.compare_marks(topics.into_iter().zip(marks).collect()).await
+    }
+
+    /// A stream has one writing database, and its mark is of a batch that the ledger knows.
+    pub(super) async fn compare_marks(&mut self, marks: Vec<(String, Marked)>) -> Result<(), Error> {
+        let ours = |marked: &Marked| match marked {
+            Marked::By(mark) if mark.database_id == self.publisher.database_id => Some(mark.batch_id),
+            _ => None,
+        };
+        let batches: Vec<u64> = marks.iter().filter_map(|(_, marked)| ours(marked)).collect();
+        let unknown = pg::unknown_batches(&self.session, &batches).await?;
+        for (topic, marked) in &marks {
+            if let Some(batch_id) = ours(marked) {
+                let key = self.publisher.names.mark(topic);
+                ledger::verify_mark(&self.head, &key, batch_id, !unknown.contains(&batch_id))
+                    .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
+            }
+        }
+        for (topic, marked) in marks {
+            self.vet(&topic, marked).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets a stream move if it is ours or nobody's.
+    pub(super) async fn vet(&mut self, topic: &str, marked: Marked) -> Result<(), Error> {
+        let Some(lane) = self.lanes.get_mut(topic) else {
+            return Ok(());
+        };
+        lane.vetted = !matches!(marked, Marked::Unreadable(_));
+        match marked {
+            _ if lane.gate == Gate::SetAside => Ok(()),
+            Marked::Never => Ok(()),
+            Marked::By(mark) if mark.database_id == self.publisher.database_id => Ok(()),
+            Marked::By(mark) => {
+                let why = format!(
+                    "stream {} is written by database {}, this is database {}: set outbox.settings.writer in one of them so that each has its own stream",
+                    self.publisher.names.key(topic),
+                    mark.database_id,
+                    self.publisher.database_id
+                );
+                self.halt(topic, Halt::Rejected(why)).await
+            }
+            Marked::Unreadable(why) => self.halt(topic, Halt::Blocked(why)).await,
+        }
+    }
+
+    /// Whether each quiet stream still holds the entry last confirmed.
+    pub(super) async fn compare_chains(&mut self) -> Result<(), Error> {
+        let Some(link) = self.link.clone() else {
+            return Ok(());
+        };
+        let quiet: Vec<(String, (String, EntryId))> = self
+            .lanes
+            .values()
+            .filter(|lane| lane.gate == Gate::Open && !lane.publishing && lane.chain > EntryId::MIN)
+            .map(|lane| {
+                (
+                    lane.topic.clone(),
+                    (self.publisher.names.key(&lane.topic), lane.chain),
+                )
+            })
+            .collect();
+        if quiet.is_empty() {
+            return Ok(());
+        }
+        let (topics, entries): (Vec<String>, Vec<(String, EntryId)>) = quiet.into_iter().unzip();
+        let answers = match link.sink.holds(&entries).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.sink_failed(&error);
+                return Ok(());
+            }
+        };
+        for ((topic, (stream, id)), answer) in topics.iter().zip(&entries).zip(answers) {
+            match answer {
+                Predecessor::Present => {}
+                Predecessor::Missing => {
+                    let why =
+                        format!("stream {stream} no longer holds entry {id}, which was confirmed before");
+                    self.halt(topic, Halt::Lost(why)).await?;
+                }
+                Predecessor::Unreadable(why) => self.halt(topic, Halt::Blocked(why)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The schedule: compares quiet streams, and looks for decisions of people.
+    pub(super) async fn compare(&mut self) -> Result<(), Error> {
+        self.compare_chains().await?;
+        let halted: Vec<String> = self
+            .lanes
+            .values()
+            .filter(|lane| lane.gate != Gate::Open)
+            .map(|lane| lane.topic.clone())
+            .collect();
+        metrics::gauge!(observe::PUBLISH_HALTED).set(halted.len() as f64);
+        if halted.is_empty() {
+            return Ok(());
+        }
+        for (topic, action) in pg::latest_actions(&self.session, &halted).await? {
+            if action == "resume" || action == "skip" {
+                self.reopen(&topic).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn reopen(&mut self, topic: &str) -> Result<(), Error> {
+        let stored = pg::load_streams(&self.session, Some(topic)).await?;
+        if let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(topic)) {
+            tracing::info!(topic, action = stored.latest_action, "the stream goes on");
+            lane.reopen(stored.progress, stored.chain);
+            lane.vetted = false;
+        }
+        Ok(())
+    }
+}

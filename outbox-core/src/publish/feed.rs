@@ -1,0 +1,120 @@
+//! Rows into lanes: with the cut that brought them, or read from the log where a lane is behind.
+//!
+//! Memory is bounded by what all lanes hold together; a lane that finds no room reads its rows later.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use super::lane::{Gate, Lane, Place, Portion};
+use super::leader::Leader;
+use super::sink::Halt;
+use super::{Error, work};
+use crate::event::EntryId;
+use crate::tail::batch::{BoundShare, Cut, Row};
+
+/// How many reads from the log may be in flight: they share one connection.
+const READS_IN_FLIGHT: usize = 4;
+
+impl Leader {
+    /// Takes a cut: each lane learns how far the ledger goes for it.
+    pub(super) fn take(&mut self, cut: Cut) {
+        let mut by_topic: BTreeMap<String, VecDeque<Row>> = BTreeMap::new();
+        for row in cut.rows {
+            by_topic.entry(row.topic.clone()).or_default().push_back(row);
+        }
+        self.head.batch = cut.batch.clone();
+        for share in cut.shares {
+            let target = Place {
+                batch_number: cut.batch.number,
+                position: share.last_position,
+            };
+            let rows = by_topic.remove(&share.topic).unwrap_or_default();
+            let portion = Portion {
+                batch_number: cut.batch.number,
+                batch_id: cut.batch.batch_id,
+                rows,
+            };
+            let room = self.room();
+            let lane = self.lanes.entry(share.topic.clone()).or_insert_with(|| {
+                Lane::new(
+                    share.topic.clone(),
+                    Place::default(),
+                    EntryId::MIN,
+                    Place::default(),
+                )
+            });
+            let bound = BoundShare {
+                batch_number: cut.batch.number,
+                batch_id: cut.batch.batch_id,
+                snapshot: cut.batch.snapshot.clone(),
+                before: cut.before.clone(),
+                share,
+            };
+            lane.follow(target, bound, portion, room);
+        }
+    }
+
+    pub(super) fn room(&self) -> usize {
+        let held: usize = self.lanes.values().map(Lane::held_bytes).sum();
+        self.options.memory_bytes.saturating_sub(held)
+    }
+
+    pub(super) fn start_reads(&mut self) {
+        let (rows, bytes) = (self.options.chunk_rows, self.options.chunk_bytes);
+        let mut room = self.room();
+        while self.reads < READS_IN_FLIGHT && room > 0 {
+            let Some(topic) = self.next_to_read() else { return };
+            let Some(lane) = self.lanes.get_mut(&topic) else {
+                return;
+            };
+            lane.reading = true;
+            self.reads += 1;
+            // Each read may bring this much; it counts before it arrives.
+            room = room.saturating_sub(bytes.unsigned_abs() as usize);
+            self.in_flight
+                .push(work::read(self.reader.clone(), lane, rows, bytes));
+            self.read_last = topic;
+        }
+    }
+
+    /// The next topic in turn that wants rows.
+    pub(super) fn next_to_read(&self) -> Option<String> {
+        let last = self.read_last.as_str();
+        let behind = (Bound::Excluded(last), Bound::Unbounded);
+        let before = (Bound::Unbounded, Bound::Included(last));
+        self.lanes
+            .range::<str, _>(behind)
+            .chain(self.lanes.range::<str, _>(before))
+            .find(|(_, lane)| lane.wants_rows())
+            .map(|(topic, _)| topic.clone())
+    }
+
+    pub(super) async fn take_rows(
+        &mut self,
+        topic: &str,
+        stretch: u64,
+        found: Option<(BoundShare, Portion)>,
+    ) -> Result<(), Error> {
+        let Some(lane) = self.lanes.get_mut(topic) else {
+            return Ok(());
+        };
+        lane.reading = false;
+        if lane.gate != Gate::Open || lane.stretch() != stretch {
+            return Ok(());
+        }
+        match found {
+            Some((share, portion)) if !portion.rows.is_empty() => {
+                lane.hold(portion);
+                lane.reading_share = Some(share);
+                Ok(())
+            }
+            _ => {
+                let why = format!(
+                    "the ledger has events of {topic} up to batch {} position {}, the log does not: rows are gone",
+                    lane.target.batch_number, lane.target.position
+                );
+                self.halt(topic, Halt::Rejected(why)).await
+            }
+        }
+    }
+}

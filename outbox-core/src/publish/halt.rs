@@ -1,0 +1,81 @@
+//! Stopping: the sink as a whole, or one stream alone.
+
+use std::time::{Duration, Instant};
+
+use super::lane::Gate;
+use super::leader::Leader;
+use super::retry::{Backoff, Breaker};
+use super::sink::Halt;
+use super::{Error, pg};
+use crate::observe;
+use crate::standing::Standing;
+
+impl Leader {
+    pub(super) fn is_current(&self, number: u64) -> bool {
+        self.link.as_ref().is_some_and(|link| link.number == number)
+    }
+
+    /// The sink as a whole failed: everything in flight is unknown, the next connection finds out.
+    pub(super) fn sink_failed(&mut self, error: &Error) {
+        if self.link.take().is_some() || matches!(self.breaker, Breaker::Closed) {
+            tracing::warn!(%error, advice = error.advice(), "the sink failed; everything waits");
+        }
+        let pause = self.backoff.pause();
+        self.breaker = Breaker::Open(Instant::now() + pause);
+        metrics::gauge!(observe::PUBLISH_SINK_UP).set(0.0);
+        self.standing.send_replace(Standing::Waiting {
+            cause: format!("{error}; {}", error.advice()),
+        });
+    }
+
+    /// One stream stops; the others go on.
+    pub(super) async fn halt(&mut self, topic: &str, halt: Halt) -> Result<(), Error> {
+        // A refused entry means loss only to the present leader: a zombie sees its successor's entries.
+        self.check_lease()?;
+        let epoch = self.publisher.epoch;
+        let Some(lane) = self.lanes.get_mut(topic) else {
+            return Ok(());
+        };
+        let counter = match halt {
+            Halt::Lost(_) => observe::PUBLISH_LOST,
+            _ => observe::PUBLISH_REJECTED,
+        };
+        match halt {
+            Halt::Blocked(why) => {
+                let backoff = self
+                    .lane_backoffs
+                    .entry(topic.to_owned())
+                    .or_insert_with(lane_backoff);
+                lane.halt(Gate::Blocked(Instant::now() + backoff.pause()));
+                tracing::warn!(
+                    topic,
+                    why,
+                    "the stream refuses entries; tried again by itself, the others go on"
+                );
+                pg::block(&self.session, topic, "blocked", &why).await?;
+            }
+            Halt::Rejected(why) | Halt::Lost(why) => {
+                metrics::counter!(counter, "topic" => topic.to_owned()).increment(1);
+                let next = lane
+                    .next_event()
+                    .map(|(place, row)| (place, row.event.id.clone()));
+                let (at, event_id) = next.map_or((lane.progress, None), |(place, id)| (place, Some(id)));
+                let come = pg::Come::from(&*lane);
+                lane.halt(Gate::SetAside);
+                lane.dirty = false;
+                tracing::error!(
+                    topic,
+                    why,
+                    "the topic is set aside until a person decides; the others go on"
+                );
+                pg::set_aside(&self.session, &come, epoch, at, event_id.as_deref(), &why).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For a stream that refuses entries: it was asked a moment ago, and what is wrong is mended by people.
+pub(super) fn lane_backoff() -> Backoff {
+    Backoff::new(Duration::from_secs(1), Duration::from_secs(30))
+}

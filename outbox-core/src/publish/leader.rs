@@ -1,0 +1,139 @@
+//! A leader's state: one lane per stream, what is in flight, and the two ends it works between.
+//!
+//! All of it is owned by the loop in [`super::run`]; what it does is told in `feed`, `send`, `compare` and `halt`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+
+use super::halt::lane_backoff;
+use super::lane::{Gate, Lane};
+use super::parcel::Publisher;
+use super::retry::{Backoff, Breaker};
+use super::run::Term;
+use super::sink::Sink;
+use super::work::{Done, Link};
+use super::{Error, Kind, Options, StreamName, pg};
+use crate::standing::Standing;
+use crate::tail::lease::Lease;
+use crate::tail::ledger::Head;
+use crate::tail::pg::Session;
+
+/// The state of a term.
+pub(super) struct Leader {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) link: Option<Link>,
+    pub(super) links: u64,
+    pub(super) reader: Arc<Session>,
+    pub(super) session: Session,
+    pub(super) head: Head,
+    pub(super) publisher: Publisher,
+    pub(super) options: Options,
+    pub(super) lease: watch::Receiver<Lease>,
+    pub(super) standing: watch::Sender<Standing>,
+    pub(super) lanes: BTreeMap<String, Lane>,
+    pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
+    pub(super) reads: usize,
+    /// The topic read last: the next one begins behind it, so that none waits for those before it in the alphabet.
+    pub(super) read_last: String,
+    pub(super) stopping: bool,
+    pub(super) backoff: Backoff,
+    pub(super) breaker: Breaker,
+    pub(super) lane_backoffs: BTreeMap<String, Backoff>,
+}
+
+impl Leader {
+    pub(super) async fn start(term: Term) -> Result<Self, Error> {
+        let epoch = term.lease.borrow().epoch;
+        let names = StreamName::new(term.prefix, term.head.writer.clone());
+        let publisher = Publisher {
+            names,
+            database_id: term.head.database_id.clone(),
+            epoch,
+        };
+        let session = term.session;
+        let (mut lanes, mut lane_backoffs) = (BTreeMap::new(), BTreeMap::new());
+        for stored in pg::load_streams(&session, None).await? {
+            let mut lane = Lane::new(stored.topic.clone(), stored.progress, stored.chain, stored.target);
+            match stored.latest_action.as_str() {
+                "set_aside" => lane.gate = Gate::SetAside,
+                // Said under a leader before: when it takes entries again, that is said too.
+                "blocked" => drop(lane_backoffs.insert(stored.topic.clone(), lane_backoff())),
+                _ => {}
+            }
+            lanes.insert(stored.topic, lane);
+        }
+        let backoff = Backoff::new(term.options.backoff_min, term.options.backoff_max);
+        Ok(Self {
+            sink: term.sink,
+            link: None,
+            links: 0,
+            reader: Arc::new(term.reader),
+            session,
+            head: term.head,
+            publisher,
+            options: term.options,
+            lease: term.lease,
+            standing: term.standing,
+            lanes,
+            in_flight: FuturesUnordered::new(),
+            reads: 0,
+            read_last: String::new(),
+            stopping: false,
+            backoff,
+            breaker: Breaker::Closed,
+            lane_backoffs,
+        })
+    }
+
+    pub(super) fn check_lease(&self) -> Result<(), Error> {
+        if self.lease.borrow().is_trusted(Instant::now()) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Tail(crate::tail::Kind::Superseded),
+            "the lease could not be renewed in time: stepping down, another relay may lead",
+        ))
+    }
+
+    pub(super) async fn record_progress(&mut self) -> Result<(), Error> {
+        let come: Vec<pg::Come> = self
+            .lanes
+            .values_mut()
+            .filter_map(|lane| std::mem::take(&mut lane.dirty).then(|| pg::Come::from(&*lane)))
+            .collect();
+        if come.is_empty() {
+            return Ok(());
+        }
+        pg::record_progress(&self.session, &come, self.publisher.epoch).await?;
+        Ok(())
+    }
+
+    /// Nothing in flight and nothing held that could move.
+    pub(super) fn is_idle(&self) -> bool {
+        let stuck = |lane: &Lane| lane.held_bytes() == 0 || lane.gate != Gate::Open;
+        self.in_flight.is_empty() && (self.link.is_none() || self.lanes.values().all(stuck))
+    }
+
+    /// How long nothing can happen by itself.
+    pub(super) fn until_next_try(&self) -> Duration {
+        let now = Instant::now();
+        let sink = match self.breaker {
+            Breaker::Open(until) => Some(until),
+            _ => None,
+        };
+        let lanes = self.lanes.values().filter_map(|lane| match lane.gate {
+            Gate::Blocked(until) => Some(until),
+            _ => None,
+        });
+        lanes
+            .chain(sink)
+            .map(|until| until.saturating_duration_since(now))
+            .min()
+            .unwrap_or(Duration::from_secs(1))
+    }
+}

@@ -1,0 +1,167 @@
+//! Parcels out of lanes, and what their answers mean: confirmed rows leave, everything else stays where it is.
+
+use std::time::Instant;
+
+use super::lane::Gate;
+use super::leader::Leader;
+use super::parcel::{Packed, pack};
+use super::retry::Breaker;
+use super::sink::{Halt, Settled, settle};
+use super::work::{self, Done};
+use super::{Error, Kind, pg};
+use crate::observe;
+
+impl Leader {
+    /// Starts whatever can start. Once stopping, only what is held in memory goes out: the rest is the next leader's.
+    pub(super) async fn move_lanes(&mut self) -> Result<(), Error> {
+        if self.link.is_none() && !self.stopping && self.breaker_may_try() {
+            self.connect().await?;
+        }
+        let now = Instant::now();
+        for lane in self.lanes.values_mut() {
+            if let Gate::Blocked(until) = lane.gate
+                && now >= until
+            {
+                lane.gate = Gate::Open;
+            }
+        }
+        if !self.stopping {
+            self.start_reads();
+        }
+        self.send_parcels().await
+    }
+
+    pub(super) async fn send_parcels(&mut self) -> Result<(), Error> {
+        let Some(link) = self.link.clone() else {
+            return Ok(());
+        };
+        let mut too_large = Vec::new();
+        for lane in self.lanes.values_mut().filter(|lane| lane.wants_to_publish()) {
+            if !self.breaker.admits(Instant::now()) {
+                break;
+            }
+            let work = if lane.vetted {
+                match pack(lane, &self.publisher, &self.options) {
+                    Some(Packed::Parcel(parcel)) => work::publish(link.clone(), lane, parcel),
+                    Some(Packed::TooLarge { bytes }) => {
+                        too_large.push((lane.topic.clone(), bytes));
+                        continue;
+                    }
+                    None => continue,
+                }
+            } else {
+                let key = self.publisher.names.mark(&lane.topic);
+                work::vet(link.clone(), lane.topic.clone(), key)
+            };
+            lane.publishing = true;
+            self.breaker.sent();
+            self.in_flight.push(work);
+        }
+        for (topic, bytes) in too_large {
+            let why = format!(
+                "the entry has {bytes} bytes, the sink takes {} (publish.max_entry_bytes); raise the limit and resume the topic, or skip the event",
+                self.options.max_entry_bytes
+            );
+            self.halt(&topic, Halt::Rejected(why)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn settle(&mut self, done: Done) -> Result<(), Error> {
+        match done {
+            Done::Read {
+                topic,
+                stretch,
+                found,
+            } => {
+                self.reads -= 1;
+                self.take_rows(&topic, stretch, found?).await
+            }
+            Done::Vetted { topic, link, mark } => {
+                if let Some(lane) = self.lanes.get_mut(&topic) {
+                    lane.publishing = false;
+                }
+                match mark {
+                    // Another connection has compared every stream since.
+                    _ if !self.is_current(link) => Ok(()),
+                    Ok(Some(mark)) => {
+                        // The probe of a sink that had failed is answered as well.
+                        self.breaker.half_open();
+                        self.compare_marks(vec![(topic, mark)]).await
+                    }
+                    Ok(None) => {
+                        self.sink_failed(&Error::new(Kind::SinkDown, "no answer about a mark"));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        self.sink_failed(&error);
+                        Ok(())
+                    }
+                }
+            }
+            Done::Published {
+                topic,
+                stretch,
+                link,
+                receipt,
+            } => {
+                if let Some(lane) = self.lanes.get_mut(&topic) {
+                    lane.publishing = false;
+                }
+                match receipt {
+                    Ok(receipt) => {
+                        if self.is_current(link) {
+                            self.breaker = Breaker::Closed;
+                            self.backoff.reset();
+                        }
+                        self.confirm(&topic, stretch, settle(receipt)).await
+                    }
+                    Err(error) => {
+                        metrics::counter!(observe::PUBLISH_RETRIES).increment(1);
+                        // The others that were in flight with the first one to fail say nothing new: they neither end the
+                        // connection made since nor make the pause longer.
+                        if self.is_current(link) {
+                            self.sink_failed(&error);
+                        }
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn confirm(&mut self, topic: &str, stretch: u64, settled: Settled) -> Result<(), Error> {
+        let Some(lane) = self.lanes.get_mut(topic).filter(|lane| lane.stretch() == stretch) else {
+            return Ok(());
+        };
+        let confirmed = lane.confirm(settled.confirmed);
+        metrics::counter!(observe::PUBLISH_EVENTS, "topic" => topic.to_owned())
+            .increment(confirmed.len() as u64);
+        if settled.repeated > 0 {
+            metrics::counter!(observe::PUBLISH_REPEATED, "topic" => topic.to_owned())
+                .increment(settled.repeated as u64);
+        }
+        if let Some(recorded) = confirmed.first().and_then(|row| row.event.recorded_at) {
+            let delay = (time::OffsetDateTime::now_utc() - recorded)
+                .as_seconds_f64()
+                .max(0.0);
+            metrics::histogram!(observe::PUBLISH_DELAY).record(delay);
+        }
+        match settled.halt {
+            Some(halt) => self.halt(topic, halt).await,
+            None => {
+                if !confirmed.is_empty() && self.lane_backoffs.remove(topic).is_some() {
+                    tracing::info!(topic, "the stream takes entries again");
+                    pg::block(
+                        &self.session,
+                        topic,
+                        "unblocked",
+                        "the stream takes entries again",
+                    )
+                    .await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
