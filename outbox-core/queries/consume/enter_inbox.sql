@@ -1,5 +1,16 @@
+-- An event that was appended twice under one id has two times of recording, which a unique index over days cannot see:
+-- so the other days are looked at by key, and of equal ids in one call the first counts.
 insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
 select $1, entry.source, entry.id, entry.recorded_at, $2, $3, entry.entry_id
-from unnest($4::text[], $5::text[], $6::timestamptz[], $7::text[]) entry (source, id, recorded_at, entry_id)
+from (
+    select distinct on (given.source, given.id) given.*
+    from unnest($4::text[], $5::text[], $6::timestamptz[], $7::text[]) with ordinality
+         given (source, id, recorded_at, entry_id, place)
+    order by given.source, given.id, given.place
+) entry
+where not exists (
+    select from outbox.inbox known
+    where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at <> entry.recorded_at
+)
 on conflict do nothing
 returning entry_id

@@ -230,3 +230,38 @@ async fn a_database_without_an_inbox_is_refused_with_a_sentence() -> Result {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn an_event_appended_twice_under_one_id_has_one_effect_whenever_it_was_recorded() -> Result {
+    // GIVEN the same id three times, recorded on two days: twice before anything is applied, once after
+    let mut bench = Bench::new().await?;
+    let mut again = event(Some("1-1"), "a", 1);
+    again["recordedtime"] = json!("2026-11-21T09:00:00.000001Z");
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    bench
+        .put_raw("1-2", "event", again.to_string().as_bytes())
+        .await?;
+    let member = bench.start()?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-2'), false) from outbox_ops.inbox")
+        .await?;
+    again["previousid"] = json!("1-2");
+    again["recordedtime"] = json!("2026-11-19T09:00:00.000001Z");
+    bench
+        .put_raw("1-3", "event", again.to_string().as_bytes())
+        .await?;
+    bench.put("1-4", Some("1-3"), "a", 2).await?;
+    // WHEN all are consumed
+    let effects = bench.effects(2).await?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-4'), false) from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    // THEN each id had one effect
+    assert_eq!(
+        effects.iter().map(|(_, number)| *number).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 2);
+    Ok(())
+}

@@ -47,6 +47,11 @@ impl Store {
         let doing = "recording events in the inbox";
         let mut fresh: Vec<String> = Vec::new();
         if !ids.is_empty() {
+            let claim = sqlx::query(include_str!("../../../queries/consume/claim_events.sql"))
+                .bind(&self.consumer)
+                .bind(&sources)
+                .bind(&ids);
+            bounded("claiming events", claim.execute(&mut *tx)).await?;
             let query = sqlx::query_scalar(include_str!("../../../queries/consume/enter_inbox.sql"))
                 .bind(&self.consumer)
                 .bind(outcome)
