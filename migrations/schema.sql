@@ -162,14 +162,14 @@ CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, ev
         from outbox_ops.topics t,
              lateral (
                 select s.event_count as events,
-                       (select l.recorded_at from outbox.log l where l.position = s.first_position) as recorded_at,
+                       (select l.recorded_at from outbox.log l where l.topic = t.topic and l.position = s.first_position) as recorded_at,
                        true as whole
                 from outbox.share s
                 where s.topic = t.topic and s.partition = t.partition and s.batch_number > coalesce(t.passed_batch, -1)
                 union all
                 -- The share in progress: what is left of it by position.
                 select ceil(s.event_count * (s.last_position - t.passed_position)::numeric / (s.last_position - s.first_position + 1)),
-                       (select l.recorded_at from outbox.log l where l.position = t.passed_position),
+                       (select l.recorded_at from outbox.log l where l.topic = t.topic and l.position = t.passed_position),
                        false
                 from outbox.share s
                 where s.topic = t.topic and s.partition = t.partition and s.batch_number = t.passed_batch
@@ -431,7 +431,8 @@ CREATE FUNCTION outbox.ring() RETURNS trigger
 begin
     if current_setting('outbox.notify', true) is distinct from 'off'
        and not pg_try_advisory_xact_lock_shared(122550254464888)
-       and exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp())
+       and (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+            or exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp()))
        and pg_notification_queue_usage() < 0.5 then
         notify outbox;
     end if;
@@ -463,7 +464,8 @@ begin
     values (topic, latest.partition, latest.batch_number, latest.position,
             coalesce(passed.chain_batch_id, 0), coalesce(passed.chain_position, 0), coalesce(passed.epoch, 0));
     insert into outbox.unpublished (position, topic, id, source, type, key, event, reason)
-    select l.position, l.topic, l.id, l.source, l.type, l.key, to_jsonb(l), skip_event.reason from outbox.log l where l.position = latest.position;
+    select l.position, l.topic, l.id, l.source, l.type, l.key, to_jsonb(l), skip_event.reason from outbox.log l
+    where l.topic = skip_event.topic and l.position = latest.position;
     insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
     values (topic, latest.partition, 'skip', latest.batch_number, latest.position, latest.event_id, reason);
     notify outbox;
@@ -2282,11 +2284,11 @@ CREATE INDEX inbox_foreign_by_age ON outbox.inbox_foreign USING btree (applied_a
 
 CREATE UNIQUE INDEX log_audit_from_1048577_id_source_idx ON outbox.log_audit_from_1048577 USING btree (id, source);
 
-CREATE INDEX log_by_position ON ONLY outbox.log USING btree ("position", topic);
+CREATE INDEX log_by_topic ON ONLY outbox.log USING btree (topic, "position");
 
-CREATE INDEX log_audit_position_topic_idx ON ONLY outbox.log_audit USING btree ("position", topic);
+CREATE INDEX log_audit_topic_position_idx ON ONLY outbox.log_audit USING btree (topic, "position");
 
-CREATE INDEX log_audit_from_1048577_position_topic_idx ON outbox.log_audit_from_1048577 USING btree ("position", topic);
+CREATE INDEX log_audit_from_1048577_topic_position_idx ON outbox.log_audit_from_1048577 USING btree (topic, "position");
 
 CREATE INDEX log_by_transaction ON ONLY outbox.log USING btree (transaction_id, "position");
 
@@ -2296,39 +2298,39 @@ CREATE INDEX log_audit_from_1048577_transaction_id_position_idx ON outbox.log_au
 
 CREATE UNIQUE INDEX log_audit_from_15728641_id_source_idx ON outbox.log_audit_from_15728641 USING btree (id, source);
 
-CREATE INDEX log_audit_from_15728641_position_topic_idx ON outbox.log_audit_from_15728641 USING btree ("position", topic);
+CREATE INDEX log_audit_from_15728641_topic_position_idx ON outbox.log_audit_from_15728641 USING btree (topic, "position");
 
 CREATE INDEX log_audit_from_15728641_transaction_id_position_idx ON outbox.log_audit_from_15728641 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_audit_from_1_id_source_idx ON outbox.log_audit_from_1 USING btree (id, source);
 
-CREATE INDEX log_audit_from_1_position_topic_idx ON outbox.log_audit_from_1 USING btree ("position", topic);
+CREATE INDEX log_audit_from_1_topic_position_idx ON outbox.log_audit_from_1 USING btree (topic, "position");
 
 CREATE INDEX log_audit_from_1_transaction_id_position_idx ON outbox.log_audit_from_1 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_audit_from_3145729_id_source_idx ON outbox.log_audit_from_3145729 USING btree (id, source);
 
-CREATE INDEX log_audit_from_3145729_position_topic_idx ON outbox.log_audit_from_3145729 USING btree ("position", topic);
+CREATE INDEX log_audit_from_3145729_topic_position_idx ON outbox.log_audit_from_3145729 USING btree (topic, "position");
 
 CREATE INDEX log_audit_from_3145729_transaction_id_position_idx ON outbox.log_audit_from_3145729 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_audit_from_7340033_id_source_idx ON outbox.log_audit_from_7340033 USING btree (id, source);
 
-CREATE INDEX log_audit_from_7340033_position_topic_idx ON outbox.log_audit_from_7340033 USING btree ("position", topic);
+CREATE INDEX log_audit_from_7340033_topic_position_idx ON outbox.log_audit_from_7340033 USING btree (topic, "position");
 
 CREATE INDEX log_audit_from_7340033_transaction_id_position_idx ON outbox.log_audit_from_7340033 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_durable_event ON outbox.log_durable USING btree (id, source);
 
-CREATE INDEX log_durable_position_topic_idx ON outbox.log_durable USING btree ("position", topic);
+CREATE INDEX log_durable_topic_position_idx ON outbox.log_durable USING btree (topic, "position");
 
 CREATE INDEX log_durable_transaction_id_position_idx ON outbox.log_durable USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_16515073_id_source_idx ON outbox.log_standard_from_16515073 USING btree (id, source);
 
-CREATE INDEX log_standard_position_topic_idx ON ONLY outbox.log_standard USING btree ("position", topic);
+CREATE INDEX log_standard_topic_position_idx ON ONLY outbox.log_standard USING btree (topic, "position");
 
-CREATE INDEX log_standard_from_16515073_position_topic_idx ON outbox.log_standard_from_16515073 USING btree ("position", topic);
+CREATE INDEX log_standard_from_16515073_topic_position_idx ON outbox.log_standard_from_16515073 USING btree (topic, "position");
 
 CREATE INDEX log_standard_transaction_id_position_idx ON ONLY outbox.log_standard USING btree (transaction_id, "position");
 
@@ -2336,49 +2338,49 @@ CREATE INDEX log_standard_from_16515073_transaction_id_position_idx ON outbox.lo
 
 CREATE UNIQUE INDEX log_standard_from_1835009_id_source_idx ON outbox.log_standard_from_1835009 USING btree (id, source);
 
-CREATE INDEX log_standard_from_1835009_position_topic_idx ON outbox.log_standard_from_1835009 USING btree ("position", topic);
+CREATE INDEX log_standard_from_1835009_topic_position_idx ON outbox.log_standard_from_1835009 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_1835009_transaction_id_position_idx ON outbox.log_standard_from_1835009 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_1_id_source_idx ON outbox.log_standard_from_1 USING btree (id, source);
 
-CREATE INDEX log_standard_from_1_position_topic_idx ON outbox.log_standard_from_1 USING btree ("position", topic);
+CREATE INDEX log_standard_from_1_topic_position_idx ON outbox.log_standard_from_1 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_1_transaction_id_position_idx ON outbox.log_standard_from_1 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_262145_id_source_idx ON outbox.log_standard_from_262145 USING btree (id, source);
 
-CREATE INDEX log_standard_from_262145_position_topic_idx ON outbox.log_standard_from_262145 USING btree ("position", topic);
+CREATE INDEX log_standard_from_262145_topic_position_idx ON outbox.log_standard_from_262145 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_262145_transaction_id_position_idx ON outbox.log_standard_from_262145 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_33292289_id_source_idx ON outbox.log_standard_from_33292289 USING btree (id, source);
 
-CREATE INDEX log_standard_from_33292289_position_topic_idx ON outbox.log_standard_from_33292289 USING btree ("position", topic);
+CREATE INDEX log_standard_from_33292289_topic_position_idx ON outbox.log_standard_from_33292289 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_33292289_transaction_id_position_idx ON outbox.log_standard_from_33292289 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_3932161_id_source_idx ON outbox.log_standard_from_3932161 USING btree (id, source);
 
-CREATE INDEX log_standard_from_3932161_position_topic_idx ON outbox.log_standard_from_3932161 USING btree ("position", topic);
+CREATE INDEX log_standard_from_3932161_topic_position_idx ON outbox.log_standard_from_3932161 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_3932161_transaction_id_position_idx ON outbox.log_standard_from_3932161 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_66846721_id_source_idx ON outbox.log_standard_from_66846721 USING btree (id, source);
 
-CREATE INDEX log_standard_from_66846721_position_topic_idx ON outbox.log_standard_from_66846721 USING btree ("position", topic);
+CREATE INDEX log_standard_from_66846721_topic_position_idx ON outbox.log_standard_from_66846721 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_66846721_transaction_id_position_idx ON outbox.log_standard_from_66846721 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_786433_id_source_idx ON outbox.log_standard_from_786433 USING btree (id, source);
 
-CREATE INDEX log_standard_from_786433_position_topic_idx ON outbox.log_standard_from_786433 USING btree ("position", topic);
+CREATE INDEX log_standard_from_786433_topic_position_idx ON outbox.log_standard_from_786433 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_786433_transaction_id_position_idx ON outbox.log_standard_from_786433 USING btree (transaction_id, "position");
 
 CREATE UNIQUE INDEX log_standard_from_8126465_id_source_idx ON outbox.log_standard_from_8126465 USING btree (id, source);
 
-CREATE INDEX log_standard_from_8126465_position_topic_idx ON outbox.log_standard_from_8126465 USING btree ("position", topic);
+CREATE INDEX log_standard_from_8126465_topic_position_idx ON outbox.log_standard_from_8126465 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_8126465_transaction_id_position_idx ON outbox.log_standard_from_8126465 USING btree (transaction_id, "position");
 
@@ -2416,71 +2418,71 @@ ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_786432_batch_i
 
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_786432_pkey;
 
-ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_1048577_position_topic_idx;
+ALTER INDEX outbox.log_audit_topic_position_idx ATTACH PARTITION outbox.log_audit_from_1048577_topic_position_idx;
 
 ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_1048577_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_15728641_position_topic_idx;
+ALTER INDEX outbox.log_audit_topic_position_idx ATTACH PARTITION outbox.log_audit_from_15728641_topic_position_idx;
 
 ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_15728641_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_1_position_topic_idx;
+ALTER INDEX outbox.log_audit_topic_position_idx ATTACH PARTITION outbox.log_audit_from_1_topic_position_idx;
 
 ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_1_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_3145729_position_topic_idx;
+ALTER INDEX outbox.log_audit_topic_position_idx ATTACH PARTITION outbox.log_audit_from_3145729_topic_position_idx;
 
 ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_3145729_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_audit_position_topic_idx ATTACH PARTITION outbox.log_audit_from_7340033_position_topic_idx;
+ALTER INDEX outbox.log_audit_topic_position_idx ATTACH PARTITION outbox.log_audit_from_7340033_topic_position_idx;
 
 ALTER INDEX outbox.log_audit_transaction_id_position_idx ATTACH PARTITION outbox.log_audit_from_7340033_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_by_position ATTACH PARTITION outbox.log_audit_position_topic_idx;
+ALTER INDEX outbox.log_by_topic ATTACH PARTITION outbox.log_audit_topic_position_idx;
 
 ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_audit_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_by_position ATTACH PARTITION outbox.log_durable_position_topic_idx;
+ALTER INDEX outbox.log_by_topic ATTACH PARTITION outbox.log_durable_topic_position_idx;
 
 ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_durable_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_16515073_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_16515073_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_16515073_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_1835009_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_1835009_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_1835009_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_1_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_1_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_1_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_262145_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_262145_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_262145_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_33292289_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_33292289_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_33292289_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_3932161_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_3932161_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_3932161_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_66846721_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_66846721_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_66846721_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_786433_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_786433_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_786433_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_standard_position_topic_idx ATTACH PARTITION outbox.log_standard_from_8126465_position_topic_idx;
+ALTER INDEX outbox.log_standard_topic_position_idx ATTACH PARTITION outbox.log_standard_from_8126465_topic_position_idx;
 
 ALTER INDEX outbox.log_standard_transaction_id_position_idx ATTACH PARTITION outbox.log_standard_from_8126465_transaction_id_position_idx;
 
-ALTER INDEX outbox.log_by_position ATTACH PARTITION outbox.log_standard_position_topic_idx;
+ALTER INDEX outbox.log_by_topic ATTACH PARTITION outbox.log_standard_topic_position_idx;
 
 ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_standard_transaction_id_position_idx;
 

@@ -294,6 +294,26 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
                 "{}",
                 plan.join("\n")
             );
+            // AND a share's new rows are found by topic, its late ones by transaction, in every piece
+            if name == "read" {
+                let late = plan
+                    .iter()
+                    .position(|line| line.contains("unnest late"))
+                    .unwrap_or(0);
+                let by = |lines: &[String], index: &str| {
+                    lines
+                        .iter()
+                        .filter(|line| line.contains("Index Scan using log_"))
+                        .all(|line| line.contains(index))
+                };
+                assert!(late > 0, "{}", plan.join("\n"));
+                assert!(by(&plan[..late], "_topic_position_idx"), "{}", plan.join("\n"));
+                assert!(
+                    by(&plan[late..], "_transaction_id_position_idx"),
+                    "{}",
+                    plan.join("\n")
+                );
+            }
         }
     }
     Ok(())

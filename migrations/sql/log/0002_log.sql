@@ -39,10 +39,10 @@ create table outbox.log (
 ) partition by list (retention);
 comment on table outbox.log is 'Every event, in the order of position. Append through outbox.append; nobody updates or deletes.';
 
--- The first arm of the tail finds new transactions, the second one late ones; chunks of a huge share go by position,
--- and the topic in the index keeps other topics' rows from being fetched on the way.
+-- The first arm of the tail finds new transactions, the second one late ones; a share of one topic is read in order of
+-- position, and nothing of other topics on the way.
 create index log_by_transaction on outbox.log (transaction_id, position);
-create index log_by_position on outbox.log (position, topic);
+create index log_by_topic on outbox.log (topic, position);
 
 create table outbox.log_standard partition of outbox.log for values in ('standard') partition by range (position);
 create table outbox.log_audit partition of outbox.log for values in ('audit') partition by range (position);

@@ -242,7 +242,8 @@ begin
     values (topic, latest.partition, latest.batch_number, latest.position,
             coalesce(passed.chain_batch_id, 0), coalesce(passed.chain_position, 0), coalesce(passed.epoch, 0));
     insert into outbox.unpublished (position, topic, id, source, type, key, event, reason)
-    select l.position, l.topic, l.id, l.source, l.type, l.key, to_jsonb(l), skip_event.reason from outbox.log l where l.position = latest.position;
+    select l.position, l.topic, l.id, l.source, l.type, l.key, to_jsonb(l), skip_event.reason from outbox.log l
+    where l.topic = skip_event.topic and l.position = latest.position;
     insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
     values (topic, latest.partition, 'skip', latest.batch_number, latest.position, latest.event_id, reason);
     notify outbox;

@@ -64,14 +64,14 @@ set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off set
         from outbox_ops.topics t,
              lateral (
                 select s.event_count as events,
-                       (select l.recorded_at from outbox.log l where l.position = s.first_position) as recorded_at,
+                       (select l.recorded_at from outbox.log l where l.topic = t.topic and l.position = s.first_position) as recorded_at,
                        true as whole
                 from outbox.share s
                 where s.topic = t.topic and s.partition = t.partition and s.batch_number > coalesce(t.passed_batch, -1)
                 union all
                 -- The share in progress: what is left of it by position.
                 select ceil(s.event_count * (s.last_position - t.passed_position)::numeric / (s.last_position - s.first_position + 1)),
-                       (select l.recorded_at from outbox.log l where l.position = t.passed_position),
+                       (select l.recorded_at from outbox.log l where l.topic = t.topic and l.position = t.passed_position),
                        false
                 from outbox.share s
                 where s.topic = t.topic and s.partition = t.partition and s.batch_number = t.passed_batch

@@ -1,5 +1,7 @@
 -- The next rows of one stream's share of a batch, in order of position. Which rows these are never changes, however
 -- often and by whomever they are read: the batch is what is visible in its snapshot ($7) and was not in the one before.
+-- A late row may be far behind the others: its arm must go by the index on transactions and not by the one on positions,
+-- where everything published in between would be passed over. So its conditions are written as only the former can use them.
 -- $1 topic, $2 after this position, $3 last position of the share, $4 first position of new transactions,
 -- $5 xmax of the snapshot before, $6 transactions open in it, $7 snapshot of the batch, $8 up to so many rows, $9 and bytes.
 select row.position, row.topic, row.key, row.id, row.source, row.type, row.subject, row.time, row.recorded_at, row.data_content_type,
@@ -12,7 +14,7 @@ from (
             select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes
             from outbox.log l
             where l.topic = $1::text and l.position > greatest($2::bigint, $4::bigint - 1) and l.position <= $3::bigint
-              and l.transaction_id >= $5::text::xid8 and pg_visible_in_snapshot(l.transaction_id, $7::text::pg_snapshot)
+              and l.transaction_id >= $5::text::xid8 and pg_visible_in_snapshot(l.transaction_id, (select $7::text::pg_snapshot))
             order by l.position
             limit $8::bigint
         )
@@ -23,9 +25,10 @@ from (
             cross join lateral (
                 select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes
                 from outbox.log l
-                where l.transaction_id = late.transaction_id and l.position > $2::bigint and l.position <= $3::bigint
-                  and l.topic = $1::text and pg_visible_in_snapshot(l.transaction_id, $7::text::pg_snapshot)
-                order by l.position
+                where (l.transaction_id, l.position) > (late.transaction_id, $2::bigint)
+                  and (l.transaction_id, l.position) <= (late.transaction_id, $3::bigint)
+                  and l.topic || '' = $1::text and pg_visible_in_snapshot(l.transaction_id, (select $7::text::pg_snapshot))
+                order by l.transaction_id, l.position
                 limit $8::bigint
             ) late_row
         )

@@ -312,7 +312,7 @@ impl Keeper {
             (Some(class), _) => {
                 self.ask(&format!(
                     "select coalesce((select newest.recorded_at < clock_timestamp() - class.keep \
-                       from (select recorded_at from outbox.{name} order by position desc limit 1) newest, outbox.retention_class class \
+                       from (select recorded_at from outbox.{name} order by transaction_id desc, position desc limit 1) newest, outbox.retention_class class \
                        where class.name = '{class}'), true) as answer"
                 ))
                 .await
