@@ -40,9 +40,10 @@ pub async fn create_database(url: &str, name: &str) -> Result {
 /// When the server does not answer.
 pub async fn connect(url: &str, application: &str, connections: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.parse()?;
+    // Short questions asked often: compiling one takes longer than answering it.
     let options = options
         .application_name(application)
-        .options([("statement_timeout", "30s")]);
+        .options([("statement_timeout", "30s"), ("jit", "off")]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_LIMIT);

@@ -1,5 +1,7 @@
 //! Borrowed servers: what is in use is refused, what was made there is removed.
 
+use outbox_core::publish::StreamName;
+
 use super::{pg, redis};
 use crate::Result;
 
@@ -31,12 +33,9 @@ impl Claim {
         })
     }
 
-    /// Removes everything, and the streams from `redis` when that is borrowed too.
-    pub(super) async fn give_up(self, shop: &str, redis: Option<&str>) -> Result {
+    /// Removes everything.
+    pub(super) async fn give_up(self, shop: &str) -> Result {
         let mut connection = pg::open(shop).await?;
-        if let Some(redis) = redis {
-            empty_redis(redis, &pg::topics(&mut connection).await?).await?;
-        }
         pg::drop_everything(&mut connection, &self.databases).await?;
         for role in self.roles {
             // Another database of the server may have come to use it meanwhile.
@@ -48,26 +47,29 @@ impl Claim {
     }
 }
 
-/// Refuses a Redis that has the demo's stream.
+/// Refuses a Redis that has one of the demo's streams.
 pub(super) async fn refuse_used_redis(url: &str) -> Result {
-    if redis::exist(url, &keys(crate::shop::TOPIC)).await? {
+    let keys = keys();
+    if redis::exist(url, &keys).await? {
         return Err(format!(
             "the Redis of REDIS_URL has one of {} already: in use, or left by a demo that was killed. Give the demo \
              another database of it, such as …/9, or delete these",
-            keys(crate::shop::TOPIC).join(", ")
+            keys.join(", ")
         )
         .into());
     }
     Ok(())
 }
 
-/// Deletes the streams of these topics with their marks.
-pub(super) async fn empty_redis(url: &str, topics: &[String]) -> Result {
-    let keys: Vec<String> = topics.iter().flat_map(|topic| keys(topic)).collect();
-    redis::delete(url, &keys).await
+/// Deletes the demo's streams with their marks. Other topics that somebody tried meanwhile are theirs.
+pub(super) async fn empty_redis(url: &str) -> Result {
+    redis::delete(url, &keys()).await
 }
 
-fn keys(topic: &str) -> [String; 2] {
-    let names = outbox_core::publish::StreamName::new("outbox:", None);
-    [names.key(topic), names.mark(topic)]
+fn keys() -> Vec<String> {
+    let names = StreamName::new("outbox:", None);
+    [crate::shop::TOPIC, super::TOPIC_TO_TRY]
+        .iter()
+        .flat_map(|topic| [names.key(topic), names.mark(topic)])
+        .collect()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 use xtask::servers::{Kind, Permission, Postgres, Redis, ensure};
 
-use super::claim;
+use super::{TOPIC_TO_TRY, claim};
 use crate::Result;
 use crate::backstage::{create_database, with_database};
 
@@ -21,8 +21,10 @@ pub(super) struct Ground {
     pub(super) redis: String,
     own_postgres: Option<Postgres>,
     own_redis: Option<Redis>,
-    /// What of borrowed servers is ours by now.
+    /// What of a borrowed Postgres is ours by now.
     claim: Option<claim::Claim>,
+    /// Whether the streams on a borrowed Redis are ours: it was found without them.
+    redis_claimed: bool,
 }
 
 impl Ground {
@@ -65,19 +67,20 @@ impl Ground {
             own_postgres,
             own_redis,
             claim: None,
+            redis_claimed: false,
         })
     }
 
     /// Makes the databases. What is in use is refused before anything is touched.
     pub(super) async fn prepare(&mut self) -> Result {
         let (stock, loyalty) = (database_of(&self.stock)?, database_of(&self.loyalty)?);
+        match &self.own_postgres {
+            Some(server) => create_database(&server.url("postgres"), "shop").await?,
+            None => self.claim = Some(claim::Claim::of(&self.shop, &[&stock, &loyalty]).await?),
+        }
         if self.own_redis.is_none() {
             claim::refuse_used_redis(&self.redis).await?;
-        }
-        if let Some(server) = &self.own_postgres {
-            create_database(&server.url("postgres"), "shop").await?;
-        } else {
-            self.claim = Some(claim::Claim::of(&self.shop, &[&stock, &loyalty]).await?);
+            self.redis_claimed = true;
         }
         create_database(&self.shop, &stock).await?;
         create_database(&self.shop, &loyalty).await
@@ -127,8 +130,10 @@ impl Ground {
             format!("{psql} -x -c 'select * from outbox_ops.summary'"),
             format!("{psql} -c 'select instance, state, leases from outbox_ops.relays'"),
             format!("{redis} xrevrange outbox:orders + - count 1"),
-            format!(r#"{psql} -c "select outbox.append('hello.said', '{{\"to\": \"you\"}}', key => 'you')""#),
-            format!("{redis} xrange outbox:hello.said - +"),
+            format!(
+                r#"{psql} -c "select outbox.append('{TOPIC_TO_TRY}', '{{\"to\": \"you\"}}', key => 'you')""#
+            ),
+            format!("{redis} xrange outbox:{TOPIC_TO_TRY} - +"),
         ];
         if self.own_postgres.is_some() {
             lines.push(format!("psql {} -c 'select * from stock.items'", self.stock));
@@ -140,17 +145,14 @@ impl Ground {
         lines
     }
 
-    /// Removes what was made on borrowed servers; private ones go with everything they have.
+    /// Removes what was made on borrowed servers, and nothing of what was refused; private ones go with everything they
+    /// have.
     pub(super) async fn leave(self) -> Result {
+        if self.redis_claimed {
+            claim::empty_redis(&self.redis).await?;
+        }
         if let Some(claim) = self.claim {
-            claim
-                .give_up(
-                    &self.shop,
-                    self.own_redis.is_none().then_some(self.redis.as_str()),
-                )
-                .await?;
-        } else if self.own_redis.is_none() && self.own_postgres.is_some() {
-            claim::empty_redis(&self.redis, &[crate::shop::TOPIC.to_owned()]).await?;
+            claim.give_up(&self.shop).await?;
         }
         Ok(())
     }

@@ -35,3 +35,5 @@ pub use run::{Arguments, run};
 
 /// The stream of the shop's topic.
 const STREAM: &str = "outbox:orders";
+/// A topic for people to try, once the demo is over.
+const TOPIC_TO_TRY: &str = "hello.said";

@@ -58,19 +58,6 @@ pub(super) async fn roles_to_be_made(connection: &mut PgConnection) -> Result<Ve
     Ok(sqlx::query_scalar(statement).fetch_all(connection).await?)
 }
 
-/// Topics seen by the relay; none before the log was made.
-pub(super) async fn topics(connection: &mut PgConnection) -> Result<Vec<String>> {
-    let there: bool = sqlx::query_scalar("select to_regclass('outbox.topic') is not null")
-        .fetch_one(&mut *connection)
-        .await?;
-    if !there {
-        return Ok(Vec::new());
-    }
-    Ok(sqlx::query_scalar("select name from outbox.topic")
-        .fetch_all(connection)
-        .await?)
-}
-
 pub(super) async fn drop_everything(connection: &mut PgConnection, databases: &[String]) -> Result {
     sqlx::raw_sql("set lock_timeout = '30s'; drop schema if exists shop, outbox, outbox_ops cascade")
         .execute(&mut *connection)

@@ -34,9 +34,6 @@ pub(super) async fn exist(url: &str, keys: &[String]) -> Result<bool> {
 }
 
 pub(super) async fn delete(url: &str, keys: &[String]) -> Result {
-    if keys.is_empty() {
-        return Ok(());
-    }
     Ok(redis::cmd("DEL")
         .arg(keys)
         .query_async(&mut open(url).await?)
