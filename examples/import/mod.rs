@@ -45,3 +45,6 @@ pub use error::Error;
 
 mod run;
 pub use run::{Summary, run};
+
+#[cfg(test)]
+mod tests;

@@ -32,19 +32,12 @@ pub(crate) fn become_program(name: &str, arguments: &[String]) -> Result<()> {
         )));
     }
     eprintln!("Built in {} s.", begun.elapsed().as_secs());
-    let mut command = Command::new(cargo());
-    command
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "outbox-examples",
-            "--bin",
-            name,
-            "--",
-        ])
-        .args(arguments);
-    Err(Error::io(format!("start {name}"))(command.exec()))
+    // Started from where cargo put it, beside this program: `cargo run` would build it once more, with other features of
+    // its dependencies than beside the relay.
+    let me = std::env::current_exe().map_err(Error::io("find this program"))?;
+    let program = me.with_file_name(name);
+    let error = Command::new(&program).args(arguments).exec();
+    Err(Error::io(format!("start {}", program.display()))(error))
 }
 
 fn cargo() -> String {
