@@ -1,11 +1,15 @@
 -- The first share of a stream that is not wholly passed, with the two snapshots that bound its batch.
--- $1 topic, $2 batch number and $3 position that the stream has come to.
+-- $1 topic, $2 batch number and $3 position that the stream has come to. The share is found first, by its key from there
+-- on, and its batches by theirs: joined in one step the ledger would be read from its beginning.
 select share.batch_number, share.event_count, share.first_position, share.last_position, share.first_new_position,
        batch.batch_id, batch.snapshot::text as snapshot, before.snapshot::text as snapshot_before
-from outbox.share share
-join outbox.batch batch on batch.number = share.batch_number
-join outbox.batch before on before.number = share.batch_number - 1
-where share.topic = $1::text and share.partition = 0
-  and (share.batch_number > $2::bigint or (share.batch_number = $2::bigint and share.last_position > $3::bigint))
-order by share.batch_number
-limit 1
+from (
+    select s.*
+    from outbox.share s
+    where s.topic = $1::text and s.partition = 0
+      and s.batch_number >= $2::bigint and (s.batch_number > $2::bigint or s.last_position > $3::bigint)
+    order by s.batch_number
+    limit 1
+) share
+cross join lateral (select b.batch_id, b.snapshot from outbox.batch b where b.number = share.batch_number limit 1) batch
+cross join lateral (select b.snapshot from outbox.batch b where b.number = share.batch_number - 1 limit 1) before
