@@ -16,4 +16,6 @@ mod doorbell;
 
 mod huge_batch;
 
+mod standby;
+
 mod pooler;

@@ -27,6 +27,8 @@ mod pieces;
 
 mod publish;
 
+mod ring;
+
 mod roles;
 
 mod tail;

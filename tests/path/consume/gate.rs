@@ -153,3 +153,29 @@ async fn a_new_group_begins_where_a_trimmed_stream_begins() -> Result {
     assert_eq!(bench.pending().await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_stream_brings_from_behind_the_gate_has_no_effect() -> Result {
+    // GIVEN a group that passed e1 and e2, and a stream that was lost
+    let mut bench = Bench::new().await?;
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    bench.put("1-5", Some("1-1"), "a", 2).await?;
+    let member = bench.start()?;
+    bench.effects(2).await?;
+    redis::cmd("DEL")
+        .arg(STREAM)
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // WHEN it brings an entry from behind, of an event that the inbox does not remember, and then the next one
+    bench.put("1-3", Some("1-1"), "a", 7).await?;
+    bench.put("1-6", Some("1-5"), "a", 3).await?;
+    // THEN only the next one has an effect, and the other is acknowledged
+    assert_eq!(numbers(&mut bench, 3).await?, [1, 2, 3]);
+    bench
+        .until("select passed_entry = '1-6' from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    assert_eq!(numbers(&mut bench, 3).await?, [1, 2, 3]);
+    assert_eq!(bench.pending().await?, 0);
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The doorbell's trigger: rung for a relay that sleeps and leads, and for nobody else (G7).
+//!
+//! A notification takes a lock of the whole cluster at commit, so one too many is what these count.
+
+use sqlx::postgres::PgListener;
+use sqlx::{Executor, PgConnection};
+use system_tests::{Result, World};
+
+/// The lock that a relay holds while it sleeps.
+const SLEEP: &str = "select pg_advisory_lock(122550254464888)";
+const WAKE: &str = "select pg_advisory_unlock(122550254464888)";
+const LEAD: &str = "update outbox.lease set epoch = epoch + 1, holder = 'r', expires_at = clock_timestamp() + interval '1 hour'
+    where name = 'tail'";
+const LEASE_OVER: &str = "update outbox.lease set expires_at = clock_timestamp() where name = 'tail'";
+
+/// How often an append rings: what arrives before the mark that is sent after it.
+async fn rings(listener: &mut PgListener, producer: &mut PgConnection) -> Result<usize> {
+    producer.execute("select outbox.append('t', '{}')").await?;
+    producer.execute("select pg_notify('outbox', 'mark')").await?;
+    let mut rings = 0;
+    while listener.recv().await?.payload() != "mark" {
+        rings += 1;
+    }
+    Ok(rings)
+}
+
+#[tokio::test]
+async fn only_a_leader_that_sleeps_is_rung() -> Result {
+    let world = World::new().await?;
+    let (mut producer, mut relay) = (world.connect().await?, world.connect().await?);
+    let mut listener = PgListener::connect(world.database_url()).await?;
+    listener.listen("outbox").await?;
+    // GIVEN no relay at all THEN nobody is rung
+    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "without a relay");
+    // GIVEN a leader at work
+    relay.execute(LEAD).await?;
+    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "at work");
+    // GIVEN a leader that sleeps
+    relay.execute(SLEEP).await?;
+    assert_eq!(rings(&mut listener, &mut producer).await?, 1, "asleep");
+    // GIVEN a producer that turned notifying off
+    producer.execute("set outbox.notify = off").await?;
+    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "notify off");
+    producer.execute("reset outbox.notify").await?;
+    // GIVEN a leader that was stopped in its sleep and whose lease is over
+    relay.execute(LEASE_OVER).await?;
+    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "lease over");
+    // GIVEN the next leader, asleep and awake
+    relay.execute(LEAD).await?;
+    assert_eq!(rings(&mut listener, &mut producer).await?, 1, "asleep again");
+    relay.execute(WAKE).await?;
+    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "awake again");
+    Ok(())
+}
