@@ -1,6 +1,9 @@
 //! Tailing: what is refused, who may write the ledger, how rows are found.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use system_tests::patience::until;
 use system_tests::{Relay, Result, World};
 
 use crate::arrivals::arrived;
@@ -349,5 +352,36 @@ async fn a_warning_at_connect_is_no_doubt_about_a_batch() -> Result {
         .fetch_one(&mut connection)
         .await?;
     assert_eq!(epoch, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leader_whose_lease_was_taken_steps_down_and_waits_its_turn() -> Result {
+    // GIVEN a leader
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut connection = world.connect().await?;
+    // WHEN another holds the leases
+    sqlx::query("update outbox.lease set epoch = epoch + 1, holder = 'another', expires_at = clock_timestamp() + interval '1 hour'")
+        .execute(&mut connection)
+        .await?;
+    // THEN it stands by, and leaves the log to that one
+    until("it stands by", Duration::from_secs(20), async || {
+        let (_, body) = relay.get("/readyz").await?;
+        Ok(body.contains("\"standby\"").then_some(()))
+    })
+    .await?;
+    append(&mut connection, "t", 1).await?;
+    // AND leads again when they are free, under an epoch of its own
+    sqlx::query("update outbox.lease set expires_at = clock_timestamp()")
+        .execute(&mut connection)
+        .await?;
+    let mut redis = world.redis().await?;
+    arrived(&mut redis, "outbox:t", 1).await?;
+    let epochs: Vec<i64> = sqlx::query_scalar("select epoch from outbox.batch where number > 0")
+        .fetch_all(&mut connection)
+        .await?;
+    assert_eq!(epochs, [3]);
     Ok(())
 }
