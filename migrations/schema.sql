@@ -475,6 +475,62 @@ $$;
 
 ALTER FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, verdict text, reason text, backlog bigint, backlog_exact boolean, oldest_unpublished_age interval, leader text, epoch bigint, lease_expires_at timestamp with time zone, live_relays bigint, topics_set_aside bigint, topics_blocked bigint, last_batch bigint, last_batch_events bigint, last_batch_at timestamp with time zone, events_skipped bigint, notification_queue_usage double precision)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+    with tail as (
+        select *, expires_at > clock_timestamp() as valid from outbox.lease where name = 'tail'
+    ), leader as (
+        select r.instance, r.state, r.reason from outbox.relay r join tail on tail.holder = r.instance and tail.valid
+    ), last_batch as (
+        select * from outbox.batch where number > 0 order by number desc limit 1
+    ), backlog as (
+        select coalesce(sum(events), 0)::bigint as events, coalesce(bool_and(exact), true) as exact, max(oldest_age) as oldest_age
+        from outbox_ops.backlog
+    ), aside as (
+        select count(*) filter (where state = 'set_aside') as topics, count(*) filter (where state = 'blocked') as blocked,
+               min(topic) filter (where state = 'set_aside') as first, min(topic) filter (where state = 'blocked') as first_blocked
+        from outbox_ops.topics
+    ), refused as (
+        -- A relay that refuses gives the lease back between its looks.
+        select r.reason from outbox.relay r
+        where r.state = 'refused' and r.seen_at > clock_timestamp() - interval '30 seconds' order by r.seen_at desc limit 1
+    ), judged as (
+        select case
+            when not tail.valid and refused.reason is not null then array['stalled', refused.reason]
+            when not tail.valid and backlog.events > 0 then array['stalled', format('no relay holds the lease and %s events wait: start outbox-relay run', backlog.events)]
+            when not tail.valid then array['degraded', 'no relay holds the lease: the next events will wait; start outbox-relay run']
+            when leader.state in ('waiting', 'refused') then array['stalled', coalesce(leader.reason, format('the leading relay is %s', leader.state))]
+            when aside.topics > 0 then array['degraded', format('%s stream(s) wait for a person, the first is %s: see outbox_ops.topics', aside.topics, aside.first)]
+            when aside.blocked > 0 then array['degraded', format('%s stream(s) are not taken by the sink, the first is %s: see outbox_ops.topics', aside.blocked, aside.first_blocked)]
+            when backlog.oldest_age > interval '1 minute' then array['degraded', format('the oldest event waits for %s', date_trunc('second', backlog.oldest_age))]
+            else array['ok', null] end as words
+        from tail cross join backlog cross join aside left join leader on true left join refused on true
+    )
+    select clock_timestamp() as as_of,
+           judged.words[1] as verdict,
+           judged.words[2] as reason,
+           backlog.events as backlog,
+           backlog.exact as backlog_exact,
+           backlog.oldest_age as oldest_unpublished_age,
+           case when tail.valid then tail.holder end as leader,
+           tail.epoch,
+           nullif(tail.expires_at, '-infinity') as lease_expires_at,
+           (select count(*) from outbox_ops.relays where live) as live_relays,
+           aside.topics as topics_set_aside,
+           aside.blocked as topics_blocked,
+           last_batch.number as last_batch,
+           last_batch.event_count as last_batch_events,
+           last_batch.cut_at as last_batch_at,
+           (select count(*) from outbox.unpublished) as events_skipped,
+           pg_notification_queue_usage() as notification_queue_usage
+    from judged cross join tail cross join backlog cross join aside left join last_batch on true
+$$;
+
+ALTER FUNCTION outbox.summary() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.time_refusal("time" timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
@@ -1798,6 +1854,64 @@ COMMENT ON COLUMN outbox_ops.relays.reason IS 'Why it waits or refuses.';
 
 COMMENT ON COLUMN outbox_ops.relays.leases IS 'Rights it holds at this moment: tail, publish.';
 
+CREATE VIEW outbox_ops.summary AS
+ SELECT summary.as_of,
+    summary.verdict,
+    summary.reason,
+    summary.backlog,
+    summary.backlog_exact,
+    summary.oldest_unpublished_age,
+    summary.leader,
+    summary.epoch,
+    summary.lease_expires_at,
+    summary.live_relays,
+    summary.topics_set_aside,
+    summary.topics_blocked,
+    summary.last_batch,
+    summary.last_batch_events,
+    summary.last_batch_at,
+    summary.events_skipped,
+    summary.notification_queue_usage
+   FROM outbox.summary() summary(as_of, verdict, reason, backlog, backlog_exact, oldest_unpublished_age, leader, epoch, lease_expires_at, live_relays, topics_set_aside, topics_blocked, last_batch, last_batch_events, last_batch_at, events_skipped, notification_queue_usage);
+
+ALTER TABLE outbox_ops.summary OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.summary IS 'One row: does work move, and if not, why.';
+
+COMMENT ON COLUMN outbox_ops.summary.as_of IS 'When this was read.';
+
+COMMENT ON COLUMN outbox_ops.summary.verdict IS 'ok; degraded: some of it waits or would; stalled: nothing moves.';
+
+COMMENT ON COLUMN outbox_ops.summary.reason IS 'Why it is not ok, and what to do.';
+
+COMMENT ON COLUMN outbox_ops.summary.backlog IS 'Committed events that are not on their streams yet.';
+
+COMMENT ON COLUMN outbox_ops.summary.backlog_exact IS 'False when backlog is an estimate or a lower bound; see outbox_ops.backlog.';
+
+COMMENT ON COLUMN outbox_ops.summary.oldest_unpublished_age IS 'How long the oldest of them has waited.';
+
+COMMENT ON COLUMN outbox_ops.summary.leader IS 'Relay that cuts batches; null when none does.';
+
+COMMENT ON COLUMN outbox_ops.summary.epoch IS 'Rises with each change of leader.';
+
+COMMENT ON COLUMN outbox_ops.summary.lease_expires_at IS 'Until when the last leader leads, or led, if it does not renew.';
+
+COMMENT ON COLUMN outbox_ops.summary.live_relays IS 'Relays seen within 30 seconds, leading or standing by.';
+
+COMMENT ON COLUMN outbox_ops.summary.topics_set_aside IS 'Streams that wait for a person.';
+
+COMMENT ON COLUMN outbox_ops.summary.topics_blocked IS 'Streams that the sink does not take now.';
+
+COMMENT ON COLUMN outbox_ops.summary.last_batch IS 'Number of the newest batch.';
+
+COMMENT ON COLUMN outbox_ops.summary.last_batch_events IS 'Events in it.';
+
+COMMENT ON COLUMN outbox_ops.summary.last_batch_at IS 'When it was cut.';
+
+COMMENT ON COLUMN outbox_ops.summary.events_skipped IS 'Events given up by hand, kept in outbox.unpublished.';
+
+COMMENT ON COLUMN outbox_ops.summary.notification_queue_usage IS 'How full the notification queue of the cluster is, 0 to 1; from 0.5 on the doorbell is silent.';
+
 CREATE VIEW outbox_ops.topics AS
  SELECT topic.name AS topic,
     slot.partition,
@@ -1886,131 +2000,6 @@ COMMENT ON COLUMN outbox_ops.topics.passed_position IS 'Position in the log of t
 COMMENT ON COLUMN outbox_ops.topics.last_entry IS 'Id of its last entry on the stream.';
 
 COMMENT ON COLUMN outbox_ops.topics.passed_at IS 'When that was recorded.';
-
-CREATE VIEW outbox_ops.summary AS
- WITH tail AS (
-         SELECT lease.name,
-            lease.epoch,
-            lease.holder,
-            lease.acquired_at,
-            lease.expires_at,
-            (lease.expires_at > clock_timestamp()) AS valid
-           FROM outbox.lease
-          WHERE (lease.name = 'tail'::text)
-        ), leader AS (
-         SELECT r.instance,
-            r.state,
-            r.reason
-           FROM (outbox.relay r
-             JOIN tail tail_1 ON (((tail_1.holder = r.instance) AND tail_1.valid)))
-        ), last_batch AS (
-         SELECT batch.number,
-            batch.batch_id,
-            batch.kind,
-            batch.era,
-            batch.epoch,
-            batch.snapshot,
-            batch.event_count,
-            batch.first_position,
-            batch.last_position,
-            batch.cut_at
-           FROM outbox.batch
-          WHERE (batch.number > 0)
-          ORDER BY batch.number DESC
-         LIMIT 1
-        ), backlog AS (
-         SELECT (COALESCE(sum(backlog_1.events), (0)::numeric))::bigint AS events,
-            COALESCE(bool_and(backlog_1.exact), true) AS exact,
-            max(backlog_1.oldest_age) AS oldest_age
-           FROM outbox_ops.backlog backlog_1
-        ), aside AS (
-         SELECT count(*) FILTER (WHERE (topics.state = 'set_aside'::text)) AS topics,
-            count(*) FILTER (WHERE (topics.state = 'blocked'::text)) AS blocked,
-            min(topics.topic) FILTER (WHERE (topics.state = 'set_aside'::text)) AS first,
-            min(topics.topic) FILTER (WHERE (topics.state = 'blocked'::text)) AS first_blocked
-           FROM outbox_ops.topics
-        ), judged AS (
-         SELECT
-                CASE
-                    WHEN ((NOT tail_1.valid) AND (backlog_1.events > 0)) THEN ARRAY['stalled'::text, format('no relay holds the lease and %s events wait: start outbox-relay run'::text, backlog_1.events)]
-                    WHEN (NOT tail_1.valid) THEN ARRAY['degraded'::text, 'no relay holds the lease: the next events will wait; start outbox-relay run'::text]
-                    WHEN (leader.state = ANY (ARRAY['waiting'::text, 'refused'::text])) THEN ARRAY['stalled'::text, COALESCE(leader.reason, format('the leading relay is %s'::text, leader.state))]
-                    WHEN (aside_1.topics > 0) THEN ARRAY['degraded'::text, format('%s stream(s) wait for a person, the first is %s: see outbox_ops.topics'::text, aside_1.topics, aside_1.first)]
-                    WHEN (aside_1.blocked > 0) THEN ARRAY['degraded'::text, format('%s stream(s) are not taken by the sink, the first is %s: see outbox_ops.topics'::text, aside_1.blocked, aside_1.first_blocked)]
-                    WHEN (backlog_1.oldest_age > '00:01:00'::interval) THEN ARRAY['degraded'::text, format('the oldest event waits for %s'::text, date_trunc('second'::text, backlog_1.oldest_age))]
-                    ELSE ARRAY['ok'::text, NULL::text]
-                END AS words
-           FROM (((tail tail_1
-             CROSS JOIN backlog backlog_1)
-             CROSS JOIN aside aside_1)
-             LEFT JOIN leader ON (true))
-        )
- SELECT clock_timestamp() AS as_of,
-    judged.words[1] AS verdict,
-    judged.words[2] AS reason,
-    backlog.events AS backlog,
-    backlog.exact AS backlog_exact,
-    backlog.oldest_age AS oldest_unpublished_age,
-        CASE
-            WHEN tail.valid THEN tail.holder
-            ELSE NULL::text
-        END AS leader,
-    tail.epoch,
-    NULLIF(tail.expires_at, '-infinity'::timestamp with time zone) AS lease_expires_at,
-    ( SELECT count(*) AS count
-           FROM outbox_ops.relays
-          WHERE relays.live) AS live_relays,
-    aside.topics AS topics_set_aside,
-    aside.blocked AS topics_blocked,
-    last_batch.number AS last_batch,
-    last_batch.event_count AS last_batch_events,
-    last_batch.cut_at AS last_batch_at,
-    ( SELECT count(*) AS count
-           FROM outbox.unpublished) AS events_skipped,
-    pg_notification_queue_usage() AS notification_queue_usage
-   FROM ((((judged
-     CROSS JOIN tail)
-     CROSS JOIN backlog)
-     CROSS JOIN aside)
-     LEFT JOIN last_batch ON (true));
-
-ALTER TABLE outbox_ops.summary OWNER TO outbox_maintainer;
-
-COMMENT ON VIEW outbox_ops.summary IS 'One row: does work move, and if not, why.';
-
-COMMENT ON COLUMN outbox_ops.summary.as_of IS 'When this was read.';
-
-COMMENT ON COLUMN outbox_ops.summary.verdict IS 'ok; degraded: some of it waits or would; stalled: nothing moves.';
-
-COMMENT ON COLUMN outbox_ops.summary.reason IS 'Why it is not ok, and what to do.';
-
-COMMENT ON COLUMN outbox_ops.summary.backlog IS 'Committed events that are not on their streams yet.';
-
-COMMENT ON COLUMN outbox_ops.summary.backlog_exact IS 'False when backlog is an estimate or a lower bound; see outbox_ops.backlog.';
-
-COMMENT ON COLUMN outbox_ops.summary.oldest_unpublished_age IS 'How long the oldest of them has waited.';
-
-COMMENT ON COLUMN outbox_ops.summary.leader IS 'Relay that cuts batches; null when none does.';
-
-COMMENT ON COLUMN outbox_ops.summary.epoch IS 'Rises with each change of leader.';
-
-COMMENT ON COLUMN outbox_ops.summary.lease_expires_at IS 'Until when the last leader leads, or led, if it does not renew.';
-
-COMMENT ON COLUMN outbox_ops.summary.live_relays IS 'Relays seen within 30 seconds, leading or standing by.';
-
-COMMENT ON COLUMN outbox_ops.summary.topics_set_aside IS 'Streams that wait for a person.';
-
-COMMENT ON COLUMN outbox_ops.summary.topics_blocked IS 'Streams that the sink does not take now.';
-
-COMMENT ON COLUMN outbox_ops.summary.last_batch IS 'Number of the newest batch.';
-
-COMMENT ON COLUMN outbox_ops.summary.last_batch_events IS 'Events in it.';
-
-COMMENT ON COLUMN outbox_ops.summary.last_batch_at IS 'When it was cut.';
-
-COMMENT ON COLUMN outbox_ops.summary.events_skipped IS 'Events given up by hand, kept in outbox.unpublished.';
-
-COMMENT ON COLUMN outbox_ops.summary.notification_queue_usage IS 'How full the notification queue of the cluster is, 0 to 1; from 0.5 on the doorbell is silent.';
 
 CREATE VIEW outbox_ops.waiting_transactions AS
  WITH log_relation AS (
@@ -2578,6 +2567,10 @@ REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
+
 REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
 
@@ -2667,11 +2660,11 @@ GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.relays TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.relays TO outbox_relay;
 
-GRANT SELECT ON TABLE outbox_ops.topics TO outbox_observer;
-GRANT SELECT ON TABLE outbox_ops.topics TO outbox_relay;
-
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.topics TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.topics TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox_ops.waiting_transactions TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.waiting_transactions TO outbox_relay;

@@ -179,7 +179,13 @@ comment on column outbox_ops.waiting_transactions.waits_for is 'What it waits fo
 comment on column outbox_ops.waiting_transactions.prepared_name is 'The name to commit or roll it back by.';
 comment on column outbox_ops.waiting_transactions.holds_back is 'appends: events of its own; sleep: the relay polls instead of sleeping; retention: for more than a minute it may keep a piece of the log from being dropped.';
 
-create view outbox_ops.summary as
+-- A function, so that it can leave jit off: compiling the plan took a hundred times as long as running it.
+create function outbox.summary() returns table (
+    as_of timestamptz, verdict text, reason text, backlog bigint, backlog_exact boolean, oldest_unpublished_age interval,
+    leader text, epoch bigint, lease_expires_at timestamptz, live_relays bigint, topics_set_aside bigint, topics_blocked bigint,
+    last_batch bigint, last_batch_events bigint, last_batch_at timestamptz, events_skipped bigint, notification_queue_usage double precision)
+language sql stable security definer rows 1
+set search_path = pg_catalog, pg_temp set jit = off as $$
     with tail as (
         select *, expires_at > clock_timestamp() as valid from outbox.lease where name = 'tail'
     ), leader as (
@@ -193,8 +199,13 @@ create view outbox_ops.summary as
         select count(*) filter (where state = 'set_aside') as topics, count(*) filter (where state = 'blocked') as blocked,
                min(topic) filter (where state = 'set_aside') as first, min(topic) filter (where state = 'blocked') as first_blocked
         from outbox_ops.topics
+    ), refused as (
+        -- A relay that refuses gives the lease back between its looks.
+        select r.reason from outbox.relay r
+        where r.state = 'refused' and r.seen_at > clock_timestamp() - interval '30 seconds' order by r.seen_at desc limit 1
     ), judged as (
         select case
+            when not tail.valid and refused.reason is not null then array['stalled', refused.reason]
             when not tail.valid and backlog.events > 0 then array['stalled', format('no relay holds the lease and %s events wait: start outbox-relay run', backlog.events)]
             when not tail.valid then array['degraded', 'no relay holds the lease: the next events will wait; start outbox-relay run']
             when leader.state in ('waiting', 'refused') then array['stalled', coalesce(leader.reason, format('the leading relay is %s', leader.state))]
@@ -202,7 +213,7 @@ create view outbox_ops.summary as
             when aside.blocked > 0 then array['degraded', format('%s stream(s) are not taken by the sink, the first is %s: see outbox_ops.topics', aside.blocked, aside.first_blocked)]
             when backlog.oldest_age > interval '1 minute' then array['degraded', format('the oldest event waits for %s', date_trunc('second', backlog.oldest_age))]
             else array['ok', null] end as words
-        from tail cross join backlog cross join aside left join leader on true
+        from tail cross join backlog cross join aside left join leader on true left join refused on true
     )
     select clock_timestamp() as as_of,
            judged.words[1] as verdict,
@@ -221,7 +232,14 @@ create view outbox_ops.summary as
            last_batch.cut_at as last_batch_at,
            (select count(*) from outbox.unpublished) as events_skipped,
            pg_notification_queue_usage() as notification_queue_usage
-    from judged cross join tail cross join backlog cross join aside left join last_batch on true;
+    from judged cross join tail cross join backlog cross join aside left join last_batch on true
+$$;
+alter function outbox.summary owner to outbox_maintainer;
+revoke execute on function outbox.summary from public;
+grant execute on function outbox.summary to outbox_observer, outbox_relay;
+
+create view outbox_ops.summary as
+    select * from outbox.summary();
 comment on view outbox_ops.summary is 'One row: does work move, and if not, why.';
 comment on column outbox_ops.summary.as_of is 'When this was read.';
 comment on column outbox_ops.summary.verdict is 'ok; degraded: some of it waits or would; stalled: nothing moves.';

@@ -112,7 +112,7 @@ impl Candidate {
     /// Renews until that fails for as long as the lease is trusted.
     async fn keep(&self, session: &Session, granted: &watch::Sender<Lease>) -> Error {
         let every = renew_every(self.options.lease_ttl);
-        let mut beat = 0_u32;
+        let (mut beat, mut said) = (0_u32, "");
         loop {
             tokio::time::sleep(every).await;
             match leases::take(session, &self.instance.name, self.options.lease_ttl).await {
@@ -121,10 +121,13 @@ impl Candidate {
                 Err(error) => return error,
             }
             beat += 1;
-            if beat.is_multiple_of(4)
-                && let Err(error) = self.be_seen(session).await
-            {
-                return error;
+            // Now and then, and at once when it stands elsewhere than the others were told.
+            let stands = self.standing.borrow().word();
+            if beat.is_multiple_of(4) || stands != said {
+                if let Err(error) = self.be_seen(session).await {
+                    return error;
+                }
+                said = stands;
             }
         }
     }
