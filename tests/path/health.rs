@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 use system_tests::patience::until;
-use system_tests::{Relay, Result, World};
+use system_tests::{Relay, Result, Schema, World};
 
 /// Gauges of the backlog are read every five seconds.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -69,5 +69,65 @@ async fn metrics_say_how_far_publishing_is_behind_and_who_holds_events_back() ->
         Ok((relay.metric("outbox_ops_backlog_events").await? == 0.0).then_some(()))
     })
     .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_consumer_is_ready_only_while_it_can_apply() -> Result {
+    // GIVEN a consumer of a quiet stream
+    let world = World::new().await?;
+    let shop = world.another_database(Schema::Inbox).await?;
+    let mut database = shop.connect().await?;
+    for statement in [
+        "create schema shop",
+        "create function shop.apply(event json) returns void language sql as ''",
+    ] {
+        database.execute(statement).await?;
+    }
+    database.close().await?;
+    let arguments = [
+        "consume",
+        "--group",
+        "stock",
+        "--topic",
+        "orders.placed",
+        "--call",
+        "shop.apply",
+    ];
+    let mut consumer = Relay::command(&arguments)
+        .set("DATABASE_URL", shop.url())
+        .set("REDIS_URL", world.redis_url())
+        .set("OUTBOX_CONSUME_LEASE_TTL", "1s")
+        .start()?;
+    consumer.ready().await?;
+    // WHEN something else lies under the stream's key, THEN it says so, and is ready again when that is gone
+    let mut redis = world.redis().await?;
+    let key = "outbox:orders.placed";
+    redis::cmd("SET")
+        .arg(key)
+        .arg("x")
+        .query_async::<()>(&mut redis)
+        .await?;
+    consumer.not_ready_because("WRONGTYPE").await?;
+    redis::cmd("DEL").arg(key).query_async::<()>(&mut redis).await?;
+    consumer.ready().await?;
+    // WHEN its database lets nobody in, THEN it notices although no event comes
+    let mut administrator = world.connect().await?;
+    let allow = |yes: bool| format!("alter database {} allow_connections {yes}", shop.name());
+    administrator.execute(AssertSqlSafe(allow(false))).await?;
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1";
+    sqlx::query(end)
+        .bind(shop.name())
+        .execute(&mut administrator)
+        .await?;
+    consumer.not_ready_because("Postgres").await?;
+    administrator.execute(AssertSqlSafe(allow(true))).await?;
+    consumer.ready().await?;
+    assert_eq!(
+        consumer.terminate().await?.code(),
+        Some(0),
+        "{}",
+        consumer.log_tail()
+    );
     Ok(())
 }

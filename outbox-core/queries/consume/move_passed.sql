@@ -1,7 +1,14 @@
-insert into outbox.consumer_stream as known (consumer, stream, passed_batch, passed_position)
-values ($1, $2, $3::numeric, $4::numeric)
-on conflict (consumer, stream) do update
-set passed_batch = excluded.passed_batch,
-    passed_position = excluded.passed_position,
-    moved_at = clock_timestamp()
-where (excluded.passed_batch, excluded.passed_position) > (known.passed_batch, known.passed_position)
+-- Moves only inside the transaction that was begun for it, and answers whether it is: its local mark ends with it.
+with here as (
+    select current_setting('outbox.applying', true) is not distinct from 'on' as whole
+), moved as (
+    insert into outbox.consumer_stream as known (consumer, stream, passed_batch, passed_position)
+    select $1, $2, $3::numeric, $4::numeric
+    from here where here.whole
+    on conflict (consumer, stream) do update
+    set passed_batch = excluded.passed_batch,
+        passed_position = excluded.passed_position,
+        moved_at = clock_timestamp()
+    where (excluded.passed_batch, excluded.passed_position) > (known.passed_batch, known.passed_position)
+)
+select here.whole from here

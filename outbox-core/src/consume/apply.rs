@@ -95,8 +95,12 @@ pub(super) async fn apply(
             // In the middle of a statement: the server ends it and undoes it, the connection is not used again.
             drop(tx);
             drop(connection.detach());
-        } else {
-            pg::rollback(tx).await?;
+        } else if let Err(error) = pg::rollback(tx).await {
+            if !stopped.is_idle_end() && !is_idle_end(&error) {
+                return Err(error);
+            }
+            // The server ended the session, and with it the transaction, while the handler was busy elsewhere.
+            drop(connection.detach());
         }
         return stopped.outcome(item.id, items.len());
     }
@@ -118,9 +122,16 @@ pub(super) async fn apply(
 
 /// SQLSTATE of any statement in a transaction in which one failed.
 const ABORTED: &str = "25P02";
+/// SQLSTATE with which the server ends a session whose transaction idled for longer than the lease.
+const IDLE: &str = "25P03";
 
-/// The last statement must be one that fails if the transaction was aborted on the way: the handler may have ignored it,
-/// and the commit would be a silent rollback.
+/// Whether the session was ended because the handler let it idle: its doing, and no outage.
+fn is_idle_end(error: &Error) -> bool {
+    matches!(error, Error::Postgres { code: Some(code), .. } if code == IDLE)
+}
+
+/// What comes before the commit must fail if the transaction was aborted or ended on the way: the handler may have ignored
+/// the one, and the commit would be a silent rollback; after the other nothing more may be recorded.
 async fn close(
     place: Place<'_>,
     mut tx: Transaction<'_>,
@@ -128,12 +139,12 @@ async fn close(
     head: Option<EntryId>,
 ) -> Result<(), Error> {
     let Place { store, stream, .. } = place;
-    if !retried.is_empty() {
-        store.clear_failures(&mut tx, stream, retried).await?;
-    }
     match head {
         Some(head) => store.move_passed(&mut tx, stream, head).await?,
-        None => store.prove_alive(&mut tx).await?,
+        None => store.prove_whole(&mut tx).await?,
+    }
+    if !retried.is_empty() {
+        store.clear_failures(&mut tx, stream, retried).await?;
     }
     pg::commit(tx).await
 }
@@ -145,11 +156,15 @@ fn refused(
     code: String,
     source: Source,
 ) -> Result<Outcome, Error> {
-    let text = if code == ABORTED {
-        "a statement of the handler failed and the handler answered success: its effect would be lost"
-            .to_owned()
-    } else {
-        format!("{doing} after the handler: {source}")
+    let text = match code.as_str() {
+        ABORTED => {
+            "a statement of the handler failed and the handler answered success: its effect would be lost".to_owned()
+        }
+        pg::ENDED => {
+            "the handler committed or rolled back the transaction, which also records the event: use savepoints instead"
+                .to_owned()
+        }
+        _ => format!("{doing} after the handler: {source}"),
     };
     let stopped = match pg::cause_of_code(&code) {
         Cause::Handler(_) if items.len() > 1 => return Ok(Outcome::Unclear),
@@ -220,6 +235,11 @@ enum Stopped {
 }
 
 impl Stopped {
+    /// Whether the handler found its session ended because it had let it idle.
+    fn is_idle_end(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.class == IDLE)
+    }
+
     /// What the transaction came to when the entry `id`, one of `of`, stopped it.
     fn outcome(self, id: EntryId, of: usize) -> Result<Outcome, Error> {
         match self {

@@ -25,7 +25,19 @@ impl Board {
     pub(super) fn set(&self, stream: &str, standing: Standing) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.insert(stream.to_owned(), standing);
-        let sum = sum_of(&streams);
+        self.tell(&streams);
+    }
+
+    /// Forgets a line.
+    pub(super) fn clear(&self, line: &str) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.remove(line).is_some() {
+            self.tell(&streams);
+        }
+    }
+
+    fn tell(&self, streams: &BTreeMap<String, Standing>) {
+        let sum = sum_of(streams);
         self.sum.send_if_modified(|known| {
             let is_news = *known != sum;
             *known = sum;

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::Error;
 use super::lease::Lease;
 use super::metric::Meters;
+use super::retry::OUTAGE;
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -13,14 +14,15 @@ use crate::standing::Standing;
 pub(super) async fn run(shared: &Shared, stream: &Stream, token: &CancellationToken) {
     let mut troubles = 0;
     while let Some(lease) = acquire(shared, stream, token).await {
-        let leading = Meters::new(shared.store.consumer(), &stream.key).leading;
-        leading.set(1.0);
+        let meters = Meters::new(shared.store.consumer(), &stream.key);
+        meters.leading.set(1.0);
         tracing::info!(stream = stream.key, epoch = lease.epoch, "applying this stream");
         let outcome = tokio::select! {
             error = renew(shared, stream, lease) => Err(error),
             outcome = work(shared, stream, lease, token, &mut troubles) => outcome,
         };
-        leading.set(0.0);
+        meters.let_go();
+        shared.board.clear(&lease_line(stream));
         if let Err(error) = outcome {
             tracing::warn!(stream = stream.key, epoch = lease.epoch, %error, "no longer applying this stream");
         } else if let Err(error) = shared.store.release_lease(&stream.key, lease).await {
@@ -56,7 +58,7 @@ async fn acquire(shared: &Shared, stream: &Stream, token: &CancellationToken) ->
             Err(error) => {
                 troubles += 1;
                 report(shared, stream, &error, troubles);
-                shared.settings.retry.pause(troubles)
+                OUTAGE.pause(troubles)
             }
         };
         token.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -67,12 +69,17 @@ async fn acquire(shared: &Shared, stream: &Stream, token: &CancellationToken) ->
 /// Keeps the lease. Ends when another member has it; an outage is for the applying transactions to notice.
 async fn renew(shared: &Shared, stream: &Stream, lease: Lease) -> Error {
     let pause = shared.store.lease_time() / 3;
+    let line = lease_line(stream);
     loop {
         tokio::time::sleep(pause).await;
         match shared.store.renew_lease(&stream.key, lease).await {
-            Ok(true) => {}
+            Ok(true) => shared.board.clear(&line),
             Ok(false) => return Error::Fenced,
-            Err(error) => tracing::warn!(stream = stream.key, %error, "the lease was not renewed"),
+            Err(error) => {
+                let cause = format!("{error}. {}", error.advice());
+                shared.board.set(&line, Standing::Waiting { cause });
+                tracing::warn!(stream = stream.key, %error, "the lease was not renewed");
+            }
         }
     }
 }
@@ -111,10 +118,15 @@ async fn work(
         // A day of the inbox that was taken for there may have been dropped.
         shared.forget_days();
         token
-            .run_until_cancelled(tokio::time::sleep(shared.settings.retry.pause(*troubles)))
+            .run_until_cancelled(tokio::time::sleep(OUTAGE.pause(*troubles)))
             .await;
     }
     Ok(())
+}
+
+/// The line of the board for the lease alone: on a quiet stream only its renewal notices that the database is gone.
+fn lease_line(stream: &Stream) -> String {
+    format!("lease of {}", stream.key)
 }
 
 fn report(shared: &Shared, stream: &Stream, error: &Error, troubles: u32) {

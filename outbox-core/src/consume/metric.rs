@@ -73,6 +73,13 @@ impl Meters {
         }
     }
 
+    /// Nothing of the stream is in hand any more: what another member does is its own to show.
+    pub(super) fn let_go(&self) {
+        for gauge in [&self.leading, &self.in_hand, &self.held, &self.hole] {
+            gauge.set(0.0);
+        }
+    }
+
     /// Counts a failed attempt.
     pub(super) fn failed(&self, class: &str) {
         let mut labels = self.labels.clone();

@@ -19,6 +19,9 @@ use crate::event::EntryId;
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 
+/// SQLSTATE for a transaction that is not there: a handler committed or rolled back by itself.
+pub(super) const ENDED: &str = "25P01";
+
 /// The database of a consumer's handlers.
 #[derive(Clone)]
 pub(super) struct Store {
@@ -55,7 +58,8 @@ impl Store {
         // The server ends a member that stopped in the middle: its locks go within the time of the lease.
         // An entry is acknowledged after the commit, so the commit must be one that a crash does not undo.
         let begin = format!(
-            "begin; set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}; \
+            "begin; set local outbox.applying = 'on'; \
+             set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}; \
              select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'",
             lease.as_millis(),
             statement_limit.as_millis()
@@ -194,22 +198,19 @@ impl Store {
         stream: &str,
         id: EntryId,
     ) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../queries/consume/move_passed.sql"))
+        let query = sqlx::query_scalar(include_str!("../../queries/consume/move_passed.sql"))
             .bind(&self.consumer)
             .bind(stream)
             .bind(id.batch_id.to_string())
             .bind(id.position.to_string());
-        bounded("recording how far the stream came", query.execute(tx))
-            .await
-            .map(drop)
+        whole("recording how far the stream came", query.fetch_one(tx)).await
     }
 
-    /// Fails when a statement of the handler failed and the handler said nothing: the commit would be a silent rollback.
-    pub(super) async fn prove_alive(&self, tx: &mut PgConnection) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../queries/consume/alive.sql"));
-        bounded("proving that the transaction is whole", query.execute(tx))
-            .await
-            .map(drop)
+    /// Fails when a statement of the handler failed and the handler said nothing (the commit would be a silent rollback),
+    /// and when the handler ended the transaction itself.
+    pub(super) async fn prove_whole(&self, tx: &mut PgConnection) -> Result<(), Error> {
+        let query = sqlx::query_scalar(include_str!("../../queries/consume/whole.sql"));
+        whole("proving that the transaction is whole", query.fetch_one(tx)).await
     }
 }
 
@@ -219,6 +220,21 @@ pub(super) async fn commit(tx: Transaction<'_>) -> Result<(), Error> {
 
 pub(super) async fn rollback(tx: Transaction<'_>) -> Result<(), Error> {
     bounded("undoing a transaction", tx.rollback()).await
+}
+
+/// Runs a statement that answers whether this is still the transaction that was begun.
+async fn whole(
+    doing: &'static str,
+    work: impl Future<Output = Result<bool, sqlx::Error>>,
+) -> Result<(), Error> {
+    match bounded(doing, work).await? {
+        true => Ok(()),
+        false => Err(Error::Postgres {
+            doing,
+            code: Some(ENDED.to_owned()),
+            source: "the transaction was ended before".into(),
+        }),
+    }
 }
 
 /// Runs a statement of the library's own within its limit.

@@ -26,6 +26,14 @@ impl Default for Policy {
     }
 }
 
+/// Between attempts to reach a server again. Not the handlers' policy: theirs may wait for hours, and the work would go on
+/// only that long after an outage is over.
+pub(super) const OUTAGE: Policy = Policy {
+    attempts: u32::MAX,
+    pause_min: Duration::from_millis(200),
+    pause_max: Duration::from_secs(2),
+};
+
 /// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -72,6 +80,14 @@ mod tests {
         assert!(matches!(policy.after(2, false), Next::Retry(_)));
         assert_eq!(policy.after(3, false), Next::Dead);
         assert_eq!(policy.after(1, true), Next::Dead);
+    }
+
+    #[test]
+    fn however_long_an_outage_was_its_end_is_noticed_within_seconds() {
+        for failures in [1, 10, u32::MAX] {
+            assert!(OUTAGE.pause(failures) <= 2 * OUTAGE.pause_max);
+        }
+        assert!(OUTAGE.pause_max <= Duration::from_secs(2));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::Board;
 use super::call::Function;
 use super::pg::{self, PgConnectOptions, PgPool, Store};
+use super::retry::OUTAGE;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::shared::Shared;
@@ -77,7 +78,7 @@ impl Consumer {
             self.settings.lease,
             self.settings.handler_limit,
         );
-        if !ready(&store, &self.functions, &self.settings, &self.standing, &token).await? {
+        if !ready(&store, &self.functions, &self.standing, &token).await? {
             return Ok(());
         }
         let shared = Arc::new(Shared::new(
@@ -95,7 +96,6 @@ impl Consumer {
 async fn ready(
     store: &Store,
     functions: &[Function],
-    settings: &Settings,
     standing: &watch::Sender<Standing>,
     token: &CancellationToken,
 ) -> Result<bool, Error> {
@@ -112,7 +112,7 @@ async fn ready(
         standing.send_replace(Standing::Waiting { cause });
         tracing::warn!(%error, advice = error.advice(), troubles, "the consumer waits for its database");
         token
-            .run_until_cancelled(tokio::time::sleep(settings.retry.pause(troubles)))
+            .run_until_cancelled(tokio::time::sleep(OUTAGE.pause(troubles)))
             .await;
     }
     Ok(false)

@@ -53,6 +53,9 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) async fn open(shared: &'a Shared, stream: &'a Stream, lease: Lease) -> Result<Self, Error> {
         let meters = Meters::new(shared.store.consumer(), &stream.key);
+        for gauge in [&meters.in_hand, &meters.held, &meters.hole] {
+            gauge.set(0.0);
+        }
         let mut link = Link::connect(&shared.redis, &stream.key, shared.store.consumer()).await?;
         if link.ensure_group().await? {
             meters.groups_made.increment(1);

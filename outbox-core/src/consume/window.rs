@@ -120,10 +120,18 @@ impl<T> Window<T> {
         ready
     }
 
-    /// When the next waiting entry is due.
+    /// When the next waiting entry is due. Of a key the first that waits alone counts: a later one may be due already and
+    /// still has to wait for it.
     #[must_use]
     pub(super) fn next_retry(&self) -> Option<Instant> {
-        self.open().filter_map(|item| item.retry_at).min()
+        let mut waiting: HashSet<&str> = HashSet::new();
+        self.open()
+            .filter_map(|item| {
+                let at = item.retry_at?;
+                let is_first = item.key.as_deref().is_none_or(|key| waiting.insert(key));
+                is_first.then_some(at)
+            })
+            .min()
     }
 
     /// The entries with these ids, in the order of the window.

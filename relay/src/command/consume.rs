@@ -1,23 +1,14 @@
 //! `outbox-relay consume`: a consumer without code. The library's consumer hands each event to an SQL function of the
 //! consumer's own database, inside the transaction that records the event as applied.
 
-use std::time::Duration;
-
 use clap::Args;
 use outbox_core::consume::{Consumer, RetryPolicy};
-use outbox_core::standing::Standing;
-use redis::aio::MultiplexedConnection;
 use sqlx::PgPool;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
 use crate::{http, signal, telemetry};
-
-/// How often both servers are asked whether they answer.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// What to apply, and by what.
 #[derive(Debug, Args)]
@@ -44,17 +35,12 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<Exit, Failure>
     let token = signal::stop_token()?;
     let metrics = telemetry::metrics()?;
     let pool = connect::pool(config, Role::Consume)?;
-    let consumer = describe(config, arguments, pool.clone())?;
-    let (standing, shown) = watch::channel(Standing::Starting);
+    let consumer = describe(config, arguments, pool)?;
     let server = http::Server::bind(&config.http).await?;
-    let serving = tokio::spawn(server.run(shown, metrics, token.clone()));
-    let watching = tokio::spawn(watch_servers(config.clone(), pool, standing, token.clone()));
+    let serving = tokio::spawn(server.run(consumer.standing(), metrics, token.clone()));
     let consumed = consumer.run(token.clone()).await;
     token.cancel();
-    let (serving, watching) = tokio::join!(serving, watching);
-    if let Err(panic) = watching {
-        std::panic::resume_unwind(panic.into_panic());
-    }
+    let serving = serving.await;
     consumed.map_err(|error| Failure::error(format!("{error}; {}", error.advice())))?;
     match serving {
         Ok(Ok(())) => Ok(Exit::Success),
@@ -88,44 +74,4 @@ fn describe(config: &Config, arguments: Arguments, pool: PgPool) -> Result<Consu
     builder
         .build()
         .map_err(|error| Failure::new(Exit::Usage, format!("{error}; {}", error.advice())))
-}
-
-/// Ready means that both servers answer; what the consumer itself waits for is in its metrics and in `outbox_ops.inbox`.
-async fn watch_servers(
-    config: Config,
-    pool: PgPool,
-    standing: watch::Sender<Standing>,
-    token: CancellationToken,
-) {
-    let mut redis = None;
-    while !token.is_cancelled() {
-        let looked = token.run_until_cancelled(look(&config, &pool, &mut redis)).await;
-        match looked {
-            None => return,
-            Some(Ok(())) => standing.send_replace(Standing::Leading),
-            Some(Err(cause)) => standing.send_replace(Standing::Waiting { cause }),
-        };
-        token.run_until_cancelled(tokio::time::sleep(LOOK)).await;
-    }
-}
-
-async fn look(
-    config: &Config,
-    pool: &PgPool,
-    redis: &mut Option<MultiplexedConnection>,
-) -> Result<(), String> {
-    let asked = sqlx::query("select 1").persistent(false).execute(pool);
-    let answered = tokio::time::timeout(config.postgres.connect_timeout, asked).await;
-    let answered = answered.map_err(|_| "Postgres does not answer".to_owned())?;
-    answered.map_err(|error| format!("Postgres: {}", connect::describe_sqlx(&error)))?;
-    let mut connection = match redis.take() {
-        Some(connection) => connection,
-        None => connect::redis_connection(config)
-            .await
-            .map_err(|error| error.to_string())?,
-    };
-    let answered = redis::cmd("PING").query_async::<()>(&mut connection).await;
-    answered.map_err(|error| format!("Redis: {error}"))?;
-    *redis = Some(connection);
-    Ok(())
 }

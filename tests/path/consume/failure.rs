@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use outbox_core::consume::{Handler, HandlerError, HandlerResult, PgConnection, RetryPolicy};
 use outbox_core::event::{Event, envelope};
+use sqlx::Connection;
 use system_tests::Result;
 
 use super::bench::{Bench, Member, Order, STREAM, TOPIC, chain, event, note, quick_retries};
@@ -317,4 +318,97 @@ async fn an_event_that_the_inbox_cannot_take_is_given_up_and_the_chain_goes_on()
     );
     assert_eq!(bench.pending().await?, 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_the_transaction_itself_is_found_out() -> Result {
+    // GIVEN a handler that rolls back and answers success, which would undo the inbox too, and pass the event without effect
+    let mut bench = Bench::new().await?;
+    let calls = Arc::new(AtomicUsize::new(0));
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    bench.put("1-2", Some("1-1"), "b", 2).await?;
+    let handler = first_order(&calls, |tx| {
+        Box::pin(async move {
+            sqlx::query("rollback").execute(tx).await?;
+            Ok(())
+        })
+    });
+    // WHEN it is consumed
+    let member = Member::start(bench.describe().on_handler(TOPIC, handler))?;
+    bench.until("select count(*) = 1 from outbox.dead_letter").await?;
+    bench
+        .until("select passed_entry = '1-2' from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    // THEN the event is given up with that reason, and nothing was taken for applied that was not
+    let (class, attempts): (String, i32) =
+        sqlx::query_as("select error_class, attempts from outbox.dead_letter")
+            .fetch_one(&bench.pool)
+            .await?;
+    assert_eq!((class.as_str(), attempts), ("25P01", 3));
+    let unapplied: i64 = bench
+        .value("select count(*) from outbox.inbox where outcome = 'applied' and id <> 'event-2'")
+        .await?;
+    assert_eq!(unapplied, 0);
+    assert!(
+        bench
+            .value::<bool>("select exists (select from effect where number = 2)")
+            .await?
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_idles_beyond_the_lease_is_a_failed_attempt_and_no_outage() -> Result {
+    // GIVEN a handler that waits for something else for longer than the server lets a transaction idle, with three ends
+    for (n, end) in [Idle::Ok, Idle::Statement, Idle::Error].into_iter().enumerate() {
+        let mut bench = Bench::new().await?;
+        let calls = Arc::new(AtomicUsize::new(0));
+        bench.put("1-1", Some("0-0"), "a", 1).await?;
+        bench.put("1-2", Some("1-1"), "b", 2).await?;
+        let url = bench.world.database_url().to_owned();
+        let handler = first_order(&calls, move |tx| {
+            let url = url.clone();
+            Box::pin(async move { idle(tx, &url, end).await })
+        });
+        // WHEN it is consumed
+        let describe = bench.describe().lease(Duration::from_millis(300));
+        let member = Member::start(describe.on_handler(TOPIC, handler))?;
+        bench.until("select count(*) = 1 from outbox.dead_letter").await?;
+        bench
+            .until("select passed_entry = '1-2' from outbox_ops.inbox")
+            .await?;
+        member.stop().await?;
+        // THEN it had its attempts and the stream went on
+        assert!(calls.load(Ordering::SeqCst) >= 3, "case {n}");
+    }
+    Ok(())
+}
+
+/// How a handler ends whose session the server has ended.
+#[derive(Clone, Copy)]
+enum Idle {
+    Ok,
+    Statement,
+    Error,
+}
+
+/// Waits, without a statement, until the server has ended the session.
+async fn idle(tx: &mut PgConnection, url: &str, end: Idle) -> HandlerResult {
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut *tx)
+        .await?;
+    let mut observer = PgConnection::connect(url).await?;
+    while sqlx::query_scalar("select exists (select from pg_stat_activity where pid = $1)")
+        .bind(pid)
+        .fetch_one(&mut observer)
+        .await?
+    {
+        tokio::task::yield_now().await;
+    }
+    match end {
+        Idle::Ok => Ok(()),
+        Idle::Statement => Ok(sqlx::query("select 1").execute(tx).await.map(drop)?),
+        Idle::Error => Err(HandlerError::new("the other service did not answer")),
+    }
 }

@@ -46,6 +46,18 @@ fn a_waiting_entry_holds_its_key_and_nothing_else() {
 }
 
 #[test]
+fn an_entry_that_is_due_behind_one_of_its_key_that_is_not_wakes_nobody() {
+    // 2 failed in one transaction with 1, which then failed alone for longer.
+    let now = Instant::now();
+    let mut window = window(&[(1, "a"), (2, "a")]);
+    window.fail(id(2), 1, now);
+    window.fail(id(1), 2, now + Duration::from_secs(9));
+    let later = now + Duration::from_secs(1);
+    assert_eq!(window.ready(later, 10), ids(&[]));
+    assert_eq!(window.next_retry(), Some(now + Duration::from_secs(9)));
+}
+
+#[test]
 fn entries_without_a_key_wait_for_no_one() {
     let now = Instant::now();
     let mut window = window(&[(1, ""), (2, "")]);
