@@ -540,6 +540,47 @@ $$;
 
 ALTER FUNCTION outbox.time_refusal("time" timestamp with time zone) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.waiting_transactions() RETURNS TABLE(pid integer, kind text, user_name text, application text, state text, started_at timestamp with time zone, age interval, query_started_at timestamp with time zone, waits_for text, prepared_name text, holds_back text[])
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 20
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+    with log_relation as (
+        select relid from pg_catalog.pg_partition_tree('outbox.log')
+    ), held as (
+        select l.pid, l.virtualtransaction,
+               bool_or(l.locktype = 'relation' and l.mode = 'RowExclusiveLock') as appends,
+               bool_or(l.locktype = 'advisory') as sleep
+        from pg_catalog.pg_locks l
+        where l.granted and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+          and (l.locktype = 'relation' and l.relation in (select relid from log_relation)
+               or l.locktype = 'advisory' and l.mode = 'ShareLock' and l.objsubid = 1
+                  and (l.classid::bigint << 32 | l.objid::bigint) = 122550254464888)
+        group by l.pid, l.virtualtransaction
+    ), transaction as (
+        select held.*, 'transaction' as kind, a.usename::text as user_name, a.application_name as application,
+               a.xact_start as started_at, a.state, a.query_start as query_started_at,
+               nullif(concat_ws(': ', a.wait_event_type, a.wait_event), '') as waits_for, null::text as prepared_name
+        from held join pg_catalog.pg_stat_activity a on a.pid = held.pid
+        where held.pid <> pg_backend_pid()
+        union all
+        select held.*, 'prepared', p.owner::text, null, p.prepared, 'prepared', null, null, p.gid
+        from held
+        -- Its locks go by the virtual transaction it had, or none after a restart; the lock on its own id says which it is.
+        join pg_catalog.pg_locks own on own.pid is null and own.virtualtransaction = held.virtualtransaction
+                                    and own.locktype = 'transactionid' and own.mode = 'ExclusiveLock'
+        join pg_catalog.pg_prepared_xacts p on p.transaction = own.transactionid
+        where held.pid is null
+    )
+    select pid, kind, user_name, application, state, started_at, clock_timestamp() - started_at as age, query_started_at,
+           waits_for, prepared_name,
+           array_remove(array[case when appends then 'appends' end, case when sleep then 'sleep' end,
+                              case when started_at < clock_timestamp() - interval '1 minute' then 'retention' end], null) as holds_back
+    from transaction
+$$;
+
+ALTER FUNCTION outbox.waiting_transactions() OWNER TO outbox_maintainer;
+
 CREATE TABLE outbox.batch (
     number bigint NOT NULL,
     batch_id bigint NOT NULL,
@@ -2002,78 +2043,18 @@ COMMENT ON COLUMN outbox_ops.topics.last_entry IS 'Id of its last entry on the s
 COMMENT ON COLUMN outbox_ops.topics.passed_at IS 'When that was recorded.';
 
 CREATE VIEW outbox_ops.waiting_transactions AS
- WITH log_relation AS (
-         SELECT pg_partition_tree.relid
-           FROM pg_partition_tree('outbox.log'::regclass) pg_partition_tree(relid, parentrelid, isleaf, level)
-        ), held AS (
-         SELECT l.pid,
-            l.virtualtransaction,
-            bool_or(((l.locktype = 'relation'::text) AND (l.mode = 'RowExclusiveLock'::text))) AS appends,
-            bool_or((l.locktype = 'advisory'::text)) AS sleep
-           FROM pg_locks l
-          WHERE (l.granted AND (l.database = ( SELECT pg_database.oid
-                   FROM pg_database
-                  WHERE (pg_database.datname = current_database()))) AND (((l.locktype = 'relation'::text) AND (l.relation IN ( SELECT log_relation.relid
-                   FROM log_relation))) OR ((l.locktype = 'advisory'::text) AND (l.mode = 'ShareLock'::text) AND (l.objsubid = 1) AND ((((l.classid)::bigint << 32) | (l.objid)::bigint) = '122550254464888'::bigint))))
-          GROUP BY l.pid, l.virtualtransaction
-        ), transaction AS (
-         SELECT held.pid,
-            held.virtualtransaction,
-            held.appends,
-            held.sleep,
-            'transaction'::text AS kind,
-            (a.usename)::text AS user_name,
-            a.application_name AS application,
-            a.xact_start AS started_at,
-            a.state,
-            a.query_start AS query_started_at,
-            NULLIF(concat_ws(': '::text, a.wait_event_type, a.wait_event), ''::text) AS waits_for,
-            NULL::text AS prepared_name
-           FROM (held
-             JOIN pg_stat_activity a ON ((a.pid = held.pid)))
-          WHERE (held.pid <> pg_backend_pid())
-        UNION ALL
-         SELECT held.pid,
-            held.virtualtransaction,
-            held.appends,
-            held.sleep,
-            'prepared'::text,
-            (p.owner)::text AS owner,
-            NULL::text,
-            p.prepared,
-            'prepared'::text,
-            NULL::timestamp with time zone,
-            NULL::text,
-            p.gid
-           FROM ((held
-             JOIN pg_locks own ON (((own.pid IS NULL) AND (own.virtualtransaction = held.virtualtransaction) AND (own.locktype = 'transactionid'::text) AND (own.mode = 'ExclusiveLock'::text))))
-             JOIN pg_prepared_xacts p ON ((p.transaction = own.transactionid)))
-          WHERE (held.pid IS NULL)
-        )
- SELECT transaction.pid,
-    transaction.kind,
-    transaction.user_name,
-    transaction.application,
-    transaction.state,
-    transaction.started_at,
-    (clock_timestamp() - transaction.started_at) AS age,
-    transaction.query_started_at,
-    transaction.waits_for,
-    transaction.prepared_name,
-    array_remove(ARRAY[
-        CASE
-            WHEN transaction.appends THEN 'appends'::text
-            ELSE NULL::text
-        END,
-        CASE
-            WHEN transaction.sleep THEN 'sleep'::text
-            ELSE NULL::text
-        END,
-        CASE
-            WHEN (transaction.started_at < (clock_timestamp() - '00:01:00'::interval)) THEN 'retention'::text
-            ELSE NULL::text
-        END], NULL::text) AS holds_back
-   FROM transaction;
+ SELECT waiting_transactions.pid,
+    waiting_transactions.kind,
+    waiting_transactions.user_name,
+    waiting_transactions.application,
+    waiting_transactions.state,
+    waiting_transactions.started_at,
+    waiting_transactions.age,
+    waiting_transactions.query_started_at,
+    waiting_transactions.waits_for,
+    waiting_transactions.prepared_name,
+    waiting_transactions.holds_back
+   FROM outbox.waiting_transactions() waiting_transactions(pid, kind, user_name, application, state, started_at, age, query_started_at, waits_for, prepared_name, holds_back);
 
 ALTER TABLE outbox_ops.waiting_transactions OWNER TO outbox_maintainer;
 
@@ -2573,6 +2554,10 @@ GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.waiting_transactions() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_relay;
 
 GRANT SELECT,INSERT ON TABLE outbox.batch TO outbox_relay;
 GRANT SELECT ON TABLE outbox.batch TO outbox_observer;

@@ -287,3 +287,31 @@ async fn a_relay_is_seen_while_it_leads_and_its_lease_is_free_when_it_is_gone() 
     assert_eq!((verdict.as_str(), leader), ("degraded", None));
     Ok(())
 }
+
+#[tokio::test]
+async fn the_summary_says_why_nobody_leads_when_a_relay_knows() -> Result {
+    // GIVEN no relay that leads
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    // WHEN one was seen a moment ago that refuses, THEN its reason is the database's
+    connection
+        .execute(
+            "insert into outbox.relay (instance, host, process_id, version, started_at, seen_at, state, reason)
+             values ('a', 'host', 1, '1', now(), now(), 'refused', 'this database went back in time')",
+        )
+        .await?;
+    let summary = "select verdict, reason from outbox_ops.summary";
+    let said: (String, String) = sqlx::query_as(summary).fetch_one(&mut connection).await?;
+    assert_eq!(said.0, "stalled");
+    assert_eq!(said.1, "this database went back in time");
+    // WHEN it is gone for long, THEN what is missing is a relay
+    connection
+        .execute("update outbox.relay set seen_at = now() - interval '1 hour'")
+        .await?;
+    let said: (String, String) = sqlx::query_as(summary).fetch_one(&mut connection).await?;
+    assert!(
+        said.0 == "degraded" && said.1.contains("no relay holds the lease"),
+        "{said:?}"
+    );
+    Ok(())
+}

@@ -109,6 +109,27 @@ async fn an_observer_sees_every_view_and_no_payload() -> Result {
         // THEN none shows a payload
         assert!(!rows.iter().any(|row| row.contains("the-secret")), "{view}");
     }
+    // AND an open transaction is seen with its application, and its statement is not
+    let mut idle = world.connect().await?;
+    for statement in [
+        "set application_name = 'shop'",
+        "begin",
+        "select outbox.append('t', '\"the-secret\"')",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut idle).await?;
+    }
+    let applications: Vec<String> = sqlx::query_scalar(
+        "select application from outbox_ops.waiting_transactions where 'appends' = any(holds_back)",
+    )
+    .fetch_all(&mut observer)
+    .await?;
+    assert_eq!(applications, ["shop"]);
+    let statements: Vec<String> = sqlx::query_scalar(
+        "select query from pg_stat_activity where query is not null and pid <> pg_backend_pid()",
+    )
+    .fetch_all(&mut observer)
+    .await?;
+    assert!(!statements.iter().any(|text| text.contains("the-secret")));
     // AND the log itself is out of reach
     assert_eq!(
         refusal(&mut observer, "select data from outbox.log")

@@ -133,7 +133,13 @@ comment on column outbox_ops.relays.state is 'starting, standby, leading, waitin
 comment on column outbox_ops.relays.reason is 'Why it waits or refuses.';
 comment on column outbox_ops.relays.leases is 'Rights it holds at this moment: tail, publish.';
 
-create view outbox_ops.waiting_transactions as
+-- A function, so that the view needs no right of its own to see other sessions: whoever has that right sees their statements
+-- too, payloads included.
+create function outbox.waiting_transactions() returns table (
+    pid integer, kind text, user_name text, application text, state text, started_at timestamptz, age interval,
+    query_started_at timestamptz, waits_for text, prepared_name text, holds_back text[]
+)
+language sql stable security definer rows 20 set search_path = pg_catalog, pg_temp set jit = off as $$
     with log_relation as (
         select relid from pg_catalog.pg_partition_tree('outbox.log')
     ), held as (
@@ -165,7 +171,15 @@ create view outbox_ops.waiting_transactions as
            waits_for, prepared_name,
            array_remove(array[case when appends then 'appends' end, case when sleep then 'sleep' end,
                               case when started_at < clock_timestamp() - interval '1 minute' then 'retention' end], null) as holds_back
-    from transaction;
+    from transaction
+$$;
+alter function outbox.waiting_transactions owner to outbox_maintainer;
+revoke execute on function outbox.waiting_transactions from public;
+grant execute on function outbox.waiting_transactions to outbox_observer, outbox_relay;
+
+create view outbox_ops.waiting_transactions as
+    select pid, kind, user_name, application, state, started_at, age, query_started_at, waits_for, prepared_name, holds_back
+    from outbox.waiting_transactions();
 comment on view outbox_ops.waiting_transactions is 'Open transactions of this database that touched the log, and what each holds back: only its own events, never those of others.';
 comment on column outbox_ops.waiting_transactions.pid is 'Process of the server; null for a prepared transaction.';
 comment on column outbox_ops.waiting_transactions.kind is '`transaction` or `prepared` (two-phase commit).';
