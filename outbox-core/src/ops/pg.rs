@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::check::{LogFacts, ServerFacts};
 use super::lag::{Lag, TopicLag, labelled};
 use super::{Error, Halves, View};
+use crate::publish::UNKNOWN_BATCHES;
 
 /// Which halves of the schema this database holds.
 ///
@@ -114,6 +115,24 @@ pub async fn topics(conn: &mut PgConnection) -> Result<Vec<String>, Error> {
         .fetch_all(conn)
         .await;
     read.map_err(|error| Error::postgres("outbox.topic", error))
+}
+
+/// Which of these batch ids, found in marks at the sink, the ledger never cut. The same question as the publisher's.
+///
+/// # Errors
+/// The ledger is not there or may not be read.
+pub async fn unknown_batches(conn: &mut PgConnection, ids: &[u64]) -> Result<Vec<u64>, Error> {
+    let ids: Vec<i64> = ids
+        .iter()
+        .map(|id| i64::try_from(*id).unwrap_or(i64::MAX))
+        .collect();
+    let read = sqlx::query_scalar(UNKNOWN_BATCHES)
+        .persistent(false)
+        .bind(ids)
+        .fetch_all(conn)
+        .await;
+    let unknown: Vec<i64> = read.map_err(|error| Error::postgres("the ledger", error))?;
+    Ok(unknown.into_iter().map(i64::unsigned_abs).collect())
 }
 
 /// Sets the retention class and the number of partitions of a topic, where given. Returns both as they are now.

@@ -53,5 +53,6 @@ pub mod redis;
 
 pub use error::{Error, Kind};
 pub use options::{Mode, Options};
+pub(crate) use pg::UNKNOWN_BATCHES;
 pub use sink::{Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection};
 pub use stream::StreamName;

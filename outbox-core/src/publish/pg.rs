@@ -13,7 +13,7 @@ const RECORD_PROGRESS: &str = include_str!("../../queries/publish/record_progres
 const SET_ASIDE: &str = include_str!("../../queries/publish/set_aside.sql");
 const BLOCK: &str = include_str!("../../queries/publish/block.sql");
 const LATEST_ACTIONS: &str = include_str!("../../queries/publish/latest_actions.sql");
-const UNKNOWN_BATCHES: &str = include_str!("../../queries/publish/unknown_batches.sql");
+pub(crate) const UNKNOWN_BATCHES: &str = include_str!("../../queries/publish/unknown_batches.sql");
 
 /// A stream as the database has it.
 #[derive(Debug)]

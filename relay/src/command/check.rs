@@ -106,6 +106,12 @@ async fn schemas(connection: &mut PgConnection, halves: Halves, checks: &mut Vec
     for (set, name, _) in wanted.into_iter().filter(|(_, _, wanted)| *wanted) {
         checks.push(match outbox_migrations::status(connection, set).await {
             Ok(status) => check::schema(name, &status),
+            Err(error) if error.is_refusal() => Check::refused(
+                name,
+                error.to_string(),
+                "the schema is not the one that this binary knows",
+                error.advice(),
+            ),
             Err(error) => Check::found(
                 name,
                 error.to_string(),
@@ -137,7 +143,7 @@ async fn redis(config: &Config, seen: &Seen, checks: &mut Vec<Check>) -> Result<
     checks.extend(check::redis(&facts));
     if let Some(log) = &seen.log {
         match marks(config, log, &seen.topics).await {
-            Ok(marks) => checks.push(check::marks(log, &marks)),
+            Ok((marks, unknown)) => checks.push(check::marks(log, &marks, &unknown)),
             Err(error) => checks.push(Check::found(
                 "log.marks",
                 error.to_string(),
@@ -149,11 +155,16 @@ async fn redis(config: &Config, seen: &Seen, checks: &mut Vec<Check>) -> Result<
     Ok(offset)
 }
 
-async fn marks(config: &Config, log: &LogFacts, topics: &[String]) -> Result<Vec<(String, Marked)>, Failure> {
+/// The marks beside the streams, and which of their batches the ledger does not know.
+async fn marks(
+    config: &Config,
+    log: &LogFacts,
+    topics: &[String],
+) -> Result<(Vec<(String, Marked)>, Vec<u64>), Failure> {
     let names = StreamName::new(&config.redis.prefix, log.writer.clone());
     let keys: Vec<String> = topics.iter().map(|topic| names.mark(topic)).collect();
     if keys.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let limits = Limits {
         connect: config.redis.connect_timeout,
@@ -168,7 +179,17 @@ async fn marks(config: &Config, log: &LogFacts, topics: &[String]) -> Result<Vec
         .marks(&keys)
         .await
         .map_err(|error| Failure::error(error.to_string()))?;
-    Ok(keys.into_iter().zip(marks).collect())
+    let batches: Vec<u64> = marks
+        .iter()
+        .filter_map(|marked| match marked {
+            Marked::By(mark) => Some(mark.batch_id),
+            Marked::Never | Marked::Unreadable(_) => None,
+        })
+        .collect();
+    let mut postgres = connect::connection(config, Role::Report).await?;
+    let unknown = ops::unknown_batches(&mut postgres, &batches).await?;
+    postgres.close().await?;
+    Ok((keys.into_iter().zip(marks).collect(), unknown))
 }
 
 fn now() -> f64 {

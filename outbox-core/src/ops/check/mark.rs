@@ -3,9 +3,9 @@
 use super::{Check, LogFacts};
 use crate::publish::{Mark, Marked};
 
-/// Compares the mark beside each stream, by its key, with the end of the ledger.
+/// Compares the mark beside each stream, by its key, with the ledger, of which `unknown` are batch ids that it never cut.
 #[must_use]
-pub fn marks(log: &LogFacts, marks: &[(String, Marked)]) -> Check {
+pub fn marks(log: &LogFacts, marks: &[(String, Marked)], unknown: &[u64]) -> Check {
     const NAME: &str = "log.marks";
     let known: Vec<(&str, &Mark)> = marks
         .iter()
@@ -16,11 +16,13 @@ pub fn marks(log: &LogFacts, marks: &[(String, Marked)]) -> Check {
         .collect();
     let ours = |mark: &Mark| mark.database_id == log.database_id;
     let last = u64::try_from(log.last_batch_id).unwrap_or(0);
-    if let Some((key, mark)) = known.iter().find(|(_, mark)| ours(mark) && mark.batch_id > last) {
+    // A ledger that went back in time goes on, and is soon younger than the mark: its end alone tells nothing.
+    let is_lost = |mark: &Mark| mark.batch_id > last || unknown.contains(&mark.batch_id);
+    if let Some((key, mark)) = known.iter().find(|(_, mark)| ours(mark) && is_lost(mark)) {
         return Check::refused(
             NAME,
             format!(
-                "{key} says batch {} was published, the ledger ends at {last}",
+                "{key} says batch {} was published, the ledger, which ends at {last}, never cut it",
                 mark.batch_id
             ),
             "Postgres went back in time behind the streams (a restore, or a standby that lost its end)",

@@ -100,15 +100,18 @@ fn a_mark_that_the_ledger_does_not_know_is_refused_and_a_strangers_is_found() {
     };
     let stream = |mark| [("outbox:@mark:t".to_owned(), mark)];
     for mark in [Marked::Never, of(999, "ours"), of(1000, "ours")] {
-        assert_eq!(marks(&log_facts(), &stream(mark)).finding, None);
+        assert_eq!(marks(&log_facts(), &stream(mark), &[]).finding, None);
     }
-    let ahead = marks(&log_facts(), &stream(of(1001, "ours")));
+    let ahead = marks(&log_facts(), &stream(of(1001, "ours")), &[]);
     assert_eq!(findings(&[ahead]), [("log.marks", Severity::Refusal)]);
-    let strange = marks(&log_facts(), &stream(of(5, "theirs")));
+    let forgotten = marks(&log_facts(), &stream(of(900, "ours")), &[900]);
+    assert_eq!(findings(&[forgotten]), [("log.marks", Severity::Refusal)]);
+    let strange = marks(&log_facts(), &stream(of(5, "theirs")), &[5]);
     assert_eq!(findings(&[strange]), [("log.marks", Severity::Finding)]);
     let unreadable = marks(
         &log_facts(),
         &stream(Marked::Unreadable("no permission".to_owned())),
+        &[],
     );
     assert_eq!(findings(&[unreadable]), [("log.marks", Severity::Finding)]);
 }
