@@ -3,7 +3,6 @@
 //! Memory is bounded by what all lanes hold together; a lane that finds no room reads its rows later.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
 
 use super::lane::{Gate, Lane, Place, Portion};
 use super::leader::Leader;
@@ -61,32 +60,23 @@ impl Leader {
 
     pub(super) fn start_reads(&mut self) {
         let (rows, bytes) = (self.options.chunk_rows, self.options.chunk_bytes);
-        let mut room = self.room();
+        // Each read may bring this much; it counts before it arrives.
+        let expected = self.widest.max(bytes.unsigned_abs() as usize);
+        let mut room = self.room().saturating_sub(self.reads * expected);
         while self.reads < READS_IN_FLIGHT && room > 0 {
-            let Some(topic) = self.next_to_read() else { return };
+            let Some(topic) = self.next_in_turn(&self.read_last, Lane::wants_rows) else {
+                return;
+            };
             let Some(lane) = self.lanes.get_mut(&topic) else {
                 return;
             };
             lane.reading = true;
             self.reads += 1;
-            // Each read may bring this much; it counts before it arrives.
-            room = room.saturating_sub(bytes.unsigned_abs() as usize);
+            room = room.saturating_sub(expected);
             self.in_flight
                 .push(work::read(self.reader.clone(), lane, rows, bytes));
             self.read_last = topic;
         }
-    }
-
-    /// The next topic in turn that wants rows.
-    pub(super) fn next_to_read(&self) -> Option<String> {
-        let last = self.read_last.as_str();
-        let behind = (Bound::Excluded(last), Bound::Unbounded);
-        let before = (Bound::Unbounded, Bound::Included(last));
-        self.lanes
-            .range::<str, _>(behind)
-            .chain(self.lanes.range::<str, _>(before))
-            .find(|(_, lane)| lane.wants_rows())
-            .map(|(topic, _)| topic.clone())
     }
 
     pub(super) async fn take_rows(
@@ -104,6 +94,7 @@ impl Leader {
         }
         match found {
             Some((share, portion)) if !portion.rows.is_empty() => {
+                self.widest = self.widest.max(portion.bytes());
                 lane.hold(portion);
                 lane.reading_share = Some(share);
                 Ok(())

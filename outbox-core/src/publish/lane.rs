@@ -30,6 +30,14 @@ pub struct Portion {
     pub rows: VecDeque<Row>,
 }
 
+impl Portion {
+    /// Payload bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.bytes).sum()
+    }
+}
+
 /// Why a lane does not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
@@ -60,6 +68,8 @@ pub struct Lane {
     pub reading: bool,
     /// A parcel is in flight.
     pub publishing: bool,
+    /// Payload bytes of that parcel.
+    pub sending: usize,
     /// Whether the stream's mark was compared on this connection: another database may write to it.
     pub vetted: bool,
     /// Whether it may move.
@@ -84,6 +94,7 @@ impl Lane {
             reading_share: None,
             reading: false,
             publishing: false,
+            sending: 0,
             vetted: false,
             gate: Gate::Open,
             dirty: false,
@@ -102,7 +113,7 @@ impl Lane {
         }
         let follows = self.handed >= self.target && !self.reading;
         self.target = target;
-        let bytes: usize = portion.rows.iter().map(|row| row.bytes).sum();
+        let bytes = portion.bytes();
         if follows && self.gate == Gate::Open && bytes <= room && !portion.rows.is_empty() {
             self.hold(portion);
             self.reading_share = Some(share);
@@ -126,7 +137,7 @@ impl Lane {
             "rows must follow what is held"
         );
         self.handed = place(last.position);
-        self.held_bytes += portion.rows.iter().map(|row| row.bytes).sum::<usize>();
+        self.held_bytes += portion.bytes();
         self.ready.push_back(portion);
     }
 
@@ -157,6 +168,13 @@ impl Lane {
                 *n == 0 || bytes <= max_bytes
             });
         Some((portion.batch_id, rows.map(|(_, row)| row)))
+    }
+
+    /// Payload bytes of the rows at the head that fit one parcel.
+    #[must_use]
+    pub fn head_bytes(&self, max_rows: usize, max_bytes: usize) -> usize {
+        self.head(max_rows, max_bytes)
+            .map_or(0, |(_, rows)| rows.map(|row| row.bytes).sum())
     }
 
     /// The first `count` rows at the head are on the stream. Returns them.

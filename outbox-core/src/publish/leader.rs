@@ -3,6 +3,7 @@
 //! All of it is owned by the loop in [`super::run`]; what it does is told in `feed`, `send`, `compare` and `halt`.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,8 +39,11 @@ pub(super) struct Leader {
     pub(super) lanes: BTreeMap<String, Lane>,
     pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) reads: usize,
-    /// The topic read last: the next one begins behind it, so that none waits for those before it in the alphabet.
+    /// The most that one read brought: an event may be larger than a chunk.
+    pub(super) widest: usize,
+    /// The topics read and sent last: the next ones come behind them, so that none waits for those before it in the alphabet.
     pub(super) read_last: String,
+    pub(super) sent_last: String,
     pub(super) stopping: bool,
     pub(super) backoff: Backoff,
     pub(super) breaker: Breaker,
@@ -82,7 +86,9 @@ impl Leader {
             lanes,
             in_flight: FuturesUnordered::new(),
             reads: 0,
+            widest: 0,
             read_last: String::new(),
+            sent_last: String::new(),
             stopping: false,
             backoff,
             breaker: Breaker::Closed,
@@ -111,6 +117,17 @@ impl Leader {
         }
         pg::record_progress(&self.session, &come, self.publisher.epoch).await?;
         Ok(())
+    }
+
+    /// The next topic behind `last` whose lane wants something, beginning again at the end.
+    pub(super) fn next_in_turn(&self, last: &str, wants: impl Fn(&Lane) -> bool) -> Option<String> {
+        let behind = (Bound::Excluded(last), Bound::Unbounded);
+        let before = (Bound::Unbounded, Bound::Included(last));
+        self.lanes
+            .range::<str, _>(behind)
+            .chain(self.lanes.range::<str, _>(before))
+            .find(|(_, lane)| wants(lane))
+            .map(|(topic, _)| topic.clone())
     }
 
     /// Nothing in flight and nothing held that could move.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::lane::Gate;
+use super::lane::{Gate, Lane};
 use super::leader::Leader;
 use super::parcel::{Packed, pack};
 use super::retry::Breaker;
@@ -10,6 +10,10 @@ use super::sink::{Halt, Settled, settle};
 use super::work::{self, Done};
 use super::{Error, Kind, pg};
 use crate::observe;
+
+/// Payload bytes on their way to the sink at once, or one parcel if it is larger: each is in memory three times until it is
+/// confirmed, and a sink that takes one command after the other gains nothing from more.
+const SENDING_BYTES: usize = 8 << 20;
 
 impl Leader {
     /// Starts whatever can start. Once stopping, only what is held in memory goes out: the rest is the next leader's.
@@ -35,36 +39,49 @@ impl Leader {
         let Some(link) = self.link.clone() else {
             return Ok(());
         };
-        let mut too_large = Vec::new();
-        for lane in self.lanes.values_mut().filter(|lane| lane.wants_to_publish()) {
-            if !self.breaker.admits(Instant::now()) {
+        let mut sending: usize = self.lanes.values().map(|lane| lane.sending).sum();
+        while self.breaker.admits(Instant::now()) {
+            let Some(topic) = self.next_in_turn(&self.sent_last, Lane::wants_to_publish) else {
+                break;
+            };
+            let Some(lane) = self.lanes.get_mut(&topic) else {
+                break;
+            };
+            let bytes = lane.head_bytes(self.options.parcel_rows, self.options.parcel_bytes);
+            if sending > 0 && sending + bytes > SENDING_BYTES {
                 break;
             }
             let work = if lane.vetted {
                 match pack(lane, &self.publisher, &self.options) {
-                    Some(Packed::Parcel(parcel)) => work::publish(link.clone(), lane, parcel),
+                    Some(Packed::Parcel(parcel)) => {
+                        lane.sending = bytes;
+                        sending += bytes;
+                        work::publish(link.clone(), lane, parcel)
+                    }
                     Some(Packed::TooLarge { bytes }) => {
-                        too_large.push((lane.topic.clone(), bytes));
+                        self.set_aside_too_large(&topic, bytes).await?;
                         continue;
                     }
-                    None => continue,
+                    None => break,
                 }
             } else {
-                let key = self.publisher.names.mark(&lane.topic);
-                work::vet(link.clone(), lane.topic.clone(), key)
+                let key = self.publisher.names.mark(&topic);
+                work::vet(link.clone(), topic.clone(), key)
             };
             lane.publishing = true;
             self.breaker.sent();
             self.in_flight.push(work);
-        }
-        for (topic, bytes) in too_large {
-            let why = format!(
-                "the entry has {bytes} bytes, the sink takes {} (publish.max_entry_bytes); raise the limit and resume the topic, or skip the event",
-                self.options.max_entry_bytes
-            );
-            self.halt(&topic, Halt::Rejected(why)).await?;
+            self.sent_last = topic;
         }
         Ok(())
+    }
+
+    async fn set_aside_too_large(&mut self, topic: &str, bytes: usize) -> Result<(), Error> {
+        let why = format!(
+            "the entry has {bytes} bytes, the sink takes {} (publish.max_entry_bytes); raise the limit and resume the topic, or skip the event",
+            self.options.max_entry_bytes
+        );
+        self.halt(topic, Halt::Rejected(why)).await
     }
 
     pub(super) async fn settle(&mut self, done: Done) -> Result<(), Error> {
@@ -107,6 +124,7 @@ impl Leader {
             } => {
                 if let Some(lane) = self.lanes.get_mut(&topic) {
                     lane.publishing = false;
+                    lane.sending = 0;
                 }
                 match receipt {
                     Ok(receipt) => {

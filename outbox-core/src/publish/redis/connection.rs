@@ -59,8 +59,8 @@ impl Connection {
             .map_err(|error| reply::failed("no answer from Redis", &error))
     }
 
-    async fn put(&self, parcel: Parcel) -> Result<Receipt, Error> {
-        let mut replies = self.send(&transaction(&parcel)).await?;
+    async fn put(&self, mut parcel: Parcel) -> Result<Receipt, Error> {
+        let mut replies = self.send(&transaction(&mut parcel)).await?;
         let queued_refusal = replies.iter().find_map(|reply| match reply {
             Value::ServerError(error) => Some(reply::read(error)),
             _ => None,
@@ -208,16 +208,17 @@ impl SinkConnection for Connection {
 }
 
 /// The predecessor is looked for first, so that a stream that lost its end is noticed by the very next parcel.
-fn transaction(parcel: &Parcel) -> Pipeline {
+/// The fields move out of the parcel: its ids are all that is needed afterwards.
+fn transaction(parcel: &mut Parcel) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(parcel.entries.len() + 4);
     pipeline.cmd("MULTI");
     if parcel.predecessor > EntryId::MIN {
         let id = parcel.predecessor.to_string();
         pipeline.cmd("XRANGE").arg(&parcel.stream).arg(&id).arg(&id);
     }
-    for entry in &parcel.entries {
+    for entry in &mut parcel.entries {
         let command = pipeline.cmd("XADD").arg(&parcel.stream).arg(entry.id.to_string());
-        for (field, value) in &entry.fields {
+        for (field, value) in std::mem::take(&mut entry.fields) {
             command.arg(field).arg(value);
         }
     }
