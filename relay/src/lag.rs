@@ -55,7 +55,8 @@ async fn read(config: &Config, kept: &mut Option<PgConnection>) -> Result<Lag, S
     let lag = tokio::time::timeout(limit, ops::lag(&mut connection)).await;
     let lag = lag.map_err(|_| format!("no answer within {} s", limit.as_secs()))?;
     let lag = lag.map_err(|error| format!("{error}; {}", error.advice()))?;
-    *kept = Some(connection);
+    // Behind a pooler it is in a transaction, and that must end.
+    *kept = config.postgres.listen.then_some(connection);
     Ok(lag)
 }
 

@@ -35,6 +35,22 @@ async fn behind_a_transaction_pooler_with_listen_off_everything_arrives_once_and
     let journal = producers.stop().await?;
     // THEN everything arrives, once and in order
     arrived(&world, &topics, LIMIT).await?;
+    // AND commands work through it
+    for arguments in [
+        &["status"][..],
+        &["topic", "list"],
+        &["topic", "set", "audited", "--retention", "audit"],
+    ] {
+        let mut command = Relay::command(arguments)
+            .set("DATABASE_URL", pooler.url(world.log().name()))
+            .set("OUTBOX_POSTGRES_LISTEN", "false")
+            .start()?;
+        assert!(
+            command.ended(LIMIT).await?.success(),
+            "{arguments:?}: {}",
+            command.log_tail()
+        );
+    }
     crew.terminate().await?;
     assert_eq!(journal.errors, Vec::<String>::new());
     judge(&world, &journal, &topics).await?.clean()

@@ -36,7 +36,8 @@ impl Lease {
     }
 }
 
-/// How often to renew a lease of this length: four times, so that three failures in a row are survived.
+/// How often to renew a lease of this length: four times, so that a slow answer does not cost the lead. A renewal that fails
+/// does: its connection is gone, and whether the lease still holds is for the database to say.
 #[must_use]
 pub fn renew_every(ttl: Duration) -> Duration {
     ttl / 4

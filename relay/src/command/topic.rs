@@ -69,13 +69,17 @@ pub struct SkipEvent {
 /// # Errors
 /// Postgres cannot be reached or refuses, or `--yes` is missing (exit code 4).
 pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let role = if matches!(arguments, Arguments::List) {
-        Role::Report
-    } else {
-        Role::Command
-    };
-    let mut connection = connect::connection(config, role).await?;
-    within(config, "Postgres", act(&mut connection, arguments, output)).await?;
+    if matches!(arguments, Arguments::List) {
+        let mut connection = connect::connection(config, Role::Report).await?;
+        within(config, "Postgres", act(&mut connection, arguments, output)).await?;
+        connection.close().await?;
+        return Ok(Exit::Success);
+    }
+    let mut connection = connect::connection(config, Role::Command).await?;
+    // One transaction, also because a pooler gives the steps of a statement to several servers otherwise.
+    let mut transaction = connection.begin().await?;
+    within(config, "Postgres", act(&mut transaction, arguments, output)).await?;
+    transaction.commit().await?;
     connection.close().await?;
     Ok(Exit::Success)
 }

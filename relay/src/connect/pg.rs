@@ -105,7 +105,14 @@ pub fn pool(config: &Config, role: Role) -> Result<PgPool, Error> {
 pub async fn connection(config: &Config, role: Role) -> Result<PgConnection, Error> {
     let (target, options) = pool_options(config, role)?;
     let limit = config.postgres.connect_timeout;
-    let what = match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
+    let open = async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        if let Some(begin) = begin_behind_pooler(config, role) {
+            sqlx::raw_sql(begin).execute(&mut connection).await?;
+        }
+        Ok(connection)
+    };
+    let what = match tokio::time::timeout(limit, open).await {
         Ok(Ok(connection)) => return Ok(connection),
         Ok(Err(error)) => describe_sqlx(&error),
         Err(_) => format!("no answer within {} s", limit.as_secs_f32()),
@@ -115,6 +122,12 @@ pub async fn connection(config: &Config, role: Role) -> Result<PgConnection, Err
         advice: advice_for(&what),
         what,
     })
+}
+
+/// The driver prepares a statement and runs it in two steps, and behind a pooler in transaction mode only a transaction has
+/// both on one server connection. What reads is one; what changes something says itself where it ends.
+fn begin_behind_pooler(config: &Config, role: Role) -> Option<&'static str> {
+    (role == Role::Report && !config.postgres.listen).then_some("begin read only")
 }
 
 fn pool_options(config: &Config, role: Role) -> Result<(String, PgConnectOptions), Error> {
