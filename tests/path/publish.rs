@@ -290,3 +290,33 @@ async fn binary_mode_is_one_field_per_attribute() -> Result {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn without_the_right_to_transactions_nothing_is_sent() -> Result {
+    // GIVEN a user of Redis who may do everything but MULTI: without it a parcel could be taken in part
+    let world = World::new().await?;
+    let mut redis = world.redis().await?;
+    let user = world.log().name().to_owned();
+    let mut allow = async |rule: &str| {
+        redis::cmd("ACL")
+            .arg("SETUSER")
+            .arg(&[user.as_str(), "on", ">secret", "~*", "+@all", rule])
+            .query_async::<()>(&mut redis)
+            .await
+    };
+    allow("-multi").await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 1).await?;
+    let url = world
+        .redis_url()
+        .replacen("redis://", &format!("redis://{user}:secret@"), 1);
+    let mut relay = Relay::of(&world).set("REDIS_URL", url).start()?;
+    // WHEN a relay leads, THEN it says so and sends nothing
+    relay.not_ready_because("refuses MULTI").await?;
+    let mut witness = world.redis().await?;
+    assert_eq!(system_tests::stream::length(&mut witness, "outbox:t").await?, 0);
+    // AND it goes on by itself when the right is granted
+    allow("+multi").await?;
+    assert_eq!(arrived(&mut witness, "outbox:t", 1).await?.len(), 1);
+    Ok(())
+}

@@ -140,7 +140,8 @@ impl Leader {
     pub(super) fn until_next_try(&self) -> Duration {
         let now = Instant::now();
         let sink = match self.breaker {
-            Breaker::Open(until) => Some(until),
+            // Once stopping, nobody connects any more.
+            Breaker::Open(until) if !self.stopping => Some(until),
             _ => None,
         };
         let lanes = self.lanes.values().filter_map(|lane| match lane.gate {

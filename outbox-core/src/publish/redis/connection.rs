@@ -21,8 +21,19 @@ impl Connection {
         Self { redis }
     }
 
-    /// A server that evicts keys would lose streams silently.
+    /// A server that evicts keys would lose streams silently; one that refuses `MULTI` would run what follows it one by one.
     pub(super) async fn check_fitness(&self) -> Result<(), Error> {
+        let mut transaction = Pipeline::new();
+        transaction.cmd("MULTI");
+        transaction.cmd("EXEC");
+        for reply in self.send(&transaction).await? {
+            if let Value::ServerError(error) = reply {
+                return Err(unfit(format!(
+                    "Redis refuses MULTI or EXEC ({}): parcels could be taken in part; grant them to the relay's user",
+                    error.code()
+                )));
+            }
+        }
         let mut ask = Pipeline::new();
         ask.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
         // Managed servers refuse CONFIG; then `outbox-relay check` says that it could not look.
