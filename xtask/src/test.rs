@@ -65,6 +65,8 @@ pub fn run(arguments: Vec<String>) -> Result<()> {
         ));
         if has_tool("deny") || request.install_deny {
             need_tool("deny", "cargo-deny")?;
+            // The licences of every platform's dependencies are read, not only of those that are built here.
+            steps.push(Step::new("dependencies", "fetch --locked --quiet"));
             steps.push(Step::new(
                 "licences, bans and sources",
                 "deny --offline --all-features check bans licenses sources",
