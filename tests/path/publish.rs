@@ -260,6 +260,35 @@ async fn a_second_database_is_refused_the_stream_naming_both() -> Result {
 }
 
 #[tokio::test]
+async fn a_database_that_began_to_write_meanwhile_is_noticed_by_the_next_parcel() -> Result {
+    // GIVEN a topic published by one database
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut connection = world.connect().await?;
+    let mut redis = world.redis().await?;
+    append(&mut connection, "t", 1).await?;
+    arrived(&mut redis, "outbox:t", 1).await?;
+    // WHEN another one marks the stream as its own, as one does that began at the same moment
+    redis::cmd("XADD")
+        .arg(&[
+            "outbox:@mark:t",
+            "99999999999999-0",
+            "database",
+            "the-other/1",
+            "epoch",
+            "1",
+        ])
+        .query_async::<()>(&mut redis)
+        .await?;
+    append(&mut connection, "t", 2).await?;
+    // THEN the stream is refused without a new connection, naming the other
+    let reason = action(&mut connection, "t", "set_aside").await?;
+    assert!(reason.contains("the-other/1"), "{reason}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn binary_mode_is_one_field_per_attribute() -> Result {
     // GIVEN a relay in binary mode
     let world = World::new().await?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::lane::Gate;
 use super::leader::Leader;
 use super::retry::Breaker;
-use super::sink::{Halt, Marked, Predecessor, SinkConnection};
+use super::sink::{Halt, Marked, Predecessor, SinkConnection, foreign};
 use super::work::Link;
 use super::{Error, Kind, pg};
 use crate::event::EntryId;
@@ -97,11 +97,10 @@ impl Leader {
             Marked::Never => Ok(()),
             Marked::By(mark) if mark.database_id == self.publisher.database_id => Ok(()),
             Marked::By(mark) => {
-                let why = format!(
-                    "stream {} is written by database {}, this is database {}: set outbox.settings.writer in one of them so that each has its own stream",
-                    self.publisher.names.key(topic),
-                    mark.database_id,
-                    self.publisher.database_id
+                let why = foreign(
+                    &self.publisher.names.key(topic),
+                    &mark.database_id,
+                    &self.publisher.database_id,
                 );
                 self.halt(topic, Halt::Rejected(why)).await
             }

@@ -131,6 +131,13 @@ pub struct Settled {
     pub halt: Option<Halt>,
 }
 
+/// Why a stream is refused to this database: a stream has one writing database.
+pub(super) fn foreign(stream: &str, theirs: &str, ours: &str) -> String {
+    format!(
+        "stream {stream} is written by database {theirs}, this is database {ours}: set outbox.settings.writer in one of them so that each has its own stream"
+    )
+}
+
 /// Reads a receipt from the head.
 #[must_use]
 pub fn settle(receipt: Receipt) -> Settled {

@@ -9,6 +9,7 @@ use redis::{Pipeline, Value};
 use super::reply::{self, Refusal};
 use super::unfit;
 use crate::event::{EntryId, envelope};
+use crate::publish::sink::foreign;
 use crate::publish::{Answer, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection};
 
 /// A connection that reports its failures and does not mend them.
@@ -99,6 +100,24 @@ impl Connection {
         let lost = |what: String| Receipt {
             answers: vec![Answer::Lost(what)],
         };
+        let (key, ours) = &parcel.mark;
+        match read_mark(&results.remove(0), key)? {
+            Marked::By(mark) if mark.database_id != ours.database_id => {
+                return Ok(Receipt {
+                    answers: vec![Answer::Rejected(foreign(
+                        &parcel.stream,
+                        &mark.database_id,
+                        &ours.database_id,
+                    ))],
+                });
+            }
+            Marked::Unreadable(why) => {
+                return Ok(Receipt {
+                    answers: vec![Answer::Blocked(why)],
+                });
+            }
+            Marked::By(_) | Marked::Never => {}
+        }
         if parcel.predecessor > EntryId::MIN {
             match found(&results.remove(0)) {
                 Ok(true) => {}
@@ -218,11 +237,19 @@ impl SinkConnection for Connection {
     }
 }
 
-/// The predecessor is looked for first, so that a stream that lost its end is noticed by the very next parcel.
+/// The mark and the predecessor are read first: a stream that somebody else began to write to, and one that lost its end,
+/// are noticed by the very next parcel.
 /// The fields move out of the parcel: its ids are all that is needed afterwards.
 fn transaction(parcel: &mut Parcel) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(parcel.entries.len() + 4);
+    let mut pipeline = Pipeline::with_capacity(parcel.entries.len() + 5);
     pipeline.cmd("MULTI");
+    pipeline
+        .cmd("XREVRANGE")
+        .arg(&parcel.mark.0)
+        .arg("+")
+        .arg("-")
+        .arg("COUNT")
+        .arg(1);
     if parcel.predecessor > EntryId::MIN {
         let id = parcel.predecessor.to_string();
         pipeline.cmd("XRANGE").arg(&parcel.stream).arg(&id).arg(&id);
