@@ -166,9 +166,13 @@ async fn show(config: &Config, arguments: &Arguments) -> Result<Audit, Failure> 
     let rolled_back = take_orders(&pool, arguments.orders, &token).await?;
     let (first_effect_ms, all_effects_ms) = await_effects(&pool, began, &token).await?;
     stop.cancel();
-    let _ended = consuming.await;
+    if let Ok(Err(error)) = consuming.await {
+        tracing::warn!(%error, advice = error.advice(), "the consumer of the demo failed");
+    }
     token.cancel();
-    let _ended = relaying.await;
+    if let Ok(Err(error)) = relaying.await {
+        tracing::warn!(%error, "the relay of the demo failed");
+    }
     let mut audit = audit(&pool, config).await?;
     audit.rolled_back = rolled_back;
     (audit.first_effect_ms, audit.all_effects_ms) = (first_effect_ms, all_effects_ms);
