@@ -1,6 +1,7 @@
 //! Borrowed servers: what is in use is refused, what was made there is removed.
 
 use outbox_core::publish::StreamName;
+use outbox_core::tail::StreamId;
 
 use super::{pg, redis};
 use crate::Result;
@@ -70,6 +71,7 @@ fn keys() -> Vec<String> {
     let names = StreamName::new("outbox:", None);
     [crate::shop::TOPIC, super::TOPIC_TO_TRY]
         .iter()
-        .flat_map(|topic| [names.key(topic), names.mark(topic)])
+        .map(|topic| StreamId::whole(*topic))
+        .flat_map(|stream| [names.key(&stream), names.mark(&stream)])
         .collect()
 }

@@ -269,7 +269,12 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
                 READ_SHARE,
                 "'t', 0, 100, 1, '3', '{5,9}', '9:9:', 10, 1000",
             ),
-            ("next", "text, bigint, bigint", NEXT_SHARE, "'t', 0, 0"),
+            (
+                "next",
+                "text, integer, bigint, bigint",
+                NEXT_SHARE,
+                "'t', 0, 0, 0",
+            ),
         ];
         for (name, types, sql, arguments) in statements {
             sqlx::raw_sql(AssertSqlSafe(format!("prepare {name} ({types}) as {sql}")))
@@ -301,7 +306,7 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
             if name == "next" {
                 let has = |text: &str| plan.iter().any(|line| line.contains(text));
                 assert!(
-                    has("(batch_number >= $2)") && !has("Merge Join") && !has("Hash Join"),
+                    has("(batch_number >= $3)") && !has("Merge Join") && !has("Hash Join"),
                     "{}",
                     plan.join("\n")
                 );

@@ -1,5 +1,9 @@
--- Streams among $1 whose latest action is no longer that they were set aside: a person decided.
-select distinct on (topic) topic, action, number
-from outbox.stream_action
-where topic = any($1::text[]) and partition = 0
-order by topic, number desc
+-- The latest action about each of the streams with topic $1 and slot $2: a person may have decided.
+select e.topic, e.partition, latest.action
+from unnest($1::text[], $2::integer[]) e (topic, partition)
+cross join lateral (
+    select a.action from outbox.stream_action a
+    where a.topic = e.topic and a.partition = e.partition
+    order by a.number desc
+    limit 1
+) latest

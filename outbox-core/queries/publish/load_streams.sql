@@ -1,5 +1,5 @@
 -- Every stream with the place it has come to, the place it should come to, and whether it was set aside.
-select topic.name as topic,
+select topic.name as topic, 0 as partition,
        coalesce(passed.batch_number, 0) as batch_number, coalesce(passed.position, 0) as position,
        coalesce(passed.chain_batch_id, 0) as chain_batch_id, coalesce(passed.chain_position, 0) as chain_position,
        coalesce(ahead.batch_number, 0) as target_batch_number, coalesce(ahead.last_position, 0) as target_position,
@@ -24,5 +24,5 @@ left join lateral (
     order by a.number desc
     limit 1
 ) latest on true
-where $1::text is null or topic.name = $1::text
+where ($1::text is null or topic.name = $1::text) and ($2::integer is null or $2::integer = 0)
 order by topic.name

@@ -13,7 +13,7 @@ use super::{Error, Kind, pg};
 use crate::event::EntryId;
 use crate::observe;
 use crate::standing::Standing;
-use crate::tail::ledger;
+use crate::tail::{StreamId, ledger};
 
 impl Leader {
     pub(super) fn breaker_may_try(&self) -> bool {
@@ -53,42 +53,42 @@ impl Leader {
     }
 
     pub(super) async fn check_marks(&mut self, connection: &dyn SinkConnection) -> Result<(), Error> {
-        let topics: Vec<String> = self.lanes.keys().cloned().collect();
-        let keys: Vec<String> = topics
+        let streams: Vec<StreamId> = self.lanes.keys().cloned().collect();
+        let keys: Vec<String> = streams
             .iter()
-            .map(|topic| self.publisher.names.mark(topic))
+            .map(|stream| self.publisher.names.mark(stream))
             .collect();
         if keys.is_empty() {
             return Ok(());
         }
         let marks = connection.marks(&keys).await?;
-        self.compare_marks(topics.into_iter().zip(marks).collect()).await
+        self.compare_marks(streams.into_iter().zip(marks).collect()).await
     }
 
     /// A stream has one writing database, and its mark is of a batch that the ledger knows.
-    pub(super) async fn compare_marks(&mut self, marks: Vec<(String, Marked)>) -> Result<(), Error> {
+    pub(super) async fn compare_marks(&mut self, marks: Vec<(StreamId, Marked)>) -> Result<(), Error> {
         let ours = |marked: &Marked| match marked {
             Marked::By(mark) if mark.database_id == self.publisher.database_id => Some(mark.batch_id),
             _ => None,
         };
         let batches: Vec<u64> = marks.iter().filter_map(|(_, marked)| ours(marked)).collect();
         let unknown = pg::unknown_batches(&self.session, &batches).await?;
-        for (topic, marked) in &marks {
+        for (stream, marked) in &marks {
             if let Some(batch_id) = ours(marked) {
-                let key = self.publisher.names.mark(topic);
+                let key = self.publisher.names.mark(stream);
                 ledger::verify_mark(&self.head, &key, batch_id, !unknown.contains(&batch_id))
                     .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
             }
         }
-        for (topic, marked) in marks {
-            self.vet(&topic, marked).await?;
+        for (stream, marked) in marks {
+            self.vet(&stream, marked).await?;
         }
         Ok(())
     }
 
     /// Lets a stream move if it is ours or nobody's.
-    pub(super) async fn vet(&mut self, topic: &str, marked: Marked) -> Result<(), Error> {
-        let Some(lane) = self.lanes.get_mut(topic) else {
+    pub(super) async fn vet(&mut self, stream: &StreamId, marked: Marked) -> Result<(), Error> {
+        let Some(lane) = self.lanes.get_mut(stream) else {
             return Ok(());
         };
         lane.vetted = !matches!(marked, Marked::Unreadable(_));
@@ -98,13 +98,13 @@ impl Leader {
             Marked::By(mark) if mark.database_id == self.publisher.database_id => Ok(()),
             Marked::By(mark) => {
                 let why = foreign(
-                    &self.publisher.names.key(topic),
+                    &self.publisher.names.key(stream),
                     &mark.database_id,
                     &self.publisher.database_id,
                 );
-                self.halt(topic, Halt::Rejected(why)).await
+                self.halt(stream, Halt::Rejected(why)).await
             }
-            Marked::Unreadable(why) => self.halt(topic, Halt::Blocked(why)).await,
+            Marked::Unreadable(why) => self.halt(stream, Halt::Blocked(why)).await,
         }
     }
 
@@ -113,21 +113,21 @@ impl Leader {
         let Some(link) = self.link.clone() else {
             return Ok(());
         };
-        let quiet: Vec<(String, (String, EntryId))> = self
+        let quiet: Vec<(StreamId, (String, EntryId))> = self
             .lanes
             .values()
             .filter(|lane| lane.gate == Gate::Open && !lane.publishing && lane.chain > EntryId::MIN)
             .map(|lane| {
                 (
-                    lane.topic.clone(),
-                    (self.publisher.names.key(&lane.topic), lane.chain),
+                    lane.stream.clone(),
+                    (self.publisher.names.key(&lane.stream), lane.chain),
                 )
             })
             .collect();
         if quiet.is_empty() {
             return Ok(());
         }
-        let (topics, entries): (Vec<String>, Vec<(String, EntryId)>) = quiet.into_iter().unzip();
+        let (streams, entries): (Vec<StreamId>, Vec<(String, EntryId)>) = quiet.into_iter().unzip();
         let answers = match link.sink.holds(&entries).await {
             Ok(answers) => answers,
             Err(error) => {
@@ -135,15 +135,14 @@ impl Leader {
                 return Ok(());
             }
         };
-        for ((topic, (stream, id)), answer) in topics.iter().zip(&entries).zip(answers) {
+        for ((stream, (key, id)), answer) in streams.iter().zip(&entries).zip(answers) {
             match answer {
                 Predecessor::Present => {}
                 Predecessor::Missing => {
-                    let why =
-                        format!("stream {stream} no longer holds entry {id}, which was confirmed before");
-                    self.halt(topic, Halt::Lost(why)).await?;
+                    let why = format!("stream {key} no longer holds entry {id}, which was confirmed before");
+                    self.halt(stream, Halt::Lost(why)).await?;
                 }
-                Predecessor::Unreadable(why) => self.halt(topic, Halt::Blocked(why)).await?,
+                Predecessor::Unreadable(why) => self.halt(stream, Halt::Blocked(why)).await?,
             }
         }
         Ok(())
@@ -152,28 +151,28 @@ impl Leader {
     /// The schedule: compares quiet streams, and looks for decisions of people.
     pub(super) async fn compare(&mut self) -> Result<(), Error> {
         self.compare_chains().await?;
-        let halted: Vec<String> = self
+        let halted: Vec<StreamId> = self
             .lanes
             .values()
             .filter(|lane| lane.gate != Gate::Open)
-            .map(|lane| lane.topic.clone())
+            .map(|lane| lane.stream.clone())
             .collect();
         metrics::gauge!(observe::PUBLISH_HALTED).set(halted.len() as f64);
         if halted.is_empty() {
             return Ok(());
         }
-        for (topic, action) in pg::latest_actions(&self.session, &halted).await? {
+        for (stream, action) in pg::latest_actions(&self.session, &halted).await? {
             if action == "resume" || action == "skip" {
-                self.reopen(&topic).await?;
+                self.reopen(&stream).await?;
             }
         }
         Ok(())
     }
 
-    pub(super) async fn reopen(&mut self, topic: &str) -> Result<(), Error> {
-        let stored = pg::load_streams(&self.session, Some(topic)).await?;
-        if let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(topic)) {
-            tracing::info!(topic, action = stored.latest_action, "the stream goes on");
+    pub(super) async fn reopen(&mut self, stream: &StreamId) -> Result<(), Error> {
+        let stored = pg::load_streams(&self.session, Some(stream)).await?;
+        if let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(stream)) {
+            tracing::info!(%stream, action = stored.latest_action, "the stream goes on");
             lane.reopen(stored.progress, stored.chain);
             lane.vetted = false;
         }

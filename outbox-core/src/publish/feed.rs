@@ -9,6 +9,7 @@ use super::leader::Leader;
 use super::sink::Halt;
 use super::{Error, work};
 use crate::event::EntryId;
+use crate::tail::StreamId;
 use crate::tail::batch::{BoundShare, Cut, Row};
 
 /// How many reads from the log may be in flight: they share one connection.
@@ -17,9 +18,9 @@ const READS_IN_FLIGHT: usize = 4;
 impl Leader {
     /// Takes a cut: each lane learns how far the ledger goes for it.
     pub(super) fn take(&mut self, cut: Cut) {
-        let mut by_topic: BTreeMap<String, VecDeque<Row>> = BTreeMap::new();
+        let mut by_stream: BTreeMap<StreamId, VecDeque<Row>> = BTreeMap::new();
         for row in cut.rows {
-            by_topic.entry(row.topic.clone()).or_default().push_back(row);
+            by_stream.entry(row.stream.clone()).or_default().push_back(row);
         }
         self.head.batch = cut.batch.clone();
         for share in cut.shares {
@@ -27,16 +28,16 @@ impl Leader {
                 batch_number: cut.batch.number,
                 position: share.last_position,
             };
-            let rows = by_topic.remove(&share.topic).unwrap_or_default();
+            let rows = by_stream.remove(&share.stream).unwrap_or_default();
             let portion = Portion {
                 batch_number: cut.batch.number,
                 batch_id: cut.batch.batch_id,
                 rows,
             };
             let room = self.room();
-            let lane = self.lanes.entry(share.topic.clone()).or_insert_with(|| {
+            let lane = self.lanes.entry(share.stream.clone()).or_insert_with(|| {
                 Lane::new(
-                    share.topic.clone(),
+                    share.stream.clone(),
                     Place::default(),
                     EntryId::MIN,
                     Place::default(),
@@ -64,10 +65,10 @@ impl Leader {
         let expected = self.widest.max(bytes.unsigned_abs() as usize);
         let mut room = self.room().saturating_sub(self.reads * expected);
         while self.reads < READS_IN_FLIGHT && room > 0 {
-            let Some(topic) = self.next_in_turn(&self.read_last, Lane::wants_rows) else {
+            let Some(stream) = self.next_in_turn(&self.read_last, Lane::wants_rows) else {
                 return;
             };
-            let Some(lane) = self.lanes.get_mut(&topic) else {
+            let Some(lane) = self.lanes.get_mut(&stream) else {
                 return;
             };
             lane.reading = true;
@@ -75,17 +76,17 @@ impl Leader {
             room = room.saturating_sub(expected);
             self.in_flight
                 .push(work::read(self.reader.clone(), lane, rows, bytes));
-            self.read_last = topic;
+            self.read_last = stream;
         }
     }
 
     pub(super) async fn take_rows(
         &mut self,
-        topic: &str,
+        stream: &StreamId,
         stretch: u64,
         found: Option<(BoundShare, Portion)>,
     ) -> Result<(), Error> {
-        let Some(lane) = self.lanes.get_mut(topic) else {
+        let Some(lane) = self.lanes.get_mut(stream) else {
             return Ok(());
         };
         lane.reading = false;
@@ -101,10 +102,10 @@ impl Leader {
             }
             _ => {
                 let why = format!(
-                    "the ledger has events of {topic} up to batch {} position {}, the log does not: rows are gone",
+                    "the ledger has events of {stream} up to batch {} position {}, the log does not: rows are gone",
                     lane.target.batch_number, lane.target.position
                 );
-                self.halt(topic, Halt::Rejected(why)).await
+                self.halt(stream, Halt::Rejected(why)).await
             }
         }
     }

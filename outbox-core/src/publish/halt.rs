@@ -9,6 +9,7 @@ use super::sink::Halt;
 use super::{Error, pg};
 use crate::observe;
 use crate::standing::Standing;
+use crate::tail::StreamId;
 
 impl Leader {
     pub(super) fn is_current(&self, number: u64) -> bool {
@@ -29,11 +30,11 @@ impl Leader {
     }
 
     /// One stream stops; the others go on.
-    pub(super) async fn halt(&mut self, topic: &str, halt: Halt) -> Result<(), Error> {
+    pub(super) async fn halt(&mut self, stream: &StreamId, halt: Halt) -> Result<(), Error> {
         // A refused entry means loss only to the present leader: a zombie sees its successor's entries.
         self.check_lease()?;
         let epoch = self.publisher.epoch;
-        let Some(lane) = self.lanes.get_mut(topic) else {
+        let Some(lane) = self.lanes.get_mut(stream) else {
             return Ok(());
         };
         let counter = match halt {
@@ -44,18 +45,18 @@ impl Leader {
             Halt::Blocked(why) => {
                 let backoff = self
                     .lane_backoffs
-                    .entry(topic.to_owned())
+                    .entry(stream.clone())
                     .or_insert_with(lane_backoff);
                 lane.halt(Gate::Blocked(Instant::now() + backoff.pause()));
                 tracing::warn!(
-                    topic,
+                    %stream,
                     why,
                     "the stream refuses entries; tried again by itself, the others go on"
                 );
-                pg::block(&self.session, topic, "blocked", &why).await?;
+                pg::block(&self.session, stream, "blocked", &why).await?;
             }
             Halt::Rejected(why) | Halt::Lost(why) => {
-                metrics::counter!(counter, "topic" => topic.to_owned()).increment(1);
+                metrics::counter!(counter, "topic" => stream.topic.clone()).increment(1);
                 let next = lane
                     .next_event()
                     .map(|(place, row)| (place, row.event.id.clone()));
@@ -64,9 +65,9 @@ impl Leader {
                 lane.halt(Gate::SetAside);
                 lane.dirty = false;
                 tracing::error!(
-                    topic,
+                    %stream,
                     why,
-                    "the topic is set aside until a person decides; the others go on"
+                    "the stream is set aside until a person decides; the others go on"
                 );
                 pg::set_aside(&self.session, &come, epoch, at, event_id.as_deref(), &why).await?;
             }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::event::EntryId;
+use crate::tail::StreamId;
 use crate::tail::batch::{BoundShare, Row};
 
 /// A place in the order of one stream: a batch and a position in it.
@@ -52,8 +53,8 @@ pub enum Gate {
 /// One stream.
 #[derive(Debug)]
 pub struct Lane {
-    /// The topic.
-    pub topic: String,
+    /// The stream.
+    pub stream: StreamId,
     /// Confirmed up to here.
     pub progress: Place,
     /// The entry last put on the stream.
@@ -84,9 +85,9 @@ pub struct Lane {
 impl Lane {
     /// A stream that has come to `progress`.
     #[must_use]
-    pub fn new(topic: String, progress: Place, chain: EntryId, target: Place) -> Self {
+    pub fn new(stream: StreamId, progress: Place, chain: EntryId, target: Place) -> Self {
         Self {
-            topic,
+            stream,
             progress,
             chain,
             target,
@@ -279,7 +280,7 @@ mod tests {
     fn portion(batch_number: i64, positions: &[i64]) -> Portion {
         let rows = positions.iter().map(|position| Row {
             position: *position,
-            topic: "t".to_owned(),
+            stream: StreamId::whole("t"),
             event: Event::new(position.to_string(), "/s", "t"),
             bytes: 10,
         });
@@ -297,7 +298,7 @@ mod tests {
             snapshot: "9:9:".parse().unwrap(),
             before: "3:3:".parse().unwrap(),
             share: Share {
-                topic: "t".to_owned(),
+                stream: StreamId::whole("t"),
                 event_count: 1,
                 first_position,
                 last_position,
@@ -307,7 +308,7 @@ mod tests {
     }
 
     fn lane(progress: Place, target: Place) -> Lane {
-        Lane::new("t".to_owned(), progress, EntryId::MIN, target)
+        Lane::new(StreamId::whole("t"), progress, EntryId::MIN, target)
     }
 
     #[test]

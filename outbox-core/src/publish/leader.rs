@@ -20,6 +20,7 @@ use super::sink::Sink;
 use super::work::{Done, Link};
 use super::{Error, Kind, Options, StreamName, pg};
 use crate::standing::Standing;
+use crate::tail::StreamId;
 use crate::tail::lease::Lease;
 use crate::tail::ledger::Head;
 use crate::tail::pg::Session;
@@ -36,18 +37,18 @@ pub(super) struct Leader {
     pub(super) options: Options,
     pub(super) lease: watch::Receiver<Lease>,
     pub(super) standing: watch::Sender<Standing>,
-    pub(super) lanes: BTreeMap<String, Lane>,
+    pub(super) lanes: BTreeMap<StreamId, Lane>,
     pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) reads: usize,
     /// The most that one read brought: an event may be larger than a chunk.
     pub(super) widest: usize,
-    /// The topics read and sent last: the next ones come behind them, so that none waits for those before it in the alphabet.
-    pub(super) read_last: String,
-    pub(super) sent_last: String,
+    /// The streams read and sent last: the next ones come behind them, so that none waits for those before it in the alphabet.
+    pub(super) read_last: StreamId,
+    pub(super) sent_last: StreamId,
     pub(super) stopping: bool,
     pub(super) backoff: Backoff,
     pub(super) breaker: Breaker,
-    pub(super) lane_backoffs: BTreeMap<String, Backoff>,
+    pub(super) lane_backoffs: BTreeMap<StreamId, Backoff>,
 }
 
 impl Leader {
@@ -62,14 +63,19 @@ impl Leader {
         let session = term.session;
         let (mut lanes, mut lane_backoffs) = (BTreeMap::new(), BTreeMap::new());
         for stored in pg::load_streams(&session, None).await? {
-            let mut lane = Lane::new(stored.topic.clone(), stored.progress, stored.chain, stored.target);
+            let mut lane = Lane::new(
+                stored.stream.clone(),
+                stored.progress,
+                stored.chain,
+                stored.target,
+            );
             match stored.latest_action.as_str() {
                 "set_aside" => lane.gate = Gate::SetAside,
                 // Said under a leader before: when it takes entries again, that is said too.
-                "blocked" => drop(lane_backoffs.insert(stored.topic.clone(), lane_backoff())),
+                "blocked" => drop(lane_backoffs.insert(stored.stream.clone(), lane_backoff())),
                 _ => {}
             }
-            lanes.insert(stored.topic, lane);
+            lanes.insert(stored.stream, lane);
         }
         let backoff = Backoff::new(term.options.backoff_min, term.options.backoff_max);
         Ok(Self {
@@ -87,8 +93,8 @@ impl Leader {
             in_flight: FuturesUnordered::new(),
             reads: 0,
             widest: 0,
-            read_last: String::new(),
-            sent_last: String::new(),
+            read_last: StreamId::default(),
+            sent_last: StreamId::default(),
             stopping: false,
             backoff,
             breaker: Breaker::Closed,
@@ -119,15 +125,15 @@ impl Leader {
         Ok(())
     }
 
-    /// The next topic behind `last` whose lane wants something, beginning again at the end.
-    pub(super) fn next_in_turn(&self, last: &str, wants: impl Fn(&Lane) -> bool) -> Option<String> {
+    /// The next stream behind `last` whose lane wants something, beginning again at the end.
+    pub(super) fn next_in_turn(&self, last: &StreamId, wants: impl Fn(&Lane) -> bool) -> Option<StreamId> {
         let behind = (Bound::Excluded(last), Bound::Unbounded);
         let before = (Bound::Unbounded, Bound::Included(last));
         self.lanes
-            .range::<str, _>(behind)
-            .chain(self.lanes.range::<str, _>(before))
+            .range::<StreamId, _>(behind)
+            .chain(self.lanes.range::<StreamId, _>(before))
             .find(|(_, lane)| wants(lane))
-            .map(|(topic, _)| topic.clone())
+            .map(|(stream, _)| stream.clone())
     }
 
     /// Nothing in flight and nothing held that could move.

@@ -57,8 +57,8 @@ pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Opt
         epoch: publisher.epoch,
     };
     Some(Packed::Parcel(Parcel {
-        stream: publisher.names.key(&lane.topic),
-        mark: (publisher.names.mark(&lane.topic), mark),
+        stream: publisher.names.key(&lane.stream),
+        mark: (publisher.names.mark(&lane.stream), mark),
         predecessor: lane.chain,
         entries,
     }))
@@ -90,6 +90,7 @@ mod tests {
     use super::*;
     use crate::event::Event;
     use crate::publish::lane::{Place, Portion};
+    use crate::tail::StreamId;
 
     fn lane(sizes: &[usize]) -> Lane {
         let target = Place {
@@ -97,7 +98,7 @@ mod tests {
             position: 100,
         };
         let mut lane = Lane::new(
-            "t".to_owned(),
+            StreamId::whole("t"),
             Place::default(),
             EntryId {
                 batch_id: 5,
@@ -110,7 +111,7 @@ mod tests {
             event.subject = Some("x".repeat(*size));
             Row {
                 position: 10 + n as i64,
-                topic: "t".to_owned(),
+                stream: StreamId::whole("t"),
                 event,
                 bytes: *size,
             }

@@ -4,9 +4,9 @@ use tokio_postgres::types::Type;
 
 use super::lane::{Lane, Place};
 use crate::event::EntryId;
-use crate::tail::Error;
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{get, unsigned};
+use crate::tail::pg::rows::{get, stream, unsigned};
+use crate::tail::{Error, StreamId};
 
 const LOAD_STREAMS: &str = include_str!("../../queries/publish/load_streams.sql");
 const RECORD_PROGRESS: &str = include_str!("../../queries/publish/record_progress.sql");
@@ -18,20 +18,23 @@ pub(crate) const UNKNOWN_BATCHES: &str = include_str!("../../queries/publish/unk
 /// A stream as the database has it.
 #[derive(Debug)]
 pub(super) struct Stored {
-    pub(super) topic: String,
+    pub(super) stream: StreamId,
     pub(super) progress: Place,
     pub(super) chain: EntryId,
     pub(super) target: Place,
     pub(super) latest_action: String,
 }
 
-/// All streams, or the one of `topic`.
-pub(super) async fn load_streams(session: &Session, topic: Option<&str>) -> Result<Vec<Stored>, Error> {
-    let rows = session.query(LOAD_STREAMS, &[(&topic, Type::TEXT)]).await?;
+/// All streams, or one.
+pub(super) async fn load_streams(session: &Session, only: Option<&StreamId>) -> Result<Vec<Stored>, Error> {
+    let (topic, slot) = (only.map(|stream| &stream.topic), only.map(StreamId::slot));
+    let rows = session
+        .query(LOAD_STREAMS, &[(&topic, Type::TEXT), (&slot, Type::INT4)])
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(Stored {
-                topic: get(row, "topic")?,
+                stream: stream(row)?,
                 progress: Place {
                     batch_number: get(row, "batch_number")?,
                     position: get(row, "position")?,
@@ -52,7 +55,8 @@ pub(super) async fn load_streams(session: &Session, topic: Option<&str>) -> Resu
 
 /// Records how far these lanes have come.
 pub(super) async fn record_progress(session: &Session, lanes: &[Come], epoch: i64) -> Result<(), Error> {
-    let topics: Vec<&str> = lanes.iter().map(|come| come.topic.as_str()).collect();
+    let topics: Vec<&str> = lanes.iter().map(|come| come.stream.topic.as_str()).collect();
+    let slots: Vec<i32> = lanes.iter().map(|come| come.stream.slot()).collect();
     let numbers: Vec<i64> = lanes.iter().map(|come| come.progress.batch_number).collect();
     let positions: Vec<i64> = lanes.iter().map(|come| come.progress.position).collect();
     let chain_batches: Vec<i64> = lanes.iter().map(|come| signed(come.chain.batch_id)).collect();
@@ -62,6 +66,7 @@ pub(super) async fn record_progress(session: &Session, lanes: &[Come], epoch: i6
             RECORD_PROGRESS,
             &[
                 (&topics, Type::TEXT_ARRAY),
+                (&slots, Type::INT4_ARRAY),
                 (&numbers, Type::INT8_ARRAY),
                 (&positions, Type::INT8_ARRAY),
                 (&chain_batches, Type::INT8_ARRAY),
@@ -76,7 +81,7 @@ pub(super) async fn record_progress(session: &Session, lanes: &[Come], epoch: i6
 /// How far one lane has come.
 #[derive(Clone, Debug)]
 pub(super) struct Come {
-    pub(super) topic: String,
+    pub(super) stream: StreamId,
     pub(super) progress: Place,
     pub(super) chain: EntryId,
 }
@@ -84,7 +89,7 @@ pub(super) struct Come {
 impl From<&Lane> for Come {
     fn from(lane: &Lane) -> Self {
         Self {
-            topic: lane.topic.clone(),
+            stream: lane.stream.clone(),
             progress: lane.progress,
             chain: lane.chain,
         }
@@ -105,7 +110,8 @@ pub(super) async fn set_aside(
         .query(
             SET_ASIDE,
             &[
-                (&come.topic, Type::TEXT),
+                (&come.stream.topic, Type::TEXT),
+                (&come.stream.slot(), Type::INT4),
                 (&come.progress.batch_number, Type::INT8),
                 (&come.progress.position, Type::INT8),
                 (&chain_batch, Type::INT8),
@@ -122,26 +128,41 @@ pub(super) async fn set_aside(
 }
 
 /// Says that a stream is blocked, or no longer.
-pub(super) async fn block(session: &Session, topic: &str, action: &str, reason: &str) -> Result<(), Error> {
+pub(super) async fn block(
+    session: &Session,
+    stream: &StreamId,
+    action: &str,
+    reason: &str,
+) -> Result<(), Error> {
     session
         .query(
             BLOCK,
-            &[(&topic, Type::TEXT), (&action, Type::TEXT), (&reason, Type::TEXT)],
+            &[
+                (&stream.topic, Type::TEXT),
+                (&stream.slot(), Type::INT4),
+                (&action, Type::TEXT),
+                (&reason, Type::TEXT),
+            ],
         )
         .await
         .map(drop)
 }
 
-/// The latest action about each of these topics.
+/// The latest action about each of these streams.
 pub(super) async fn latest_actions(
     session: &Session,
-    topics: &[String],
-) -> Result<Vec<(String, String)>, Error> {
+    streams: &[StreamId],
+) -> Result<Vec<(StreamId, String)>, Error> {
+    let topics: Vec<&str> = streams.iter().map(|stream| stream.topic.as_str()).collect();
+    let slots: Vec<i32> = streams.iter().map(StreamId::slot).collect();
     let rows = session
-        .query(LATEST_ACTIONS, &[(&topics, Type::TEXT_ARRAY)])
+        .query(
+            LATEST_ACTIONS,
+            &[(&topics, Type::TEXT_ARRAY), (&slots, Type::INT4_ARRAY)],
+        )
         .await?;
     rows.iter()
-        .map(|row| Ok((get(row, "topic")?, get(row, "action")?)))
+        .map(|row| Ok((stream(row)?, get(row, "action")?)))
         .collect()
 }
 

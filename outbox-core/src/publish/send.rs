@@ -10,6 +10,7 @@ use super::sink::{Halt, Settled, settle};
 use super::work::{self, Done};
 use super::{Error, Kind, pg};
 use crate::observe;
+use crate::tail::StreamId;
 
 /// Payload bytes on their way to the sink at once, or one parcel if it is larger: each is in memory three times until it is
 /// confirmed, and a sink that takes one command after the other gains nothing from more.
@@ -41,10 +42,10 @@ impl Leader {
         };
         let mut sending: usize = self.lanes.values().map(|lane| lane.sending).sum();
         while self.breaker.admits(Instant::now()) {
-            let Some(topic) = self.next_in_turn(&self.sent_last, Lane::wants_to_publish) else {
+            let Some(stream) = self.next_in_turn(&self.sent_last, Lane::wants_to_publish) else {
                 break;
             };
-            let Some(lane) = self.lanes.get_mut(&topic) else {
+            let Some(lane) = self.lanes.get_mut(&stream) else {
                 break;
             };
             let bytes = lane.head_bytes(self.options.parcel_rows, self.options.parcel_bytes);
@@ -59,43 +60,43 @@ impl Leader {
                         work::publish(link.clone(), lane, parcel)
                     }
                     Some(Packed::TooLarge { bytes }) => {
-                        self.set_aside_too_large(&topic, bytes).await?;
+                        self.set_aside_too_large(&stream, bytes).await?;
                         continue;
                     }
                     None => break,
                 }
             } else {
-                let key = self.publisher.names.mark(&topic);
-                work::vet(link.clone(), topic.clone(), key)
+                let key = self.publisher.names.mark(&stream);
+                work::vet(link.clone(), stream.clone(), key)
             };
             lane.publishing = true;
             self.breaker.sent();
             self.in_flight.push(work);
-            self.sent_last = topic;
+            self.sent_last = stream;
         }
         Ok(())
     }
 
-    async fn set_aside_too_large(&mut self, topic: &str, bytes: usize) -> Result<(), Error> {
+    async fn set_aside_too_large(&mut self, stream: &StreamId, bytes: usize) -> Result<(), Error> {
         let why = format!(
             "the entry has {bytes} bytes, the sink takes {} (publish.max_entry_bytes); raise the limit and resume the topic, or skip the event",
             self.options.max_entry_bytes
         );
-        self.halt(topic, Halt::Rejected(why)).await
+        self.halt(stream, Halt::Rejected(why)).await
     }
 
     pub(super) async fn settle(&mut self, done: Done) -> Result<(), Error> {
         match done {
             Done::Read {
-                topic,
+                stream,
                 stretch,
                 found,
             } => {
                 self.reads -= 1;
-                self.take_rows(&topic, stretch, found?).await
+                self.take_rows(&stream, stretch, found?).await
             }
-            Done::Vetted { topic, link, mark } => {
-                if let Some(lane) = self.lanes.get_mut(&topic) {
+            Done::Vetted { stream, link, mark } => {
+                if let Some(lane) = self.lanes.get_mut(&stream) {
                     lane.publishing = false;
                 }
                 match mark {
@@ -104,7 +105,7 @@ impl Leader {
                     Ok(Some(mark)) => {
                         // The probe of a sink that had failed is answered as well.
                         self.breaker.half_open();
-                        self.compare_marks(vec![(topic, mark)]).await
+                        self.compare_marks(vec![(stream, mark)]).await
                     }
                     Ok(None) => {
                         self.sink_failed(&Error::new(Kind::SinkDown, "no answer about a mark"));
@@ -117,12 +118,12 @@ impl Leader {
                 }
             }
             Done::Published {
-                topic,
+                stream,
                 stretch,
                 link,
                 receipt,
             } => {
-                if let Some(lane) = self.lanes.get_mut(&topic) {
+                if let Some(lane) = self.lanes.get_mut(&stream) {
                     lane.publishing = false;
                     lane.sending = 0;
                 }
@@ -132,7 +133,7 @@ impl Leader {
                             self.breaker = Breaker::Closed;
                             self.backoff.reset();
                         }
-                        self.confirm(&topic, stretch, settle(receipt)).await
+                        self.confirm(&stream, stretch, settle(receipt)).await
                     }
                     Err(error) => {
                         metrics::counter!(observe::PUBLISH_RETRIES).increment(1);
@@ -148,15 +149,24 @@ impl Leader {
         }
     }
 
-    pub(super) async fn confirm(&mut self, topic: &str, stretch: u64, settled: Settled) -> Result<(), Error> {
-        let Some(lane) = self.lanes.get_mut(topic).filter(|lane| lane.stretch() == stretch) else {
+    pub(super) async fn confirm(
+        &mut self,
+        stream: &StreamId,
+        stretch: u64,
+        settled: Settled,
+    ) -> Result<(), Error> {
+        let Some(lane) = self
+            .lanes
+            .get_mut(stream)
+            .filter(|lane| lane.stretch() == stretch)
+        else {
             return Ok(());
         };
         let confirmed = lane.confirm(settled.confirmed);
-        metrics::counter!(observe::PUBLISH_EVENTS, "topic" => topic.to_owned())
+        metrics::counter!(observe::PUBLISH_EVENTS, "topic" => stream.topic.clone())
             .increment(confirmed.len() as u64);
         if settled.repeated > 0 {
-            metrics::counter!(observe::PUBLISH_REPEATED, "topic" => topic.to_owned())
+            metrics::counter!(observe::PUBLISH_REPEATED, "topic" => stream.topic.clone())
                 .increment(settled.repeated as u64);
         }
         if let Some(recorded) = confirmed.first().and_then(|row| row.event.recorded_at) {
@@ -166,13 +176,13 @@ impl Leader {
             metrics::histogram!(observe::PUBLISH_DELAY).record(delay);
         }
         match settled.halt {
-            Some(halt) => self.halt(topic, halt).await,
+            Some(halt) => self.halt(stream, halt).await,
             None => {
-                if !confirmed.is_empty() && self.lane_backoffs.remove(topic).is_some() {
-                    tracing::info!(topic, "the stream takes entries again");
+                if !confirmed.is_empty() && self.lane_backoffs.remove(stream).is_some() {
+                    tracing::info!(%stream, "the stream takes entries again");
                     pg::block(
                         &self.session,
-                        topic,
+                        stream,
                         "unblocked",
                         "the stream takes entries again",
                     )

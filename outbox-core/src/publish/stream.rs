@@ -1,7 +1,10 @@
 //! Pure: what a stream and its mark are called at the sink.
 //!
-//! `<prefix><topic>`, or `<prefix><topic>@<writer>` where a topic has several writing databases. The mark of a stream is
-//! `<prefix>@mark:<topic>[@<writer>]`: no topic contains `@` or `:`, so it never meets a stream.
+//! `<prefix><topic>`, or `<prefix><topic>:<partition>` where a topic has partitions, either with `@<writer>` behind it where
+//! the topic has several writing databases. The mark of a stream is `<prefix>@mark:<topic>[:<partition>][@<writer>]`: no topic
+//! contains `@` or `:`, so it never meets a stream.
+
+use crate::tail::StreamId;
 
 /// Names for one prefix and writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +23,16 @@ impl StreamName {
         }
     }
 
-    /// The key of a topic's stream.
+    /// The key of a stream.
     #[must_use]
-    pub fn key(&self, topic: &str) -> String {
-        self.with_writer(format!("{}{topic}", self.prefix))
+    pub fn key(&self, stream: &StreamId) -> String {
+        self.with_writer(format!("{}{stream}", self.prefix))
     }
 
     /// The key of a stream's mark: who published last.
     #[must_use]
-    pub fn mark(&self, topic: &str) -> String {
-        self.with_writer(format!("{}@mark:{topic}", self.prefix))
+    pub fn mark(&self, stream: &StreamId) -> String {
+        self.with_writer(format!("{}@mark:{stream}", self.prefix))
     }
 
     fn with_writer(&self, key: String) -> String {
@@ -47,10 +50,15 @@ mod tests {
     #[test]
     fn a_mark_never_meets_a_stream() {
         let names = StreamName::new("outbox:", None);
-        assert_eq!(names.key("orders.placed"), "outbox:orders.placed");
-        assert_eq!(names.mark("orders.placed"), "outbox:@mark:orders.placed");
+        let placed = StreamId::whole("orders.placed");
+        assert_eq!(names.key(&placed), "outbox:orders.placed");
+        assert_eq!(names.mark(&placed), "outbox:@mark:orders.placed");
         let named = StreamName::new("p:", Some("eu".to_owned()));
-        assert_eq!(named.key("t"), "p:t@eu");
-        assert_eq!(named.mark("t"), "p:@mark:t@eu");
+        let third = StreamId {
+            topic: "t".to_owned(),
+            partition: Some(2),
+        };
+        assert_eq!(named.key(&third), "p:t:2@eu");
+        assert_eq!(named.mark(&third), "p:@mark:t:2@eu");
     }
 }

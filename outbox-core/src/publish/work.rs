@@ -1,4 +1,4 @@
-//! What the leader has in flight: reads from the log and parcels at the sink, each answering for one topic.
+//! What the leader has in flight: reads from the log and parcels at the sink, each answering for one stream.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use super::Error;
 use super::lane::{Lane, Place, Portion};
 use super::sink::{Marked, Parcel, Receipt, SinkConnection};
-use crate::tail;
 use crate::tail::batch::BoundShare;
 use crate::tail::pg::{Session, rows};
+use crate::tail::{self, StreamId};
 
 /// A connection to the sink, told from those before it: what fails on an earlier one says nothing about this one.
 #[derive(Clone)]
@@ -22,19 +22,19 @@ pub(super) struct Link {
 pub(super) enum Done {
     /// Rows for a lane, with the share they are of. None: the ledger has no more for it.
     Read {
-        topic: String,
+        stream: StreamId,
         stretch: u64,
         found: Result<Option<(BoundShare, Portion)>, tail::Error>,
     },
     /// The mark of a stream that was not known when the connection was made.
     Vetted {
-        topic: String,
+        stream: StreamId,
         link: u64,
         mark: Result<Option<Marked>, Error>,
     },
     /// The answer for a parcel.
     Published {
-        topic: String,
+        stream: StreamId,
         stretch: u64,
         link: u64,
         receipt: Result<Receipt, Error>,
@@ -43,11 +43,11 @@ pub(super) enum Done {
 
 /// Sends a parcel.
 pub(super) fn publish(link: Link, lane: &Lane, parcel: Parcel) -> BoxFuture<'static, Done> {
-    let (topic, stretch) = (lane.topic.clone(), lane.stretch());
+    let (stream, stretch) = (lane.stream.clone(), lane.stretch());
     Box::pin(async move {
         let receipt = link.sink.publish(parcel).await;
         Done::Published {
-            topic,
+            stream,
             stretch,
             link: link.number,
             receipt,
@@ -56,7 +56,7 @@ pub(super) fn publish(link: Link, lane: &Lane, parcel: Parcel) -> BoxFuture<'sta
 }
 
 /// Reads the mark of one stream.
-pub(super) fn vet(link: Link, topic: String, key: String) -> BoxFuture<'static, Done> {
+pub(super) fn vet(link: Link, stream: StreamId, key: String) -> BoxFuture<'static, Done> {
     Box::pin(async move {
         let mark = link
             .sink
@@ -64,7 +64,7 @@ pub(super) fn vet(link: Link, topic: String, key: String) -> BoxFuture<'static, 
             .await
             .map(|marks| marks.into_iter().next());
         Done::Vetted {
-            topic,
+            stream,
             link: link.number,
             mark,
         }
@@ -73,7 +73,7 @@ pub(super) fn vet(link: Link, topic: String, key: String) -> BoxFuture<'static, 
 
 /// Reads what comes next in a lane.
 pub(super) fn read(session: Arc<Session>, lane: &Lane, rows: i64, bytes: i64) -> BoxFuture<'static, Done> {
-    let (topic, stretch, handed) = (lane.topic.clone(), lane.stretch(), lane.handed);
+    let (stream, stretch, handed) = (lane.stream.clone(), lane.stretch(), lane.handed);
     let share = lane.reading_share.clone().filter(|bound| {
         handed
             < Place {
@@ -82,9 +82,9 @@ pub(super) fn read(session: Arc<Session>, lane: &Lane, rows: i64, bytes: i64) ->
             }
     });
     Box::pin(async move {
-        let found = next_rows(&session, &topic, handed, share, (rows, bytes)).await;
+        let found = next_rows(&session, &stream, handed, share, (rows, bytes)).await;
         Done::Read {
-            topic,
+            stream,
             stretch,
             found,
         }
@@ -93,14 +93,14 @@ pub(super) fn read(session: Arc<Session>, lane: &Lane, rows: i64, bytes: i64) ->
 
 async fn next_rows(
     session: &Session,
-    topic: &str,
+    stream: &StreamId,
     handed: Place,
     share: Option<BoundShare>,
     (max_rows, max_bytes): (i64, i64),
 ) -> Result<Option<(BoundShare, Portion)>, tail::Error> {
     let bound = match share {
         Some(bound) => bound,
-        None => match rows::next_share(session, topic, handed.batch_number, handed.position).await? {
+        None => match rows::next_share(session, stream, handed.batch_number, handed.position).await? {
             Some(bound) => bound,
             None => return Ok(None),
         },

@@ -4,6 +4,7 @@
 //! the types here carry the answer.
 
 use super::snapshot::Snapshot;
+use super::stream::StreamId;
 use crate::event::Event;
 
 /// A row of the ledger.
@@ -19,11 +20,11 @@ pub struct Batch {
     pub event_count: i64,
 }
 
-/// What of a batch goes to one topic.
+/// What of a batch goes to one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The topic.
-    pub topic: String,
+    /// The stream.
+    pub stream: StreamId,
     /// How many events.
     pub event_count: i64,
     /// Lowest position.
@@ -54,8 +55,8 @@ pub struct BoundShare {
 pub struct Row {
     /// Position in the log: second half of the entry id.
     pub position: i64,
-    /// Topic.
-    pub topic: String,
+    /// The stream it goes to.
+    pub stream: StreamId,
     /// The event as it is published, but for `previousid`.
     pub event: Event,
     /// Bytes of payload, for bounds.

@@ -32,6 +32,8 @@ pub mod pieces;
 
 pub mod snapshot;
 
+pub mod stream;
+
 pub mod candidate;
 
 pub mod run;
@@ -46,3 +48,4 @@ pub mod pg;
 
 pub use error::{Error, Kind};
 pub use options::Options;
+pub use stream::StreamId;

@@ -7,6 +7,7 @@ use outbox_core::ops::{self, Halves};
 use outbox_core::publish::redis::{Limits, RedisSink};
 use outbox_core::publish::stream::StreamName;
 use outbox_core::publish::{Marked, Sink as _};
+use outbox_core::tail::StreamId;
 use outbox_migrations::Set;
 use sqlx::{Connection as _, PgConnection};
 
@@ -162,7 +163,10 @@ async fn marks(
     topics: &[String],
 ) -> Result<(Vec<(String, Marked)>, Vec<u64>), Failure> {
     let names = StreamName::new(&config.redis.prefix, log.writer.clone());
-    let keys: Vec<String> = topics.iter().map(|topic| names.mark(topic)).collect();
+    let keys: Vec<String> = topics
+        .iter()
+        .map(|topic| names.mark(&StreamId::whole(topic)))
+        .collect();
     if keys.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }

@@ -6,7 +6,7 @@ use super::rows::{event_row, get, snapshot, unsigned};
 use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
 use crate::tail::ledger::Head;
-use crate::tail::{Error, Kind};
+use crate::tail::{Error, Kind, StreamId};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
 const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
@@ -104,7 +104,7 @@ fn read_shares(text: &str) -> Result<Vec<Share>, Error> {
         .into_iter()
         .map(
             |(topic, event_count, first_position, last_position, first_new_position)| Share {
-                topic,
+                stream: StreamId::whole(topic),
                 event_count,
                 first_position,
                 last_position,

@@ -9,15 +9,15 @@ use tokio_postgres::types::Type;
 use super::session::Session;
 use crate::event::{Data, Event, ExtensionValue, extensions_from_json};
 use crate::tail::batch::{BoundShare, Row, Share};
-use crate::tail::{Error, Kind};
+use crate::tail::{Error, Kind, StreamId};
 
 const READ_SHARE: &str = include_str!("../../../queries/tail/read_share.sql");
 const NEXT_SHARE: &str = include_str!("../../../queries/tail/next_share.sql");
 
-/// The first share of `topic` that is not wholly passed at (`batch_number`, `position`).
+/// The first share of `stream` that is not wholly passed at (`batch_number`, `position`).
 pub(crate) async fn next_share(
     session: &Session,
-    topic: &str,
+    stream: &StreamId,
     batch_number: i64,
     position: i64,
 ) -> Result<Option<BoundShare>, Error> {
@@ -25,7 +25,8 @@ pub(crate) async fn next_share(
         .query(
             NEXT_SHARE,
             &[
-                (&topic, Type::TEXT),
+                (&stream.topic, Type::TEXT),
+                (&stream.slot(), Type::INT4),
                 (&batch_number, Type::INT8),
                 (&position, Type::INT8),
             ],
@@ -39,7 +40,7 @@ pub(crate) async fn next_share(
                 snapshot: snapshot(row, "snapshot")?,
                 before: snapshot(row, "snapshot_before")?,
                 share: Share {
-                    topic: topic.to_owned(),
+                    stream: stream.clone(),
                     event_count: get(row, "event_count")?,
                     first_position: get(row, "first_position")?,
                     last_position: get(row, "last_position")?,
@@ -69,7 +70,7 @@ pub(crate) async fn read_share(
         .query(
             READ_SHARE,
             &[
-                (&share.topic, Type::TEXT),
+                (&share.stream.topic, Type::TEXT),
                 (&after, Type::INT8),
                 (&share.last_position, Type::INT8),
                 (&first_new, Type::INT8),
@@ -112,7 +113,7 @@ pub(crate) fn event_row(row: &PgRow) -> Result<Row, Error> {
     };
     Ok(Row {
         position: get(row, "position")?,
-        topic: get(row, "topic")?,
+        stream: StreamId::whole(get::<String>(row, "topic")?),
         event,
         bytes: bytes + 512,
     })
@@ -154,6 +155,13 @@ pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(
             error,
         )
     })
+}
+
+/// The stream of a row that names its topic and the slot it is kept under.
+pub(crate) fn stream(row: &PgRow) -> Result<StreamId, Error> {
+    let slot: i32 = get(row, "partition")?;
+    StreamId::from_slot(get::<String>(row, "topic")?, slot)
+        .ok_or_else(|| Error::new(Kind::Shape, format!("partition {slot} of a stream cannot be")))
 }
 
 pub(crate) fn unsigned(value: i64) -> Result<u64, Error> {
