@@ -278,6 +278,18 @@ $$;
 
 ALTER FUNCTION outbox.keep_one_chain() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.keep_outcome() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'event % of source % had its effect for consumer % and stays applied', old.id, old.source, old.consumer
+        using errcode = 'check_violation';
+end
+$$;
+
+ALTER FUNCTION outbox.keep_outcome() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -390,6 +402,21 @@ $$;
 
 ALTER FUNCTION outbox.refuse_change() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_early_commit() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if current_setting('outbox.applying', true) is distinct from 'done' then
+        raise exception 'the handler committed the transaction that also records its event: nothing of it was kept'
+            using errcode = 'invalid_transaction_termination', hint = 'Use savepoints, and leave the commit to the consumer.';
+    end if;
+    return null;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_early_commit() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_fall() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -401,6 +428,17 @@ end
 $$;
 
 ALTER FUNCTION outbox.refuse_fall() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_rewrite() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'outbox.% is append-only: % refused', tg_table_name, lower(tg_op) using errcode = 'insufficient_privilege';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_rewrite() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.resume_topic(topic text, reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -704,6 +742,45 @@ CREATE TABLE outbox.batch_from_786432 (
 
 ALTER TABLE outbox.batch_from_786432 OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.consumer (
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    paused_at timestamp with time zone,
+    paused_by text,
+    paused_reason text,
+    forgotten_until timestamp with time zone,
+    CONSTRAINT consumer_check CHECK ((((paused_at IS NULL) = (paused_by IS NULL)) AND ((paused_at IS NULL) = (paused_reason IS NULL)))),
+    CONSTRAINT consumer_name_check CHECK (((name <> ''::text) AND (octet_length(name) <= 200)))
+);
+
+ALTER TABLE outbox.consumer OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.consumer IS 'Consumer groups of this database. Paused: nothing of it is applied until a person resumes it.';
+
+CREATE TABLE outbox.consumer_audit (
+    number bigint NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    action text NOT NULL,
+    consumer text NOT NULL,
+    target jsonb DEFAULT '{}'::jsonb NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT consumer_audit_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE outbox.consumer_audit OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.consumer_audit IS 'Every change that a person made to a consumer: who, what, why. Append-only.';
+
+ALTER TABLE outbox.consumer_audit ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.consumer_audit_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE outbox.consumer_failure (
     consumer text NOT NULL,
     stream text NOT NULL,
@@ -736,6 +813,22 @@ ALTER TABLE outbox.consumer_lease OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.consumer_lease IS 'One row per consumer group and stream. Each change of hands raises the epoch; an epoch never falls.';
 
+CREATE TABLE outbox.consumer_member (
+    consumer text NOT NULL,
+    member text NOT NULL,
+    host text NOT NULL,
+    process_id integer NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    partitions integer[]
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.consumer_member OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.consumer_member IS 'Processes of consumer groups, by when they were last seen.';
+
 CREATE TABLE outbox.consumer_stream (
     consumer text NOT NULL,
     stream text NOT NULL,
@@ -767,8 +860,24 @@ CREATE TABLE outbox.dead_letter (
     attempts integer NOT NULL,
     first_failed_at timestamp with time zone NOT NULL,
     dead_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    flow text DEFAULT ''::text NOT NULL,
+    lane text DEFAULT ''::text NOT NULL,
+    place bigint,
+    state text DEFAULT 'dead'::text NOT NULL,
+    error_kind text DEFAULT 'transient'::text NOT NULL,
+    fingerprint text DEFAULT ''::text NOT NULL,
+    history jsonb DEFAULT '[]'::jsonb NOT NULL,
+    schema_version text,
+    edited_fields bytea[],
+    edited_at timestamp with time zone,
+    edited_by text,
+    redrives integer DEFAULT 0 NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT dead_letter_attempts_check CHECK ((attempts > 0)),
-    CONSTRAINT dead_letter_check CHECK (((source IS NULL) = (id IS NULL)))
+    CONSTRAINT dead_letter_check CHECK (((source IS NULL) = (id IS NULL))),
+    CONSTRAINT dead_letter_error_kind_check CHECK ((error_kind = ANY (ARRAY['transient'::text, 'poison'::text, 'unreadable'::text, 'too_old'::text]))),
+    CONSTRAINT dead_letter_redrives_check CHECK ((redrives >= 0)),
+    CONSTRAINT dead_letter_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'redriving'::text, 'applied'::text, 'discarded'::text])))
 );
 
 ALTER TABLE outbox.dead_letter OWNER TO outbox_maintainer;
@@ -1439,6 +1548,105 @@ CREATE TABLE outbox.log_standard_from_8126465 (
 );
 
 ALTER TABLE outbox.log_standard_from_8126465 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.operation (
+    number bigint NOT NULL,
+    kind text NOT NULL,
+    consumer text NOT NULL,
+    filter jsonb DEFAULT '{}'::jsonb NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    rate double precision,
+    state text DEFAULT 'running'::text NOT NULL,
+    total bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    resumed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT operation_kind_check CHECK ((kind = ANY (ARRAY['redrive'::text, 'discard'::text, 'seek'::text]))),
+    CONSTRAINT operation_rate_check CHECK ((rate > (0)::double precision)),
+    CONSTRAINT operation_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT operation_state_check CHECK ((state = ANY (ARRAY['running'::text, 'cancelled'::text, 'finished'::text]))),
+    CONSTRAINT operation_total_check CHECK ((total >= 0))
+);
+
+ALTER TABLE outbox.operation OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.operation IS 'What operators asked for, with its progress in outbox.operation_item. A crash of whoever asked or carries out changes nothing: it goes on.';
+
+CREATE TABLE outbox.operation_item (
+    operation bigint NOT NULL,
+    place bigint NOT NULL,
+    dead_letter bigint NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT operation_item_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'released'::text, 'applied'::text, 'dead'::text, 'dropped'::text])))
+);
+
+ALTER TABLE outbox.operation_item OWNER TO outbox_maintainer;
+
+ALTER TABLE outbox.operation ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.operation_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE SEQUENCE outbox.parked_place
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE outbox.parked_place OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.parked_event (
+    consumer text NOT NULL,
+    flow text NOT NULL,
+    lane text NOT NULL,
+    place bigint DEFAULT nextval('outbox.parked_place'::regclass) NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL,
+    type text NOT NULL,
+    schema_version text,
+    key text,
+    recorded_at timestamp with time zone,
+    entry_fields bytea[] NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    history jsonb DEFAULT '[]'::jsonb NOT NULL,
+    first_failed_at timestamp with time zone,
+    dead_letter bigint,
+    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT parked_event_attempts_check CHECK ((attempts >= 0))
+);
+
+ALTER TABLE outbox.parked_event OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.parked_event IS 'Events that wait in their lane: in outbox.inbox their outcome is parked until they are applied or given up.';
+
+CREATE TABLE outbox.parked_lane (
+    consumer text NOT NULL,
+    flow text NOT NULL,
+    lane text NOT NULL,
+    state text NOT NULL,
+    stream text NOT NULL,
+    due_at timestamp with time zone DEFAULT 'infinity'::timestamp with time zone NOT NULL,
+    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT parked_lane_check CHECK (((state = ANY (ARRAY['retrying'::text, 'draining'::text])) = (due_at < 'infinity'::timestamp with time zone))),
+    CONSTRAINT parked_lane_flow_check CHECK ((flow <> ''::text)),
+    CONSTRAINT parked_lane_lane_check CHECK ((lane ~ '^[ke]'::text)),
+    CONSTRAINT parked_lane_state_check CHECK ((state = ANY (ARRAY['retrying'::text, 'waiting_version'::text, 'dead'::text, 'draining'::text])))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.parked_lane OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.parked_lane IS 'Keys that wait. retrying: the first event failed and is tried again when due. waiting_version: until a member knows its version. dead: the first one is a dead letter, those behind it wait. draining: going back, in order.';
 
 CREATE VIEW outbox.piece AS
  SELECT (parent.relname)::text AS parent,
@@ -2164,17 +2372,23 @@ ALTER TABLE ONLY outbox.batch_from_3932160
 ALTER TABLE ONLY outbox.batch_from_786432
     ADD CONSTRAINT batch_from_786432_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY outbox.consumer_audit
+    ADD CONSTRAINT consumer_audit_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY outbox.consumer_failure
     ADD CONSTRAINT consumer_failure_pkey PRIMARY KEY (consumer, stream, entry_id);
 
 ALTER TABLE ONLY outbox.consumer_lease
     ADD CONSTRAINT consumer_lease_pkey PRIMARY KEY (consumer, stream);
 
+ALTER TABLE ONLY outbox.consumer_member
+    ADD CONSTRAINT consumer_member_pkey PRIMARY KEY (consumer, member);
+
+ALTER TABLE ONLY outbox.consumer
+    ADD CONSTRAINT consumer_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY outbox.consumer_stream
     ADD CONSTRAINT consumer_stream_pkey PRIMARY KEY (consumer, stream);
-
-ALTER TABLE ONLY outbox.dead_letter
-    ADD CONSTRAINT dead_letter_consumer_stream_entry_id_key UNIQUE (consumer, stream, entry_id);
 
 ALTER TABLE ONLY outbox.dead_letter
     ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (number);
@@ -2199,6 +2413,21 @@ ALTER TABLE ONLY outbox.lease
 
 ALTER TABLE ONLY outbox.log_migration
     ADD CONSTRAINT log_migration_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY outbox.operation_item
+    ADD CONSTRAINT operation_item_pkey PRIMARY KEY (operation, place);
+
+ALTER TABLE ONLY outbox.operation
+    ADD CONSTRAINT operation_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.parked_event
+    ADD CONSTRAINT parked_event_consumer_source_id_key UNIQUE (consumer, source, id);
+
+ALTER TABLE ONLY outbox.parked_event
+    ADD CONSTRAINT parked_event_pkey PRIMARY KEY (consumer, flow, lane, place);
+
+ALTER TABLE ONLY outbox.parked_lane
+    ADD CONSTRAINT parked_lane_pkey PRIMARY KEY (consumer, flow, lane);
 
 ALTER TABLE ONLY outbox.relay
     ADD CONSTRAINT relay_pkey PRIMARY KEY (instance);
@@ -2247,6 +2476,14 @@ CREATE INDEX batch_from_262144_batch_id_idx ON outbox.batch_from_262144 USING bt
 CREATE INDEX batch_from_3932160_batch_id_idx ON outbox.batch_from_3932160 USING btree (batch_id);
 
 CREATE INDEX batch_from_786432_batch_id_idx ON outbox.batch_from_786432 USING btree (batch_id);
+
+CREATE UNIQUE INDEX dead_letter_by_entry ON outbox.dead_letter USING btree (consumer, stream, entry_id);
+
+CREATE INDEX dead_letter_by_event ON outbox.dead_letter USING btree (id);
+
+CREATE INDEX dead_letter_by_fingerprint ON outbox.dead_letter USING btree (consumer, fingerprint, number) WHERE (state = 'dead'::text);
+
+CREATE INDEX dead_letter_by_lane ON outbox.dead_letter USING btree (consumer, flow, lane, number);
 
 CREATE INDEX dead_letter_by_recorded_at ON outbox.dead_letter USING btree (recorded_at);
 
@@ -2353,6 +2590,14 @@ CREATE UNIQUE INDEX log_standard_from_8126465_id_source_idx ON outbox.log_standa
 CREATE INDEX log_standard_from_8126465_topic_position_idx ON outbox.log_standard_from_8126465 USING btree (topic, "position");
 
 CREATE INDEX log_standard_from_8126465_transaction_id_position_idx ON outbox.log_standard_from_8126465 USING btree (transaction_id, "position");
+
+CREATE INDEX operation_item_of_letter ON outbox.operation_item USING btree (dead_letter);
+
+CREATE INDEX operation_item_waiting ON outbox.operation_item USING btree (operation, place) WHERE (state = 'waiting'::text);
+
+CREATE INDEX parked_lane_by_due ON outbox.parked_lane USING btree (consumer, stream, due_at) WHERE (state = ANY (ARRAY['retrying'::text, 'draining'::text]));
+
+CREATE INDEX parked_lane_by_version ON outbox.parked_lane USING btree (consumer, stream) WHERE (state = 'waiting_version'::text);
 
 CREATE INDEX progress_of_stream ON ONLY outbox.progress USING btree (topic, partition, batch_number, "position");
 
@@ -2478,6 +2723,8 @@ ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_786432_pkey;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.batch FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.consumer_audit FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.log FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.progress FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -2494,9 +2741,23 @@ CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.consumer_lease FOR EACH ROW W
 
 CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.keep_epoch_rising();
 
+CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
+
+CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox_foreign DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
+
 CREATE TRIGGER one_chain BEFORE INSERT ON outbox.batch FOR EACH ROW EXECUTE FUNCTION outbox.keep_one_chain();
 
+CREATE TRIGGER outcome_stays BEFORE UPDATE ON outbox.inbox FOR EACH ROW WHEN (((old.outcome = 'applied'::text) AND (old.xmin <> (pg_current_xact_id())::xid))) EXECUTE FUNCTION outbox.keep_outcome();
+
+CREATE TRIGGER outcome_stays BEFORE UPDATE ON outbox.inbox_foreign FOR EACH ROW WHEN (((old.outcome = 'applied'::text) AND (old.xmin <> (pg_current_xact_id())::xid))) EXECUTE FUNCTION outbox.keep_outcome();
+
 CREATE TRIGGER passed_rises BEFORE UPDATE ON outbox.consumer_stream FOR EACH ROW WHEN ((ROW(new.passed_batch, new.passed_position) < ROW(old.passed_batch, old.passed_position))) EXECUTE FUNCTION outbox.refuse_fall();
+
+ALTER TABLE ONLY outbox.operation_item
+    ADD CONSTRAINT operation_item_dead_letter_fkey FOREIGN KEY (dead_letter) REFERENCES outbox.dead_letter(number);
+
+ALTER TABLE ONLY outbox.operation_item
+    ADD CONSTRAINT operation_item_operation_fkey FOREIGN KEY (operation) REFERENCES outbox.operation(number);
 
 ALTER TABLE ONLY outbox.topic
     ADD CONSTRAINT topic_retention_fkey FOREIGN KEY (retention) REFERENCES outbox.retention_class(name);
@@ -2506,11 +2767,13 @@ GRANT USAGE ON SCHEMA outbox TO outbox_relay;
 GRANT ALL ON SCHEMA outbox TO outbox_maintainer;
 GRANT USAGE ON SCHEMA outbox TO outbox_consumer;
 GRANT USAGE ON SCHEMA outbox TO outbox_observer;
+GRANT USAGE ON SCHEMA outbox TO outbox_operator;
 
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_observer;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_relay;
 GRANT ALL ON SCHEMA outbox_ops TO outbox_maintainer;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_consumer;
+GRANT USAGE ON SCHEMA outbox_ops TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.accept(n bigint, problem text) FROM PUBLIC;
 
@@ -2562,20 +2825,60 @@ GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_relay;
 GRANT SELECT,INSERT ON TABLE outbox.batch TO outbox_relay;
 GRANT SELECT ON TABLE outbox.batch TO outbox_observer;
 
+GRANT SELECT,INSERT ON TABLE outbox.consumer TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.consumer TO outbox_observer;
+GRANT SELECT ON TABLE outbox.consumer TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox.consumer_audit TO outbox_consumer;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.consumer_failure TO outbox_consumer;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_lease TO outbox_consumer;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.consumer_member TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.consumer_member TO outbox_observer;
+GRANT SELECT ON TABLE outbox.consumer_member TO outbox_operator;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_stream TO outbox_consumer;
 
 GRANT SELECT,INSERT ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(error_class) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(error) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(attempts) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(dead_at) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(place) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(state) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(error_kind) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(fingerprint) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(history) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(redrives) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(changed_at) ON TABLE outbox.dead_letter TO outbox_consumer;
 
 GRANT SELECT ON TABLE outbox.era TO outbox_relay;
 GRANT SELECT ON TABLE outbox.era TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.inbox TO outbox_consumer;
 
+GRANT UPDATE(outcome) ON TABLE outbox.inbox TO outbox_consumer;
+
+GRANT UPDATE(applied_at) ON TABLE outbox.inbox TO outbox_consumer;
+
 GRANT SELECT,INSERT ON TABLE outbox.inbox_foreign TO outbox_consumer;
+
+GRANT UPDATE(outcome) ON TABLE outbox.inbox_foreign TO outbox_consumer;
+
+GRANT UPDATE(applied_at) ON TABLE outbox.inbox_foreign TO outbox_consumer;
 
 GRANT SELECT ON TABLE outbox.inbox_migration TO outbox_consumer;
 GRANT SELECT ON TABLE outbox.inbox_migration TO outbox_observer;
@@ -2595,6 +2898,24 @@ GRANT SELECT ON TABLE outbox.log_migration TO outbox_producer;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_relay;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_maintainer;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.operation TO outbox_consumer;
+
+GRANT UPDATE(state) ON TABLE outbox.operation TO outbox_consumer;
+
+GRANT UPDATE(finished_at) ON TABLE outbox.operation TO outbox_consumer;
+
+GRANT SELECT ON TABLE outbox.operation_item TO outbox_consumer;
+
+GRANT UPDATE(state) ON TABLE outbox.operation_item TO outbox_consumer;
+
+GRANT UPDATE(changed_at) ON TABLE outbox.operation_item TO outbox_consumer;
+
+GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_event TO outbox_consumer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_lane TO outbox_consumer;
 
 GRANT SELECT ON TABLE outbox.piece TO outbox_relay;
 GRANT SELECT ON TABLE outbox.piece TO outbox_observer;

@@ -1,5 +1,7 @@
 -- What waits: events of a key that cannot be applied now are kept here, in their order, while every other key goes on.
--- One row of parked_lane per key that waits; its row is the lock under which events join, are applied and leave.
+-- One row of parked_lane per key that waits; its row is the lock. Events join under `for key share` (each with a higher
+-- place, so they need not wait for a slow handler), the first ones are applied under `for no key update`, and whoever puts
+-- events in front, or takes the row away when none is left, holds it `for update`.
 
 -- A consumer group as such, and which of its processes were seen.
 create table outbox.consumer (
@@ -40,7 +42,6 @@ create table outbox.parked_lane (
     state text not null check (state in ('retrying', 'waiting_version', 'dead', 'draining')),
     -- The stream that an event came from last: its owner applies what waits.
     stream text not null,
-    events bigint not null check (events >= 0),
     due_at timestamptz not null default 'infinity',
     parked_at timestamptz not null default clock_timestamp(),
     changed_at timestamptz not null default clock_timestamp(),
@@ -50,6 +51,7 @@ create table outbox.parked_lane (
 ) with (fillfactor = 50);
 comment on table outbox.parked_lane is 'Keys that wait. retrying: the first event failed and is tried again when due. waiting_version: until a member knows its version. dead: the first one is a dead letter, those behind it wait. draining: going back, in order.';
 create index parked_lane_by_due on outbox.parked_lane (consumer, stream, due_at) where state in ('retrying', 'draining');
+create index parked_lane_by_version on outbox.parked_lane (consumer, stream) where state = 'waiting_version';
 
 create sequence outbox.parked_place as bigint cache 1;
 create table outbox.parked_event (
@@ -153,7 +155,8 @@ end
 $$;
 create trigger append_only before update or delete on outbox.consumer_audit for each row execute function outbox.refuse_rewrite();
 
--- What had its effect stays applied; what waits may still have it, be given up, or be dropped by a person.
+-- What had its effect stays applied; what waits may still have it, be given up, or be dropped by a person. The transaction
+-- that records an event as applied may still find that it fails, and park it: nobody has seen its row yet.
 create function outbox.keep_outcome() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -162,11 +165,11 @@ begin
 end
 $$;
 create trigger outcome_stays before update on outbox.inbox for each row
-    when (old.outcome = 'applied') execute function outbox.keep_outcome();
+    when (old.outcome = 'applied' and old.xmin <> pg_current_xact_id()::xid) execute function outbox.keep_outcome();
 create trigger outcome_stays before update on outbox.inbox_foreign for each row
-    when (old.outcome = 'applied') execute function outbox.keep_outcome();
+    when (old.outcome = 'applied' and old.xmin <> pg_current_xact_id()::xid) execute function outbox.keep_outcome();
 
--- A handler must not commit: its transaction also records the events, all of them. The first row of the batch carries the
+-- A handler must not commit: its transaction also records the events, all of them. One row of the batch carries the
 -- watch: at the commit the library must have said that the handlers are done. Costs one trigger call per transaction.
 create function outbox.refuse_early_commit() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -178,10 +181,10 @@ begin
     return null;
 end
 $$;
-create constraint trigger no_early_commit after insert on outbox.inbox deferrable initially deferred for each row
+create constraint trigger no_early_commit after insert or update on outbox.inbox deferrable initially deferred for each row
     when (current_setting('outbox.watched', true) is not distinct from new.entry_id)
     execute function outbox.refuse_early_commit();
-create constraint trigger no_early_commit after insert on outbox.inbox_foreign deferrable initially deferred for each row
+create constraint trigger no_early_commit after insert or update on outbox.inbox_foreign deferrable initially deferred for each row
     when (current_setting('outbox.watched', true) is not distinct from new.entry_id)
     execute function outbox.refuse_early_commit();
 
