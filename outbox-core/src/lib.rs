@@ -14,6 +14,8 @@ pub mod ops;
 
 pub mod observe;
 
+pub mod span;
+
 pub mod standing;
 
 pub mod verdict;

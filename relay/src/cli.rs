@@ -11,6 +11,7 @@ use crate::command::{
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
 use crate::exit::{Exit, Failure};
+use crate::otlp::Exporter;
 use crate::output::Output;
 use crate::telemetry;
 
@@ -93,24 +94,32 @@ impl Command {
 
 /// Loads the configuration, starts logging, does what was asked, and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {
-    let ended = load(&cli).and_then(|config| {
-        telemetry::logs(&config.log)?;
-        config
-            .warnings
-            .iter()
-            .for_each(|warning| tracing::warn!("{warning}"));
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Failure::error(format!("the runtime could not be started: {error}")))?;
-        runtime.block_on(cli.command.run(&config, cli.output))
-    });
-    match ended {
+    match load(&cli).and_then(|config| act(cli, &config)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("outbox-relay: {failure}");
             failure.exit.into()
         }
     }
+}
+
+fn act(cli: Cli, config: &Config) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::error(format!("the runtime could not be started: {error}")))?;
+    let (exporter, warnings) = match cli.command {
+        Command::Run | Command::Consume(_) => Exporter::of_environment(runtime.handle().clone()),
+        _ => (None, Vec::new()),
+    };
+    telemetry::start(&config.log, exporter.as_ref())?;
+    for warning in config.warnings.iter().chain(&warnings) {
+        tracing::warn!("{warning}");
+    }
+    let ended = runtime.block_on(cli.command.run(config, cli.output));
+    if let Some(exporter) = exporter {
+        exporter.flush();
+    }
+    ended
 }
 
 fn load(cli: &Cli) -> Result<Config, Failure> {

@@ -8,6 +8,8 @@ pub mod exit;
 
 pub mod telemetry;
 
+pub mod otlp;
+
 pub mod signal;
 
 pub mod http;

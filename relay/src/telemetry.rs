@@ -1,19 +1,21 @@
 //! Logs on standard error and the registry of metrics. Neither ever holds a payload or a secret.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::config::{Format, Log};
 use crate::exit::Failure;
+use crate::otlp::Exporter;
 
 /// From a tenth of a millisecond, what a commit takes, to minutes, what an outage takes.
 const SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     30.0, 60.0, 300.0,
 ];
-/// The pool repeats every notice of the server at `info`; a filter that names it is heard.
-const QUIET: &str = "sqlx=warn";
+/// The pool repeats every notice of the server at `info`, and spans are for collectors; a filter that names them is heard.
+const QUIET: &str = "sqlx=warn,outbox::span=off";
 /// Sizes of batches: powers of four.
 const EVENTS: &[f64] = &[
     1.0,
@@ -29,22 +31,24 @@ const EVENTS: &[f64] = &[
     1_048_576.0,
 ];
 
-/// Starts logging. To be called once.
+/// Starts logging, and the making of spans if there is somebody to export them. To be called once.
 ///
 /// # Errors
 /// The filter cannot be read, or logging was started before.
-pub fn logs(config: &Log) -> Result<(), Failure> {
+pub fn start(config: &Log, exporter: Option<&Exporter>) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(format!("{QUIET},{}", config.level))
         .map_err(|error| Failure::error(format!("log.level: {error}")))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(BoxMakeWriter::new(std::io::stderr));
-    let started = match config.format {
-        Format::Text => builder
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match config.format {
+        Format::Text => lines
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+            .boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
     };
+    let started = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(exporter.map(Exporter::layer))
+        .try_init();
     started.map_err(|error| Failure::error(format!("logging could not be started: {error}")))
 }
 

@@ -35,4 +35,6 @@ mod tail;
 
 mod tls;
 
+mod tracing;
+
 mod world;

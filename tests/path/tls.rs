@@ -10,15 +10,15 @@ use xtask::servers::{Postgres, Redis};
 use crate::arrivals::arrived;
 
 /// An authority and a server certificate from it, as PEM files.
-struct Certificates {
-    authority: PathBuf,
-    stranger: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
+pub(crate) struct Certificates {
+    pub(crate) authority: PathBuf,
+    pub(crate) stranger: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-fn certificates(name: &str) -> Result<Certificates> {
+pub(crate) fn certificates(name: &str) -> Result<Certificates> {
     let folder = tempfile::tempdir()?;
     let file = |name: &str, text: String| -> Result<PathBuf> {
         let path = folder.path().join(name);

@@ -23,6 +23,8 @@ pub mod invocation;
 
 pub mod proxy;
 
+pub mod collector;
+
 pub mod producers;
 
 pub mod journal;
@@ -39,6 +41,7 @@ pub mod arrival;
 
 pub mod crew;
 
+pub use collector::Collector;
 pub use crew::Crew;
 pub use database::Database;
 pub use failure::{Failure, Result};

@@ -38,6 +38,8 @@ mod halt;
 
 mod work;
 
+mod span;
+
 pub mod sink;
 
 pub mod stream;

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use super::Error;
 use super::lane::{Lane, Place, Portion};
 use super::sink::{Marked, Parcel, Receipt, SinkConnection};
+use super::span::Sending;
 use crate::tail::batch::BoundShare;
 use crate::tail::pg::{Session, rows};
 use crate::tail::{self, StreamId};
@@ -44,8 +45,10 @@ pub(super) enum Done {
 /// Sends a parcel.
 pub(super) fn publish(link: Link, lane: &Lane, parcel: Parcel) -> BoxFuture<'static, Done> {
     let (stream, stretch) = (lane.stream.clone(), lane.stretch());
+    let sending = Sending::begin(lane, &parcel);
     Box::pin(async move {
         let receipt = link.sink.publish(parcel).await;
+        sending.end(&receipt);
         Done::Published {
             stream,
             stretch,

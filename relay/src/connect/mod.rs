@@ -20,6 +20,7 @@ pub use self::hearing::notifications_arrive;
 pub use self::pg::{Connection, Role, connection, describe_postgres, describe_sqlx, pool, postgres};
 pub use self::redis::{redis, redis_connection};
 pub use self::tls::install_provider;
+pub(crate) use self::tls::trusting;
 
 /// Idle sockets are probed this often; three failures end them.
 pub const KEEPALIVE: Duration = Duration::from_secs(10);

@@ -48,6 +48,11 @@ pub(super) fn client(tls: Tls, root: Option<&Path>) -> Result<ClientConfig, Stri
         .with_no_client_auth())
 }
 
+/// The client's side of TLS that asks who signed and whose name it is; `root` in place of the usual authorities.
+pub(crate) fn trusting(root: Option<&Path>) -> Result<ClientConfig, String> {
+    client(Tls::VerifyFull, root)
+}
+
 fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     let Some(path) = file else {
