@@ -41,12 +41,15 @@ pub mod arrival;
 
 pub mod crew;
 
+pub mod members;
+
 pub use collector::Collector;
 pub use crew::Crew;
 pub use database::Database;
 pub use failure::{Failure, Result};
 pub use invocation::{Answer, Invocation};
 pub use journal::Journal;
+pub use members::Members;
 pub use producers::{Producers, Workload};
 pub use proxy::{Fault, Proxy};
 pub use relay::Relay;

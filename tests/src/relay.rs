@@ -262,6 +262,14 @@ impl Relay {
         Ok(())
     }
 
+    /// True when it ended, by itself or not.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// SIGTERM, and waits until it ended by itself.
     ///
     /// # Errors

@@ -54,6 +54,12 @@ impl Entry {
         let event: HashMap<String, Value> = serde_json::from_str(&self.json)?;
         Ok(event.get(name).and_then(Value::as_str).map(str::to_owned))
     }
+
+    /// True when the relay wrote it for consumers and no producer appended it.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        matches!(self.attribute("type"), Ok(Some(kind)) if kind.starts_with("outbox."))
+    }
 }
 
 /// Every entry of a stream, in order; none when there is no such stream.

@@ -11,6 +11,9 @@ use crate::journal::{Journal, Outcome};
 use crate::stream::Entry;
 use crate::{Failure, Result};
 
+mod ending;
+pub use ending::Ending;
+
 /// How many examples of each fault are told.
 const EXAMPLES: usize = 5;
 
@@ -39,6 +42,10 @@ pub struct Verdict {
     pub reordered: Vec<String>,
     /// An entry whose `previousid` is not the entry before it.
     pub broken_chain: Vec<String>,
+    /// Applied, or waiting in front, though an event of the same key before it was given up.
+    pub overtaken: Vec<String>,
+    /// Given up, parked or applied although it was to end otherwise.
+    pub misplaced: Vec<String>,
     /// Doubled with a declared cause.
     pub accounted: usize,
 }
@@ -73,17 +80,24 @@ impl<'a> Witness<'a> {
             &[topic],
             entries.iter().map(|entry| entry.event_id),
         );
-        let mut before = None;
-        for entry in entries {
-            if entry.previous_id != before {
-                this.verdict.broken_chain.push(format!(
-                    "entry {} of {topic} says its predecessor is {}, but it is {}",
-                    entry.id,
-                    entry.previous_id.map_or("none".to_owned(), |id| id.to_string()),
-                    before.map_or("none".to_owned(), |id| id.to_string())
-                ));
-            }
-            before = Some(entry.id);
+        this.chain(topic, entries);
+        this
+    }
+
+    /// Looks at everything on all streams of one topic of several partitions.
+    #[must_use]
+    pub fn partitions(self, topic: &str, streams: &[(String, Vec<Entry>)]) -> Self {
+        let all = streams.iter().flat_map(|(_, entries)| entries);
+        let mut events: Vec<&Entry> = all.filter(|entry| !entry.is_control()).collect();
+        // The order of the ledger, also for a key that moved when the topic grew.
+        events.sort_by_key(|entry| entry.id);
+        let mut this = self.place(
+            &format!("streams of {topic}"),
+            &[topic],
+            events.iter().map(|entry| entry.event_id),
+        );
+        for (stream, entries) in streams {
+            this.chain(stream, entries);
         }
         this
     }
@@ -92,6 +106,21 @@ impl<'a> Witness<'a> {
     #[must_use]
     pub fn effects(self, consumer: &str, topics: &[&str], ids: impl IntoIterator<Item = Uuid>) -> Self {
         self.place(&format!("consumer {consumer}"), topics, ids)
+    }
+
+    fn chain(&mut self, stream: &str, entries: &[Entry]) {
+        let mut before = None;
+        for entry in entries {
+            if entry.previous_id != before {
+                self.verdict.broken_chain.push(format!(
+                    "entry {} of {stream} says its predecessor is {}, but it is {}",
+                    entry.id,
+                    entry.previous_id.map_or("none".to_owned(), |id| id.to_string()),
+                    before.map_or("none".to_owned(), |id| id.to_string())
+                ));
+            }
+            before = Some(entry.id);
+        }
     }
 
     fn place(mut self, place: &str, topics: &[&str], ids: impl IntoIterator<Item = Uuid>) -> Self {
@@ -175,6 +204,8 @@ impl Verdict {
             &self.doubled,
             &self.reordered,
             &self.broken_chain,
+            &self.overtaken,
+            &self.misplaced,
         ];
         if findings.iter().all(|list| list.is_empty()) {
             Ok(())
@@ -193,6 +224,8 @@ impl fmt::Display for Verdict {
             ("doubled", &self.doubled),
             ("reordered", &self.reordered),
             ("broken in the chain", &self.broken_chain),
+            ("overtaken", &self.overtaken),
+            ("misplaced", &self.misplaced),
         ] {
             write!(f, ", {} {word}", list.len())?;
             for example in list.iter().take(EXAMPLES) {
