@@ -821,6 +821,7 @@ CREATE TABLE outbox.consumer_member (
     version text NOT NULL,
     started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    topics text[] DEFAULT '{}'::text[] NOT NULL,
     partitions integer[]
 )
 WITH (fillfactor='50');
@@ -2595,7 +2596,9 @@ CREATE INDEX operation_item_of_letter ON outbox.operation_item USING btree (dead
 
 CREATE INDEX operation_item_waiting ON outbox.operation_item USING btree (operation, place) WHERE (state = 'waiting'::text);
 
-CREATE INDEX parked_lane_by_due ON outbox.parked_lane USING btree (consumer, stream, due_at) WHERE (state = ANY (ARRAY['retrying'::text, 'draining'::text]));
+CREATE INDEX operation_running ON outbox.operation USING btree (consumer, number) WHERE (state = 'running'::text);
+
+CREATE INDEX parked_lane_by_due ON outbox.parked_lane USING btree (consumer, stream, due_at);
 
 CREATE INDEX parked_lane_by_version ON outbox.parked_lane USING btree (consumer, stream) WHERE (state = 'waiting_version'::text);
 

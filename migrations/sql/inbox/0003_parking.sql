@@ -26,6 +26,8 @@ create table outbox.consumer_member (
     version text not null,
     started_at timestamptz not null default clock_timestamp(),
     seen_at timestamptz not null default clock_timestamp(),
+    -- What it has handlers for: others leave it no stream of another topic.
+    topics text[] not null default '{}',
     -- Given for a static assignment; null takes part in the fair spread.
     partitions integer[],
     primary key (consumer, member)
@@ -50,7 +52,8 @@ create table outbox.parked_lane (
     check ((state in ('retrying', 'draining')) = (due_at < 'infinity'))
 ) with (fillfactor = 50);
 comment on table outbox.parked_lane is 'Keys that wait. retrying: the first event failed and is tried again when due. waiting_version: until a member knows its version. dead: the first one is a dead letter, those behind it wait. draining: going back, in order.';
-create index parked_lane_by_due on outbox.parked_lane (consumer, stream, due_at) where state in ('retrying', 'draining');
+-- Also for what is never due: a stream has an owner as long as anything waits that came from it.
+create index parked_lane_by_due on outbox.parked_lane (consumer, stream, due_at);
 create index parked_lane_by_version on outbox.parked_lane (consumer, stream) where state = 'waiting_version';
 
 create sequence outbox.parked_place as bigint cache 1;
@@ -123,6 +126,7 @@ create table outbox.operation (
     finished_at timestamptz
 );
 comment on table outbox.operation is 'What operators asked for, with its progress in outbox.operation_item. A crash of whoever asked or carries out changes nothing: it goes on.';
+create index operation_running on outbox.operation (consumer, number) where state = 'running';
 create table outbox.operation_item (
     operation bigint not null references outbox.operation,
     -- Order of carrying out.

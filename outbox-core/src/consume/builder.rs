@@ -12,6 +12,7 @@ use super::pg::{self, PgConnection, PgPool};
 use super::routes::Routes;
 use super::run::{Consumer, Database};
 use super::settings::{DEFAULT_CONNECTIONS, Settings};
+use super::stream::PARTITIONS_MAX;
 use super::{Error, redis};
 use crate::event::Event;
 use crate::standing::Standing;
@@ -45,7 +46,8 @@ impl Builder {
         }
     }
 
-    /// The handlers' database, with the inbox in it. A stream that applies takes one connection, leases now and then another.
+    /// The handlers' database, with the inbox in it. A member keeps one connection of the pool for its leases, and a stream that
+    /// applies takes another.
     #[must_use]
     pub fn database(mut self, pool: PgPool) -> Self {
         self.database = Some(Database::Pool(pool));
@@ -159,6 +161,14 @@ impl Builder {
     pub fn writers<W: Into<String>>(mut self, writers: impl IntoIterator<Item = W>) -> Self {
         self.settings.writers = writers.into_iter().map(Into::into).collect();
         self.settings.discovery = None;
+        self
+    }
+
+    /// Applies these partitions and no others, instead of a fair share. Other members leave them to this one while it lives.
+    /// A topic without partitions counts as partition 0.
+    #[must_use]
+    pub fn partitions(mut self, partitions: impl IntoIterator<Item = u32>) -> Self {
+        self.settings.partitions = Some(partitions.into_iter().collect());
         self
     }
 
@@ -281,6 +291,23 @@ impl Builder {
             "batch: must be 1 to the size of the window, 1000",
         );
         check(!settings.member.is_empty(), "member: must not be empty");
-        check(self.connections > 0, "connections: must be at least one");
+        check(
+            settings.partitions.as_ref().is_none_or(|named| !named.is_empty()),
+            "partitions: must name at least one, such as [0, 2]",
+        );
+        check(
+            settings
+                .partitions
+                .iter()
+                .flatten()
+                .all(|number| *number < PARTITIONS_MAX),
+            "partitions: must be from 0 to 1023",
+        );
+        // One is the member's own: it renews the leases whatever the handlers do.
+        let connections = match &self.database {
+            Some(Database::Pool(pool)) => pg::pool_size(pool),
+            _ => self.connections,
+        };
+        check(connections >= 2, "connections: the pool must have at least two");
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::apply::{Delivery, Work};
+use super::discovery::is_control;
 use super::gate::Verdict;
 use super::redis::Entry;
 use super::session::Session;
@@ -50,6 +51,8 @@ impl Session<'_> {
         };
         let chained = match self.gate.judge(id, event.previous_id) {
             Verdict::Superseded => return self.pass_over(id).await,
+            // Left pending: it is claimed again when its generation opens.
+            Verdict::Held | Verdict::Apply if !self.barrier.admits(id) => return Ok(()),
             Verdict::Held => {
                 self.hold(id, event.previous_id.unwrap_or(EntryId::MIN));
                 return Ok(());
@@ -61,6 +64,10 @@ impl Session<'_> {
             Verdict::Stranger => false,
         };
         let key = event.key.clone();
+        let is_control = is_control(id, &event);
+        if is_control {
+            self.barrier.announce(id, &event);
+        }
         if let Some(failure) = Failure::of_unfit(&event) {
             let work = Work::GiveUp(failure);
             self.push(
@@ -76,8 +83,8 @@ impl Session<'_> {
             return Ok(());
         }
         let work = match self.shared.routes.find(&self.stream.topic, &event.r#type) {
-            Some(handler) => Work::Handle(Box::new(event), handler.clone()),
-            None => Work::Skip,
+            Some(handler) if !is_control => Work::Handle(Box::new(event), handler.clone()),
+            _ => Work::Skip,
         };
         self.push(
             id,

@@ -1,4 +1,4 @@
-//! The names of this stage's metrics. Labels: `consumer`, `stream`; of failures also `class`.
+//! The names of this stage's metrics. Labels: `consumer`, `stream`; of failures also `class`; of a member only `consumer`.
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 
@@ -30,6 +30,42 @@ pub const GROUPS_MADE: &str = "outbox_consume_groups_made_total";
 pub const TRANSACTION_SECONDS: &str = "outbox_consume_transaction_seconds";
 /// Histogram, seconds: from the event's record in the log to the commit of its effect.
 pub const DELAY_SECONDS: &str = "outbox_consume_delay_seconds";
+
+/// Gauge: members of the group that were seen lately, this one included.
+pub const MEMBERS: &str = "outbox_consume_members";
+/// Gauge: streams that this member applies.
+pub const STREAMS: &str = "outbox_consume_streams";
+/// Gauge: streams that no member may take, by their static assignments: somebody must look.
+pub const UNASSIGNED: &str = "outbox_consume_unassigned_streams";
+/// Counter: streams that this member gave back so that another one has as many.
+pub const REBALANCES: &str = "outbox_consume_rebalances_total";
+
+/// The metrics of a member as such.
+pub(super) struct MemberMeters {
+    pub(super) members: Gauge,
+    pub(super) streams: Gauge,
+    pub(super) unassigned: Gauge,
+    pub(super) rebalances: Counter,
+}
+
+impl MemberMeters {
+    pub(super) fn new(consumer: &str) -> Self {
+        let labels = vec![Label::new("consumer", consumer.to_owned())];
+        Self {
+            members: gauge!(MEMBERS, labels.clone()),
+            streams: gauge!(STREAMS, labels.clone()),
+            unassigned: gauge!(UNASSIGNED, labels.clone()),
+            rebalances: counter!(REBALANCES, labels),
+        }
+    }
+
+    /// It takes part no more.
+    pub(super) fn let_go(&self) {
+        for gauge in [&self.members, &self.streams, &self.unassigned] {
+            gauge.set(0.0);
+        }
+    }
+}
 
 /// The metrics of one stream, looked up once.
 pub(super) struct Meters {

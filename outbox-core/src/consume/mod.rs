@@ -29,6 +29,12 @@
 
 mod gate;
 
+mod balance;
+
+mod discovery;
+
+mod layout;
+
 mod window;
 
 mod retry;
@@ -54,6 +60,8 @@ mod builder;
 mod run;
 
 mod lane;
+
+mod member;
 
 mod session;
 
@@ -83,7 +91,7 @@ pub use gate::{Gate, Verdict as GateVerdict};
 pub use handler::{BoxFuture, Handler, HandlerError, HandlerResult};
 pub use metric::{
     APPLIED, DEAD, DELAY_SECONDS, DELETED, DUPLICATES, FAILURES, GROUPS_MADE, HELD, HOLE, IN_HAND, LEADING,
-    SKIPPED, SUPERSEDED, TRANSACTION_SECONDS,
+    MEMBERS, REBALANCES, SKIPPED, STREAMS, SUPERSEDED, TRANSACTION_SECONDS, UNASSIGNED,
 };
 pub use pg::PgConnection;
 pub use retry::{Next, Policy as RetryPolicy};
@@ -92,4 +100,4 @@ pub use settings::{
     DEFAULT_BATCH, DEFAULT_CONNECTIONS, DEFAULT_DISCOVERY, DEFAULT_HANDLER_LIMIT, DEFAULT_LEASE,
     DEFAULT_PREFIX, DEFAULT_READ_COUNT, DEFAULT_WINDOW, DEFAULT_WINDOW_BYTES,
 };
-pub use stream::Stream;
+pub use stream::{Flow, Stream};

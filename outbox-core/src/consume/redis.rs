@@ -9,7 +9,7 @@ use super::Error;
 use crate::event::EntryId;
 
 /// No answer of a Redis that works takes this long.
-const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// One name for whoever reads: only the holder of the stream's lease does, so that the next one finds what it left, and
@@ -45,29 +45,6 @@ pub(super) struct Link {
 /// A client for a URL; does not connect.
 pub(super) fn client(url: &str) -> Result<Client, Error> {
     Client::open(url).map_err(|error| failed("reading the URL", error))
-}
-
-/// Keys that match a pattern.
-pub(super) async fn scan(client: &Client, pattern: &str) -> Result<Vec<String>, Error> {
-    let mut connection = connect(client, RESPONSE_LIMIT).await?;
-    let (mut cursor, mut keys) = (0_u64, Vec::new());
-    loop {
-        let mut command = redis::cmd("SCAN");
-        command
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(pattern)
-            .arg("COUNT")
-            .arg(1000)
-            .arg("TYPE")
-            .arg("stream");
-        let (next, found): (u64, Vec<String>) = ask(&mut connection, "looking for streams", &command).await?;
-        keys.extend(found);
-        cursor = next;
-        if cursor == 0 {
-            return Ok(keys);
-        }
-    }
 }
 
 impl Link {
@@ -203,7 +180,7 @@ fn pending(stream: &str, group: &str) -> Cmd {
     command
 }
 
-async fn connect(client: &Client, response: Duration) -> Result<MultiplexedConnection, Error> {
+pub(super) async fn connect(client: &Client, response: Duration) -> Result<MultiplexedConnection, Error> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_LIMIT))
         .set_response_timeout(Some(response));
@@ -211,7 +188,7 @@ async fn connect(client: &Client, response: Duration) -> Result<MultiplexedConne
     connection.map_err(|error| failed("connecting", error))
 }
 
-async fn ask<T: FromRedisValue>(
+pub(super) async fn ask<T: FromRedisValue>(
     connection: &mut MultiplexedConnection,
     doing: &'static str,
     command: &Cmd,
@@ -245,7 +222,7 @@ fn id_of(value: &Value) -> Option<EntryId> {
 }
 
 /// An entry as `[id, [name, value, …]]`; nil stands for one that was deleted while it was pending.
-fn entry_of(row: Value) -> Option<Entry> {
+pub(super) fn entry_of(row: Value) -> Option<Entry> {
     let Value::Array(mut pair) = row else { return None };
     let (fields, id) = (pair.pop()?, pair.pop()?);
     let fields: Vec<Vec<u8>> = redis::from_redis_value(fields).ok()?;

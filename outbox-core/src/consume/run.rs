@@ -1,6 +1,5 @@
-//! A consumer at work: one lane per stream, a search for the streams of new writers, and keeping house.
+//! A consumer at work: a member of its group, a look at which streams there are, and keeping house.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +15,7 @@ use super::retry::OUTAGE;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::shared::Shared;
-use super::stream::{self, Stream};
-use super::{Builder, Error, lane, redis};
+use super::{Builder, Error, discovery, member};
 use crate::standing::Standing;
 use crate::verdict::Verdict;
 
@@ -132,70 +130,30 @@ async fn check(store: &Store, functions: &[Function]) -> Result<(), Error> {
 async fn supervise(shared: Arc<Shared>, token: CancellationToken) -> Result<(), Error> {
     // When one task breaks the others still finish what they have in hand.
     let token = token.child_token();
-    let mut tasks = JoinSet::new();
-    let mut known: HashSet<Stream> = HashSet::new();
-    let mut open = |tasks: &mut JoinSet<()>, stream: Stream| {
-        if known.insert(stream.clone()) {
-            let (shared, token) = (shared.clone(), token.clone());
-            shared.board.set(&stream.key, Standing::Starting);
-            tasks.spawn(async move { lane::run(&shared, &stream, &token).await });
-        }
-    };
-    for topic in shared.routes.topics() {
-        open(&mut tasks, Stream::of_topic(&shared.settings.prefix, topic));
-        for writer in &shared.settings.writers {
-            open(
-                &mut tasks,
-                Stream::of_writer(&shared.settings.prefix, topic, writer),
-            );
-        }
-    }
-    let housekeeper = (shared.clone(), token.clone());
-    tasks.spawn(async move { keep_house(&housekeeper.0, &housekeeper.1).await });
-    let mut broken = None;
-    loop {
-        tokio::select! {
-            () = token.cancelled() => break,
-            found = discover(&shared) => found.into_iter().for_each(|stream| open(&mut tasks, stream)),
-            ended = tasks.join_next() => {
-                // Lanes and the housekeeper end only after the token.
-                broken = ended.and_then(Result::err).map(|error| Error::Broken { source: Box::new(error) });
-                token.cancel();
-            }
-        }
-    }
+    let mut tasks: JoinSet<Result<(), Error>> = JoinSet::new();
+    tasks.spawn(member::run(shared.clone(), token.clone()));
+    let (follower, stop) = (shared.clone(), token.clone());
+    tasks.spawn(async move {
+        discovery::follow(&follower, &stop).await;
+        Ok(())
+    });
+    let stop = token.clone();
+    tasks.spawn(async move {
+        keep_house(&shared, &stop).await;
+        Ok(())
+    });
+    let mut outcome = Ok(());
+    // Each ends only after the token, or as it never should.
     while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            broken = Some(Error::Broken {
+        let ended = ended.unwrap_or_else(|error| {
+            Err(Error::Broken {
                 source: Box::new(error),
-            });
-        }
+            })
+        });
+        token.cancel();
+        outcome = outcome.and(ended);
     }
-    broken.map_or(Ok(()), Err)
-}
-
-/// Waits for the next look and takes it. Streams that are known are found again.
-async fn discover(shared: &Shared) -> Vec<Stream> {
-    let Some(every) = shared.settings.discovery else {
-        return std::future::pending().await;
-    };
-    tokio::time::sleep(every).await;
-    look_for_writers(shared).await
-}
-
-async fn look_for_writers(shared: &Shared) -> Vec<Stream> {
-    let prefix = &shared.settings.prefix;
-    let topics = shared.routes.topics();
-    match redis::scan(&shared.redis, &stream::pattern(prefix)).await {
-        Ok(keys) => keys
-            .iter()
-            .filter_map(|key| Stream::parse(prefix, &topics, key))
-            .collect(),
-        Err(error) => {
-            tracing::warn!(%error, advice = error.advice(), "could not look for streams of new writers");
-            Vec::new()
-        }
-    }
+    outcome
 }
 
 /// Makes the days of today and tomorrow ahead of use and drops those that the inbox no longer keeps.
@@ -205,6 +163,7 @@ async fn keep_house(shared: &Shared, token: &CancellationToken) {
         let work = async {
             shared.ensure_day(now).await?;
             shared.ensure_day(now + time::Duration::DAY).await?;
+            shared.store.forget_members().await?;
             let dropped = shared.store.forget_inbox().await?;
             if dropped > 0 {
                 shared.forget_days();

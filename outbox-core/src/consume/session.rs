@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{self, Delivery, Outcome, Place, Work};
+use super::discovery::Barrier;
 use super::gate::Gate;
 use super::inbox;
 use super::lease::Lease;
@@ -33,6 +34,7 @@ pub(super) struct Session<'a> {
     lease: Lease,
     pub(super) link: Link,
     pub(super) gate: Gate,
+    pub(super) barrier: Barrier<'a>,
     pub(super) committed: Option<EntryId>,
     pub(super) window: Window<Delivery>,
     /// Held entries and what they wait for. Their contents stay in Redis.
@@ -72,6 +74,7 @@ impl<'a> Session<'a> {
             lease,
             link,
             gate: Gate::new(committed),
+            barrier: Barrier::new(&shared.discovery, stream),
             committed,
             window: Window::new(shared.settings.window, shared.settings.window_bytes),
             held: BTreeMap::new(),
@@ -98,13 +101,18 @@ impl<'a> Session<'a> {
             if reader.is_none() && self.sweep.is_none() {
                 reader = Some(Reader::start(&self.link, self.shared).await?);
             }
-            let may_read = self.sweep.is_none() && self.window.has_room();
+            let may_read = self.sweep.is_none() && self.window.has_room() && !self.barrier.is_closed();
             let wake = self.next_wake();
             tokio::select! {
                 () = token.cancelled() => {}
                 batch = next_batch(reader.as_mut()), if may_read => {
                     for entry in batch? {
                         self.take(entry).await?;
+                    }
+                }
+                () = self.barrier.changed() => {
+                    if let Some(from) = self.barrier.reopen() {
+                        self.sweep = Some(from);
                     }
                 }
                 () = tokio::time::sleep_until(wake.into()) => self.look_around().await?,
@@ -130,7 +138,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.look_at = Instant::now() + LOOK_EVERY;
-        if self.sweep.is_some() {
+        if self.sweep.is_some() || self.barrier.is_closed() {
             return Ok(());
         }
         if self.link.pending_count().await? > self.window.len() + self.held.len() {

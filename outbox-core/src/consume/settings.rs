@@ -29,6 +29,8 @@ pub(super) struct Settings {
     pub(super) member: String,
     pub(super) prefix: String,
     pub(super) writers: Vec<String>,
+    /// The static assignment; none takes part in the fair spread.
+    pub(super) partitions: Option<Vec<u32>>,
     pub(super) discovery: Option<Duration>,
     pub(super) lease: Duration,
     pub(super) handler_limit: Duration,
@@ -45,6 +47,7 @@ impl Default for Settings {
             member: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
             prefix: DEFAULT_PREFIX.to_owned(),
             writers: Vec::new(),
+            partitions: None,
             discovery: Some(DEFAULT_DISCOVERY),
             lease: DEFAULT_LEASE,
             handler_limit: DEFAULT_HANDLER_LIMIT,
@@ -58,8 +61,13 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How often a member asks for a lease that another one holds: a lease given back is taken within this time.
-    pub(super) fn lease_poll(&self) -> Duration {
-        (self.lease / 20).clamp(Duration::from_millis(50), Duration::from_millis(500))
+    /// How often a member looks at its group: a lease given back is taken within this time.
+    pub(super) fn look_every(&self) -> Duration {
+        (self.lease / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
+    }
+
+    /// How soon it looks again while streams are on their way from one member to another.
+    pub(super) fn look_soon(&self) -> Duration {
+        (self.lease / 50).clamp(Duration::from_millis(20), Duration::from_millis(200))
     }
 }

@@ -7,10 +7,12 @@ use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::Error;
 use super::board::Board;
+use super::discovery::Discovery;
 use super::inbox;
 use super::pg::Store;
 use super::routes::Routes;
 use super::settings::Settings;
+use super::stream::Flow;
 use crate::event::Event;
 
 pub(super) struct Shared {
@@ -19,6 +21,7 @@ pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) settings: Settings,
     pub(super) board: Board,
+    pub(super) discovery: Discovery,
     /// Days of the inbox that are known to be there.
     days: Mutex<HashSet<Date>>,
 }
@@ -31,12 +34,14 @@ impl Shared {
         settings: Settings,
         board: Board,
     ) -> Self {
+        let discovery = Discovery::new(flows(&routes, &settings));
         Self {
             store,
             redis,
             routes,
             settings,
             board,
+            discovery,
             days: Mutex::default(),
         }
     }
@@ -74,6 +79,21 @@ impl Shared {
     fn days(&self) -> std::sync::MutexGuard<'_, HashSet<Date>> {
         self.days.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is read from the beginning: each topic's own, and of the writers that are named.
+fn flows(routes: &Routes, settings: &Settings) -> Vec<Flow> {
+    let mut flows = Vec::new();
+    for topic in routes.topics() {
+        flows.push(Flow::of_topic(topic));
+        flows.extend(
+            settings
+                .writers
+                .iter()
+                .map(|writer| Flow::of_writer(topic, writer)),
+        );
+    }
+    flows
 }
 
 fn day_of(moment: OffsetDateTime) -> Date {

@@ -2,7 +2,8 @@
 with free as (
     select lease.consumer, lease.stream
     from outbox.consumer_lease lease
-    where lease.consumer = $1 and lease.stream = $2 and lease.expires_at <= clock_timestamp()
+    where lease.consumer = $1 and lease.stream = any($2) and lease.expires_at <= clock_timestamp()
+    order by lease.stream
     for update skip locked
 )
 update outbox.consumer_lease lease
@@ -12,4 +13,4 @@ set epoch = lease.epoch + 1,
     expires_at = clock_timestamp() + $4 * interval '1 millisecond'
 from free
 where lease.consumer = free.consumer and lease.stream = free.stream
-returning lease.epoch
+returning lease.stream, lease.epoch

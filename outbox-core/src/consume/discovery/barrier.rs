@@ -1,0 +1,114 @@
+//! Between two generations of partitions, on one stream: an entry of the next one waits until nothing of the one before is
+//! left on any stream of its flow.
+//!
+//! It waits on the stream: reading stops, and what was delivered stays pending and is claimed again when the barrier opens.
+
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::{Discovery, Known};
+use crate::consume::stream::{Flow, Stream};
+use crate::event::{Data, EntryId, Event};
+
+/// The type of the control entry that ends a generation on a stream.
+const MOVED: &str = "outbox.moved";
+
+/// What a control entry says.
+#[derive(Deserialize)]
+struct Moved {
+    generation: usize,
+}
+
+/// The barrier on one stream.
+pub(in crate::consume) struct Barrier<'a> {
+    discovery: &'a Discovery,
+    known: watch::Receiver<Known>,
+    flow: Flow,
+    partition: Option<u32>,
+    /// The generation that begins after an entry of this stream: its layout may not be known here yet.
+    announced: Option<(EntryId, usize)>,
+    closed_at: Option<EntryId>,
+}
+
+/// Whether an entry is one of the relay's own, for consumers and not for their handlers.
+pub(in crate::consume) fn is_control(id: EntryId, event: &Event) -> bool {
+    id.position == 0 && event.r#type == MOVED
+}
+
+impl<'a> Barrier<'a> {
+    pub(in crate::consume) fn new(discovery: &'a Discovery, stream: &Stream) -> Self {
+        Self {
+            discovery,
+            known: discovery.watch(),
+            flow: stream.flow(),
+            partition: stream.partition,
+            announced: None,
+            closed_at: None,
+        }
+    }
+
+    /// Whether this entry of the chain may be applied. If not, nothing from it on is taken until the barrier opens.
+    pub(in crate::consume) fn admits(&mut self, id: EntryId) -> bool {
+        if self.closed_at.is_none_or(|closed| id < closed) && self.is_open_for(id) {
+            return true;
+        }
+        if self.closed_at.is_none_or(|closed| id < closed) {
+            self.closed_at = Some(id);
+            self.discovery
+                .await_generation(&self.flow, self.generation_of(id));
+        }
+        false
+    }
+
+    /// A control entry was taken in hand: what follows it on this stream is of the next generation.
+    pub(in crate::consume) fn announce(&mut self, id: EntryId, event: &Event) {
+        let Some(Data::Json(data)) = &event.data else {
+            return;
+        };
+        if let Ok(Moved { generation }) = serde_json::from_str(data.get()) {
+            self.announced = Some((id, generation));
+        }
+    }
+
+    pub(in crate::consume) fn is_closed(&self) -> bool {
+        self.closed_at.is_some()
+    }
+
+    /// Waits until it may have opened; for ever if it is not closed.
+    pub(in crate::consume) async fn changed(&mut self) {
+        if self.closed_at.is_none() || self.known.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// The entry at which it was closed, if it has opened since.
+    pub(in crate::consume) fn reopen(&mut self) -> Option<EntryId> {
+        let closed_at = self.closed_at?;
+        self.known.mark_unchanged();
+        if !self.is_open_for(closed_at) {
+            return None;
+        }
+        self.closed_at.take()
+    }
+
+    fn is_open_for(&self, id: EntryId) -> bool {
+        let generation = self.generation_of(id);
+        let known = self.known.borrow();
+        known
+            .get(&self.flow)
+            .is_some_and(|opening| generation <= opening.open())
+    }
+
+    /// The generation of an entry. That of a layout which is not known here is what the control entry announced; a stream that
+    /// ends with it has no other.
+    fn generation_of(&self, id: EntryId) -> usize {
+        let known = self.known.borrow();
+        let Some(layout) = known.get(&self.flow).map(super::Opening::layout) else {
+            return 0;
+        };
+        match self.announced {
+            Some((end, generation)) if id > end && layout.newest() < generation => generation,
+            _ => layout.generation_of(self.partition, id),
+        }
+    }
+}

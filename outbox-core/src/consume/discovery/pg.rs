@@ -1,0 +1,34 @@
+//! What the handlers' database says about the streams of older generations.
+
+use crate::consume::Error;
+use crate::consume::pg::{Store, bounded, entry_id};
+use crate::event::EntryId;
+
+/// What the group made of one stream.
+pub(super) struct Older {
+    /// The entry last passed.
+    pub(super) passed: Option<EntryId>,
+    /// Events that came from it are parked.
+    pub(super) is_waiting: bool,
+}
+
+impl Store {
+    /// How far the group came on each of these streams.
+    pub(super) async fn older(&self, streams: Vec<String>) -> Result<Vec<Older>, Error> {
+        let query = sqlx::query_as(include_str!("../../../queries/consume/older_streams.sql"))
+            .bind(self.consumer())
+            .bind(streams);
+        let doing = "reading how far the streams of older partitions came";
+        let rows: Vec<(Option<String>, Option<String>, bool)> =
+            bounded(doing, query.fetch_all(&self.pool)).await?;
+        let older = rows.into_iter().map(|(batch, position, is_waiting)| {
+            let passed = batch.zip(position);
+            let passed = passed.map(|(batch, position)| entry_id(&format!("{batch}-{position}")));
+            Ok(Older {
+                passed: passed.transpose()?,
+                is_waiting,
+            })
+        });
+        older.collect()
+    }
+}

@@ -1,0 +1,63 @@
+//! What Redis says about flows: their layouts, the streams of their writers, what a stream begins with.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Value};
+
+use crate::consume::redis::{RESPONSE_LIMIT, ask, connect, entry_of};
+use crate::consume::{Error, stream};
+use crate::event::EntryId;
+
+/// Keys of one question.
+const KEYS_MAX: usize = 500;
+
+/// One connection.
+#[derive(Clone)]
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+}
+
+impl Link {
+    pub(super) async fn connect(client: &Client) -> Result<Self, Error> {
+        let connection = connect(client, RESPONSE_LIMIT).await?;
+        Ok(Self { connection })
+    }
+
+    /// The texts under these keys; none where nothing is.
+    pub(super) async fn layouts(&mut self, keys: &[String]) -> Result<Vec<Option<String>>, Error> {
+        let mut layouts = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(KEYS_MAX) {
+            let mut command = redis::cmd("MGET");
+            command.arg(keys);
+            let found: Vec<Option<String>> =
+                ask(&mut self.connection, "reading the layouts of topics", &command).await?;
+            layouts.extend(found);
+        }
+        Ok(layouts)
+    }
+
+    /// The first entry of a stream; none if there is no stream, or nothing on it.
+    pub(super) async fn first(&mut self, stream: &str) -> Result<Option<EntryId>, Error> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
+        let doing = "looking for the first entry of a stream";
+        let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
+        Ok(rows.into_iter().find_map(entry_of).map(|entry| entry.id))
+    }
+
+    /// The keys of streams that writers have.
+    pub(super) async fn writers(&mut self, prefix: &str) -> Result<Vec<String>, Error> {
+        let (mut cursor, mut keys) = (0_u64, Vec::new());
+        loop {
+            let mut command = redis::cmd("SCAN");
+            command.arg(cursor).arg("MATCH").arg(stream::pattern(prefix));
+            command.arg("COUNT").arg(1000).arg("TYPE").arg("stream");
+            let (next, found): (u64, Vec<String>) =
+                ask(&mut self.connection, "looking for streams", &command).await?;
+            keys.extend(found);
+            cursor = next;
+            if cursor == 0 {
+                return Ok(keys);
+            }
+        }
+    }
+}
