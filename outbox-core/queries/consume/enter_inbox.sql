@@ -1,16 +1,21 @@
 -- An event that was appended twice under one id has two times of recording, which a unique index over days cannot see:
--- so the other days are looked at by key, and of equal ids in one call the first counts.
-insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
-select $1, entry.source, entry.id, entry.recorded_at, $2, $3, entry.entry_id
-from (
-    select distinct on (given.source, given.id) given.*
-    from unnest($4::text[], $5::text[], $6::timestamptz[], $7::text[]) with ordinality
-         given (source, id, recorded_at, entry_id, place)
-    order by given.source, given.id, given.place
-) entry
-where not exists (
-    select from outbox.inbox known
-    where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at <> entry.recorded_at
+-- so the other days are looked at by key, and of equal ids in one call the first counts. Whether any key of the flow is
+-- parked is asked here, behind the claims: a transaction that was in the way may have parked one.
+with entered as (
+    insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
+    select $1, entry.source, entry.id, entry.recorded_at, $2, $3, entry.entry_id
+    from (
+        select distinct on (given.source, given.id) given.*
+        from unnest($4::text[], $5::text[], $6::timestamptz[], $7::text[]) with ordinality
+             given (source, id, recorded_at, entry_id, place)
+        order by given.source, given.id, given.place
+    ) entry
+    where not exists (
+        select from outbox.inbox known
+        where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at <> entry.recorded_at
+    )
+    on conflict do nothing
+    returning entry_id
 )
-on conflict do nothing
-returning entry_id
+select entered.entry_id, exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $8)
+from entered

@@ -1,5 +1,3 @@
-select entry_id,
-       attempts,
-       greatest(extract(epoch from retry_at - clock_timestamp()) * 1000, 0)::bigint
+select entry_id, attempts
 from outbox.consumer_failure
 where consumer = $1 and stream = $2

@@ -1,5 +1,6 @@
--- Moves only inside the transaction that was begun for it, and answers whether it is: its local mark ends with it.
-with here as (
+-- Moves only inside the transaction that was begun for it, and answers whether it is: its local mark ends with it. What the
+-- handlers did is over: from here on the commit is ours.
+with here as materialized (
     select current_setting('outbox.applying', true) is not distinct from 'on' as whole
 ), moved as (
     insert into outbox.consumer_stream as known (consumer, stream, passed_batch, passed_position)
@@ -11,4 +12,4 @@ with here as (
         moved_at = clock_timestamp()
     where (excluded.passed_batch, excluded.passed_position) > (known.passed_batch, known.passed_position)
 )
-select here.whole from here
+select here.whole and set_config('outbox.applying', 'done', true) = 'done' from here

@@ -1,276 +1,478 @@
-//! One transaction: the lease, the inbox, the handlers' effects, how far the stream came. Then, and only then, it counts.
+//! One batch: the lease, the inbox, the handlers' effects, what failed, how far the stream came. Then, and only then, it
+//! counts.
+//!
+//! A transaction makes progress with every entry it took: applied, known from before, parked, or given up. One that cannot
+//! be committed at all gives its entries back, and the one at fault is parked in a transaction of its own.
 
-use std::panic::AssertUnwindSafe;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
-use super::error::Source;
-use super::handler::Handler;
-use super::lease::Lease;
-use super::pg::{self, Cause, PgConnection, Store, Transaction};
+use super::attempt::{Stopped, attempt, is_handlers_doing};
+use super::delivery::{Delivery, Work};
+use super::park::{FailedParked, Lane, Parking};
+use super::pg::{self, Cause, PgConnection, Transaction};
+use super::place::{Given, Place};
+use super::retry::Next;
 use super::window::Item;
 use super::{Error, Failure};
-use crate::dead_letter::{self, DeadLetter};
+use crate::dead_letter::Attributes;
 use crate::event::{EntryId, Event};
 
-/// What is to be done with an entry in hand.
-pub(super) struct Delivery {
-    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) work: Work,
+/// How often in a row a conflict between transactions is no failed attempt.
+pub(super) const CONFLICTS_MAX: u32 = 20;
+/// How often a batch is begun again because the event whose row was to be watched was in the inbox already.
+const WATCHES_MAX: u32 = 4;
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its effect is committed.
+    Applied,
+    /// It was in the inbox before.
+    Duplicate,
+    /// It waits behind another one of its key.
+    Joined,
+    /// It failed.
+    Failed {
+        class: String,
+        attempts: u32,
+        next: Next,
+    },
 }
 
-pub(super) enum Work {
-    /// Hand it to its handler.
-    Handle(Box<Event>, Arc<dyn Handler>),
-    /// Nobody here wants its type.
-    Skip,
-    /// It is no event.
-    GiveUp(Failure),
-}
-
-impl Delivery {
-    pub(super) fn event(&self) -> Option<&Event> {
-        match &self.work {
-            Work::Handle(event, _) => Some(event),
-            Work::Skip | Work::GiveUp(_) => None,
-        }
-    }
+/// What a batch came to.
+#[derive(Debug, Default)]
+pub(super) struct Landing {
+    /// Finished, and committed.
+    pub(super) fates: Vec<(EntryId, Fate)>,
+    /// As they were.
+    pub(super) rest: Vec<EntryId>,
+    /// Each of the rest must be tried alone: together they failed, and nobody knows which of them did.
+    pub(super) apart: bool,
+    /// How far the chain is passed now.
+    pub(super) passed: Option<EntryId>,
+    /// Something that this entry needs is down.
+    pub(super) dependency: Option<(EntryId, Failure)>,
 }
 
 /// What one transaction came to.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// It is committed; so many of its events had no effect before.
-    Committed { fresh: usize },
-    /// It is undone because this entry failed.
-    Failed { id: EntryId, failure: Failure },
-    /// It is undone because one of its entries failed, and only trying each alone tells which.
+enum Outcome {
+    Committed(Vec<(EntryId, Fate)>),
+    /// Undone, by the doing of this entry.
+    Lost(EntryId, Failure, Duration),
+    /// Undone; each of its entries may be at fault.
     Unclear,
-    /// It is undone because another transaction was in the way: the same again may succeed.
-    Conflict { id: EntryId, failure: Failure },
+    /// Undone because another transaction was in the way, which this entry met.
+    Conflict(EntryId, Failure),
+    /// Undone because something that this entry needs is down.
+    Dependency(EntryId, Failure),
 }
 
-/// Where a transaction applies.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) store: &'a Store,
-    pub(super) stream: &'a str,
-    pub(super) lease: Lease,
-    pub(super) handler_limit: Duration,
-}
+type Items = [Arc<Item<Delivery>>];
 
-/// Applies `items` in one transaction that passes the chain up to `head`.
+/// Applies a batch and passes the chain up to `head`.
 ///
 /// # Errors
 /// When the database or the lease is gone. Whether the transaction committed may then be unknown: the inbox knows.
-pub(super) async fn apply(
-    place: Place<'_>,
-    items: &[&Item<Delivery>],
-    head: Option<EntryId>,
-) -> Result<Outcome, Error> {
-    let Place {
-        store, stream, lease, ..
-    } = place;
-    let events: Vec<(EntryId, &Event)> = items
-        .iter()
-        .filter_map(|item| Some((item.id, item.payload.event()?)))
-        .collect();
-    let mut connection = store.acquire("taking a connection to apply").await?;
-    let mut tx = store.begin(&mut connection).await?;
-    store.fence(&mut tx, stream, lease).await?;
-    let fresh = store.enter_inbox(&mut tx, stream, "applied", &events).await?;
-    for item in items {
-        let Work::Handle(event, handler) = &item.payload.work else {
-            continue;
-        };
-        if !fresh.contains(&item.id) {
-            continue;
-        }
-        let Err(stopped) = handle(&**handler, &mut tx, event, place.handler_limit).await else {
-            continue;
-        };
-        if matches!(stopped, Stopped::Abandoned(_)) {
-            // In the middle of a statement: the server ends it and undoes it, the connection is not used again.
-            drop(tx);
-            drop(connection.detach());
-        } else if let Err(error) = pg::rollback(tx).await {
-            if !stopped.is_idle_end() && !is_idle_end(&error) {
-                return Err(error);
+pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -> Result<Landing, Error> {
+    place
+        .shared
+        .ensure_days(items.iter().filter_map(|item| item.payload.event.as_ref()))
+        .await?;
+    let mut conflicts = 0;
+    loop {
+        let (id, failure, took) = match transaction(place, items, None, head).await? {
+            Outcome::Committed(fates) => {
+                return Ok(Landing {
+                    fates,
+                    passed: head,
+                    ..Landing::default()
+                });
             }
-            // The server ended the session, and with it the transaction, while the handler was busy elsewhere.
-            drop(connection.detach());
-        }
-        return stopped.outcome(item.id, items.len());
-    }
-    let retried: Vec<EntryId> = items
-        .iter()
-        .filter(|item| item.attempts > 0)
-        .map(|item| item.id)
-        .collect();
-    match close(place, tx, &retried, head).await {
-        Ok(()) => Ok(Outcome::Committed { fresh: fresh.len() }),
-        Err(Error::Postgres {
-            code: Some(code),
-            source,
-            doing,
-        }) => refused(items, doing, code, source),
-        Err(error) => Err(error),
+            Outcome::Unclear => {
+                return Ok(Landing {
+                    rest: ids(items),
+                    apart: true,
+                    ..Landing::default()
+                });
+            }
+            Outcome::Dependency(id, failure) => {
+                return Ok(Landing {
+                    rest: ids(items),
+                    dependency: Some((id, failure)),
+                    ..Landing::default()
+                });
+            }
+            Outcome::Conflict(id, failure) if conflicts == CONFLICTS_MAX => (id, failure, Duration::ZERO),
+            Outcome::Conflict(..) => {
+                conflicts += 1;
+                // The other transaction needs a moment to end; jitter keeps the two from meeting again.
+                tokio::time::sleep(Duration::from_millis(rand::random_range(1..50))).await;
+                continue;
+            }
+            Outcome::Lost(id, failure, took) => (id, failure, took),
+        };
+        return park_alone(place, items, id, &failure, took).await;
     }
 }
 
-/// SQLSTATE of any statement in a transaction in which one failed.
-const ABORTED: &str = "25P02";
-/// SQLSTATE with which the server ends a session whose transaction idled for longer than the lease.
-const IDLE: &str = "25P03";
+/// The transaction was lost by the doing of one entry: it is parked by itself, the others come again.
+async fn park_alone(
+    place: &Place,
+    items: &Items,
+    id: EntryId,
+    failure: &Failure,
+    took: Duration,
+) -> Result<Landing, Error> {
+    let (one, others): (Vec<_>, Vec<_>) = items.iter().cloned().partition(|item| item.id == id);
+    let mut conflicts = 0;
+    loop {
+        match transaction(place, &one, Some((failure, took)), None).await? {
+            Outcome::Committed(fates) => {
+                return Ok(Landing {
+                    fates,
+                    rest: ids(&others),
+                    ..Landing::default()
+                });
+            }
+            // No handler was called: only another transaction can be in the way.
+            _ if conflicts < CONFLICTS_MAX => conflicts += 1,
+            _ => {
+                return Err(Error::Postgres {
+                    doing: "parking an event",
+                    code: None,
+                    source: "other transactions were in the way every time".into(),
+                });
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(rand::random_range(1..50))).await;
+    }
+}
 
-/// Whether the session was ended because the handler let it idle: its doing, and no outage.
-fn is_idle_end(error: &Error) -> bool {
-    matches!(error, Error::Postgres { code: Some(code), .. } if code == IDLE)
+fn ids(items: &Items) -> Vec<EntryId> {
+    items.iter().map(|item| item.id).collect()
+}
+
+/// One transaction. With `failed`, its one entry is parked for that failure and no handler is called.
+async fn transaction(
+    place: &Place,
+    items: &Items,
+    failed: Option<(&Failure, Duration)>,
+    head: Option<EntryId>,
+) -> Result<Outcome, Error> {
+    let store = place.store();
+    let events: Vec<(EntryId, &Event)> = items
+        .iter()
+        .filter_map(|item| Some((item.id, item.payload.event.as_ref()?)))
+        .collect();
+    let mut watched = events.first().map(|(id, _)| *id);
+    let _slot = place.shared.slot().await;
+    for _ in 0..WATCHES_MAX {
+        let mut connection = store.acquire("taking a connection to apply").await?;
+        let mut tx = store.begin(&mut connection, watched).await?;
+        store.fence(&mut tx, &place.stream.key, place.lease).await?;
+        let entered = store
+            .enter_inbox(&mut tx, &place.stream.key, &place.flow, &events)
+            .await?;
+        let first = events
+            .iter()
+            .map(|(id, _)| *id)
+            .find(|id| entered.fresh.contains(id));
+        if first.is_some() && first != watched {
+            // The event to be watched came again, so it has no new row: another one must carry the watch.
+            pg::rollback(tx).await?;
+            watched = first;
+            continue;
+        }
+        let mut batch = Batch::new(place, entered.fresh);
+        if entered.may_be_parked {
+            batch.find_parked(&mut tx, items).await?;
+        }
+        let stopped = match batch.work(&mut tx, items, failed).await {
+            Ok(()) => return close(batch, items, tx, head).await,
+            Err(stopped) => stopped,
+        };
+        let (outcome, is_lost) = stopped.outcome()?;
+        if is_lost {
+            // In the middle of a statement, perhaps: the server ends it and undoes it, the connection is not used again.
+            drop(tx);
+            drop(connection.detach());
+        } else if let Err(error) = pg::rollback(tx).await {
+            if !is_handlers_doing(&error) {
+                return Err(error);
+            }
+            drop(connection.detach());
+        }
+        return Ok(outcome);
+    }
+    Err(Error::Postgres {
+        doing: "recording events in the inbox",
+        code: None,
+        source: "another member enters the same events all the time".into(),
+    })
 }
 
 /// What comes before the commit must fail if the transaction was aborted or ended on the way: the handler may have ignored
 /// the one, and the commit would be a silent rollback; after the other nothing more may be recorded.
 async fn close(
-    place: Place<'_>,
+    batch: Batch<'_>,
+    items: &Items,
     mut tx: Transaction<'_>,
-    retried: &[EntryId],
     head: Option<EntryId>,
-) -> Result<(), Error> {
-    let Place { store, stream, .. } = place;
-    match head {
-        Some(head) => store.move_passed(&mut tx, stream, head).await?,
-        None => store.prove_whole(&mut tx).await?,
-    }
-    if !retried.is_empty() {
-        store.clear_failures(&mut tx, stream, retried).await?;
-    }
-    pg::commit(tx).await
-}
-
-/// The server refused to go on or to commit after the handlers had answered success: what they left behind is at fault.
-fn refused(
-    items: &[&Item<Delivery>],
-    doing: &'static str,
-    code: String,
-    source: Source,
 ) -> Result<Outcome, Error> {
-    let text = match code.as_str() {
-        ABORTED => {
-            "a statement of the handler failed and the handler answered success: its effect would be lost".to_owned()
+    let (store, stream) = (batch.place.store(), &batch.place.stream.key);
+    let counted: Vec<EntryId> = items
+        .iter()
+        .filter(|item| item.attempts > 0)
+        .map(|item| item.id)
+        .collect();
+    let fates = batch.record(&mut tx).await?;
+    if !counted.is_empty() {
+        store.clear_failures(&mut tx, stream, &counted).await?;
+    }
+    let closed = async {
+        match head {
+            Some(head) => store.move_passed(&mut tx, stream, head).await?,
+            None => store.prove_whole(&mut tx).await?,
         }
-        pg::ENDED => {
-            "the handler committed or rolled back the transaction, which also records the event: use savepoints instead"
-                .to_owned()
-        }
-        _ => format!("{doing} after the handler: {source}"),
+        pg::commit(tx).await
     };
-    let stopped = match pg::cause_of_code(&code) {
-        Cause::Handler(_) if items.len() > 1 => return Ok(Outcome::Unclear),
-        Cause::Handler(_) => Stopped::Failed(Failure {
-            class: code,
-            text,
-            permanent: false,
-        }),
-        Cause::Conflict => Stopped::Conflict(Failure {
-            class: code,
-            text,
-            permanent: false,
-        }),
-        Cause::Outage => {
-            return Err(Error::Postgres {
-                doing,
-                code: Some(code),
-                source,
-            });
-        }
-    };
-    stopped.outcome(items[0].id, items.len())
+    match closed.await {
+        Ok(()) => Ok(Outcome::Committed(fates)),
+        Err(error) => refused(&fates, error),
+    }
 }
 
-/// Gives one entry up: the dead letter, the inbox and the place on the stream, or none of them.
-pub(super) async fn bury(
-    place: Place<'_>,
-    item: &Item<Delivery>,
-    attempts: u32,
-    failure: &Failure,
-    head: Option<EntryId>,
-) -> Result<(), Error> {
-    let Place {
-        store, stream, lease, ..
-    } = place;
-    let mut connection = store.acquire("taking a connection to give an event up").await?;
-    let mut tx = store.begin(&mut connection).await?;
-    store.fence(&mut tx, stream, lease).await?;
-    let event = item.payload.event();
-    let fresh = match event {
-        Some(event) => !store
-            .enter_inbox(&mut tx, stream, "dead", &[(item.id, event)])
-            .await?
-            .is_empty(),
-        None => true,
+/// The server refused to commit after the handlers had answered success: what one of them left behind is at fault.
+fn refused(fates: &[(EntryId, Fate)], error: Error) -> Result<Outcome, Error> {
+    let mut handled = fates
+        .iter()
+        .filter(|(_, fate)| *fate == Fate::Applied)
+        .map(|(id, _)| *id);
+    let (first, is_one) = (handled.next(), handled.next().is_none());
+    let Error::Postgres { code: Some(code), .. } = &error else {
+        return Err(error);
     };
-    if fresh {
-        let letter = DeadLetter {
-            consumer: store.consumer(),
-            stream,
-            entry_id: item.id.to_string(),
-            event,
-            fields: &item.payload.fields,
-            error_class: &failure.class,
-            error: &failure.text,
-            attempts,
+    let failure = Failure::of_commit(code, &error);
+    match (pg::cause_of_code(code), first) {
+        (Cause::Handler(_), Some(id)) if is_one => Ok(Outcome::Lost(id, failure, Duration::ZERO)),
+        (Cause::Handler(_), Some(_)) => Ok(Outcome::Unclear),
+        (Cause::Conflict, Some(id)) => Ok(Outcome::Conflict(id, failure)),
+        _ => Err(error),
+    }
+}
+
+/// Where the work on a batch ended before its end.
+struct Halt {
+    id: EntryId,
+    stopped: Stopped,
+}
+
+impl Halt {
+    /// What the transaction came to, and whether its connection is lost.
+    fn outcome(self) -> Result<(Outcome, bool), Error> {
+        let id = self.id;
+        match self.stopped {
+            Stopped::Undone { failure, took } => Ok((Outcome::Lost(id, failure, took), false)),
+            Stopped::Lost { failure, took } => Ok((Outcome::Lost(id, failure, took), true)),
+            Stopped::Conflict(failure) => Ok((Outcome::Conflict(id, failure), false)),
+            Stopped::Dependency(failure) => Ok((Outcome::Dependency(id, failure), false)),
+            Stopped::Outage(error) => Err(error),
+        }
+    }
+}
+
+/// The work on one batch inside its transaction.
+struct Batch<'a> {
+    place: &'a Place,
+    /// Entries whose event was not in the inbox.
+    fresh: HashSet<EntryId>,
+    /// Lanes of which nothing is applied here.
+    parked: HashSet<Lane>,
+    failures: HashMap<EntryId, (Failure, Duration)>,
+    fates: Vec<(EntryId, Fate, &'a Item<Delivery>)>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(place: &'a Place, fresh: HashSet<EntryId>) -> Self {
+        Self {
+            place,
+            fresh,
+            parked: HashSet::new(),
+            failures: HashMap::new(),
+            fates: Vec::new(),
+        }
+    }
+
+    /// Finds out which lanes are parked already, and keeps them so until the commit.
+    async fn find_parked(&mut self, tx: &mut PgConnection, items: &Items) -> Result<(), Error> {
+        let mut lanes: Vec<&str> = items
+            .iter()
+            .filter(|item| self.fresh.contains(&item.id))
+            .map(|item| item.lane.as_str())
+            .collect();
+        lanes.sort_unstable();
+        lanes.dedup();
+        let (store, flow, stream) = (self.place.store(), &self.place.flow, &self.place.stream.key);
+        let parked = store.lock_lanes(tx, flow, &lanes).await?;
+        let elsewhere: Vec<&str> = parked
+            .iter()
+            .filter(|(_, owner)| owner != stream)
+            .map(|(lane, _)| lane.as_str())
+            .collect();
+        if !elsewhere.is_empty() {
+            store.move_lanes(tx, flow, stream, &elsewhere).await?;
+        }
+        self.parked = parked.iter().map(|(lane, _)| Lane::stored(lane)).collect();
+        Ok(())
+    }
+
+    async fn work(
+        &mut self,
+        tx: &mut PgConnection,
+        items: &'a Items,
+        failed: Option<(&Failure, Duration)>,
+    ) -> Result<(), Halt> {
+        let outage = |id| {
+            move |error| Halt {
+                id,
+                stopped: Stopped::Outage(error),
+            }
         };
-        pg::bounded("keeping a dead letter", dead_letter::enter(&mut tx, &letter)).await?;
-    }
-    close(place, tx, &[item.id], head).await
-}
-
-enum Stopped {
-    Failed(Failure),
-    Conflict(Failure),
-    Abandoned(Failure),
-    Outage(Failure),
-}
-
-impl Stopped {
-    /// Whether the handler found its session ended because it had let it idle.
-    fn is_idle_end(&self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.class == IDLE)
-    }
-
-    /// What the transaction came to when the entry `id`, one of `of`, stopped it.
-    fn outcome(self, id: EntryId, of: usize) -> Result<Outcome, Error> {
-        match self {
-            // An entry before it ignored the failure of a statement.
-            Self::Failed(failure) if of > 1 && failure.class == ABORTED => Ok(Outcome::Unclear),
-            Self::Failed(failure) | Self::Abandoned(failure) => Ok(Outcome::Failed { id, failure }),
-            Self::Conflict(failure) => Ok(Outcome::Conflict { id, failure }),
-            Self::Outage(failure) => Err(Error::Postgres {
-                doing: "applying an event",
-                code: None,
-                source: failure.text.into(),
-            }),
+        let mut is_begun = false;
+        for item in items {
+            let id = item.id;
+            let is_event = item.payload.event.is_some();
+            let failure = if is_event && !self.fresh.contains(&id) {
+                self.fates.push((id, Fate::Duplicate, item));
+                continue;
+            } else if self.parked.contains(&item.lane) {
+                self.fates.push((id, Fate::Joined, item));
+                continue;
+            } else if let Some((failure, took)) = failed {
+                Some((failure.clone(), took))
+            } else {
+                match (&item.payload.work, &item.payload.event) {
+                    (Work::Fail(failure), _) => Some((failure.clone(), Duration::ZERO)),
+                    (Work::Handle(handler), Some(event)) => {
+                        if !std::mem::replace(&mut is_begun, true) {
+                            pg::begin_attempt(tx, None).await.map_err(outage(id))?;
+                        }
+                        let limit = self.place.settings().handler_limit;
+                        match attempt(&**handler, tx, event, limit).await {
+                            Ok(()) => None,
+                            Err(Stopped::Undone { failure, took }) => Some((failure, took)),
+                            Err(stopped) => return Err(Halt { id, stopped }),
+                        }
+                    }
+                    (Work::Handle(_), None) => None,
+                }
+            };
+            match failure {
+                None => self.fates.push((id, Fate::Applied, item)),
+                Some((failure, took)) => self.fail(item, failure, took),
+            }
         }
+        Ok(())
+    }
+
+    fn fail(&mut self, item: &'a Item<Delivery>, failure: Failure, took: Duration) {
+        let attempts = item.attempts + 1;
+        let next = self.place.next(attempts, &failure);
+        if next != Next::Dead || self.place.parks_dead(&item.lane) {
+            self.parked.insert(item.lane.clone());
+        }
+        let class = failure.class.clone();
+        self.failures.insert(item.id, (failure, took));
+        self.fates.push((
+            item.id,
+            Fate::Failed {
+                class,
+                attempts,
+                next,
+            },
+            item,
+        ));
+    }
+
+    /// Writes down what was parked and given up: letters first, so that their places are before those who wait for them.
+    async fn record(self, tx: &mut PgConnection) -> Result<Vec<(EntryId, Fate)>, Error> {
+        let place = self.place;
+        let mut parking = Parking::default();
+        let mut dead: Vec<&Event> = Vec::new();
+        for (id, fate, item) in &self.fates {
+            let Delivery { fields, event, .. } = &item.payload;
+            match (fate, event, self.failures.get(id)) {
+                (Fate::Joined, Some(event), _) => parking.join(&item.lane, *id, event, fields, None),
+                (Fate::Failed { next: Next::Wait, .. }, Some(event), _) => {
+                    parking.turn(&item.lane, "waiting_version", Duration::ZERO);
+                    parking.join(&item.lane, *id, event, fields, None);
+                }
+                (
+                    Fate::Failed {
+                        next: Next::Retry(pause),
+                        attempts,
+                        ..
+                    },
+                    Some(event),
+                    Some((failure, took)),
+                ) => {
+                    let failed = FailedParked {
+                        attempts: *attempts,
+                        failure,
+                        took: *took,
+                    };
+                    parking.turn(&item.lane, "retrying", *pause);
+                    parking.join(&item.lane, *id, event, fields, Some(failed));
+                }
+                (Fate::Failed { attempts, .. }, _, Some((failure, took))) => {
+                    place
+                        .give_up(tx, given(place, item, failure, *took, *attempts))
+                        .await?;
+                    dead.extend(event);
+                    if place.parks_dead(&item.lane) {
+                        parking.turn(&item.lane, "dead", Duration::ZERO);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !dead.is_empty() {
+            place.store().set_outcome(tx, "dead", &["applied"], &dead).await?;
+        }
+        place
+            .store()
+            .park(tx, &place.flow, &place.stream.key, &parking)
+            .await?;
+        Ok(self.fates.into_iter().map(|(id, fate, _)| (id, fate)).collect())
     }
 }
 
-async fn handle(
-    handler: &dyn Handler,
-    tx: &mut PgConnection,
-    event: &Event,
-    limit: Duration,
-) -> Result<(), Stopped> {
-    let attempt = AssertUnwindSafe(async { handler.handle(tx, event).await }).catch_unwind();
-    match tokio::time::timeout(limit, attempt).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(match pg::cause_of(error.cause()) {
-            Cause::Handler(sql_state) => Stopped::Failed(Failure::of_handler(&error, sql_state)),
-            Cause::Conflict => Stopped::Conflict(Failure::of_handler(&error, Some("conflict".to_owned()))),
-            Cause::Outage => Stopped::Outage(Failure::of_handler(&error, None)),
+fn given<'a>(
+    place: &'a Place,
+    item: &'a Item<Delivery>,
+    failure: &'a Failure,
+    took: Duration,
+    attempts: u32,
+) -> Given<'a> {
+    Given {
+        stream: &place.stream.key,
+        entry_id: item.id.to_string(),
+        lane: &item.lane,
+        place: None,
+        event: item.payload.event.as_ref().map(|event| Attributes {
+            source: &event.source,
+            id: &event.id,
+            r#type: &event.r#type,
+            schema_version: event.schema_version.as_deref(),
+            key: event.key.as_deref(),
+            recorded_at: event.recorded_at,
         }),
-        Ok(Err(panic)) => Err(Stopped::Abandoned(Failure::of_panic(&*panic))),
-        Err(_) => Err(Stopped::Abandoned(Failure::of_timeout(limit))),
+        fields: &item.payload.fields,
+        failure,
+        attempts,
+        history: "[]",
+        took,
     }
 }

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use super::call::{Call, Function};
 use super::handler::{BoxFuture, Handler, HandlerResult, JsonHandler};
+use super::park::DeadPolicy;
 use super::pg::{self, PgConnection, PgPool};
 use super::routes::Routes;
 use super::run::{Consumer, Database};
-use super::settings::{DEFAULT_CONNECTIONS, Settings};
+use super::settings::{DEFAULT_CONNECTIONS, Ordering, Settings};
 use super::stream::PARTITIONS_MAX;
 use super::{Error, redis};
 use crate::event::Event;
@@ -201,6 +202,49 @@ impl Builder {
         self
     }
 
+    /// The same for one topic, instead of [`Self::retry`].
+    #[must_use]
+    pub fn retry_topic(mut self, topic: &str, policy: super::RetryPolicy) -> Self {
+        self.settings.retry_by_topic.insert(topic.to_owned(), policy);
+        self
+    }
+
+    /// What becomes of a key when its event is given up. Default: its later events wait.
+    #[must_use]
+    pub fn on_dead(mut self, policy: DeadPolicy) -> Self {
+        self.settings.on_dead = policy;
+        self
+    }
+
+    /// Whose order is kept. Default: that of the events of one key.
+    #[must_use]
+    pub fn ordering(mut self, ordering: Ordering) -> Self {
+        self.settings.ordering = ordering;
+        self
+    }
+
+    /// How many transactions of one stream may be open at a time. A key is in one of them at most. Default
+    /// [`super::DEFAULT_CONCURRENCY`].
+    #[must_use]
+    pub fn concurrency(mut self, transactions: usize) -> Self {
+        self.settings.concurrency = transactions;
+        self
+    }
+
+    /// Which versions (`schemaversion`) of a type on a topic the handler knows. Events of others wait, and their keys with
+    /// them, for a member that knows them. Without this, and for events without a version: all of them.
+    #[must_use]
+    pub fn versions<V: Into<String>>(
+        mut self,
+        topic: &str,
+        r#type: &str,
+        versions: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let versions = versions.into_iter().map(Into::into);
+        self.routes.add_versions(topic, r#type, versions);
+        self
+    }
+
     /// How many events one transaction may apply. Default [`super::DEFAULT_BATCH`].
     #[must_use]
     pub fn batch(mut self, events: usize) -> Self {
@@ -281,10 +325,16 @@ impl Builder {
             settings.handler_limit > Duration::ZERO,
             "handler_limit: must be more than nothing",
         );
-        check(settings.retry.attempts > 0, "retry: must be at least one attempt");
+        for policy in settings.retry_by_topic.values().chain([&settings.retry]) {
+            check(policy.attempts > 0, "retry: must be at least one attempt");
+            check(
+                policy.pause_min <= policy.pause_max,
+                "retry: the first pause must not exceed the longest",
+            );
+        }
         check(
-            settings.retry.pause_min <= settings.retry.pause_max,
-            "retry: the shortest pause must not exceed the longest",
+            (1..=100).contains(&settings.concurrency),
+            "concurrency: must be 1 to 100",
         );
         check(
             (1..=settings.window).contains(&settings.batch),

@@ -13,6 +13,35 @@ const NAME_MAX: usize = 1024;
 /// Longer texts are cut: an error is read by people.
 const TEXT_MAX: usize = 4000;
 
+/// What a failure says about the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// It may pass by itself: tried again.
+    Transient,
+    /// Trying again cannot help: given up at once.
+    Poison,
+    /// The entry is no event: given up at once.
+    Unreadable,
+    /// Something that the handler needs is down, for this event and for others: no attempt.
+    Dependency,
+    /// The event has a version that this member does not know: it waits for one that does.
+    UnknownVersion,
+}
+
+impl FailureKind {
+    /// A stable word for views.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Poison => "poison",
+            Self::Unreadable => "unreadable",
+            Self::Dependency => "dependency",
+            Self::UnknownVersion => "unknown_version",
+        }
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -20,18 +49,19 @@ pub struct Failure {
     pub class: String,
     /// The error with its causes.
     pub text: String,
-    /// Trying again cannot help.
-    pub permanent: bool,
+    /// What follows from it.
+    pub kind: FailureKind,
 }
 
 impl Failure {
     /// The handler said no.
     #[must_use]
     pub fn of_handler(error: &HandlerError, sql_state: Option<String>) -> Self {
+        let raised = sql_state.as_deref().and_then(kind_of_state);
         Self {
+            kind: raised.unwrap_or_else(|| error.kind()),
             class: sql_state.unwrap_or_else(|| error.class().to_owned()),
             text: chain(error.cause()),
-            permanent: error.is_permanent(),
         }
     }
 
@@ -46,7 +76,7 @@ impl Failure {
         Self {
             class: "panic".to_owned(),
             text: cut(format!("the handler panicked: {said}")),
-            permanent: false,
+            kind: FailureKind::Transient,
         }
     }
 
@@ -56,7 +86,16 @@ impl Failure {
         Self {
             class: "timeout".to_owned(),
             text: format!("the handler did not answer within {} s", limit.as_secs_f64()),
-            permanent: false,
+            kind: FailureKind::Transient,
+        }
+    }
+
+    /// The database refused the commit for what a handler had left behind.
+    pub(super) fn of_commit(code: &str, error: &(dyn StdError + 'static)) -> Self {
+        Self {
+            class: code.to_owned(),
+            text: chain(error),
+            kind: FailureKind::Transient,
         }
     }
 
@@ -66,12 +105,26 @@ impl Failure {
         Self {
             class: "unreadable".to_owned(),
             text: chain(error),
-            permanent: true,
+            kind: FailureKind::Unreadable,
         }
     }
 }
 
 impl Failure {
+    /// The event has a version that its handler does not know.
+    #[must_use]
+    pub fn of_version(event: &Event) -> Self {
+        let version = event.schema_version.as_deref().unwrap_or("none");
+        Self {
+            class: "version".to_owned(),
+            text: cut(format!(
+                "version {version} of type {} is not known here",
+                event.r#type
+            )),
+            kind: FailureKind::UnknownVersion,
+        }
+    }
+
     /// Why the inbox cannot take the event, if it cannot: Postgres has no NUL in texts and a limit on indexed ones.
     #[must_use]
     pub fn of_unfit(event: &Event) -> Option<Self> {
@@ -96,8 +149,18 @@ impl Failure {
         Some(Self {
             class: "unreadable".to_owned(),
             text: problem,
-            permanent: true,
+            kind: FailureKind::Unreadable,
         })
+    }
+}
+
+/// What an SQL function says with the SQLSTATE that it raises.
+fn kind_of_state(state: &str) -> Option<FailureKind> {
+    match state {
+        "OB422" => Some(FailureKind::Poison),
+        "OB501" => Some(FailureKind::UnknownVersion),
+        "OB503" => Some(FailureKind::Dependency),
+        _ => None,
     }
 }
 
@@ -133,8 +196,9 @@ mod tests {
         let failure = Failure::of_handler(&error, None);
         assert_eq!(failure.class, "handler");
         assert_eq!(failure.text, "the disk is full");
-        assert!(!failure.permanent);
-        assert!(Failure::of_handler(&error.permanent(), Some("23505".to_owned())).permanent);
+        assert_eq!(failure.kind, FailureKind::Transient);
+        let given_up = Failure::of_handler(&error.permanent(), Some("23505".to_owned()));
+        assert_eq!(given_up.kind, FailureKind::Poison);
     }
 
     #[test]
@@ -153,7 +217,17 @@ mod tests {
         let nul = Failure::of_unfit(&Event::new("1\0", "/shop", "orders.placed")).map(|failure| failure.text);
         assert_eq!(nul.as_deref(), Some("id: must not contain a NUL"));
         let long = Event::new("1", "s".repeat(NAME_MAX + 1), "orders.placed");
-        assert!(Failure::of_unfit(&long).is_some_and(|failure| failure.permanent));
+        assert!(Failure::of_unfit(&long).is_some_and(|failure| failure.kind == FailureKind::Unreadable));
+    }
+
+    #[test]
+    fn an_sql_function_says_by_its_sqlstate_what_follows() {
+        let raised =
+            |state: &str| Failure::of_handler(&HandlerError::new("raised"), Some(state.to_owned())).kind;
+        assert_eq!(raised("OB422"), FailureKind::Poison);
+        assert_eq!(raised("OB501"), FailureKind::UnknownVersion);
+        assert_eq!(raised("OB503"), FailureKind::Dependency);
+        assert_eq!(raised("P0001"), FailureKind::Transient);
     }
 
     #[test]

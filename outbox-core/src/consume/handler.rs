@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use serde::de::DeserializeOwned;
 
+use super::failure::FailureKind;
 use super::pg::PgConnection;
 use crate::event::{self, Event};
 
@@ -81,31 +82,52 @@ where
 pub struct HandlerError {
     source: Box<dyn StdError + Send + Sync>,
     class: &'static str,
-    permanent: bool,
+    kind: FailureKind,
 }
 
 impl HandlerError {
-    /// A failure told by its sentence. It is kept with the dead letter: no secrets.
+    /// A failure told by its sentence. It is kept with the event: no secrets.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             source: message.into().into(),
             class: "handler",
-            permanent: false,
+            kind: FailureKind::Transient,
+        }
+    }
+
+    /// Something that the handler needs is down: a service, another database. It spends no attempt: the consumer pauses
+    /// this topic, and tries one event now and then.
+    #[must_use]
+    pub fn dependency(name: &str, message: impl fmt::Display) -> Self {
+        Self {
+            source: format!("{name}: {message}").into(),
+            class: "dependency",
+            kind: FailureKind::Dependency,
+        }
+    }
+
+    /// The event has a version that this handler does not know: it waits, and its key with it, for a member that does.
+    #[must_use]
+    pub fn unknown_version() -> Self {
+        Self {
+            source: "the version of the event is not known here".into(),
+            class: "version",
+            kind: FailureKind::UnknownVersion,
         }
     }
 
     /// Trying again cannot help: the event goes to the dead letters at once.
     #[must_use]
     pub fn permanent(mut self) -> Self {
-        self.permanent = true;
+        self.kind = FailureKind::Poison;
         self
     }
 
-    /// Whether trying again cannot help.
+    /// What follows from it.
     #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        self.permanent
+    pub fn kind(&self) -> FailureKind {
+        self.kind
     }
 
     pub(super) fn class(&self) -> &'static str {
@@ -124,7 +146,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
         Self {
             source: Box::new(error),
             class: if is_payload { "payload" } else { "handler" },
-            permanent: false,
+            kind: FailureKind::Transient,
         }
     }
 }
@@ -133,7 +155,7 @@ impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandlerError")
             .field("source", &self.source)
-            .field("permanent", &self.permanent)
+            .field("kind", &self.kind)
             .finish()
     }
 }

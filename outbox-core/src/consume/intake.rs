@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
-use super::apply::{Delivery, Work};
+use super::delivery::{Delivery, Work};
 use super::discovery::is_control;
 use super::gate::Verdict;
+use super::park::Lane;
 use super::redis::Entry;
+use super::routes::Route;
 use super::session::Session;
+use super::settings::Ordering;
 use super::window::Item;
 use super::{Error, Failure};
 use crate::event::{EntryId, envelope};
-use crate::standing::Standing;
 
 /// How many pending entries are claimed at a time.
 const CLAIM_COUNT: usize = 100;
@@ -34,23 +36,16 @@ impl Session<'_> {
         let event = match envelope::decode_entry(&entry.fields) {
             Ok(event) => event,
             Err(error) => {
-                tracing::warn!(stream = self.stream.key, entry = %id, %error, advice = error.advice(), "unreadable entry");
-                let work = Work::GiveUp(Failure::of_entry(&error));
-                self.push(
-                    id,
-                    false,
-                    None,
-                    bytes,
-                    Delivery {
-                        fields: entry.fields,
-                        work,
-                    },
-                );
+                tracing::warn!(stream = self.stream().key, entry = %id, %error, advice = error.advice(), "unreadable entry");
+                self.push_unreadable(entry, false, bytes, Failure::of_entry(&error));
                 return Ok(());
             }
         };
         let chained = match self.gate.judge(id, event.previous_id) {
-            Verdict::Superseded => return self.pass_over(id).await,
+            Verdict::Superseded => {
+                self.pass_over(id);
+                return Ok(());
+            }
             // Left pending: it is claimed again when its generation opens.
             Verdict::Held | Verdict::Apply if !self.barrier.admits(id) => return Ok(()),
             Verdict::Held => {
@@ -63,66 +58,77 @@ impl Session<'_> {
             }
             Verdict::Stranger => false,
         };
-        let key = event.key.clone();
-        let is_control = is_control(id, &event);
-        if is_control {
+        if is_control(id, &event) {
             self.barrier.announce(id, &event);
-        }
-        if let Some(failure) = Failure::of_unfit(&event) {
-            let work = Work::GiveUp(failure);
-            self.push(
-                id,
-                chained,
-                key,
-                bytes,
-                Delivery {
-                    fields: entry.fields,
-                    work,
-                },
-            );
+            self.skip(id, chained);
             return Ok(());
         }
-        let work = match self.shared.routes.find(&self.stream.topic, &event.r#type) {
-            Some(handler) if !is_control => Work::Handle(Box::new(event), handler.clone()),
-            _ => Work::Skip,
+        if let Some(failure) = Failure::of_unfit(&event) {
+            self.push_unreadable(entry, chained, bytes, failure);
+            return Ok(());
+        }
+        let work = match self.shared().routes.find(&self.stream().topic, &event) {
+            Route::Handler(handler) => Work::Handle(handler),
+            Route::UnknownVersion => Work::Fail(Failure::of_version(&event)),
+            Route::Skip => {
+                self.skip(id, chained);
+                return Ok(());
+            }
         };
-        self.push(
-            id,
-            chained,
-            key,
-            bytes,
-            Delivery {
-                fields: entry.fields,
-                work,
-            },
-        );
+        let lane = match (&event.key, self.place.settings().ordering) {
+            (Some(key), Ordering::Key) => Lane::of_key(key),
+            _ => Lane::of_entry(id),
+        };
+        let payload = Delivery {
+            fields: entry.fields,
+            event: Some(event),
+            work,
+        };
+        self.push(id, chained, lane, bytes, payload);
         Ok(())
     }
 
-    fn push(&mut self, id: EntryId, chained: bool, key: Option<String>, bytes: usize, payload: Delivery) {
-        let known = self.failures.remove(&id);
-        let attempts = known.map_or(0, |(attempts, _)| attempts);
-        let retry_at = known.map(|(_, pause)| Instant::now() + pause);
+    /// Takes in hand what can only be given up.
+    fn push_unreadable(&mut self, entry: Entry, chained: bool, bytes: usize, failure: Failure) {
+        let payload = Delivery {
+            fields: entry.fields,
+            event: None,
+            work: Work::Fail(failure),
+        };
+        self.push(entry.id, chained, Lane::of_entry(entry.id), bytes, payload);
+    }
+
+    fn push(&mut self, id: EntryId, chained: bool, lane: Lane, bytes: usize, payload: Delivery) {
+        let attempts = self.failures.remove(&id).unwrap_or(0);
         self.window.push(Item {
             id,
             chained,
-            key,
+            lane,
             bytes,
             attempts,
-            retry_at,
             payload,
         });
         self.meters.in_hand.set(self.window.len() as f64);
     }
 
+    /// Nobody here wants it: passed in its turn, without a transaction.
+    fn skip(&mut self, id: EntryId, chained: bool) {
+        self.meters.skipped.increment(1);
+        if chained {
+            self.window.push_finished(id);
+        } else {
+            self.flights.finished(vec![id]);
+        }
+    }
+
     /// Acknowledges without effect: at once if what superseded it is committed, else with it.
-    async fn pass_over(&mut self, id: EntryId) -> Result<(), Error> {
+    fn pass_over(&mut self, id: EntryId) {
         self.meters.superseded.increment(1);
         if self.committed.is_some_and(|committed| id <= committed) {
-            return self.link.acknowledge(&[id]).await;
+            self.flights.finished(vec![id]);
+        } else {
+            self.window.supersede(id);
         }
-        self.window.supersede(id);
-        Ok(())
     }
 
     fn hold(&mut self, id: EntryId, previous: EntryId) {
@@ -153,7 +159,7 @@ impl Session<'_> {
             self.meters.deleted.increment(claimed.deleted as u64);
             let entries = claimed.deleted;
             tracing::error!(
-                stream = self.stream.key,
+                stream = self.stream().key,
                 entries,
                 "entries were deleted from the stream while pending"
             );
@@ -179,7 +185,7 @@ impl Session<'_> {
                 self.held.remove(&id);
             }
         }
-        if self.hole && self.held.is_empty() {
+        if self.hole.is_some() && self.held.is_empty() {
             self.show_hole(None);
         }
         self.meters.held.set(self.held.len() as f64);
@@ -192,20 +198,24 @@ impl Session<'_> {
         let Some((&id, &previous)) = self.held.first_key_value() else {
             return Ok(());
         };
+        if self.window.contains(previous) {
+            // It is in hand: what becomes of it is looked at when it is finished.
+            return Ok(());
+        }
         let is_new = self.gate.passed().is_none();
         if is_new && !self.link.is_pending(previous).await? {
-            tracing::info!(stream = self.stream.key, entry = %id, "the group begins here: what precedes was trimmed");
+            tracing::info!(stream = self.stream().key, entry = %id, "the group begins here: what precedes was trimmed");
         } else if self
-            .shared
-            .store
-            .is_unreadable(&self.stream.key, previous)
+            .place
+            .store()
+            .is_unreadable(&self.stream().key, previous)
             .await?
         {
-            tracing::warn!(stream = self.stream.key, entry = %id, "passing: what precedes is in the dead letters");
+            tracing::warn!(stream = self.stream().key, entry = %id, "passing: what precedes is in the dead letters");
         } else {
             let (held, pending) = (self.held.len(), self.link.is_pending(previous).await?);
             tracing::warn!(
-                stream = self.stream.key, entry = %id, waits_for = %previous, pending, held,
+                stream = self.stream().key, entry = %id, waits_for = %previous, pending, held,
                 "held: the predecessor has not come; the relay re-issues what the stream lost"
             );
             if !pending {
@@ -219,14 +229,8 @@ impl Session<'_> {
     }
 
     fn show_hole(&mut self, hole: Option<(EntryId, EntryId)>) {
-        self.hole = hole.is_some();
-        self.meters.hole.set(if self.hole { 1.0 } else { 0.0 });
-        let standing = hole.map_or(Standing::Leading, |(id, previous)| Standing::Waiting {
-            cause: format!(
-                "entry {id} is held: its predecessor {previous} is neither on its way nor applied. The relay re-issues \
-                 what the stream lost; if it does not, compare both ends."
-            ),
-        });
-        self.shared.board.set(&self.stream.key, standing);
+        self.hole = hole;
+        self.meters.hole.set(if hole.is_some() { 1.0 } else { 0.0 });
+        self.stand();
     }
 }

@@ -1,5 +1,7 @@
 //! One stream in the hands of one member, for as long as its lease: work, through troubles; then give it back.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -15,7 +17,7 @@ use crate::standing::Standing;
 /// Applies the stream until `stop`, after which what is in hand is finished and the lease given back, or until `lost`, which
 /// ends it at once: another member has the lease, or may have it.
 pub(super) async fn run(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     stream: &Stream,
     lease: Lease,
     stop: &CancellationToken,
@@ -40,7 +42,7 @@ pub(super) async fn run(
 
 /// Works under a lease, through troubles, until it is lost or the token is cancelled.
 async fn work(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     stream: &Stream,
     lease: Lease,
     token: &CancellationToken,

@@ -12,6 +12,12 @@ pub const SUPERSEDED: &str = "outbox_consume_superseded_total";
 pub const SKIPPED: &str = "outbox_consume_skipped_total";
 /// Counter: failed attempts, by class.
 pub const FAILURES: &str = "outbox_consume_failures_total";
+/// Counter: events parked: they failed and are tried again, or wait behind one of their key.
+pub const PARKED: &str = "outbox_consume_parked_events_total";
+/// Counter: parked events whose effect was committed.
+pub const DRAINED: &str = "outbox_consume_drained_events_total";
+/// Gauge: 1 while something that the handler needs is down, and one event is tried now and then.
+pub const BREAKER: &str = "outbox_consume_breaker_open";
 /// Counter: events given up.
 pub const DEAD: &str = "outbox_consume_dead_letters_total";
 /// Gauge: entries that wait for a predecessor.
@@ -74,6 +80,8 @@ pub(super) struct Meters {
     pub(super) duplicates: Counter,
     pub(super) superseded: Counter,
     pub(super) skipped: Counter,
+    pub(super) parked: Counter,
+    pub(super) drained: Counter,
     pub(super) dead: Counter,
     pub(super) deleted: Counter,
     pub(super) groups_made: Counter,
@@ -81,6 +89,7 @@ pub(super) struct Meters {
     pub(super) hole: Gauge,
     pub(super) in_hand: Gauge,
     pub(super) leading: Gauge,
+    pub(super) breaker: Gauge,
     pub(super) transaction_seconds: Histogram,
     pub(super) delay_seconds: Histogram,
 }
@@ -96,6 +105,8 @@ impl Meters {
             duplicates: counter!(DUPLICATES, labels.clone()),
             superseded: counter!(SUPERSEDED, labels.clone()),
             skipped: counter!(SKIPPED, labels.clone()),
+            parked: counter!(PARKED, labels.clone()),
+            drained: counter!(DRAINED, labels.clone()),
             dead: counter!(DEAD, labels.clone()),
             deleted: counter!(DELETED, labels.clone()),
             groups_made: counter!(GROUPS_MADE, labels.clone()),
@@ -103,6 +114,7 @@ impl Meters {
             hole: gauge!(HOLE, labels.clone()),
             in_hand: gauge!(IN_HAND, labels.clone()),
             leading: gauge!(LEADING, labels.clone()),
+            breaker: gauge!(BREAKER, labels.clone()),
             transaction_seconds: histogram!(TRANSACTION_SECONDS, labels.clone()),
             delay_seconds: histogram!(DELAY_SECONDS, labels.clone()),
             labels,
@@ -111,7 +123,13 @@ impl Meters {
 
     /// Nothing of the stream is in hand any more: what another member does is its own to show.
     pub(super) fn let_go(&self) {
-        for gauge in [&self.leading, &self.in_hand, &self.held, &self.hole] {
+        for gauge in [
+            &self.leading,
+            &self.in_hand,
+            &self.held,
+            &self.hole,
+            &self.breaker,
+        ] {
             gauge.set(0.0);
         }
     }

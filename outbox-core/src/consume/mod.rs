@@ -16,8 +16,9 @@
 //! * Of several members one applies a stream. The transaction holds the lease's row and its epoch, so a member that was
 //!   stopped and wakes up commits nothing.
 //! * An entry is acknowledged after the commit, and only when everything before it on its stream is finished.
-//! * An event that fails holds the later ones of its key and nothing else, for a bounded number of attempts; then it is a
-//!   dead letter, and its key goes on.
+//! * Several transactions of a stream run at a time; a key is in one of them at most, and its events in order.
+//! * An event that fails is parked, and the later ones of its key behind it, in the database; everything else goes on. After a
+//!   bounded number of attempts it is a dead letter, and its key waits or goes on, by policy.
 //! * An entry whose predecessor has not come is not applied and not lost: it stays pending, is counted and shown.
 //!
 //! Failure: an outage of either server is waited out with everything left where it is. A handler's error, panic or delay
@@ -25,7 +26,7 @@
 //!
 //! What the handler does outside the transaction may happen again.
 //!
-//! Deliberately absent, so far: keys in parallel (one transaction at a time per stream), parked keys and redrive.
+//! Deliberately absent, so far: putting dead letters back.
 
 mod gate;
 
@@ -36,6 +37,12 @@ mod discovery;
 mod layout;
 
 mod window;
+
+mod delivery;
+
+mod breaker;
+
+mod fingerprint;
 
 mod retry;
 
@@ -69,7 +76,23 @@ mod intake;
 
 mod reader;
 
+mod dispatch;
+
+mod flight;
+
+mod place;
+
 mod apply;
+
+mod attempt;
+
+mod drain;
+
+mod park;
+
+mod lanes;
+
+mod signals;
 
 mod shared;
 
@@ -86,18 +109,21 @@ mod redis;
 pub use builder::Builder;
 pub use call::{Function, NotAFunction};
 pub use error::Error;
-pub use failure::Failure;
+pub use failure::{Failure, FailureKind};
+pub use fingerprint::fingerprint;
 pub use gate::{Gate, Verdict as GateVerdict};
 pub use handler::{BoxFuture, Handler, HandlerError, HandlerResult};
 pub use metric::{
-    APPLIED, DEAD, DELAY_SECONDS, DELETED, DUPLICATES, FAILURES, GROUPS_MADE, HELD, HOLE, IN_HAND, LEADING,
-    MEMBERS, REBALANCES, SKIPPED, STREAMS, SUPERSEDED, TRANSACTION_SECONDS, UNASSIGNED,
+    APPLIED, BREAKER, DEAD, DELAY_SECONDS, DELETED, DRAINED, DUPLICATES, FAILURES, GROUPS_MADE, HELD, HOLE,
+    IN_HAND, LEADING, MEMBERS, PARKED, REBALANCES, SKIPPED, STREAMS, SUPERSEDED, TRANSACTION_SECONDS,
+    UNASSIGNED,
 };
+pub use park::{DeadPolicy, Lane};
 pub use pg::PgConnection;
 pub use retry::{Next, Policy as RetryPolicy};
 pub use run::Consumer;
 pub use settings::{
-    DEFAULT_BATCH, DEFAULT_CONNECTIONS, DEFAULT_DISCOVERY, DEFAULT_HANDLER_LIMIT, DEFAULT_LEASE,
-    DEFAULT_PREFIX, DEFAULT_READ_COUNT, DEFAULT_WINDOW, DEFAULT_WINDOW_BYTES,
+    DEFAULT_BATCH, DEFAULT_CONCURRENCY, DEFAULT_CONNECTIONS, DEFAULT_DISCOVERY, DEFAULT_HANDLER_LIMIT,
+    DEFAULT_LEASE, DEFAULT_PREFIX, DEFAULT_READ_COUNT, DEFAULT_WINDOW, DEFAULT_WINDOW_BYTES, Ordering,
 };
 pub use stream::{Flow, Stream};

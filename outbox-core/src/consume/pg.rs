@@ -13,7 +13,8 @@ pub use sqlx::PgConnection;
 pub(super) use sqlx::PgPool;
 pub(super) use sqlx::postgres::PgConnectOptions;
 
-use super::{Error, Failure};
+use super::Error;
+use super::lease::Lease;
 use crate::event::EntryId;
 
 /// No statement of ours takes this long on a server that works.
@@ -76,6 +77,11 @@ impl Store {
         &self.consumer
     }
 
+    /// How many connections there may be.
+    pub(super) fn connections(&self) -> usize {
+        pool_size(&self.pool) as usize
+    }
+
     pub(super) fn lease_time(&self) -> Duration {
         self.lease
     }
@@ -117,40 +123,15 @@ impl Store {
             .transpose()
     }
 
-    /// What failed and is not given up: attempts so far and the time until the next.
-    pub(super) async fn failures(&self, stream: &str) -> Result<HashMap<EntryId, (u32, Duration)>, Error> {
+    /// What failed before failed events were parked: attempts so far.
+    pub(super) async fn failures(&self, stream: &str) -> Result<HashMap<EntryId, u32>, Error> {
         let query = sqlx::query_as(include_str!("../../queries/consume/failures.sql"))
             .bind(&self.consumer)
             .bind(stream);
-        let rows: Vec<(String, i32, i64)> =
-            bounded("reading what failed", query.fetch_all(&self.pool)).await?;
+        let rows: Vec<(String, i32)> = bounded("reading what failed", query.fetch_all(&self.pool)).await?;
         rows.into_iter()
-            .map(|(id, attempts, pause_ms)| {
-                let pause = Duration::from_millis(pause_ms.unsigned_abs());
-                Ok((entry_id(&id)?, (attempts.unsigned_abs(), pause)))
-            })
+            .map(|(id, attempts)| Ok((entry_id(&id)?, attempts.unsigned_abs())))
             .collect()
-    }
-
-    pub(super) async fn record_failure(
-        &self,
-        stream: &str,
-        id: EntryId,
-        attempts: u32,
-        pause: Duration,
-        failure: &Failure,
-    ) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../queries/consume/record_failure.sql"))
-            .bind(&self.consumer)
-            .bind(stream)
-            .bind(id.to_string())
-            .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
-            .bind(pause.as_secs_f64() * 1000.0)
-            .bind(&failure.class)
-            .bind(&failure.text);
-        bounded("recording a failed attempt", query.execute(&self.pool))
-            .await
-            .map(drop)
     }
 
     /// Whether the entry was given up because it could not be read.
@@ -166,13 +147,19 @@ impl Store {
         bounded(doing, self.pool.acquire()).await
     }
 
+    /// Begins a transaction that applies. The row of `watched` in the inbox tells whether a handler commits too early.
     pub(super) async fn begin<'c>(
         &self,
         connection: &'c mut PoolConnection<Postgres>,
+        watched: Option<EntryId>,
     ) -> Result<Transaction<'c>, Error> {
+        let begin = match watched {
+            Some(id) => format!("{}; set local outbox.watched = '{id}'", self.begin),
+            None => self.begin.clone(),
+        };
         bounded(
             "beginning a transaction",
-            connection.begin_with(AssertSqlSafe(self.begin.clone())),
+            connection.begin_with(AssertSqlSafe(begin)),
         )
         .await
     }
@@ -206,12 +193,61 @@ impl Store {
         whole("recording how far the stream came", query.fetch_one(tx)).await
     }
 
+    /// Records how far the stream came, apart from the transactions that brought it there.
+    pub(super) async fn record_passed(&self, stream: &str, lease: Lease, id: EntryId) -> Result<(), Error> {
+        let query = sqlx::query_scalar(include_str!("../../queries/consume/record_passed.sql"))
+            .bind(&self.consumer)
+            .bind(stream)
+            .bind(lease.epoch)
+            .bind(id.batch_id.to_string())
+            .bind(id.position.to_string());
+        match bounded("recording how far the stream came", query.fetch_one(&self.pool)).await? {
+            true => Ok(()),
+            false => Err(Error::Fenced),
+        }
+    }
+
     /// Fails when a statement of the handler failed and the handler said nothing (the commit would be a silent rollback),
     /// and when the handler ended the transaction itself.
     pub(super) async fn prove_whole(&self, tx: &mut PgConnection) -> Result<(), Error> {
         let query = sqlx::query_scalar(include_str!("../../queries/consume/whole.sql"));
         whole("proving that the transaction is whole", query.fetch_one(tx)).await
     }
+}
+
+/// Before the first attempt of a transaction: what a handler does is undone up to here. `watched`, an event that was in the
+/// inbox before, tells whether its handler commits too early.
+pub(super) async fn begin_attempt(tx: &mut PgConnection, watched: Option<EntryId>) -> Result<(), Error> {
+    let statement = match watched {
+        Some(id) => format!("set local outbox.watched = '{id}'; savepoint outbox_event"),
+        None => "savepoint outbox_event".to_owned(),
+    };
+    savepoint("setting a savepoint", tx, &statement).await
+}
+
+/// After an attempt that succeeded, before the next one. Fails if the handler left the transaction otherwise than it was.
+pub(super) async fn next_attempt(tx: &mut PgConnection) -> Result<(), Error> {
+    let statement = "release savepoint outbox_event; savepoint outbox_event";
+    savepoint("keeping what a handler did", tx, statement).await
+}
+
+/// After an attempt that failed. The savepoint stays.
+pub(super) async fn undo_attempt(tx: &mut PgConnection) -> Result<(), Error> {
+    savepoint(
+        "undoing what a handler did",
+        tx,
+        "rollback to savepoint outbox_event",
+    )
+    .await
+}
+
+async fn savepoint(doing: &'static str, tx: &mut PgConnection, statement: &str) -> Result<(), Error> {
+    bounded(
+        doing,
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(tx),
+    )
+    .await
+    .map(drop)
 }
 
 pub(super) async fn commit(tx: Transaction<'_>) -> Result<(), Error> {

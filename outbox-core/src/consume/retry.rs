@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use super::failure::FailureKind;
+
 /// Attempts and the pauses between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// How often an event is tried before it is given up.
     pub attempts: u32,
-    /// The pause after the first failure; each further one is twice as long, with jitter.
+    /// The longest pause after the first failure; it doubles with each further one. How long it really is, is drawn at random.
     pub pause_min: Duration,
-    /// The longest pause.
+    /// The longest pause of all.
     pub pause_max: Duration,
 }
 
@@ -39,33 +41,43 @@ pub(super) const OUTAGE: Policy = Policy {
 pub enum Next {
     /// Try again after a pause.
     Retry(Duration),
+    /// Let it wait for a member that knows its version.
+    Wait,
     /// Give it up.
     Dead,
 }
 
 impl Policy {
-    /// What follows from the `attempts`th failure; a permanent one is not tried again.
+    /// What follows from the `attempts`th failure, if it is of this kind.
     #[must_use]
-    pub fn after(&self, attempts: u32, permanent: bool) -> Next {
-        if permanent || attempts >= self.attempts {
-            Next::Dead
-        } else {
-            Next::Retry(self.pause(attempts))
+    pub fn after(&self, attempts: u32, kind: FailureKind) -> Next {
+        match kind {
+            FailureKind::UnknownVersion => Next::Wait,
+            FailureKind::Poison | FailureKind::Unreadable => Next::Dead,
+            FailureKind::Transient | FailureKind::Dependency if attempts >= self.attempts => Next::Dead,
+            FailureKind::Transient | FailureKind::Dependency => Next::Retry(self.pause(attempts)),
         }
     }
 
-    /// The pause after `failures` failures in a row, from 1 on.
+    /// A pause after `failures` failures in a row, from 1 on.
     #[must_use]
     pub fn pause(&self, failures: u32) -> Duration {
+        self.pause_at(failures, rand::random_range(0.0..=1.0))
+    }
+
+    /// The same, with `fraction` drawn from 0 to 1: "full jitter", a pause anywhere between nothing and the longest one that
+    /// the count of failures allows, spreads those who failed together the widest
+    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+    pub(super) fn pause_at(&self, failures: u32, fraction: f64) -> Duration {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(self.pause_min)
             .with_max_delay(self.pause_max)
-            .with_jitter()
             .without_max_times()
             .build();
         // Far beyond any longest pause; keeps the count of a long outage from being walked through.
         let step = failures.clamp(1, 32) as usize - 1;
-        pauses.into_iter().nth(step).unwrap_or(self.pause_max)
+        let longest = pauses.into_iter().nth(step).unwrap_or(self.pause_max);
+        longest.min(self.pause_max).mul_f64(fraction)
     }
 }
 
@@ -76,34 +88,33 @@ mod tests {
     #[test]
     fn the_last_attempt_gives_up_and_a_permanent_failure_does_at_once() {
         let policy = Policy::default();
-        assert!(matches!(policy.after(1, false), Next::Retry(_)));
-        assert!(matches!(policy.after(2, false), Next::Retry(_)));
-        assert_eq!(policy.after(3, false), Next::Dead);
-        assert_eq!(policy.after(1, true), Next::Dead);
+        assert!(matches!(policy.after(1, FailureKind::Transient), Next::Retry(_)));
+        assert!(matches!(policy.after(2, FailureKind::Transient), Next::Retry(_)));
+        assert_eq!(policy.after(3, FailureKind::Transient), Next::Dead);
+        assert_eq!(policy.after(1, FailureKind::Poison), Next::Dead);
+        assert_eq!(policy.after(9, FailureKind::UnknownVersion), Next::Wait);
     }
 
     #[test]
     fn however_long_an_outage_was_its_end_is_noticed_within_seconds() {
         for failures in [1, 10, u32::MAX] {
-            assert!(OUTAGE.pause(failures) <= 2 * OUTAGE.pause_max);
+            assert!(OUTAGE.pause(failures) <= OUTAGE.pause_max);
         }
         assert!(OUTAGE.pause_max <= Duration::from_secs(2));
     }
 
     #[test]
-    fn pauses_grow_and_are_bounded() {
+    fn pauses_grow_are_bounded_and_lie_anywhere_below() {
         let policy = Policy::default();
-        let first = policy.pause(1);
-        assert!(
-            first >= Duration::from_millis(500) && first <= Duration::from_secs(1),
-            "{first:?}"
-        );
+        assert_eq!(policy.pause_at(1, 1.0), Duration::from_millis(500));
+        assert_eq!(policy.pause_at(2, 1.0), Duration::from_secs(1));
+        assert_eq!(policy.pause_at(3, 0.5), Duration::from_secs(1));
+        assert_eq!(policy.pause_at(3, 0.0), Duration::ZERO);
         for failures in [10, 100, u32::MAX] {
-            let pause = policy.pause(failures);
-            assert!(
-                pause >= Duration::from_secs(30) && pause <= Duration::from_secs(60),
-                "{pause:?}"
-            );
+            assert_eq!(policy.pause_at(failures, 1.0), Duration::from_secs(30));
+        }
+        for _ in 0..100 {
+            assert!(policy.pause(2) <= Duration::from_secs(1));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Which handler an event goes to: by the topic of its stream, then by its type. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::handler::Handler;
+use crate::event::Event;
 
 /// The handlers of a consumer.
 #[derive(Clone, Default)]
@@ -15,36 +16,141 @@ pub(super) struct Routes {
 struct Topic {
     any: Option<Arc<dyn Handler>>,
     by_type: HashMap<String, Arc<dyn Handler>>,
+    /// Of these types, these versions only.
+    versions: HashMap<String, HashSet<String>>,
+}
+
+/// Where an event goes.
+pub(super) enum Route {
+    /// To this handler.
+    Handler(Arc<dyn Handler>),
+    /// Nobody here wants its type.
+    Skip,
+    /// Its type is wanted, but not in this version.
+    UnknownVersion,
 }
 
 impl Routes {
     /// Every type on the topic that has no handler of its own. False when there was one already.
     pub(super) fn add(&mut self, topic: &str, handler: Arc<dyn Handler>) -> bool {
-        self.topics
-            .entry(topic.to_owned())
-            .or_default()
-            .any
-            .replace(handler)
-            .is_none()
+        self.topic(topic).any.replace(handler).is_none()
     }
 
     /// One type on the topic. False when there was one already.
     pub(super) fn add_type(&mut self, topic: &str, r#type: &str, handler: Arc<dyn Handler>) -> bool {
-        self.topics
-            .entry(topic.to_owned())
-            .or_default()
+        self.topic(topic)
             .by_type
             .insert(r#type.to_owned(), handler)
             .is_none()
     }
 
-    /// The handler of an event; none means that this consumer does not want it.
-    pub(super) fn find(&self, topic: &str, r#type: &str) -> Option<&Arc<dyn Handler>> {
-        let topic = self.topics.get(topic)?;
-        topic.by_type.get(r#type).or(topic.any.as_ref())
+    /// Of a type on the topic these versions are handled, and those named before.
+    pub(super) fn add_versions(
+        &mut self,
+        topic: &str,
+        r#type: &str,
+        versions: impl IntoIterator<Item = String>,
+    ) {
+        self.topic(topic)
+            .versions
+            .entry(r#type.to_owned())
+            .or_default()
+            .extend(versions);
+    }
+
+    fn topic(&mut self, topic: &str) -> &mut Topic {
+        self.topics.entry(topic.to_owned()).or_default()
+    }
+
+    /// Where an event of this topic's stream goes.
+    pub(super) fn find(&self, topic: &str, event: &Event) -> Route {
+        let handler = self
+            .topics
+            .get(topic)
+            .and_then(|topic| topic.by_type.get(&event.r#type).or(topic.any.as_ref()));
+        match handler {
+            None => Route::Skip,
+            Some(_) if !self.knows(topic, &event.r#type, event.schema_version.as_deref()) => {
+                Route::UnknownVersion
+            }
+            Some(handler) => Route::Handler(handler.clone()),
+        }
+    }
+
+    /// Whether events of this type are handled in this version. One that names no version is not of an unknown one.
+    pub(super) fn knows(&self, topic: &str, r#type: &str, version: Option<&str>) -> bool {
+        let known = self
+            .topics
+            .get(topic)
+            .and_then(|topic| topic.versions.get(r#type));
+        known
+            .zip(version)
+            .is_none_or(|(known, version)| known.contains(version))
     }
 
     pub(super) fn topics(&self) -> Vec<&str> {
-        self.topics.keys().map(String::as_str).collect()
+        let named = self
+            .topics
+            .iter()
+            .filter(|(_, topic)| topic.any.is_some() || !topic.by_type.is_empty());
+        named.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consume::handler::{BoxFuture, HandlerResult};
+    use crate::consume::pg::PgConnection;
+
+    fn nothing<'a>(_: &'a mut PgConnection, _: &'a Event) -> BoxFuture<'a, HandlerResult> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn event(r#type: &str, version: Option<&str>) -> Event {
+        Event {
+            schema_version: version.map(str::to_owned),
+            ..Event::new("1", "/shop", r#type)
+        }
+    }
+
+    #[test]
+    fn a_type_goes_to_its_own_handler_then_to_the_topics_and_else_nowhere() {
+        let mut routes = Routes::default();
+        assert!(routes.add_type("orders", "placed", Arc::new(nothing)));
+        assert!(!routes.add_type("orders", "placed", Arc::new(nothing)));
+        assert!(matches!(
+            routes.find("orders", &event("placed", None)),
+            Route::Handler(_)
+        ));
+        assert!(matches!(routes.find("orders", &event("paid", None)), Route::Skip));
+        assert!(matches!(
+            routes.find("stock", &event("placed", None)),
+            Route::Skip
+        ));
+        assert!(routes.add("orders", Arc::new(nothing)));
+        assert!(matches!(
+            routes.find("orders", &event("paid", None)),
+            Route::Handler(_)
+        ));
+    }
+
+    #[test]
+    fn a_version_is_unknown_only_if_others_are_named() {
+        let mut routes = Routes::default();
+        assert!(routes.add("orders", Arc::new(nothing)));
+        routes.add_versions("orders", "placed", ["1".to_owned(), "2".to_owned()]);
+        let find = |event| routes.find("orders", &event);
+        assert!(matches!(find(event("placed", Some("2"))), Route::Handler(_)));
+        assert!(matches!(find(event("placed", Some("3"))), Route::UnknownVersion));
+        assert!(matches!(find(event("placed", None)), Route::Handler(_)));
+        assert!(matches!(find(event("paid", Some("3"))), Route::Handler(_)));
+    }
+
+    #[test]
+    fn versions_of_a_topic_that_nobody_handles_open_no_stream() {
+        let mut routes = Routes::default();
+        routes.add_versions("orders", "placed", ["1".to_owned()]);
+        assert!(routes.topics().is_empty());
     }
 }

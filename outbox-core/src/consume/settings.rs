@@ -1,7 +1,9 @@
 //! What can be set about a consumer, and the reasons for the defaults.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use super::park::DeadPolicy;
 use super::retry::Policy;
 
 /// Before the topic in the key of its stream.
@@ -12,6 +14,8 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(10);
 pub const DEFAULT_HANDLER_LIMIT: Duration = Duration::from_secs(30);
 /// Events of one transaction: enough that its commit is shared, few enough that its locks are short.
 pub const DEFAULT_BATCH: usize = 32;
+/// Transactions of one stream at a time: so many keys whose handlers wait for something leave others to go on.
+pub const DEFAULT_CONCURRENCY: usize = 4;
 /// Entries in hand of one stream: the work of a moment, so that a takeover repeats little.
 pub const DEFAULT_WINDOW: usize = 1000;
 /// Bytes in hand of one stream, as an entry counts twice (as it came, and decoded).
@@ -20,8 +24,18 @@ pub const DEFAULT_WINDOW_BYTES: usize = 32 * 1024 * 1024;
 pub const DEFAULT_READ_COUNT: usize = 128;
 /// How often streams of new writers are looked for: one walk over the keys of the Redis database.
 pub const DEFAULT_DISCOVERY: Duration = Duration::from_secs(30);
-/// Connections of a pool made from a URL: one per stream that applies, some for leases.
+/// Connections of a pool made from a URL: some for leases, the others for transactions.
 pub const DEFAULT_CONNECTIONS: u32 = 10;
+
+/// Whose order is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ordering {
+    /// Events of one key are applied one after the other, in their order.
+    #[default]
+    Key,
+    /// Nothing waits for anything: for handlers that do not care.
+    None,
+}
 
 /// The settings of a consumer, validated.
 #[derive(Clone, Debug)]
@@ -35,6 +49,10 @@ pub(super) struct Settings {
     pub(super) lease: Duration,
     pub(super) handler_limit: Duration,
     pub(super) retry: Policy,
+    pub(super) retry_by_topic: HashMap<String, Policy>,
+    pub(super) on_dead: DeadPolicy,
+    pub(super) ordering: Ordering,
+    pub(super) concurrency: usize,
     pub(super) batch: usize,
     pub(super) window: usize,
     pub(super) window_bytes: usize,
@@ -52,6 +70,10 @@ impl Default for Settings {
             lease: DEFAULT_LEASE,
             handler_limit: DEFAULT_HANDLER_LIMIT,
             retry: Policy::default(),
+            retry_by_topic: HashMap::new(),
+            on_dead: DeadPolicy::default(),
+            ordering: Ordering::default(),
+            concurrency: DEFAULT_CONCURRENCY,
             batch: DEFAULT_BATCH,
             window: DEFAULT_WINDOW,
             window_bytes: DEFAULT_WINDOW_BYTES,
@@ -61,6 +83,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How often an event of this topic is tried.
+    pub(super) fn retry_of(&self, topic: &str) -> Policy {
+        self.retry_by_topic.get(topic).copied().unwrap_or(self.retry)
+    }
+
     /// How often a member looks at its group: a lease given back is taken within this time.
     pub(super) fn look_every(&self) -> Duration {
         (self.lease / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))

@@ -1,19 +1,26 @@
 //! What the lanes of one consumer share.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::Error;
 use super::board::Board;
+use super::breaker::Breaker;
 use super::discovery::Discovery;
 use super::inbox;
 use super::pg::Store;
 use super::routes::Routes;
 use super::settings::Settings;
+use super::signals::Signals;
 use super::stream::Flow;
 use crate::event::Event;
+
+/// Connections that are kept for leases and for recording how far a stream came.
+const RESERVED: usize = 2;
 
 pub(super) struct Shared {
     pub(super) store: Store,
@@ -22,6 +29,11 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) board: Board,
     pub(super) discovery: Discovery,
+    pub(super) signals: Signals,
+    /// By topic: what a handler needs is needed for all of its streams.
+    breakers: Mutex<HashMap<String, Breaker>>,
+    /// Transactions that may be open at a time: the pool's connections but those for leases.
+    slots: Semaphore,
     /// Days of the inbox that are known to be there.
     days: Mutex<HashSet<Date>>,
 }
@@ -35,6 +47,7 @@ impl Shared {
         board: Board,
     ) -> Self {
         let discovery = Discovery::new(flows(&routes, &settings));
+        let slots = store.connections().saturating_sub(RESERVED).max(1);
         Self {
             store,
             redis,
@@ -42,8 +55,22 @@ impl Shared {
             settings,
             board,
             discovery,
+            signals: Signals::default(),
+            breakers: Mutex::default(),
+            slots: Semaphore::new(slots),
             days: Mutex::default(),
         }
+    }
+
+    /// Waits for the right to open a transaction. None only if nobody can ever have one again, which nothing makes happen.
+    pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.acquire().await.ok()
+    }
+
+    /// Looks at the breaker of a topic, or changes it.
+    pub(super) fn breaker<R>(&self, topic: &str, work: impl FnOnce(&mut Breaker) -> R) -> R {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        work(breakers.entry(topic.to_owned()).or_default())
     }
 
     /// Makes the days of the inbox that these events need.

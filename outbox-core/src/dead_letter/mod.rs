@@ -4,14 +4,12 @@
 //! when it is here. Authoritative is the row; the entry on the stream is acknowledged and may be trimmed.
 //!
 //! An entry that could not be read has no event id: it is kept by its place on the stream.
-//!
-//! Deliberately absent, so far: putting one back.
 
 mod pg;
 
-pub(crate) use pg::enter;
+pub(crate) use pg::{enter, settle};
 
-use crate::event::Event;
+use time::OffsetDateTime;
 
 /// One entry that is given up.
 pub(crate) struct DeadLetter<'a> {
@@ -21,14 +19,38 @@ pub(crate) struct DeadLetter<'a> {
     pub(crate) stream: &'a str,
     /// Its id there.
     pub(crate) entry_id: String,
+    /// The topic, with its writer.
+    pub(crate) flow: &'a str,
+    /// The line it stood in.
+    pub(crate) lane: &'a str,
+    /// Its place there, if it was parked.
+    pub(crate) place: Option<i64>,
     /// The event, if the entry could be read.
-    pub(crate) event: Option<&'a Event>,
+    pub(crate) event: Option<Attributes<'a>>,
     /// The entry as it came.
     pub(crate) fields: &'a [(Vec<u8>, Vec<u8>)],
     /// A stable word for the reason.
     pub(crate) error_class: &'a str,
     /// The reason.
     pub(crate) error: &'a str,
+    /// What the reason says about another attempt.
+    pub(crate) error_kind: &'a str,
+    /// The group of failures that it belongs to.
+    pub(crate) fingerprint: String,
     /// How often it was tried.
     pub(crate) attempts: u32,
+    /// The attempts before the last one, as JSON.
+    pub(crate) history: &'a str,
+    /// How long the last attempt took.
+    pub(crate) seconds: f64,
+}
+
+/// What names an event that is given up.
+pub(crate) struct Attributes<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) r#type: &'a str,
+    pub(crate) schema_version: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) recorded_at: Option<OffsetDateTime>,
 }

@@ -53,8 +53,9 @@ impl Bench {
              create function tell() returns trigger language plpgsql as $$
                  begin perform pg_notify(tg_table_name, ''); return null; end $$;
              create trigger tell after insert on effect for each row execute function tell();
-             create trigger tell after insert on outbox.dead_letter for each row execute function tell();
-             create trigger tell after insert or update on outbox.consumer_failure for each row execute function tell();
+             create trigger tell after insert or update on outbox.dead_letter for each row execute function tell();
+             create trigger tell after insert or update or delete on outbox.parked_event for each row execute function tell();
+             create trigger tell after insert or update or delete on outbox.parked_lane for each row execute function tell();
              create trigger tell after insert or update on outbox.consumer_stream for each row execute function tell();
              create trigger tell after update on outbox.consumer_lease for each row execute function tell();",
         )
@@ -64,7 +65,8 @@ impl Bench {
             .listen_all([
                 "effect",
                 "dead_letter",
-                "consumer_failure",
+                "parked_event",
+                "parked_lane",
                 "consumer_stream",
                 "consumer_lease",
             ])
@@ -157,6 +159,13 @@ impl Bench {
         Ok(waited
             .await
             .map_err(|_| Failure::new("nobody waits for the lock"))??)
+    }
+
+    /// What waits for its next attempt need not wait any longer.
+    pub(crate) async fn all_is_due(&self) -> Result {
+        let due = "update outbox.parked_lane set due_at = clock_timestamp() where due_at < 'infinity'";
+        self.pool.execute(due).await?;
+        Ok(())
     }
 
     pub(crate) async fn value<T>(&self, query: &'static str) -> Result<T>

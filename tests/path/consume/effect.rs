@@ -162,7 +162,7 @@ async fn new_events_of_a_handler_commit_with_its_effect_or_not_at_all() -> Resul
     assert_eq!(bench.value::<i64>("select count(*) from outbox.log").await?, 1);
     assert_eq!(
         bench
-            .value::<i64>("select count(*) from outbox.consumer_failure")
+            .value::<i64>("select count(*) from outbox.parked_event")
             .await?,
         0
     );

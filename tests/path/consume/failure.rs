@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use outbox_core::consume::{Handler, HandlerError, HandlerResult, PgConnection, RetryPolicy};
+use outbox_core::consume::{DeadPolicy, Handler, HandlerError, HandlerResult, PgConnection, RetryPolicy};
 use outbox_core::event::{Event, envelope};
 use sqlx::Connection;
 use system_tests::Result;
 
-use super::bench::{Bench, Member, Order, STREAM, TOPIC, chain, event, note, quick_retries};
+use super::bench::{Bench, Member, Order, STREAM, TOPIC, chain, event, note};
 
 /// Notes every order but number 1, which it counts and leaves to `first`.
 struct Except<F> {
@@ -50,8 +50,8 @@ async fn after_three_attempts_an_event_is_given_up_and_its_key_goes_on() -> Resu
         bench.put(id, Some(previous), key, n as i64).await?;
     }
     let calls = Arc::new(AtomicUsize::new(0));
-    // WHEN a member consumes them
-    let member = Member::start(bench.describe().on_handler(
+    // WHEN a member that skips what is dead consumes them
+    let member = Member::start(bench.describe().on_dead(DeadPolicy::Skip).on_handler(
         TOPIC,
         first_order(&calls, |_| {
             Box::pin(async { Err(HandlerError::new("out of stock")) })
@@ -88,10 +88,57 @@ async fn after_three_attempts_an_event_is_given_up_and_its_key_goes_on() -> Resu
     );
     assert_eq!(
         bench
-            .value::<i64>("select count(*) from outbox.consumer_failure")
+            .value::<i64>("select (select count(*) from outbox.parked_event) + (select count(*) from outbox.parked_lane)")
             .await?,
         0
     );
+    assert_eq!(bench.pending().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_default_the_key_of_a_dead_event_waits_and_everything_else_goes_on() -> Result {
+    // GIVEN a poison event, two behind it of the same key and one of another
+    let mut bench = Bench::new().await?;
+    for (n, key) in (1..).zip(["a", "a", "a", "b"]) {
+        let (id, previous) = &chain(4)[n - 1];
+        bench.put(id, Some(previous), key, n as i64).await?;
+    }
+    let calls = Arc::new(AtomicUsize::new(0));
+    // WHEN a member consumes them
+    let member = Member::start(bench.describe().on_handler(
+        TOPIC,
+        first_order(&calls, |_| {
+            Box::pin(async { Err(HandlerError::new("out of stock")) })
+        }),
+    ))?;
+    bench.until("select count(*) = 1 from outbox.dead_letter").await?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-4'), false) from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    // THEN the other key is applied, and the later ones of this key wait in their order
+    assert_eq!(bench.effects(1).await?, [("b".to_owned(), 4)]);
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    let lane: (String, String) = sqlx::query_as("select lane, state from outbox.parked_lane")
+        .fetch_one(&bench.pool)
+        .await?;
+    assert_eq!(lane, ("ka".to_owned(), "dead".to_owned()));
+    let waiting: Vec<String> = sqlx::query_scalar("select id from outbox.parked_event order by place")
+        .fetch_all(&bench.pool)
+        .await?;
+    assert_eq!(waiting, ["event-2", "event-3"]);
+    let outcomes: Vec<String> = sqlx::query_scalar("select outcome from outbox.inbox order by id")
+        .fetch_all(&bench.pool)
+        .await?;
+    assert_eq!(outcomes, ["dead", "parked", "parked", "applied"]);
+    // AND the letter tells each attempt, and stands before those that wait for it
+    let (attempts, told, is_first): (i32, i32, bool) = sqlx::query_as(
+        "select attempts, jsonb_array_length(history), place < (select min(place) from outbox.parked_event) from outbox.dead_letter",
+    )
+    .fetch_one(&bench.pool)
+    .await?;
+    assert_eq!((attempts, told, is_first), (3, 3, true));
     assert_eq!(bench.pending().await?, 0);
     Ok(())
 }
@@ -102,12 +149,9 @@ async fn a_restart_does_not_reset_the_count_of_attempts() -> Result {
     let mut bench = Bench::new().await?;
     let calls = Arc::new(AtomicUsize::new(0));
     let policy = RetryPolicy {
-        pause_min: Duration::from_millis(300),
-        ..quick_retries()
-    };
-    let policy = RetryPolicy {
-        pause_max: Duration::from_millis(600),
-        ..policy
+        attempts: 3,
+        pause_min: Duration::from_secs(3600),
+        pause_max: Duration::from_secs(3600),
     };
     let describe = |bench: &Bench| {
         bench.describe().retry(policy).on_handler(
@@ -118,11 +162,16 @@ async fn a_restart_does_not_reset_the_count_of_attempts() -> Result {
     let member = Member::start(describe(&bench))?;
     bench.put("1-1", Some("0-0"), "a", 1).await?;
     bench
-        .until("select coalesce(max(attempts), 0) = 2 from outbox.consumer_failure")
+        .until("select coalesce(max(attempts), 0) = 1 from outbox.parked_event")
+        .await?;
+    bench.all_is_due().await?;
+    bench
+        .until("select coalesce(max(attempts), 0) = 2 from outbox.parked_event")
         .await?;
     member.stop().await?;
     // WHEN another one goes on
     let member = Member::start(describe(&bench))?;
+    bench.all_is_due().await?;
     bench.until("select count(*) = 1 from outbox.dead_letter").await?;
     member.stop().await?;
     // THEN it tried once more
@@ -142,7 +191,7 @@ async fn a_panic_and_a_hanging_handler_are_failed_attempts() -> Result {
     let calls = Arc::new(AtomicUsize::new(0));
     bench.put("1-1", Some("0-0"), "a", 1).await?;
     bench.put("1-2", Some("1-1"), "a", 2).await?;
-    let panics = Member::start(bench.describe().on_handler(
+    let panics = Member::start(bench.describe().on_dead(DeadPolicy::Skip).on_handler(
         TOPIC,
         first_order(&calls, |_| Box::pin(async { panic!("a bug") })),
     ))?;
@@ -186,7 +235,8 @@ async fn a_failed_statement_that_the_handler_ignores_loses_nothing() -> Result {
         })
     });
     // WHEN it is consumed
-    let member = Member::start(bench.describe().on_handler(TOPIC, handler))?;
+    let describe = bench.describe().on_dead(DeadPolicy::Skip);
+    let member = Member::start(describe.on_handler(TOPIC, handler))?;
     let effects = bench.effects(1).await?;
     member.stop().await?;
     // THEN the event is not taken for applied
@@ -220,6 +270,7 @@ async fn a_payload_of_another_shape_is_given_up_at_once_without_showing_it() -> 
     let member = Member::start(
         bench
             .describe()
+            .on_dead(DeadPolicy::Skip)
             .on_json(TOPIC, |tx, _: Order, event| note(tx, event)),
     )?;
     bench.effects(1).await?;

@@ -1,5 +1,7 @@
 //! The statements of the inbox.
 
+use std::collections::HashSet;
+
 use time::OffsetDateTime;
 
 use super::recorded_at;
@@ -22,56 +24,165 @@ impl Store {
         bounded("dropping old days of the inbox", query.fetch_one(&self.pool)).await
     }
 
-    /// Records events as finished. Returns the entries whose event was not finished before.
+    /// Records events as applied. Tells which of them were not there before, and whether any key of the flow is parked.
     pub(in crate::consume) async fn enter_inbox(
         &self,
         tx: &mut PgConnection,
         stream: &str,
-        outcome: &str,
+        flow: &str,
         events: &[(EntryId, &Event)],
-    ) -> Result<Vec<EntryId>, Error> {
-        let (mut ids, mut sources, mut times, mut entries) = (vec![], vec![], vec![], vec![]);
-        let (mut foreign_ids, mut foreign_sources, mut foreign_entries) = (vec![], vec![], vec![]);
-        for (entry, event) in events {
-            if let Some(recorded_at) = recorded_at(event) {
-                ids.push(event.id.as_str());
-                sources.push(event.source.as_str());
-                times.push(recorded_at);
-                entries.push(entry.to_string());
-            } else {
-                foreign_ids.push(event.id.as_str());
-                foreign_sources.push(event.source.as_str());
-                foreign_entries.push(entry.to_string());
-            }
+    ) -> Result<Entered, Error> {
+        if events.is_empty() {
+            return Ok(Entered::default());
         }
+        let (ours, foreign): (Vec<_>, Vec<_>) = events
+            .iter()
+            .map(|(entry, event)| (entry.to_string(), *event, recorded_at(event)))
+            .partition(|(_, _, recorded_at)| recorded_at.is_some());
+        let claim = sqlx::query(include_str!("../../../queries/consume/claim_events.sql"))
+            .bind(&self.consumer)
+            .bind(
+                events
+                    .iter()
+                    .map(|(_, event)| event.source.as_str())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                events
+                    .iter()
+                    .map(|(_, event)| event.id.as_str())
+                    .collect::<Vec<_>>(),
+            );
+        bounded("claiming events", claim.execute(&mut *tx)).await?;
         let doing = "recording events in the inbox";
-        let mut fresh: Vec<String> = Vec::new();
-        if !ids.is_empty() {
-            let claim = sqlx::query(include_str!("../../../queries/consume/claim_events.sql"))
+        let mut rows: Vec<(String, bool)> = Vec::new();
+        if !ours.is_empty() {
+            let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox.sql"))
                 .bind(&self.consumer)
-                .bind(&sources)
-                .bind(&ids);
-            bounded("claiming events", claim.execute(&mut *tx)).await?;
-            let query = sqlx::query_scalar(include_str!("../../../queries/consume/enter_inbox.sql"))
-                .bind(&self.consumer)
-                .bind(outcome)
+                .bind("applied")
                 .bind(stream)
-                .bind(sources)
-                .bind(ids)
-                .bind(times)
-                .bind(entries);
-            fresh = bounded(doing, query.fetch_all(&mut *tx)).await?;
+                .bind(
+                    ours.iter()
+                        .map(|(_, event, _)| event.source.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(
+                    ours.iter()
+                        .map(|(_, event, _)| event.id.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(
+                    ours.iter()
+                        .map(|(_, _, recorded_at)| *recorded_at)
+                        .collect::<Vec<_>>(),
+                )
+                .bind(
+                    ours.iter()
+                        .map(|(entry, _, _)| entry.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(flow);
+            rows = bounded(doing, query.fetch_all(&mut *tx)).await?;
         }
-        if !foreign_ids.is_empty() {
-            let query = sqlx::query_scalar(include_str!("../../../queries/consume/enter_inbox_foreign.sql"))
+        if !foreign.is_empty() {
+            let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox_foreign.sql"))
                 .bind(&self.consumer)
-                .bind(outcome)
+                .bind("applied")
                 .bind(stream)
-                .bind(foreign_sources)
-                .bind(foreign_ids)
-                .bind(foreign_entries);
-            fresh.extend(bounded(doing, query.fetch_all(&mut *tx)).await?);
+                .bind(
+                    foreign
+                        .iter()
+                        .map(|(_, event, _)| event.source.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(
+                    foreign
+                        .iter()
+                        .map(|(_, event, _)| event.id.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(
+                    foreign
+                        .iter()
+                        .map(|(entry, _, _)| entry.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(flow);
+            rows.extend(bounded(doing, query.fetch_all(&mut *tx)).await?);
         }
-        fresh.iter().map(|id| entry_id(id)).collect()
+        let fresh: Result<HashSet<EntryId>, Error> = rows.iter().map(|(entry, _)| entry_id(entry)).collect();
+        Ok(Entered {
+            fresh: fresh?,
+            may_be_parked: rows.iter().any(|(_, is_any_parked)| *is_any_parked),
+        })
     }
+
+    /// Changes the outcome of events that are in the inbox. Fails unless each of them changed.
+    pub(in crate::consume) async fn set_outcome(
+        &self,
+        tx: &mut PgConnection,
+        outcome: &str,
+        before: &[&str],
+        events: &[&Event],
+    ) -> Result<(), Error> {
+        let rows: Vec<Row<'_>> = events
+            .iter()
+            .map(|event| (event.source.as_str(), event.id.as_str(), recorded_at(event)))
+            .collect();
+        let changed = self.change_outcome(tx, outcome, before, &rows).await?;
+        if changed == events.len() as u64 {
+            return Ok(());
+        }
+        Err(Error::Postgres {
+            doing: "recording what became of an event",
+            code: None,
+            source: format!("{changed} of {} rows of the inbox were as expected", events.len()).into(),
+        })
+    }
+
+    /// Changes the outcome of what is in the inbox with one of the outcomes `before`. Returns how many changed.
+    pub(in crate::consume) async fn change_outcome(
+        &self,
+        tx: &mut PgConnection,
+        outcome: &str,
+        before: &[&str],
+        rows: &[Row<'_>],
+    ) -> Result<u64, Error> {
+        let (ours, foreign): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
+            rows.iter().partition(|(_, _, recorded_at)| recorded_at.is_some());
+        let doing = "recording what became of an event";
+        let mut changed = 0;
+        if !ours.is_empty() {
+            let query = sqlx::query(include_str!("../../../queries/consume/set_outcome.sql"))
+                .bind(&self.consumer)
+                .bind(outcome)
+                .bind(ours.iter().map(|row| row.0).collect::<Vec<_>>())
+                .bind(ours.iter().map(|row| row.1).collect::<Vec<_>>())
+                .bind(ours.iter().map(|row| row.2).collect::<Vec<_>>())
+                .bind(before);
+            changed += bounded(doing, query.execute(&mut *tx)).await?.rows_affected();
+        }
+        if !foreign.is_empty() {
+            let query = sqlx::query(include_str!("../../../queries/consume/set_outcome_foreign.sql"))
+                .bind(&self.consumer)
+                .bind(outcome)
+                .bind(foreign.iter().map(|row| row.0).collect::<Vec<_>>())
+                .bind(foreign.iter().map(|row| row.1).collect::<Vec<_>>())
+                .bind(before);
+            changed += bounded(doing, query.execute(&mut *tx)).await?.rows_affected();
+        }
+        Ok(changed)
+    }
+}
+
+/// An event in the inbox: source, id, and when it was recorded.
+pub(in crate::consume) type Row<'a> = (&'a str, &'a str, Option<OffsetDateTime>);
+
+/// What recording a batch in the inbox told.
+#[derive(Default)]
+pub(in crate::consume) struct Entered {
+    /// Entries whose event was not there before.
+    pub(in crate::consume) fresh: HashSet<EntryId>,
+    /// Some key of the flow is parked: it must be asked which.
+    pub(in crate::consume) may_be_parked: bool,
 }

@@ -15,7 +15,7 @@ impl Store {
             .map(drop)
     }
 
-    /// Whether this lease still holds. Keeps a takeover waiting until the transaction ends.
+    /// Fails unless this lease still holds. Keeps a takeover waiting until the transaction ends.
     pub(in crate::consume) async fn fence(
         &self,
         tx: &mut PgConnection,

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 
 fn id(n: u64) -> EntryId {
@@ -7,14 +5,17 @@ fn id(n: u64) -> EntryId {
 }
 
 fn item(n: u64, key: &str) -> Item<()> {
-    let key = (!key.is_empty()).then(|| key.to_owned());
+    let lane = if key.is_empty() {
+        Lane::of_entry(id(n))
+    } else {
+        Lane::of_key(key)
+    };
     Item {
         id: id(n),
         chained: true,
-        key,
+        lane,
         bytes: 10,
         attempts: 0,
-        retry_at: None,
         payload: (),
     }
 }
@@ -31,44 +32,58 @@ fn ids(numbers: &[u64]) -> Vec<EntryId> {
     numbers.iter().map(|n| id(*n)).collect()
 }
 
-#[test]
-fn a_waiting_entry_holds_its_key_and_nothing_else() {
-    let now = Instant::now();
-    let mut window = window(&[(1, "a"), (2, "b"), (3, "a"), (4, "")]);
-    window.fail(id(1), 1, now + Duration::from_secs(1));
-    assert_eq!(window.ready(now, 10), ids(&[2, 4]));
-    assert_eq!(window.next_retry(), Some(now + Duration::from_secs(1)));
-    assert_eq!(
-        window.ready(now + Duration::from_secs(2), 10),
-        ids(&[1]),
-        "a second attempt comes alone"
-    );
+fn ready(window: &Window<()>, busy: &[&str], most: usize) -> Vec<EntryId> {
+    let busy = busy.iter().map(|key| Lane::of_key(key)).collect();
+    window.ready(&busy, most).iter().map(|item| item.id).collect()
 }
 
 #[test]
-fn an_entry_that_is_due_behind_one_of_its_key_that_is_not_wakes_nobody() {
-    // 2 failed in one transaction with 1, which then failed alone for longer.
-    let now = Instant::now();
-    let mut window = window(&[(1, "a"), (2, "a")]);
-    window.fail(id(2), 1, now);
-    window.fail(id(1), 2, now + Duration::from_secs(9));
-    let later = now + Duration::from_secs(1);
-    assert_eq!(window.ready(later, 10), ids(&[]));
-    assert_eq!(window.next_retry(), Some(now + Duration::from_secs(9)));
+fn a_key_is_in_one_transaction_at_most_and_holds_nothing_else() {
+    let mut window = window(&[(1, "a"), (2, "b"), (3, "a"), (4, "")]);
+    window.start(&ids(&[1]));
+    assert_eq!(ready(&window, &[], 10), ids(&[2, 4]));
+    window.release(&ids(&[1]), false);
+    assert_eq!(ready(&window, &[], 10), ids(&[1, 2, 3, 4]));
+}
+
+#[test]
+fn a_key_that_is_drained_is_left_alone() {
+    let window = window(&[(1, "a"), (2, "b"), (3, "a")]);
+    assert_eq!(ready(&window, &["a"], 10), ids(&[2]));
+    assert_eq!(ready(&window, &["a", "b"], 10), ids(&[]));
 }
 
 #[test]
 fn entries_without_a_key_wait_for_no_one() {
-    let now = Instant::now();
     let mut window = window(&[(1, ""), (2, "")]);
-    window.fail(id(1), 1, now + Duration::from_secs(1));
-    assert_eq!(window.ready(now, 10), ids(&[2]));
+    window.start(&ids(&[1]));
+    assert_eq!(ready(&window, &[], 10), ids(&[2]));
 }
 
 #[test]
-fn a_chunk_is_bounded() {
+fn an_entry_under_suspicion_is_tried_alone_and_holds_its_key() {
+    let mut window = window(&[(1, "a"), (2, "b"), (3, "a"), (4, "c")]);
+    window.start(&ids(&[1, 2]));
+    window.release(&ids(&[1, 2]), true);
+    assert_eq!(ready(&window, &[], 10), ids(&[1]), "alone");
+    window.start(&ids(&[1]));
+    assert_eq!(ready(&window, &[], 10), ids(&[2]), "alone as well");
+    window.start(&ids(&[2]));
+    assert_eq!(ready(&window, &[], 10), ids(&[4]));
+}
+
+#[test]
+fn what_stands_before_one_under_suspicion_goes_without_it() {
+    let mut window = window(&[(1, "a"), (2, "b"), (3, "b")]);
+    window.start(&ids(&[2]));
+    window.release(&ids(&[2]), true);
+    assert_eq!(ready(&window, &[], 10), ids(&[1]), "and 3 stays behind 2");
+}
+
+#[test]
+fn a_batch_is_bounded() {
     assert_eq!(
-        window(&[(1, "a"), (2, "a"), (3, "b")]).ready(Instant::now(), 2),
+        ready(&window(&[(1, "a"), (2, "a"), (3, "b")]), &[], 2),
         ids(&[1, 2])
     );
 }
@@ -76,43 +91,62 @@ fn a_chunk_is_bounded() {
 #[test]
 fn what_is_finished_behind_the_head_is_acknowledged_with_it() {
     let mut window = window(&[(1, "a"), (2, "b"), (3, "c")]);
+    window.start(&ids(&[1, 2, 3]));
     assert_eq!(window.head_after(&ids(&[2])), None);
-    assert_eq!(window.finish(&ids(&[2])), (vec![], None));
+    assert_eq!(window.finish(&ids(&[2])), []);
     assert_eq!(
         window.len(),
         3,
         "a finished one stays in hand until the head is finished"
     );
     assert_eq!(window.head_after(&ids(&[1])), Some(id(2)));
-    assert_eq!(window.finish(&ids(&[1])), (ids(&[1, 2]), Some(id(2))));
-    assert_eq!(window.finish(&ids(&[3])), (ids(&[3]), Some(id(3))));
+    assert_eq!(window.finish(&ids(&[1])), []);
+    assert_eq!(window.head_after(&[]), Some(id(2)));
+    assert_eq!(window.len(), 3, "and until that is committed");
+    assert_eq!(window.pass(id(2)), ids(&[1, 2]));
+    assert_eq!(window.finish(&ids(&[3])), []);
+    assert_eq!(window.pass(id(3)), ids(&[3]));
     assert_eq!(window.len(), 0);
+}
+
+#[test]
+fn what_there_is_nothing_to_do_about_passes_in_its_turn() {
+    let mut window = window(&[(1, "a")]);
+    window.push_finished(id(2));
+    assert!(window.contains(id(2)));
+    assert_eq!(window.head_after(&[]), None);
+    window.start(&ids(&[1]));
+    assert_eq!(window.finish(&ids(&[1])), []);
+    assert_eq!(window.head_after(&[]), Some(id(2)));
 }
 
 #[test]
 fn a_stranger_is_acknowledged_at_once_and_neither_moves_nor_holds_the_chain() {
     let mut window = window(&[(1, "a")]);
-    window.push(Item {
+    let stranger = |n, key| Item {
         chained: false,
-        ..item(2, "b")
-    });
+        ..item(n, key)
+    };
+    window.push(stranger(2, "b"));
     window.push(item(3, "c"));
-    assert_eq!(window.finish(&ids(&[2])), (ids(&[2]), None));
-    window.push(Item {
-        chained: false,
-        ..item(4, "d")
-    });
-    assert_eq!(window.finish(&ids(&[1, 3])), (ids(&[1, 3]), Some(id(3))));
+    window.start(&ids(&[2]));
+    assert_eq!(window.finish(&ids(&[2])), ids(&[2]));
+    assert_eq!(window.head_after(&[]), None);
+    window.push(stranger(4, "d"));
+    assert_eq!(window.finish(&ids(&[1, 3])), []);
+    assert_eq!(window.head_after(&[]), Some(id(3)));
+    assert_eq!(window.pass(id(3)), ids(&[1, 3]));
     assert_eq!(window.len(), 1);
 }
 
 #[test]
-fn a_superseded_entry_is_acknowledged_when_its_successor_is_finished() {
+fn a_superseded_entry_is_acknowledged_when_its_successor_is_passed() {
     let mut window = window(&[]);
     window.push(item(5, "a"));
     window.supersede(id(3));
     assert!(window.contains(id(3)));
-    assert_eq!(window.finish(&ids(&[5])), (ids(&[5, 3]), Some(id(5))));
+    assert_eq!(window.finish(&ids(&[5])), []);
+    assert_eq!(window.pass(id(5)), ids(&[5, 3]));
     assert_eq!(window.len(), 0);
 }
 
@@ -125,6 +159,7 @@ fn it_closes_by_number_and_by_bytes() {
     window.push(item(2, "b"));
     assert!(!window.has_room());
     let _ = window.finish(&ids(&[1]));
+    let _ = window.pass(id(1));
     assert!(window.has_room());
     let mut window: Window<()> = Window::new(9, 15);
     window.push(item(1, "a"));

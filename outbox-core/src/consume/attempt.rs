@@ -1,0 +1,132 @@
+//! One attempt: the handler between two savepoints of the transaction that also records the event.
+//!
+//! The savepoint is set again after each handler. That this succeeds proves that the handler left the transaction as it
+//! found it: whole, and open. What a failed handler did is undone to the savepoint, and the transaction goes on with the
+//! others; after a panic, or one that did not answer, nobody knows what the connection is in the middle of.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+
+use super::failure::FailureKind;
+use super::handler::Handler;
+use super::pg::{self, Cause, PgConnection};
+use super::{Error, Failure};
+use crate::event::Event;
+
+/// SQLSTATE of any statement in a transaction in which one failed.
+const ABORTED: &str = "25P02";
+/// SQLSTATE with which the server ends a session whose transaction idled for longer than the lease.
+const IDLE: &str = "25P03";
+/// SQLSTATE of a savepoint that is not there: another transaction was begun.
+const NO_SAVEPOINT: &str = "3B001";
+
+/// How an attempt failed, and what it left.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// What the handler did is undone; the transaction goes on.
+    Undone { failure: Failure, took: Duration },
+    /// The transaction is lost with everything in it, by the doing of this handler.
+    Lost { failure: Failure, took: Duration },
+    /// Another transaction was in the way: the same again may succeed.
+    Conflict(Failure),
+    /// Something that the handler needs is down.
+    Dependency(Failure),
+    /// The database is gone: no fault of the handler.
+    Outage(Error),
+}
+
+/// Calls the handler. Before it, [`pg::begin_attempt`] was called, or this function for another event.
+pub(super) async fn attempt(
+    handler: &dyn Handler,
+    tx: &mut PgConnection,
+    event: &Event,
+    limit: Duration,
+) -> Result<(), Stopped> {
+    let began = Instant::now();
+    let call = AssertUnwindSafe(async { handler.handle(tx, event).await }).catch_unwind();
+    let answer = tokio::time::timeout(limit, call).await;
+    let took = began.elapsed();
+    let failure = match answer {
+        Err(_) => {
+            let failure = Failure::of_timeout(limit);
+            return Err(Stopped::Lost { failure, took });
+        }
+        Ok(Err(panic)) => {
+            let failure = Failure::of_panic(&*panic);
+            return Err(Stopped::Lost { failure, took });
+        }
+        Ok(Ok(Ok(()))) => match pg::next_attempt(tx).await {
+            Ok(()) => return Ok(()),
+            Err(error) => left_behind(error)?,
+        },
+        Ok(Ok(Err(error))) => match pg::cause_of(error.cause()) {
+            Cause::Handler(state) => Failure::of_handler(&error, state),
+            Cause::Conflict => {
+                let failure = Failure::of_handler(&error, Some("conflict".to_owned()));
+                return Err(Stopped::Conflict(failure));
+            }
+            Cause::Outage => {
+                return Err(Stopped::Outage(Error::Postgres {
+                    doing: "applying an event",
+                    code: None,
+                    source: Failure::of_handler(&error, None).text.into(),
+                }));
+            }
+        },
+    };
+    if failure.kind == FailureKind::Dependency {
+        return Err(Stopped::Dependency(failure));
+    }
+    undo(tx, failure, took).await
+}
+
+/// Undoes what a handler did, up to the savepoint before it.
+async fn undo(tx: &mut PgConnection, failure: Failure, took: Duration) -> Result<(), Stopped> {
+    match pg::undo_attempt(tx).await {
+        Ok(()) => Err(Stopped::Undone { failure, took }),
+        // The server ended the session while the handler was busy elsewhere, or the handler ended the transaction.
+        Err(error) if failure.class == IDLE || is_handlers_doing(&error) => {
+            Err(Stopped::Lost { failure, took })
+        }
+        Err(error) => Err(Stopped::Outage(error)),
+    }
+}
+
+/// The handler said that all was well, and the transaction says otherwise.
+fn left_behind(error: Error) -> Result<Failure, Stopped> {
+    let Error::Postgres { code: Some(code), .. } = &error else {
+        return Err(Stopped::Outage(error));
+    };
+    let text = match code.as_str() {
+        ABORTED => {
+            "a statement of the handler failed and the handler answered success: its effect would be lost".to_owned()
+        }
+        pg::ENDED | NO_SAVEPOINT => {
+            "the handler committed or rolled back the transaction, which also records the event: use savepoints instead"
+                .to_owned()
+        }
+        IDLE => "the handler let its transaction idle for longer than the lease".to_owned(),
+        _ => format!("after the handler: {error}"),
+    };
+    let class = if code == NO_SAVEPOINT { pg::ENDED } else { code };
+    match pg::cause_of_code(code) {
+        Cause::Handler(_) => Ok(Failure {
+            class: class.to_owned(),
+            text,
+            kind: FailureKind::Transient,
+        }),
+        Cause::Conflict => Err(Stopped::Conflict(Failure {
+            class: class.to_owned(),
+            text,
+            kind: FailureKind::Transient,
+        })),
+        Cause::Outage => Err(Stopped::Outage(error)),
+    }
+}
+
+/// Whether the transaction is gone because of what the handler did, and not of an outage.
+pub(super) fn is_handlers_doing(error: &Error) -> bool {
+    matches!(error, Error::Postgres { code: Some(code), .. } if [IDLE, pg::ENDED, NO_SAVEPOINT].contains(&code.as_str()))
+}

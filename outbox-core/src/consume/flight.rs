@@ -1,0 +1,199 @@
+//! What a session has under way: transactions, the record of how far the stream came, acknowledgements. Each is a task of its
+//! own, so that a handler that waits, or a server that is slow, holds nothing else up. Dropped with the session.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::Error;
+use super::apply::Landing;
+use super::drain::Drained;
+use super::park::Lane;
+use super::redis::Link;
+use crate::event::EntryId;
+
+/// How often it is recorded how far the stream came while transactions are under way.
+const MOVE_EVERY: Duration = Duration::from_millis(100);
+
+/// What came back.
+pub(super) enum Flown {
+    Batch {
+        /// It moves the chain on as well.
+        moves: bool,
+        began: Instant,
+        outcome: Result<Landing, Error>,
+    },
+    Lane {
+        lane: Lane,
+        began: Instant,
+        outcome: Result<Drained, Error>,
+    },
+    Moved {
+        to: EntryId,
+        outcome: Result<(), Error>,
+    },
+    Acknowledged {
+        count: usize,
+        outcome: Result<(), Error>,
+    },
+}
+
+/// Everything under way.
+#[derive(Default)]
+pub(super) struct Flights {
+    tasks: JoinSet<Flown>,
+    batches: usize,
+    lanes: usize,
+    /// One writer at a time moves the chain on: a transaction, or a statement of its own.
+    is_moving: bool,
+    moved_at: Option<Instant>,
+    /// It is to be moved when its time comes.
+    must_move: bool,
+    /// The only transaction under way is one event, tried to see whether what was down is back.
+    is_probe: bool,
+    finished: Vec<EntryId>,
+    acknowledging: usize,
+}
+
+impl Flights {
+    /// Whether nothing is under way and nothing waits to be.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Transactions that apply.
+    pub(super) fn transactions(&self) -> usize {
+        self.batches + self.lanes
+    }
+
+    /// Of those, lanes that are drained.
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    pub(super) fn is_moving(&self) -> bool {
+        self.is_moving
+    }
+
+    /// When it is to be recorded how far the stream came.
+    pub(super) fn moves_at(&self) -> Option<Instant> {
+        (self.must_move && !self.is_moving)
+            .then(|| self.moved_at.map_or_else(Instant::now, |at| at + MOVE_EVERY))
+    }
+
+    /// Entries that are finished and not known to be acknowledged.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.finished.len() + self.acknowledging
+    }
+
+    /// Whether the transaction under way is a probe. Asked once.
+    pub(super) fn take_probe(&mut self) -> bool {
+        std::mem::take(&mut self.is_probe)
+    }
+
+    pub(super) fn set_probe(&mut self) {
+        self.is_probe = true;
+    }
+
+    /// Starts a batch; `moves`: it moves the chain on as well.
+    pub(super) fn batch(
+        &mut self,
+        moves: bool,
+        work: impl Future<Output = Result<Landing, Error>> + Send + 'static,
+    ) {
+        self.batches += 1;
+        self.is_moving |= moves;
+        let began = Instant::now();
+        self.tasks.spawn(async move {
+            let outcome = work.await;
+            Flown::Batch {
+                moves,
+                began,
+                outcome,
+            }
+        });
+    }
+
+    pub(super) fn lane(
+        &mut self,
+        lane: Lane,
+        work: impl Future<Output = Result<Drained, Error>> + Send + 'static,
+    ) {
+        self.lanes += 1;
+        let began = Instant::now();
+        self.tasks.spawn(async move {
+            let outcome = work.await;
+            Flown::Lane { lane, began, outcome }
+        });
+    }
+
+    /// Notes whether there is something to move on to. Returns whether to do it now, by a statement of its own.
+    pub(super) fn must_move(&mut self, is_any: bool, is_due: bool) -> bool {
+        let now = Instant::now();
+        self.must_move = is_any;
+        is_any && !self.is_moving && (is_due || self.moved_at.is_none_or(|at| now >= at + MOVE_EVERY))
+    }
+
+    pub(super) fn move_on(
+        &mut self,
+        to: EntryId,
+        work: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) {
+        self.is_moving = true;
+        self.must_move = false;
+        self.tasks.spawn(async move {
+            let outcome = work.await;
+            Flown::Moved { to, outcome }
+        });
+    }
+
+    /// These may be acknowledged.
+    pub(super) fn finished(&mut self, ids: Vec<EntryId>) {
+        self.finished.extend(ids);
+    }
+
+    /// Acknowledges what may be, unless that is under way.
+    pub(super) fn acknowledge(&mut self, link: &Link) {
+        if self.acknowledging > 0 || self.finished.is_empty() {
+            return;
+        }
+        let ids = std::mem::take(&mut self.finished);
+        self.acknowledging = ids.len();
+        let mut link = link.clone();
+        self.tasks.spawn(async move {
+            let outcome = link.acknowledge(&ids).await;
+            Flown::Acknowledged {
+                count: ids.len(),
+                outcome,
+            }
+        });
+    }
+
+    /// The next one that comes back.
+    pub(super) async fn next(&mut self) -> Result<Flown, Error> {
+        let flown = match self.tasks.join_next().await {
+            Some(joined) => joined.map_err(|error| Error::Broken {
+                source: Box::new(error),
+            })?,
+            None => std::future::pending().await,
+        };
+        match &flown {
+            Flown::Batch { moves, .. } => {
+                self.batches -= 1;
+                if *moves {
+                    self.moved();
+                }
+            }
+            Flown::Lane { .. } => self.lanes -= 1,
+            Flown::Moved { .. } => self.moved(),
+            Flown::Acknowledged { count, .. } => self.acknowledging -= count,
+        }
+        Ok(flown)
+    }
+
+    /// Whoever moved the chain on is done.
+    fn moved(&mut self) {
+        self.is_moving = false;
+        self.moved_at = Some(Instant::now());
+    }
+}

@@ -1,0 +1,107 @@
+//! Where transactions apply: one stream, under one lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lease::Lease;
+use super::park::{DeadPolicy, Lane};
+use super::pg::{PgConnection, Store};
+use super::retry::{Next, Policy};
+use super::settings::Settings;
+use super::shared::Shared;
+use super::stream::Stream;
+use super::{Error, Failure, fingerprint, pg};
+use crate::dead_letter::{self, Attributes, DeadLetter};
+
+/// What the transactions of one session share.
+pub(super) struct Place {
+    pub(super) shared: Arc<Shared>,
+    pub(super) stream: Stream,
+    /// What the keys of the stream are unique in.
+    pub(super) flow: String,
+    pub(super) lease: Lease,
+}
+
+/// An attempt that ends an event, or nearly: who it was, why, and what is known of it.
+pub(super) struct Given<'a> {
+    pub(super) stream: &'a str,
+    pub(super) entry_id: String,
+    pub(super) lane: &'a Lane,
+    pub(super) place: Option<i64>,
+    pub(super) event: Option<Attributes<'a>>,
+    pub(super) fields: &'a [(Vec<u8>, Vec<u8>)],
+    pub(super) failure: &'a Failure,
+    pub(super) attempts: u32,
+    pub(super) history: &'a str,
+    pub(super) took: Duration,
+}
+
+impl Place {
+    pub(super) fn new(shared: Arc<Shared>, stream: &Stream, lease: Lease) -> Self {
+        Self {
+            shared,
+            stream: stream.clone(),
+            flow: stream.flow().to_string(),
+            lease,
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    fn policy(&self) -> Policy {
+        self.settings().retry_of(&self.stream.topic)
+    }
+
+    /// What follows from the `attempts`th attempt.
+    pub(super) fn next(&self, attempts: u32, failure: &Failure) -> Next {
+        self.policy().after(attempts, failure.kind)
+    }
+
+    /// Whether the later events of the lane wait for a dead one.
+    pub(super) fn parks_dead(&self, lane: &Lane) -> bool {
+        lane.is_shared() && self.settings().on_dead == DeadPolicy::Park
+    }
+
+    /// Keeps what is given up as a dead letter.
+    pub(super) async fn give_up(&self, tx: &mut PgConnection, given: Given<'_>) -> Result<(), Error> {
+        let failure = given.failure;
+        let r#type = given.event.as_ref().map_or("", |event| event.r#type);
+        let letter = DeadLetter {
+            consumer: self.store().consumer(),
+            stream: given.stream,
+            entry_id: given.entry_id,
+            flow: &self.flow,
+            lane: given.lane.as_str(),
+            place: given.place,
+            error_class: &failure.class,
+            error: &failure.text,
+            error_kind: failure.kind.word(),
+            fingerprint: fingerprint::fingerprint(r#type, &failure.class, &failure.text),
+            event: given.event,
+            fields: given.fields,
+            attempts: given.attempts.max(1),
+            history: given.history,
+            seconds: given.took.as_secs_f64(),
+        };
+        pg::bounded("keeping a dead letter", dead_letter::enter(tx, &letter)).await
+    }
+
+    /// A letter that was put back has come to its end.
+    pub(super) async fn settle(
+        &self,
+        tx: &mut PgConnection,
+        letter: Option<i64>,
+        state: &str,
+    ) -> Result<(), Error> {
+        let Some(number) = letter else {
+            return Ok(());
+        };
+        pg::bounded("settling a dead letter", dead_letter::settle(tx, number, state)).await
+    }
+}
