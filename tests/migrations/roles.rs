@@ -78,19 +78,31 @@ async fn a_consumer_adds_and_neither_changes_nor_removes() -> Result {
         )
         .await?;
     // THEN what is finished is out of its reach, and so is the log
-    for statement in [
-        "update outbox.inbox set outcome = 'skipped'",
-        "delete from outbox.inbox",
-        "delete from outbox.dead_letter",
-        "select * from outbox.log",
-        "drop table outbox.inbox",
+    for (statement, expected) in [
+        ("update outbox.inbox set outcome = 'skipped'", "23514"),
+        ("update outbox.inbox set entry_id = '1-2'", "42501"),
+        ("delete from outbox.inbox", "42501"),
+        ("delete from outbox.dead_letter", "42501"),
+        ("update outbox.dead_letter set entry_fields = '{}'", "42501"),
+        ("update outbox.consumer set paused_at = null", "42501"),
+        (
+            "insert into outbox.operation (kind, consumer, reason, total) values ('redrive', 'c', 'r', 1)",
+            "42501",
+        ),
+        ("delete from outbox.consumer_audit", "42501"),
+        ("select * from outbox.log", "42501"),
+        ("drop table outbox.inbox", "42501"),
     ] {
         let refused = connection
             .execute(statement)
             .await
             .err()
             .ok_or_else(|| Failure::new(statement))?;
-        assert_eq!(code(&refused).as_deref(), Some("42501"), "{statement}: {refused}");
+        assert_eq!(
+            code(&refused).as_deref(),
+            Some(expected),
+            "{statement}: {refused}"
+        );
     }
     Ok(())
 }
