@@ -186,6 +186,159 @@ $$;
 
 ALTER FUNCTION outbox.backlog() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.cancel_operation(number bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    cancelled outbox.operation;
+begin
+    perform outbox.refuse_without_reason(reason);
+    update outbox.operation o set state = 'cancelled' where o.number = cancel_operation.number and o.state = 'running'
+    returning * into cancelled;
+    if not found then
+        perform outbox.refuse_operation(cancel_operation.number, 'running');
+    end if;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('cancel', cancelled.consumer, jsonb_build_object('operation', cancelled.number), reason);
+end
+$$;
+
+ALTER FUNCTION outbox.cancel_operation(number bigint, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.dead_letter_predicate(filter jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    name text;
+    given jsonb;
+    words text[];
+    word text;
+    terms text[] := '{true}';
+    either text[] := '{}';
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        raise exception 'a filter is a JSON object such as {"fingerprint": "0f1e2d3c4b5a6978"}' using errcode = 'invalid_parameter_value';
+    end if;
+    for name, given in select * from jsonb_each(filter) loop
+        if jsonb_typeof(given) <> (case when name in ('numbers', 'ids') then 'array' else 'string' end) then
+            raise exception 'filter: % must be %', name, case when name in ('numbers', 'ids') then 'a list' else 'a text' end
+                using errcode = 'invalid_parameter_value';
+        end if;
+        word := given #>> '{}';
+        if name in ('numbers', 'ids') then
+            words := array(select jsonb_array_elements_text(given));
+        elsif name in ('dead_before', 'dead_after') then
+            word := word::timestamptz;
+        elsif name = 'error_kind' and word not in ('transient', 'poison', 'unreadable', 'too_old') then
+            raise exception 'filter: error_kind is one of transient, poison, unreadable, too_old' using errcode = 'invalid_parameter_value';
+        end if;
+        if name = 'numbers' then
+            either := either || format('v.number = any (%L::bigint[])', words::bigint[]);
+            continue;
+        elsif name = 'ids' then
+            either := either || format('v.id = any (%L::text[])', words);
+            continue;
+        end if;
+        terms := terms || case name
+            when 'consumer' then format('v.consumer = %L', word)
+            when 'fingerprint' then format('v.fingerprint = %L', word)
+            when 'key' then format('v.key = %L', word)
+            when 'topic' then format('(v.topic = %L or starts_with(v.topic, %L))', word, word || '@')
+            when 'stream' then format('v.stream = %L', word)
+            when 'type' then format('v.type = %L', word)
+            when 'error_class' then format('v.error_class = %L', word)
+            when 'error_kind' then format('v.error_kind = %L', word)
+            when 'dead_before' then format('v.dead_at < %L::timestamptz', word)
+            when 'dead_after' then format('v.dead_at >= %L::timestamptz', word)
+        end;
+        if terms[cardinality(terms)] is null then
+            raise exception 'filter: % is unknown', name
+                using errcode = 'invalid_parameter_value',
+                      hint = 'known: consumer, numbers, ids, fingerprint, key, topic, stream, type, error_class, error_kind, dead_before, dead_after';
+        end if;
+    end loop;
+    if either <> '{}' then
+        terms := terms || format('(%s)', array_to_string(either, ' or '));
+    end if;
+    return array_to_string(terms, ' and ');
+end
+$$;
+
+ALTER FUNCTION outbox.dead_letter_predicate(filter jsonb) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $$
+declare
+    letter record;
+    line outbox.parked_lane;
+    holder bigint;
+    discarded bigint[] := '{}';
+begin
+    perform outbox.refuse_without_reason(reason);
+    perform outbox.refuse_everything(filter, all_of_them);
+    -- First the lane, then the letter, as the transactions that apply do it.
+    for letter in
+        select d.number, d.consumer, d.flow, d.lane, d.place
+        from outbox.select_dead_letters(filter) chosen (number) join outbox.dead_letter d on d.number = chosen.number
+        order by d.consumer, d.flow, d.lane, d.place, d.number
+    loop
+        select * into line from outbox.parked_lane l
+        where (l.consumer, l.flow, l.lane) = (letter.consumer, letter.flow, letter.lane) for update;
+        holder := (select held.dead_letter from outbox.held_lane held
+                   where (held.consumer, held.flow, held.lane) = (letter.consumer, letter.flow, letter.lane));
+        update outbox.dead_letter d set state = 'discarded', changed_at = clock_timestamp()
+        where d.number = letter.number and d.state = 'dead';
+        continue when not found;
+        discarded := discarded || letter.number;
+        if holder = letter.number then
+            perform outbox.let_lane_go_on(line, true, null);
+        end if;
+    end loop;
+    if discarded = '{}' then
+        raise exception 'no dead letter matches' using errcode = 'no_data_found';
+    end if;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    select 'discard', d.consumer, jsonb_build_object('filter', filter, 'letters', count(*), 'first', min(d.number), 'last', max(d.number)), reason
+    from outbox.dead_letter d where d.number = any (discarded) group by d.consumer;
+    return cardinality(discarded);
+end
+$$;
+
+ALTER FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    letter outbox.dead_letter;
+begin
+    perform outbox.refuse_without_reason(reason);
+    select * into letter from outbox.dead_letter d where d.number = edit_dead_letter.number for update;
+    if not found then
+        raise exception 'there is no dead letter %', number using errcode = 'no_data_found';
+    elsif letter.state <> 'dead' then
+        raise exception 'dead letter % is %, not dead', number, letter.state using errcode = 'object_not_in_prerequisite_state';
+    elsif letter.id is null then
+        raise exception 'dead letter % is no event, so it has no data to edit', number using errcode = 'object_not_in_prerequisite_state';
+    elsif data is null or octet_length(data::text) > 16777216 then
+        raise exception 'data: must be JSON of at most 16 MiB' using errcode = 'invalid_parameter_value';
+    end if;
+    update outbox.dead_letter d
+    set edited_fields = outbox.with_data(letter.entry_fields, data), edited_at = clock_timestamp(), edited_by = session_user, changed_at = clock_timestamp()
+    where d.number = letter.number;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('edit', letter.consumer, jsonb_build_object('letter', letter.number, 'event', letter.id), reason);
+end
+$$;
+
+ALTER FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.forget_inbox(most integer DEFAULT 10) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -239,6 +392,17 @@ end
 $_$;
 
 ALTER FUNCTION outbox.inbox_days() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.keep_entry() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'dead letter % keeps what came; an edit is kept beside it', old.number using errcode = 'check_violation';
+end
+$$;
+
+ALTER FUNCTION outbox.keep_entry() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.keep_epoch_rising() RETURNS trigger
     LANGUAGE plpgsql
@@ -316,6 +480,54 @@ $$;
 
 ALTER FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.parked_lane (
+    consumer text NOT NULL,
+    flow text NOT NULL,
+    lane text NOT NULL,
+    state text NOT NULL,
+    stream text NOT NULL,
+    due_at timestamp with time zone DEFAULT 'infinity'::timestamp with time zone NOT NULL,
+    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT parked_lane_check CHECK (((state = ANY (ARRAY['retrying'::text, 'draining'::text])) = (due_at < 'infinity'::timestamp with time zone))),
+    CONSTRAINT parked_lane_flow_check CHECK ((flow <> ''::text)),
+    CONSTRAINT parked_lane_lane_check CHECK ((lane ~ '^[ke]'::text)),
+    CONSTRAINT parked_lane_state_check CHECK ((state = ANY (ARRAY['retrying'::text, 'waiting_version'::text, 'dead'::text, 'draining'::text])))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.parked_lane OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.parked_lane IS 'Keys that wait. retrying: the first event failed and is tried again when due. waiting_version: until a member knows its version. dead: the first one is a dead letter, those behind it wait. draining: going back, in order.';
+
+CREATE FUNCTION outbox.let_lane_go_on(line outbox.parked_lane, is_free boolean, place bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    first bigint := (select min(e.place) from outbox.parked_event e
+                     where (e.consumer, e.flow, e.lane) = (line.consumer, line.flow, line.lane));
+begin
+    if first is null then
+        delete from outbox.parked_lane l where (l.consumer, l.flow, l.lane) = (line.consumer, line.flow, line.lane);
+    elsif is_free and (line.state = 'dead' or first = let_lane_go_on.place) then
+        update outbox.parked_lane l set state = 'draining', due_at = clock_timestamp(), changed_at = clock_timestamp()
+        where (l.consumer, l.flow, l.lane) = (line.consumer, line.flow, line.lane);
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.let_lane_go_on(line outbox.parked_lane, is_free boolean, place bigint) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.may_see_keys() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select has_table_privilege('outbox.dead_letter', 'select')
+$$;
+
+ALTER FUNCTION outbox.may_see_keys() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.new_event_id() RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
     AS $$
@@ -328,6 +540,194 @@ CREATE FUNCTION outbox.new_event_id() RETURNS uuid
 $$;
 
 ALTER FUNCTION outbox.new_event_id() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.outcome_of(consumer text, source text, id text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select seen.outcome
+    from (select i.outcome from outbox.inbox i
+          where (i.consumer, i.source, i.id) = (outcome_of.consumer, outcome_of.source, outcome_of.id)
+          union all
+          select f.outcome from outbox.inbox_foreign f
+          where (f.consumer, f.source, f.id) = (outcome_of.consumer, outcome_of.source, outcome_of.id)) seen
+    order by seen.outcome = 'applied' desc limit 1
+$$;
+
+ALTER FUNCTION outbox.outcome_of(consumer text, source text, id text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.preview_redrive(filter jsonb) RETURNS TABLE(consumer text, letters bigint, keys bigint, some_keys text[], followers bigint, behind_others bigint, keys_gone_on bigint, older_than_inbox bigint, edited bigint, redriven_before bigint, first_dead_at timestamp with time zone, last_dead_at timestamp with time zone, left_unreadable bigint, left_too_old bigint, left_going bigint, members bigint, is_paused boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with chosen as materialized (
+        select r.*, d.key, d.dead_at, d.edited_at, d.redrives, d.error_kind, d.recorded_at
+        from outbox.redrivable(filter) r join outbox.dead_letter d on d.number = r.number
+    ), lane as (
+        select c.consumer, c.flow, c.lane, min(c.key) as key, count(*) as letters, min(held.dead_letter) as holder,
+               coalesce(bool_or(c.number = held.dead_letter), false) as is_freed,
+               coalesce(min(held.events), 0) as events
+        from chosen c
+        left join outbox.held_lane held on (held.consumer, held.flow, held.lane) = (c.consumer, c.flow, c.lane)
+        where c.obstacle is null
+        group by c.consumer, c.flow, c.lane
+    ), lanes as (
+        select lane.consumer,
+               count(distinct lane.key) as keys,
+               (array_agg(lane.key order by lane.key) filter (where lane.key is not null))[1:10] as some_keys,
+               sum(lane.events) filter (where lane.is_freed)::bigint as followers,
+               sum(lane.letters) filter (where lane.holder is not null and not lane.is_freed)::bigint as behind_others,
+               count(*) filter (where lane.holder is null and lane.lane ^@ 'k') as keys_gone_on
+        from lane group by lane.consumer
+    ), letters as (
+        select c.consumer,
+               count(*) filter (where c.obstacle is null) as letters,
+               count(*) filter (where c.obstacle is null
+                                and (c.error_kind = 'too_old' or c.recorded_at < group_of.forgotten_until
+                                     or c.recorded_at < clock_timestamp() - settings.keep)) as older_than_inbox,
+               count(c.edited_at) filter (where c.obstacle is null) as edited,
+               count(*) filter (where c.obstacle is null and c.redrives > 0) as redriven_before,
+               min(c.dead_at) filter (where c.obstacle is null) as first_dead_at,
+               max(c.dead_at) filter (where c.obstacle is null) as last_dead_at,
+               count(*) filter (where c.obstacle = 'unreadable') as left_unreadable,
+               count(*) filter (where c.obstacle = 'too_old') as left_too_old,
+               count(*) filter (where c.obstacle = 'going') as left_going
+        from chosen c
+        cross join outbox.inbox_settings settings
+        left join outbox.consumer group_of on group_of.name = c.consumer
+        group by c.consumer
+    )
+    select d.consumer, d.letters, coalesce(k.keys, 0), coalesce(k.some_keys, '{}'), coalesce(k.followers, 0), coalesce(k.behind_others, 0),
+           coalesce(k.keys_gone_on, 0), d.older_than_inbox, d.edited, d.redriven_before, d.first_dead_at, d.last_dead_at,
+           d.left_unreadable, d.left_too_old, d.left_going, coalesce(c.members, 0), coalesce(c.state = 'paused', false)
+    from letters d
+    left join lanes k on k.consumer = d.consumer
+    left join outbox_ops.consumers c on c.consumer = d.consumer
+    order by d.consumer
+$$;
+
+ALTER FUNCTION outbox.preview_redrive(filter jsonb) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.put_back(letter_number bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    letter outbox.dead_letter;
+    line outbox.parked_lane;
+    holder bigint;
+    had text;
+    goes boolean := false;
+begin
+    select * into letter from outbox.dead_letter d where d.number = letter_number for update skip locked;
+    if not found then
+        return 'busy';
+    elsif letter.state <> 'dead' or letter.id is null then
+        return 'dropped';
+    end if;
+    select * into line from outbox.parked_lane l
+    where (l.consumer, l.flow, l.lane) = (letter.consumer, letter.flow, letter.lane) for update skip locked;
+    if not found then
+        -- Its key went on, or it never had one.
+        begin
+            insert into outbox.parked_lane (consumer, flow, lane, state, stream, due_at)
+            values (letter.consumer, letter.flow, letter.lane, 'draining', letter.stream, clock_timestamp())
+            on conflict do nothing returning * into line;
+        exception
+            when lock_not_available then return 'busy';
+        end;
+        if line.consumer is null then
+            return 'busy';
+        end if;
+    end if;
+    holder := (select held.dead_letter from outbox.held_lane held
+               where (held.consumer, held.flow, held.lane) = (letter.consumer, letter.flow, letter.lane));
+    had := outbox.outcome_of(letter.consumer, letter.source, letter.id);
+    if had is null then
+        begin
+            perform outbox.remember_dead(letter);
+        exception
+            when lock_not_available then return 'busy';
+        end;
+    end if;
+    if had is distinct from 'applied' then
+        -- The same event may wait under another entry already.
+        insert into outbox.parked_event (consumer, flow, lane, place, stream, entry_id, source, id, type, schema_version, key, recorded_at,
+                                         entry_fields, history, first_failed_at, dead_letter)
+        values (letter.consumer, letter.flow, letter.lane, letter.place, letter.stream, letter.entry_id, letter.source, letter.id, letter.type,
+                letter.schema_version, letter.key, letter.recorded_at, coalesce(letter.edited_fields, letter.entry_fields),
+                letter.history, letter.first_failed_at, letter.number)
+        on conflict do nothing;
+        goes := found;
+    end if;
+    update outbox.dead_letter d
+    set state = case when had = 'applied' then 'applied' when goes then 'redriving' else d.state end,
+        redrives = d.redrives + goes::integer, changed_at = clock_timestamp()
+    where d.number = letter.number;
+    -- Where another letter is in front that nobody asked for, it waits behind that.
+    perform outbox.let_lane_go_on(line, holder is null or holder = letter.number and (goes or had = 'applied'), letter.place);
+    return case when goes then 'released' else 'dropped' end;
+end
+$$;
+
+ALTER FUNCTION outbox.put_back(letter_number bigint) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.redrivable(filter jsonb) RETURNS TABLE(number bigint, consumer text, flow text, lane text, place bigint, obstacle text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query execute format(
+        'select d.number, d.consumer, d.flow, d.lane, d.place,
+                case when d.id is null then ''unreadable''
+                     -- Whether it had its effect nobody knows: only if a person says so.
+                     when d.error_kind = ''too_old'' and %L is distinct from ''too_old'' then ''too_old''
+                     when exists (select from outbox.operation_item i join outbox.operation o on o.number = i.operation
+                                  where i.dead_letter = d.number and i.state = ''waiting'' and o.state = ''running'') then ''going''
+                end
+         from outbox_ops.dead_letters v join outbox.dead_letter d on d.number = v.number
+         where v.state = ''dead'' and %s', filter ->> 'error_kind', outbox.dead_letter_predicate(filter));
+end
+$$;
+
+ALTER FUNCTION outbox.redrivable(filter jsonb) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.redrive(filter jsonb, reason text, rate double precision DEFAULT NULL::double precision, all_of_them boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    consumers text[];
+    made bigint;
+    letters bigint;
+begin
+    perform outbox.refuse_without_reason(reason);
+    perform outbox.refuse_everything(filter, all_of_them);
+    consumers := array(select distinct r.consumer from outbox.redrivable(filter) r where r.obstacle is null order by 1);
+    if rate <= 0 or rate > 1e6 or rate = 'NaN' then
+        raise exception 'a rate is more than 0 and at most 1000000 dead letters per second' using errcode = 'invalid_parameter_value';
+    elsif cardinality(consumers) = 0 then
+        raise exception 'no dead letter matches that can go back' using errcode = 'no_data_found';
+    elsif cardinality(consumers) > 1 then
+        raise exception 'dead letters of several consumers match: %', array_to_string(consumers, ', ')
+            using errcode = 'invalid_parameter_value', hint = 'name one consumer in the filter';
+    end if;
+    insert into outbox.operation (kind, consumer, filter, reason, rate, total)
+    values ('redrive', consumers[1], filter, reason, rate, 0) returning operation.number into made;
+    -- Lane by lane, the oldest first, and within a lane in its order.
+    insert into outbox.operation_item (operation, place, dead_letter)
+    select made, row_number() over (order by ordered.eldest, ordered.place, ordered.number), ordered.number
+    from (select r.*, min(r.number) over (partition by r.flow, r.lane) as eldest
+          from outbox.redrivable(filter) r where r.obstacle is null and r.consumer = consumers[1]) ordered;
+    get diagnostics letters = row_count;
+    update outbox.operation o set total = letters where o.number = made;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('redrive', consumers[1], jsonb_build_object('operation', made, 'filter', filter, 'letters', letters, 'rate', rate), reason);
+    return made;
+end
+$$;
+
+ALTER FUNCTION outbox.redrive(filter jsonb, reason text, rate double precision, all_of_them boolean) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -417,6 +817,20 @@ $$;
 
 ALTER FUNCTION outbox.refuse_early_commit() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolean) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if filter - 'consumer' = '{}' and not coalesce(all_of_them, false) then
+        raise exception 'this filter takes every dead letter%', coalesce(' of consumer ' || (filter ->> 'consumer'), '')
+            using errcode = 'invalid_parameter_value', hint = 'narrow it, or pass all_of_them => true';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolean) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_fall() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -429,6 +843,22 @@ $$;
 
 ALTER FUNCTION outbox.refuse_fall() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_operation(number bigint, needed text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    state text := (select o.state from outbox.operation o where o.number = refuse_operation.number);
+begin
+    if state is null then
+        raise exception 'there is no operation %', number using errcode = 'no_data_found';
+    end if;
+    raise exception 'operation % is %, not %', number, state, needed using errcode = 'object_not_in_prerequisite_state';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_operation(number bigint, needed text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_rewrite() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -439,6 +869,171 @@ end
 $$;
 
 ALTER FUNCTION outbox.refuse_rewrite() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_transition() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'outbox.% %: state % does not become %', tg_table_name, tg_argv[0], old.state, new.state using errcode = 'check_violation';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_transition() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_without_reason(reason text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if btrim(coalesce(reason, '')) = '' or length(reason) > 2000 then
+        raise exception 'say why, in 1 to 2000 characters: it is kept in the audit' using errcode = 'invalid_parameter_value';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_without_reason(reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.release_redrive_items(operation bigint) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
+    AS $$
+declare
+    asked outbox.operation;
+    item record;
+    room bigint;
+    outcome text;
+    busy_lane text := '';
+    released integer := 0;
+    now timestamptz := clock_timestamp();
+begin
+    select * into asked from outbox.operation o
+    where o.number = release_redrive_items.operation and o.kind = 'redrive' and o.state = 'running' for update skip locked;
+    if not found or exists (select from outbox.consumer c where c.name = asked.consumer and c.paused_at is not null) then
+        return 0;
+    end if;
+    select 1000 - count(*) into room from outbox.operation_item i where i.operation = asked.number and i.state = 'released';
+    if asked.rate is not null then
+        asked.released_until := greatest(asked.released_until, now - greatest(interval '2 seconds', interval '1 second' / asked.rate));
+        room := least(room, floor(extract(epoch from now - asked.released_until) * asked.rate));
+    end if;
+    for item in
+        select i.place, d.number, d.flow || chr(31) || d.lane as lane
+        from outbox.operation_item i join outbox.dead_letter d on d.number = i.dead_letter
+        where i.operation = asked.number and i.state = 'waiting' order by i.place limit greatest(0, least(room, 500))
+    loop
+        -- Nothing of a lane overtakes what is before it.
+        continue when item.lane = busy_lane;
+        outcome := outbox.put_back(item.number);
+        if outcome = 'busy' then
+            busy_lane := item.lane;
+            continue;
+        end if;
+        released := released + (outcome = 'released')::integer;
+        update outbox.operation_item i set state = outcome, changed_at = clock_timestamp()
+        where i.operation = asked.number and i.place = item.place;
+    end loop;
+    update outbox.operation o
+    set released_until = coalesce(asked.released_until + released * interval '1 second' / asked.rate, now)
+    where o.number = asked.number and released > 0;
+    update outbox.operation o set state = 'finished', finished_at = clock_timestamp()
+    where o.number = asked.number
+      and not exists (select from outbox.operation_item i where i.operation = asked.number and i.state = 'waiting')
+      and not exists (select from outbox.operation_item i where i.operation = asked.number and i.state = 'released');
+    return released;
+end
+$$;
+
+ALTER FUNCTION outbox.release_redrive_items(operation bigint) OWNER TO outbox_maintainer;
+
+CREATE SEQUENCE outbox.parked_place
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE outbox.parked_place OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.dead_letter (
+    number bigint NOT NULL,
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    source text,
+    id text,
+    type text,
+    key text,
+    recorded_at timestamp with time zone,
+    entry_fields bytea[] NOT NULL,
+    error_class text NOT NULL,
+    error text NOT NULL,
+    attempts integer NOT NULL,
+    first_failed_at timestamp with time zone NOT NULL,
+    dead_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    flow text DEFAULT ''::text NOT NULL,
+    lane text DEFAULT ''::text NOT NULL,
+    place bigint DEFAULT nextval('outbox.parked_place'::regclass),
+    state text DEFAULT 'dead'::text NOT NULL,
+    error_kind text DEFAULT 'transient'::text NOT NULL,
+    fingerprint text DEFAULT ''::text NOT NULL,
+    history jsonb DEFAULT '[]'::jsonb NOT NULL,
+    schema_version text,
+    edited_fields bytea[],
+    edited_at timestamp with time zone,
+    edited_by text,
+    redrives integer DEFAULT 0 NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dead_letter_attempts_check CHECK ((attempts > 0)),
+    CONSTRAINT dead_letter_check CHECK (((source IS NULL) = (id IS NULL))),
+    CONSTRAINT dead_letter_error_kind_check CHECK ((error_kind = ANY (ARRAY['transient'::text, 'poison'::text, 'unreadable'::text, 'too_old'::text]))),
+    CONSTRAINT dead_letter_redrives_check CHECK ((redrives >= 0)),
+    CONSTRAINT dead_letter_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'redriving'::text, 'applied'::text, 'discarded'::text])))
+);
+
+ALTER TABLE outbox.dead_letter OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.dead_letter IS 'Entries given up by a consumer. error may hold what the handler said; the view outbox_ops.dead_letters leaves it and the payload out.';
+
+CREATE FUNCTION outbox.remember_dead(letter outbox.dead_letter) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if letter.recorded_at is null then
+        insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id)
+        values (letter.consumer, letter.source, letter.id, 'dead', letter.stream, letter.entry_id);
+    else
+        perform outbox.add_inbox_day(letter.recorded_at);
+        insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
+        values (letter.consumer, letter.source, letter.id, letter.recorded_at, 'dead', letter.stream, letter.entry_id);
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.remember_dead(letter outbox.dead_letter) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.resume_operation(number bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    resumed outbox.operation;
+begin
+    perform outbox.refuse_without_reason(reason);
+    update outbox.operation o set state = 'running', resumed_at = clock_timestamp(), released_until = clock_timestamp()
+    where o.number = resume_operation.number and o.state = 'cancelled'
+    returning * into resumed;
+    if not found then
+        perform outbox.refuse_operation(resume_operation.number, 'cancelled');
+    end if;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('resume', resumed.consumer, jsonb_build_object('operation', resumed.number), reason);
+end
+$$;
+
+ALTER FUNCTION outbox.resume_operation(number bigint, reason text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.resume_topic(topic text, reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -479,6 +1074,19 @@ end
 $$;
 
 ALTER FUNCTION outbox.ring() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.select_dead_letters(filter jsonb, states text[] DEFAULT '{dead}'::text[], after bigint DEFAULT 0, most bigint DEFAULT NULL::bigint) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query execute format(
+        'select v.number from outbox_ops.dead_letters v where v.number > %s and v.state = any (%L) and %s order by v.number limit %s',
+        after, states, outbox.dead_letter_predicate(filter), coalesce(most::text, 'all'));
+end
+$$;
+
+ALTER FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -618,6 +1226,36 @@ CREATE FUNCTION outbox.waiting_transactions() RETURNS TABLE(pid integer, kind te
 $$;
 
 ALTER FUNCTION outbox.waiting_transactions() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.with_data(entry_fields bytea[], data json) RETURNS bytea[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with field as (
+        select n, entry_fields[n] as name, entry_fields[n + 1] as value,
+               exists (select from generate_series(1, cardinality(entry_fields) - 1, 2) m where entry_fields[m] = 'event') as is_structured
+        from generate_series(1, cardinality(entry_fields) - 1, 2) n
+    ), kept as (
+        select n, name,
+               case when not is_structured then value
+                    when name = 'event' then convert_to((
+                        select '{' || string_agg(to_json(member.key)::text || ':' || member.value::text, ',' order by member.place) || ',"data":' || data::text || '}'
+                        from json_each(convert_from(value, 'UTF8')::json) with ordinality member (key, value, place)
+                        where member.key not in ('data', 'data_base64')
+                          and (member.key <> 'datacontenttype' or member.value #>> '{}' ~* '^[^;]*[/+]json *(;|$)')), 'UTF8')
+                    else value end as value
+        from field
+        where is_structured or name <> 'data' and (name <> 'content-type' or convert_from(value, 'UTF8') ~* '^[^;]*[/+]json *(;|$)')
+    ), whole as (
+        select n, name, value from kept
+        union all
+        select cardinality(entry_fields) + 1, 'data', convert_to(data::text, 'UTF8') from field where not is_structured group by is_structured
+    )
+    select array_agg(part.value order by whole.n, part.place)
+    from whole cross join lateral (values (1, whole.name), (2, whole.value)) part (place, value)
+$_$;
+
+ALTER FUNCTION outbox.with_data(entry_fields bytea[], data json) OWNER TO outbox_maintainer;
 
 CREATE TABLE outbox.batch (
     number bigint NOT NULL,
@@ -845,46 +1483,6 @@ ALTER TABLE outbox.consumer_stream OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.consumer_stream IS 'How far a consumer group came on a stream: everything at or before this entry is finished. Only rises.';
 
-CREATE TABLE outbox.dead_letter (
-    number bigint NOT NULL,
-    consumer text NOT NULL,
-    stream text NOT NULL,
-    entry_id text NOT NULL,
-    source text,
-    id text,
-    type text,
-    key text,
-    recorded_at timestamp with time zone,
-    entry_fields bytea[] NOT NULL,
-    error_class text NOT NULL,
-    error text NOT NULL,
-    attempts integer NOT NULL,
-    first_failed_at timestamp with time zone NOT NULL,
-    dead_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    flow text DEFAULT ''::text NOT NULL,
-    lane text DEFAULT ''::text NOT NULL,
-    place bigint,
-    state text DEFAULT 'dead'::text NOT NULL,
-    error_kind text DEFAULT 'transient'::text NOT NULL,
-    fingerprint text DEFAULT ''::text NOT NULL,
-    history jsonb DEFAULT '[]'::jsonb NOT NULL,
-    schema_version text,
-    edited_fields bytea[],
-    edited_at timestamp with time zone,
-    edited_by text,
-    redrives integer DEFAULT 0 NOT NULL,
-    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT dead_letter_attempts_check CHECK ((attempts > 0)),
-    CONSTRAINT dead_letter_check CHECK (((source IS NULL) = (id IS NULL))),
-    CONSTRAINT dead_letter_error_kind_check CHECK ((error_kind = ANY (ARRAY['transient'::text, 'poison'::text, 'unreadable'::text, 'too_old'::text]))),
-    CONSTRAINT dead_letter_redrives_check CHECK ((redrives >= 0)),
-    CONSTRAINT dead_letter_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'redriving'::text, 'applied'::text, 'discarded'::text])))
-);
-
-ALTER TABLE outbox.dead_letter OWNER TO outbox_maintainer;
-
-COMMENT ON TABLE outbox.dead_letter IS 'Entries given up by a consumer. error may hold what the handler said; the view outbox_ops.dead_letters leaves it and the payload out.';
-
 ALTER TABLE outbox.dead_letter ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME outbox.dead_letter_number_seq
     START WITH 1
@@ -904,6 +1502,50 @@ CREATE TABLE outbox.era (
 );
 
 ALTER TABLE outbox.era OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.parked_event (
+    consumer text NOT NULL,
+    flow text NOT NULL,
+    lane text NOT NULL,
+    place bigint DEFAULT nextval('outbox.parked_place'::regclass) NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL,
+    type text NOT NULL,
+    schema_version text,
+    key text,
+    recorded_at timestamp with time zone,
+    entry_fields bytea[] NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    history jsonb DEFAULT '[]'::jsonb NOT NULL,
+    first_failed_at timestamp with time zone,
+    dead_letter bigint,
+    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT parked_event_attempts_check CHECK ((attempts >= 0))
+);
+
+ALTER TABLE outbox.parked_event OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.parked_event IS 'Events that wait in their lane: in outbox.inbox their outcome is parked until they are applied or given up.';
+
+CREATE VIEW outbox.held_lane AS
+ SELECT l.consumer,
+    l.flow,
+    l.lane,
+    holder.number AS dead_letter,
+    ( SELECT count(*) AS count
+           FROM outbox.parked_event e
+          WHERE ((e.consumer = l.consumer) AND (e.flow = l.flow) AND (e.lane = l.lane))) AS events
+   FROM (outbox.parked_lane l
+     CROSS JOIN LATERAL ( SELECT d.number
+           FROM outbox.dead_letter d
+          WHERE (((d.consumer = l.consumer) AND (d.flow = l.flow) AND (d.lane = l.lane)) AND (d.state = 'dead'::text) AND (d.error_kind <> ALL (ARRAY['unreadable'::text, 'too_old'::text])))
+          ORDER BY d.dead_at DESC, d.number DESC
+         LIMIT 1) holder)
+  WHERE (l.state = 'dead'::text);
+
+ALTER TABLE outbox.held_lane OWNER TO outbox_maintainer;
 
 CREATE TABLE outbox.inbox (
     consumer text NOT NULL,
@@ -1562,6 +2204,7 @@ CREATE TABLE outbox.operation (
     total bigint NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     resumed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    released_until timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     finished_at timestamp with time zone,
     CONSTRAINT operation_kind_check CHECK ((kind = ANY (ARRAY['redrive'::text, 'discard'::text, 'seek'::text]))),
     CONSTRAINT operation_rate_check CHECK ((rate > (0)::double precision)),
@@ -1593,61 +2236,6 @@ ALTER TABLE outbox.operation ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
-
-CREATE SEQUENCE outbox.parked_place
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-
-ALTER TABLE outbox.parked_place OWNER TO outbox_maintainer;
-
-CREATE TABLE outbox.parked_event (
-    consumer text NOT NULL,
-    flow text NOT NULL,
-    lane text NOT NULL,
-    place bigint DEFAULT nextval('outbox.parked_place'::regclass) NOT NULL,
-    stream text NOT NULL,
-    entry_id text NOT NULL,
-    source text NOT NULL,
-    id text NOT NULL,
-    type text NOT NULL,
-    schema_version text,
-    key text,
-    recorded_at timestamp with time zone,
-    entry_fields bytea[] NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    history jsonb DEFAULT '[]'::jsonb NOT NULL,
-    first_failed_at timestamp with time zone,
-    dead_letter bigint,
-    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT parked_event_attempts_check CHECK ((attempts >= 0))
-);
-
-ALTER TABLE outbox.parked_event OWNER TO outbox_maintainer;
-
-COMMENT ON TABLE outbox.parked_event IS 'Events that wait in their lane: in outbox.inbox their outcome is parked until they are applied or given up.';
-
-CREATE TABLE outbox.parked_lane (
-    consumer text NOT NULL,
-    flow text NOT NULL,
-    lane text NOT NULL,
-    state text NOT NULL,
-    stream text NOT NULL,
-    due_at timestamp with time zone DEFAULT 'infinity'::timestamp with time zone NOT NULL,
-    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT parked_lane_check CHECK (((state = ANY (ARRAY['retrying'::text, 'draining'::text])) = (due_at < 'infinity'::timestamp with time zone))),
-    CONSTRAINT parked_lane_flow_check CHECK ((flow <> ''::text)),
-    CONSTRAINT parked_lane_lane_check CHECK ((lane ~ '^[ke]'::text)),
-    CONSTRAINT parked_lane_state_check CHECK ((state = ANY (ARRAY['retrying'::text, 'waiting_version'::text, 'dead'::text, 'draining'::text])))
-)
-WITH (fillfactor='50');
-
-ALTER TABLE outbox.parked_lane OWNER TO outbox_maintainer;
-
-COMMENT ON TABLE outbox.parked_lane IS 'Keys that wait. retrying: the first event failed and is tried again when due. waiting_version: until a member knows its version. dead: the first one is a dead letter, those behind it wait. draining: going back, in order.';
 
 CREATE VIEW outbox.piece AS
  SELECT (parent.relname)::text AS parent,
@@ -1942,6 +2530,37 @@ ALTER TABLE outbox.unpublished OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.unpublished IS 'The dead letters of the relay: events skipped by hand because the sink will never take them.';
 
+CREATE VIEW outbox_ops.audit AS
+ SELECT a.number,
+    a.acted_at,
+    a.actor,
+    a.action,
+    a.consumer,
+        CASE
+            WHEN outbox.may_see_keys() THEN a.target
+            ELSE (a.target #- '{filter,key}'::text[])
+        END AS target,
+    a.reason
+   FROM outbox.consumer_audit a;
+
+ALTER TABLE outbox_ops.audit OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.audit IS 'Every change that a person made to a consumer. Append-only.';
+
+COMMENT ON COLUMN outbox_ops.audit.number IS 'Order of the changes.';
+
+COMMENT ON COLUMN outbox_ops.audit.acted_at IS 'When.';
+
+COMMENT ON COLUMN outbox_ops.audit.actor IS 'Login that did it.';
+
+COMMENT ON COLUMN outbox_ops.audit.action IS 'What: `redrive`, `cancel`, `resume`, `edit`, `discard` and others.';
+
+COMMENT ON COLUMN outbox_ops.audit.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.audit.target IS 'What it was done to.';
+
+COMMENT ON COLUMN outbox_ops.audit.reason IS 'Why.';
+
 CREATE VIEW outbox_ops.backlog AS
  SELECT backlog.topic,
     backlog.partition,
@@ -2004,26 +2623,6 @@ COMMENT ON COLUMN outbox_ops.batches.last_position IS 'Highest position in it; p
 
 COMMENT ON COLUMN outbox_ops.batches.cut_at IS 'When it was cut.';
 
-CREATE VIEW outbox_ops.dead_letters AS
- SELECT dead_letter.number,
-    dead_letter.consumer,
-    dead_letter.stream,
-    dead_letter.entry_id,
-    dead_letter.source,
-    dead_letter.id,
-    dead_letter.type,
-    dead_letter.key,
-    dead_letter.recorded_at,
-    dead_letter.error_class,
-    dead_letter.attempts,
-    dead_letter.first_failed_at,
-    dead_letter.dead_at
-   FROM outbox.dead_letter;
-
-ALTER TABLE outbox_ops.dead_letters OWNER TO outbox_maintainer;
-
-COMMENT ON VIEW outbox_ops.dead_letters IS 'What consumers gave up. The payload and what the handler said are in outbox.dead_letter.';
-
 CREATE VIEW outbox_ops.inbox AS
  SELECT lease.consumer,
     lease.stream,
@@ -2037,21 +2636,248 @@ CREATE VIEW outbox_ops.inbox AS
     lease.expires_at,
     (((progress.passed_batch)::text || '-'::text) || (progress.passed_position)::text) AS passed_entry,
     progress.moved_at,
-    ( SELECT count(*) AS count
+    (( SELECT count(*) AS count
            FROM outbox.consumer_failure f
-          WHERE ((f.consumer = lease.consumer) AND (f.stream = lease.stream))) AS failing,
-    ( SELECT min(f.first_failed_at) AS min
+          WHERE ((f.consumer = lease.consumer) AND (f.stream = lease.stream))) + ( SELECT count(*) AS count
+           FROM outbox.parked_lane l
+          WHERE ((l.consumer = lease.consumer) AND (l.stream = lease.stream) AND (l.state = 'retrying'::text)))) AS failing,
+    LEAST(( SELECT min(f.first_failed_at) AS min
            FROM outbox.consumer_failure f
-          WHERE ((f.consumer = lease.consumer) AND (f.stream = lease.stream))) AS failing_since,
+          WHERE ((f.consumer = lease.consumer) AND (f.stream = lease.stream))), ( SELECT min(l.parked_at) AS min
+           FROM outbox.parked_lane l
+          WHERE ((l.consumer = lease.consumer) AND (l.stream = lease.stream) AND (l.state = 'retrying'::text)))) AS failing_since,
     ( SELECT count(*) AS count
            FROM outbox.dead_letter d
-          WHERE ((d.consumer = lease.consumer) AND (d.stream = lease.stream))) AS dead_letters
+          WHERE ((d.consumer = lease.consumer) AND (d.stream = lease.stream) AND (d.state = 'dead'::text))) AS dead_letters
    FROM (outbox.consumer_lease lease
      LEFT JOIN outbox.consumer_stream progress USING (consumer, stream));
 
 ALTER TABLE outbox_ops.inbox OWNER TO outbox_maintainer;
 
 COMMENT ON VIEW outbox_ops.inbox IS 'One row per consumer group and stream: who applies it, how far it came, what fails.';
+
+CREATE VIEW outbox_ops.consumer_partitions AS
+ SELECT i.consumer,
+    i.stream,
+    i.holder,
+    i.epoch,
+    i.lease,
+    i.expires_at,
+    i.passed_entry,
+    i.moved_at,
+    waiting.parked_keys,
+    waiting.parked_events,
+    waiting.due_keys,
+    i.dead_letters
+   FROM (outbox_ops.inbox i
+     CROSS JOIN LATERAL ( SELECT count(*) AS parked_keys,
+            (COALESCE(sum(( SELECT count(*) AS count
+                   FROM outbox.parked_event e
+                  WHERE ((e.consumer = l.consumer) AND (e.flow = l.flow) AND (e.lane = l.lane)))), (0)::numeric))::bigint AS parked_events,
+            count(*) FILTER (WHERE (l.due_at <= clock_timestamp())) AS due_keys
+           FROM outbox.parked_lane l
+          WHERE ((l.consumer = i.consumer) AND (l.stream = i.stream))) waiting);
+
+ALTER TABLE outbox_ops.consumer_partitions OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.consumer_partitions IS 'One row per consumer group and stream: who applies it, how far it came, what waits.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.stream IS 'Stream; a topic of several partitions has one for each.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.holder IS 'Member that applies it, or did last.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.epoch IS 'Rises with each change of hands.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.lease IS '`held` or `free`.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.expires_at IS 'Until when it is held, if it is not renewed.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.passed_entry IS 'Entry last passed: it and everything before it is finished.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.moved_at IS 'When that moved.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.parked_keys IS 'Keys that wait, and events without key that do.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.parked_events IS 'Events that wait in them.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.due_keys IS 'Those whose time to be tried has come.';
+
+COMMENT ON COLUMN outbox_ops.consumer_partitions.dead_letters IS 'Dead letters that wait for a person.';
+
+CREATE VIEW outbox_ops.consumers AS
+ SELECT c.name AS consumer,
+        CASE
+            WHEN (c.paused_at IS NOT NULL) THEN 'paused'::text
+            WHEN (streams.held > 0) THEN 'applying'::text
+            ELSE 'stopped'::text
+        END AS state,
+    ( SELECT count(*) AS count
+           FROM outbox.consumer_member m
+          WHERE ((m.consumer = c.name) AND (m.seen_at > (clock_timestamp() - '00:00:30'::interval)))) AS members,
+    streams.streams,
+    streams.held AS held_streams,
+    lanes.parked_keys,
+    ( SELECT count(*) AS count
+           FROM outbox.parked_event e
+          WHERE (e.consumer = c.name)) AS parked_events,
+    lanes.retrying_keys,
+    letters.dead_letters,
+    letters.oldest_dead_at,
+    ( SELECT count(*) AS count
+           FROM outbox.operation o
+          WHERE ((o.consumer = c.name) AND (o.state = 'running'::text))) AS running_operations,
+    c.paused_at,
+    c.paused_by,
+    c.paused_reason,
+    c.forgotten_until,
+    c.created_at
+   FROM (((outbox.consumer c
+     CROSS JOIN LATERAL ( SELECT count(*) AS streams,
+            count(*) FILTER (WHERE (l.expires_at > clock_timestamp())) AS held
+           FROM outbox.consumer_lease l
+          WHERE (l.consumer = c.name)) streams)
+     CROSS JOIN LATERAL ( SELECT count(*) AS parked_keys,
+            count(*) FILTER (WHERE (l.state = 'retrying'::text)) AS retrying_keys
+           FROM outbox.parked_lane l
+          WHERE (l.consumer = c.name)) lanes)
+     CROSS JOIN LATERAL ( SELECT count(*) AS dead_letters,
+            min(d.dead_at) AS oldest_dead_at
+           FROM outbox.dead_letter d
+          WHERE ((d.consumer = c.name) AND (d.state = 'dead'::text))) letters);
+
+ALTER TABLE outbox_ops.consumers OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.consumers IS 'One row per consumer group: whether it applies, and what of it waits.';
+
+COMMENT ON COLUMN outbox_ops.consumers.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.consumers.state IS '`applying`; `paused` by a person; `stopped`: no member holds a stream.';
+
+COMMENT ON COLUMN outbox_ops.consumers.members IS 'Members seen within 30 seconds.';
+
+COMMENT ON COLUMN outbox_ops.consumers.streams IS 'Streams that it has applied.';
+
+COMMENT ON COLUMN outbox_ops.consumers.held_streams IS 'Streams that a member holds now.';
+
+COMMENT ON COLUMN outbox_ops.consumers.parked_keys IS 'Keys that wait, and events without key that do.';
+
+COMMENT ON COLUMN outbox_ops.consumers.parked_events IS 'Events that wait in them.';
+
+COMMENT ON COLUMN outbox_ops.consumers.retrying_keys IS 'Those of them whose first event failed and is tried again.';
+
+COMMENT ON COLUMN outbox_ops.consumers.dead_letters IS 'Dead letters that wait for a person.';
+
+COMMENT ON COLUMN outbox_ops.consumers.oldest_dead_at IS 'When the oldest of them died.';
+
+COMMENT ON COLUMN outbox_ops.consumers.running_operations IS 'Redrives under way.';
+
+COMMENT ON COLUMN outbox_ops.consumers.paused_at IS 'When a person paused it.';
+
+COMMENT ON COLUMN outbox_ops.consumers.paused_by IS 'Who.';
+
+COMMENT ON COLUMN outbox_ops.consumers.paused_reason IS 'Why.';
+
+COMMENT ON COLUMN outbox_ops.consumers.forgotten_until IS 'Ids of events recorded before this were dropped from the inbox.';
+
+COMMENT ON COLUMN outbox_ops.consumers.created_at IS 'When the group was first seen.';
+
+CREATE VIEW outbox_ops.dead_letter_groups AS
+ SELECT d.consumer,
+    d.fingerprint,
+    min(d.type) AS type,
+    min(d.error_class) AS error_class,
+    min(d.error_kind) AS error_kind,
+    array_agg(DISTINCT d.flow ORDER BY d.flow) AS topics,
+    count(*) AS letters,
+    count(DISTINCT ROW(d.flow, d.lane)) FILTER (WHERE (d.key IS NOT NULL)) AS keys,
+    count(held.dead_letter) AS held_keys,
+    (COALESCE(sum(held.events), (0)::numeric))::bigint AS waiting_events,
+    count(*) FILTER (WHERE (d.redrives > 0)) AS redriven_before,
+    count(d.edited_at) AS edited,
+    min(d.dead_at) AS first_dead_at,
+    max(d.dead_at) AS last_dead_at,
+    min(d.number) AS first_number,
+    max(d.number) AS last_number
+   FROM (outbox.dead_letter d
+     LEFT JOIN outbox.held_lane held ON ((((held.consumer = d.consumer) AND (held.flow = d.flow) AND (held.lane = d.lane)) AND (held.dead_letter = d.number))))
+  WHERE (d.state = 'dead'::text)
+  GROUP BY d.consumer, d.fingerprint;
+
+ALTER TABLE outbox_ops.dead_letter_groups OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.dead_letter_groups IS 'Dead letters that wait for a person, by what went wrong: type, class of error, and its text without numbers, ids and quoted words.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.fingerprint IS 'Names the group; the same in every consumer and at any time.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.type IS 'Type of the events; null when they could not be read.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.error_class IS 'Class of the error: an SQLSTATE, or a word such as `handler`, `panic`, `timeout`, `unreadable`.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.error_kind IS '`transient`: out of attempts; `poison`: the handler said that trying again is useless; `unreadable`: no event; `too_old`: nobody can say whether it had its effect.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.topics IS 'Topics of the events.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.letters IS 'Dead letters.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.keys IS 'Keys of theirs.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.held_keys IS 'Keys that wait for one of these letters.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.waiting_events IS 'Later events of those keys, which wait too.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.redriven_before IS 'Letters that were put back before and died again.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.edited IS 'Letters whose data was edited.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.first_dead_at IS 'When the first of them died.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.last_dead_at IS 'When the last of them died.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.first_number IS 'Lowest number of a letter, to look at one.';
+
+COMMENT ON COLUMN outbox_ops.dead_letter_groups.last_number IS 'Highest number of a letter.';
+
+CREATE VIEW outbox_ops.dead_letters AS
+ SELECT d.number,
+    d.consumer,
+    d.stream,
+    d.entry_id,
+    d.source,
+    d.id,
+    d.type,
+        CASE
+            WHEN outbox.may_see_keys() THEN d.key
+            ELSE NULL::text
+        END AS key,
+    d.recorded_at,
+    d.error_class,
+    d.attempts,
+    d.first_failed_at,
+    d.dead_at,
+    d.state,
+    d.flow AS topic,
+    d.error_kind,
+    d.fingerprint,
+    d.schema_version,
+    d.redrives,
+    d.edited_at,
+    d.edited_by,
+    d.changed_at,
+    (held.dead_letter IS NOT NULL) AS holds_key,
+    COALESCE(held.events, (0)::bigint) AS waiting_events,
+    ( SELECT max(i.operation) AS max
+           FROM outbox.operation_item i
+          WHERE (i.dead_letter = d.number)) AS last_operation
+   FROM (outbox.dead_letter d
+     LEFT JOIN outbox.held_lane held ON ((((held.consumer = d.consumer) AND (held.flow = d.flow) AND (held.lane = d.lane)) AND (held.dead_letter = d.number))));
+
+ALTER TABLE outbox_ops.dead_letters OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.dead_letters IS 'What consumers gave up. The payload and what the handler said are in outbox.dead_letter.';
 
 CREATE VIEW outbox_ops.inbox_days AS
  SELECT inbox_days.day,
@@ -2064,6 +2890,138 @@ CREATE VIEW outbox_ops.inbox_days AS
 ALTER TABLE outbox_ops.inbox_days OWNER TO outbox_maintainer;
 
 COMMENT ON VIEW outbox_ops.inbox_days IS 'The days of the inbox: how long the ids of applied events are remembered, and what may be dropped.';
+
+CREATE VIEW outbox_ops.operations AS
+ SELECT o.number,
+    o.kind,
+    o.consumer,
+    o.state,
+    o.actor,
+    o.reason,
+        CASE
+            WHEN outbox.may_see_keys() THEN o.filter
+            ELSE (o.filter - 'key'::text)
+        END AS filter,
+    o.rate,
+    o.total,
+    items.waiting,
+    items.released,
+    items.applied,
+    items.dead,
+    items.dropped,
+    o.created_at,
+    o.resumed_at,
+    o.finished_at
+   FROM (outbox.operation o
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (i.state = 'waiting'::text)) AS waiting,
+            count(*) FILTER (WHERE (i.state = 'released'::text)) AS released,
+            count(*) FILTER (WHERE (i.state = 'applied'::text)) AS applied,
+            count(*) FILTER (WHERE (i.state = 'dead'::text)) AS dead,
+            count(*) FILTER (WHERE (i.state = 'dropped'::text)) AS dropped
+           FROM outbox.operation_item i
+          WHERE (i.operation = o.number)) items);
+
+ALTER TABLE outbox_ops.operations OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.operations IS 'One row per thing that an operator asked for, with its progress.';
+
+COMMENT ON COLUMN outbox_ops.operations.number IS 'Number of the operation.';
+
+COMMENT ON COLUMN outbox_ops.operations.kind IS 'What is done.';
+
+COMMENT ON COLUMN outbox_ops.operations.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.operations.state IS '`running`; `cancelled`: nothing more is put back until it is resumed; `finished`.';
+
+COMMENT ON COLUMN outbox_ops.operations.actor IS 'Login that asked for it.';
+
+COMMENT ON COLUMN outbox_ops.operations.reason IS 'Why.';
+
+COMMENT ON COLUMN outbox_ops.operations.filter IS 'What was selected, as given.';
+
+COMMENT ON COLUMN outbox_ops.operations.rate IS 'Letters put back per second; null for as fast as they are applied.';
+
+COMMENT ON COLUMN outbox_ops.operations.total IS 'Letters selected.';
+
+COMMENT ON COLUMN outbox_ops.operations.waiting IS 'Letters that are still to be put back.';
+
+COMMENT ON COLUMN outbox_ops.operations.released IS 'Letters that were put back and not applied yet.';
+
+COMMENT ON COLUMN outbox_ops.operations.applied IS 'Letters that had their effect.';
+
+COMMENT ON COLUMN outbox_ops.operations.dead IS 'Letters that died again.';
+
+COMMENT ON COLUMN outbox_ops.operations.dropped IS 'Letters that were no longer dead when their turn came: discarded, or put back by another operation.';
+
+COMMENT ON COLUMN outbox_ops.operations.created_at IS 'When it was asked for.';
+
+COMMENT ON COLUMN outbox_ops.operations.resumed_at IS 'When it was resumed last.';
+
+COMMENT ON COLUMN outbox_ops.operations.finished_at IS 'When the last letter was done.';
+
+CREATE VIEW outbox_ops.parked_keys AS
+ SELECT l.consumer,
+    l.flow AS topic,
+        CASE
+            WHEN outbox.may_see_keys() THEN COALESCE(head.key,
+            CASE
+                WHEN (l.lane ^@ 'k'::text) THEN substr(l.lane, 2)
+                ELSE NULL::text
+            END)
+            ELSE NULL::text
+        END AS key,
+    l.state,
+    l.stream,
+    ( SELECT count(*) AS count
+           FROM outbox.parked_event e
+          WHERE ((e.consumer = l.consumer) AND (e.flow = l.flow) AND (e.lane = l.lane))) AS events,
+    NULLIF(l.due_at, 'infinity'::timestamp with time zone) AS due_at,
+    l.parked_at,
+    l.changed_at,
+    held.dead_letter,
+    head.id AS first_event,
+    head.type AS first_type,
+    head.attempts
+   FROM ((outbox.parked_lane l
+     LEFT JOIN outbox.held_lane held ON (((held.consumer = l.consumer) AND (held.flow = l.flow) AND (held.lane = l.lane))))
+     LEFT JOIN LATERAL ( SELECT p.key,
+            p.id,
+            p.type,
+            p.attempts
+           FROM outbox.parked_event p
+          WHERE ((p.consumer = l.consumer) AND (p.flow = l.flow) AND (p.lane = l.lane))
+          ORDER BY p.place
+         LIMIT 1) head ON (true));
+
+ALTER TABLE outbox_ops.parked_keys OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.parked_keys IS 'One row per key that waits, and per event without key that does.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.topic IS 'Topic, with `@writer` where several databases write it.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.key IS 'The key; null for an event without one, and for who may not see keys.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.state IS '`retrying`: the first event failed and is tried again; `waiting_version`: until a member knows its version; `dead`: it waits behind a dead letter; `draining`: going back.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.stream IS 'Stream whose owner applies what waits.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.events IS 'Events that wait; the dead letter is not among them.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.due_at IS 'When the first one is tried next; null when it waits for something else.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.parked_at IS 'Since when the key waits.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.changed_at IS 'When that last changed.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.dead_letter IS 'Number of the dead letter that it waits for.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.first_event IS 'Id of the first event that waits.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.first_type IS 'Its type.';
+
+COMMENT ON COLUMN outbox_ops.parked_keys.attempts IS 'Its failed attempts.';
 
 CREATE VIEW outbox_ops.relays AS
  SELECT relay.instance,
@@ -2103,6 +3061,57 @@ COMMENT ON COLUMN outbox_ops.relays.state IS 'starting, standby, leading, waitin
 COMMENT ON COLUMN outbox_ops.relays.reason IS 'Why it waits or refuses.';
 
 COMMENT ON COLUMN outbox_ops.relays.leases IS 'Rights it holds at this moment: tail, publish.';
+
+CREATE VIEW outbox_ops.retries AS
+ SELECT e.consumer,
+    e.flow AS topic,
+        CASE
+            WHEN outbox.may_see_keys() THEN e.key
+            ELSE NULL::text
+        END AS key,
+    e.stream,
+    e.entry_id,
+    e.source,
+    e.id,
+    e.type,
+    e.attempts,
+    ((e.history -> '-1'::integer) ->> 'class'::text) AS error_class,
+    e.first_failed_at,
+    (((e.history -> '-1'::integer) ->> 'failed_at'::text))::timestamp with time zone AS failed_at,
+    NULLIF(l.due_at, 'infinity'::timestamp with time zone) AS retry_at
+   FROM (outbox.parked_event e
+     JOIN outbox.parked_lane l ON (((l.consumer = e.consumer) AND (l.flow = e.flow) AND (l.lane = e.lane))))
+  WHERE (e.attempts > 0);
+
+ALTER TABLE outbox_ops.retries OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.retries IS 'One row per event that failed and is tried again.';
+
+COMMENT ON COLUMN outbox_ops.retries.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.retries.topic IS 'Topic, with `@writer` where several databases write it.';
+
+COMMENT ON COLUMN outbox_ops.retries.key IS 'Its key; null for who may not see keys.';
+
+COMMENT ON COLUMN outbox_ops.retries.stream IS 'Stream it came from.';
+
+COMMENT ON COLUMN outbox_ops.retries.entry_id IS 'Its entry there.';
+
+COMMENT ON COLUMN outbox_ops.retries.source IS 'Source of the event.';
+
+COMMENT ON COLUMN outbox_ops.retries.id IS 'Id of the event.';
+
+COMMENT ON COLUMN outbox_ops.retries.type IS 'Type of the event.';
+
+COMMENT ON COLUMN outbox_ops.retries.attempts IS 'Failed attempts so far.';
+
+COMMENT ON COLUMN outbox_ops.retries.error_class IS 'Class of the last error.';
+
+COMMENT ON COLUMN outbox_ops.retries.first_failed_at IS 'When the first attempt failed.';
+
+COMMENT ON COLUMN outbox_ops.retries.failed_at IS 'When the last attempt failed.';
+
+COMMENT ON COLUMN outbox_ops.retries.retry_at IS 'When the next one is due.';
 
 CREATE VIEW outbox_ops.summary AS
  SELECT summary.as_of,
@@ -2484,7 +3493,7 @@ CREATE INDEX dead_letter_by_event ON outbox.dead_letter USING btree (id);
 
 CREATE INDEX dead_letter_by_fingerprint ON outbox.dead_letter USING btree (consumer, fingerprint, number) WHERE (state = 'dead'::text);
 
-CREATE INDEX dead_letter_by_lane ON outbox.dead_letter USING btree (consumer, flow, lane, number);
+CREATE INDEX dead_letter_by_lane ON outbox.dead_letter USING btree (consumer, flow, lane, dead_at DESC, number DESC) WHERE (state = 'dead'::text);
 
 CREATE INDEX dead_letter_by_recorded_at ON outbox.dead_letter USING btree (recorded_at);
 
@@ -2593,6 +3602,8 @@ CREATE INDEX log_standard_from_8126465_topic_position_idx ON outbox.log_standard
 CREATE INDEX log_standard_from_8126465_transaction_id_position_idx ON outbox.log_standard_from_8126465 USING btree (transaction_id, "position");
 
 CREATE INDEX operation_item_of_letter ON outbox.operation_item USING btree (dead_letter);
+
+CREATE INDEX operation_item_released ON outbox.operation_item USING btree (operation) WHERE (state = 'released'::text);
 
 CREATE INDEX operation_item_waiting ON outbox.operation_item USING btree (operation, place) WHERE (state = 'waiting'::text);
 
@@ -2740,6 +3751,8 @@ CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STA
 
 CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.ring();
 
+CREATE TRIGGER entry_stays BEFORE UPDATE OF consumer, stream, entry_id, source, id, entry_fields ON outbox.dead_letter FOR EACH ROW WHEN (((((((old.consumer IS DISTINCT FROM new.consumer) OR (old.stream IS DISTINCT FROM new.stream)) OR (old.entry_id IS DISTINCT FROM new.entry_id)) OR (old.source IS DISTINCT FROM new.source)) OR (old.id IS DISTINCT FROM new.id)) OR (old.entry_fields IS DISTINCT FROM new.entry_fields))) EXECUTE FUNCTION outbox.keep_entry();
+
 CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.consumer_lease FOR EACH ROW WHEN (((new.epoch < old.epoch) OR ((new.holder IS DISTINCT FROM old.holder) AND (new.holder IS NOT NULL) AND (new.epoch = old.epoch)))) EXECUTE FUNCTION outbox.refuse_fall();
 
 CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.keep_epoch_rising();
@@ -2755,6 +3768,12 @@ CREATE TRIGGER outcome_stays BEFORE UPDATE ON outbox.inbox FOR EACH ROW WHEN (((
 CREATE TRIGGER outcome_stays BEFORE UPDATE ON outbox.inbox_foreign FOR EACH ROW WHEN (((old.outcome = 'applied'::text) AND (old.xmin <> (pg_current_xact_id())::xid))) EXECUTE FUNCTION outbox.keep_outcome();
 
 CREATE TRIGGER passed_rises BEFORE UPDATE ON outbox.consumer_stream FOR EACH ROW WHEN ((ROW(new.passed_batch, new.passed_position) < ROW(old.passed_batch, old.passed_position))) EXECUTE FUNCTION outbox.refuse_fall();
+
+CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.dead_letter FOR EACH ROW WHEN (((old.state <> new.state) AND ((((((((old.state <> 'dead'::text) OR (new.state <> 'redriving'::text)) AND ((old.state <> 'dead'::text) OR (new.state <> 'discarded'::text))) AND ((old.state <> 'dead'::text) OR (new.state <> 'applied'::text))) AND ((old.state <> 'redriving'::text) OR (new.state <> 'applied'::text))) AND ((old.state <> 'redriving'::text) OR (new.state <> 'dead'::text))) AND ((old.state <> 'applied'::text) OR (new.state <> 'dead'::text))) AND ((old.state <> 'discarded'::text) OR (new.state <> 'dead'::text))))) EXECUTE FUNCTION outbox.refuse_transition('letter');
+
+CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.operation FOR EACH ROW WHEN (((old.state <> new.state) AND ((((old.state <> 'running'::text) OR (new.state <> 'cancelled'::text)) AND ((old.state <> 'running'::text) OR (new.state <> 'finished'::text))) AND ((old.state <> 'cancelled'::text) OR (new.state <> 'running'::text))))) EXECUTE FUNCTION outbox.refuse_transition('operation');
+
+CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.operation_item FOR EACH ROW WHEN ((((old.state <> new.state) AND (old.state <> 'released'::text) AND (((old.state <> 'waiting'::text) OR (new.state <> 'released'::text)) AND ((old.state <> 'waiting'::text) OR (new.state <> 'dropped'::text)))) OR ((old.state = 'released'::text) AND (new.state = 'waiting'::text)))) EXECUTE FUNCTION outbox.refuse_transition('item');
 
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_dead_letter_fkey FOREIGN KEY (dead_letter) REFERENCES outbox.dead_letter(number);
@@ -2793,58 +3812,74 @@ REVOKE ALL ON FUNCTION outbox.backlog() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
 
+REVOKE ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.forget_inbox(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_inbox(most integer) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.inbox_days() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.keep_entry() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_lane TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.let_lane_go_on(line outbox.parked_lane, is_free boolean, place bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.may_see_keys() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.outcome_of(consumer text, source text, id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.preview_redrive(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.preview_redrive(filter jsonb) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.put_back(letter_number bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.redrivable(filter jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.redrive(filter jsonb, reason text, rate double precision, all_of_them boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.redrive(filter jsonb, reason text, rate double precision, all_of_them boolean) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) TO outbox_producer;
 
-REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.refuse_operation(number bigint, needed text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.refuse_transition() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
-GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
-GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
+REVOKE ALL ON FUNCTION outbox.refuse_without_reason(reason text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
+REVOKE ALL ON FUNCTION outbox.release_redrive_items(operation bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.release_redrive_items(operation bigint) TO outbox_consumer;
 
-REVOKE ALL ON FUNCTION outbox.waiting_transactions() FROM PUBLIC;
-GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_observer;
-GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_relay;
-
-GRANT SELECT,INSERT ON TABLE outbox.batch TO outbox_relay;
-GRANT SELECT ON TABLE outbox.batch TO outbox_observer;
-
-GRANT SELECT,INSERT ON TABLE outbox.consumer TO outbox_consumer;
-GRANT SELECT ON TABLE outbox.consumer TO outbox_observer;
-GRANT SELECT ON TABLE outbox.consumer TO outbox_operator;
-
-GRANT SELECT ON TABLE outbox.consumer_audit TO outbox_consumer;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.consumer_failure TO outbox_consumer;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_lease TO outbox_consumer;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.consumer_member TO outbox_consumer;
-GRANT SELECT ON TABLE outbox.consumer_member TO outbox_observer;
-GRANT SELECT ON TABLE outbox.consumer_member TO outbox_operator;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_stream TO outbox_consumer;
+GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
 
 GRANT SELECT,INSERT ON TABLE outbox.dead_letter TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.dead_letter TO outbox_operator;
 
 GRANT UPDATE(error_class) ON TABLE outbox.dead_letter TO outbox_consumer;
 
@@ -2868,8 +3903,58 @@ GRANT UPDATE(redrives) ON TABLE outbox.dead_letter TO outbox_consumer;
 
 GRANT UPDATE(changed_at) ON TABLE outbox.dead_letter TO outbox_consumer;
 
+REVOKE ALL ON FUNCTION outbox.remember_dead(letter outbox.dead_letter) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.waiting_transactions() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.with_data(entry_fields bytea[], data json) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE outbox.batch TO outbox_relay;
+GRANT SELECT ON TABLE outbox.batch TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.consumer TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.consumer TO outbox_observer;
+GRANT SELECT ON TABLE outbox.consumer TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox.consumer_audit TO outbox_consumer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.consumer_failure TO outbox_consumer;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_lease TO outbox_consumer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.consumer_member TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.consumer_member TO outbox_observer;
+GRANT SELECT ON TABLE outbox.consumer_member TO outbox_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_stream TO outbox_consumer;
+
 GRANT SELECT ON TABLE outbox.era TO outbox_relay;
 GRANT SELECT ON TABLE outbox.era TO outbox_observer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_event TO outbox_consumer;
 
 GRANT SELECT,INSERT ON TABLE outbox.inbox TO outbox_consumer;
 
@@ -2914,12 +3999,6 @@ GRANT UPDATE(state) ON TABLE outbox.operation_item TO outbox_consumer;
 
 GRANT UPDATE(changed_at) ON TABLE outbox.operation_item TO outbox_consumer;
 
-GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_event TO outbox_consumer;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_lane TO outbox_consumer;
-
 GRANT SELECT ON TABLE outbox.piece TO outbox_relay;
 GRANT SELECT ON TABLE outbox.piece TO outbox_observer;
 
@@ -2951,23 +4030,54 @@ GRANT SELECT ON TABLE outbox.topic TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.unpublished TO outbox_relay;
 
+GRANT SELECT ON TABLE outbox_ops.audit TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.audit TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.audit TO outbox_operator;
+
 GRANT SELECT ON TABLE outbox_ops.backlog TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.backlog TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox_ops.batches TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.batches TO outbox_relay;
 
-GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_consumer;
-GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_observer;
-
 GRANT SELECT ON TABLE outbox_ops.inbox TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.inbox TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.inbox TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.consumer_partitions TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.consumer_partitions TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.consumer_partitions TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.consumers TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.consumers TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.consumers TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.dead_letter_groups TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.dead_letter_groups TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.dead_letter_groups TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.operations TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.operations TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.operations TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.relays TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.relays TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.retries TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.retries TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.retries TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_relay;

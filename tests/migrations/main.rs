@@ -6,4 +6,6 @@ mod roles;
 
 mod inbox_days;
 
+mod operators;
+
 mod snapshot;

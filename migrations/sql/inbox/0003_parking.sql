@@ -105,7 +105,7 @@ alter table outbox.dead_letter drop constraint dead_letter_consumer_stream_entry
 -- One open letter per entry; a letter that was redriven and died again is the same row.
 create unique index dead_letter_by_entry on outbox.dead_letter (consumer, stream, entry_id);
 create index dead_letter_by_fingerprint on outbox.dead_letter (consumer, fingerprint, number) where state = 'dead';
-create index dead_letter_by_lane on outbox.dead_letter (consumer, flow, lane, number);
+create index dead_letter_by_lane on outbox.dead_letter (consumer, flow, lane, dead_at desc, number desc) where state = 'dead';
 create index dead_letter_by_event on outbox.dead_letter (id);
 
 -- What people ask for, in bulk or one by one: written by outbox_operator through functions, carried out by the members.
@@ -123,6 +123,8 @@ create table outbox.operation (
     total bigint not null check (total >= 0),
     created_at timestamptz not null default clock_timestamp(),
     resumed_at timestamptz not null default clock_timestamp(),
+    -- Up to when its rate is used up. What a standstill left unused is not made up for.
+    released_until timestamptz not null default clock_timestamp(),
     finished_at timestamptz
 );
 comment on table outbox.operation is 'What operators asked for, with its progress in outbox.operation_item. A crash of whoever asked or carries out changes nothing: it goes on.';
@@ -137,6 +139,7 @@ create table outbox.operation_item (
     primary key (operation, place)
 );
 create index operation_item_waiting on outbox.operation_item (operation, place) where state = 'waiting';
+create index operation_item_released on outbox.operation_item (operation) where state = 'released';
 create index operation_item_of_letter on outbox.operation_item (dead_letter);
 
 -- Who did what, when and why. Append-only.
