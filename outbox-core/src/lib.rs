@@ -24,4 +24,4 @@ pub mod verdict;
 pub mod consume;
 
 #[cfg(feature = "redis")]
-mod dead_letter;
+pub mod dead_letter;

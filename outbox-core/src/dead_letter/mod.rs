@@ -4,8 +4,36 @@
 //! when it is here. Authoritative is the row; the entry on the stream is acknowledged and may be trimmed.
 //!
 //! An entry that could not be read has no event id: it is kept by its place on the stream.
+//!
+//! What people do about letters is a change of the database by functions for role `outbox_operator` ([`redrive`], [`edit`],
+//! [`discard`]); what follows is done by the members of the group, which have the handler. Nothing here applies an event.
+
+mod filter;
+
+mod letter;
+
+mod group;
+
+mod preview;
+
+mod operation;
+
+mod read;
+
+mod command;
+
+mod error;
 
 mod pg;
+
+pub use command::{cancel, discard, edit, operation, operations, preview, preview_discard, redrive, resume};
+pub use error::Error;
+pub use filter::{Filter, Kind, State};
+pub use group::Group;
+pub use letter::{Attempt, Letter, Summary};
+pub use operation::{Operation, Stage};
+pub use preview::{DiscardPreview, Preview};
+pub use read::{Page, export, groups, list, whole};
 
 pub(crate) use pg::{enter, settle};
 

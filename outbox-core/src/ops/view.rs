@@ -26,7 +26,7 @@ pub enum View {
     WaitingTransactions,
     /// Consumer groups and their streams.
     Inbox,
-    /// What consumers gave up, by consumer, type and class of error.
+    /// What consumers gave up and waits for a person, by what went wrong.
     DeadLetters,
 }
 

@@ -8,9 +8,12 @@ mod mark;
 
 mod clock;
 
+mod letters;
+
 use serde::Serialize;
 
 pub use self::clock::clocks;
+pub use self::letters::dead_letters;
 pub use self::mark::marks;
 pub use self::postgres::{LogFacts, ServerFacts, log, schema, server};
 pub use self::redis::{RedisFacts, redis};

@@ -221,3 +221,15 @@ fn what_is_weaker_than_it_should_be_is_found() {
     assert_eq!(findings(&redis(&refused)), [("redis.permission", Finding)]);
     assert_eq!(findings(&[clocks(Some(-2.5), None)]), [("clocks", Finding)]);
 }
+
+#[test]
+fn dead_letters_wait_for_a_person() {
+    assert_eq!(dead_letters(&[]).finding, None);
+    let group = |events: i64, waiting: i64| {
+        let row = serde_json::json!({ "events": events, "waiting_events": waiting });
+        row.as_object().cloned().unwrap_or_default()
+    };
+    let check = dead_letters(&[group(3, 5), group(1, 0)]);
+    assert_eq!(check.seen, "4 in 2 groups, 5 later events wait behind them");
+    assert_eq!(worst(&[check]), Some(Severity::Finding));
+}

@@ -1,0 +1,1 @@
+select outbox.cancel_operation($1, $2)

@@ -1,0 +1,1 @@
+select outbox.resume_operation($1, $2)
