@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    check, completions, config as config_command, consume, demo, migrate, run, status, topic, version,
+    check, completions, config as config_command, consume, dead_letters, demo, migrate, operation, run,
+    status, topic, version,
 };
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
@@ -55,6 +56,12 @@ pub enum Command {
     /// List topics, set their retention, and decide about those that were set aside
     #[command(subcommand)]
     Topic(topic::Arguments),
+    /// Look at what a consumer gave up, and put back, edit, discard or export it
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Arguments),
+    /// Look at what operators asked for, cancel and resume it
+    #[command(subcommand)]
+    Operation(operation::Arguments),
     /// Show the whole path once, on the configured servers, in a database of its own that is dropped afterwards
     Demo(demo::Arguments),
     /// Print the settings in force and where each comes from, without secrets
@@ -71,7 +78,9 @@ impl Command {
         match self {
             Self::Run | Self::Consume(_) | Self::Demo(_) => &[Need::Postgres, Need::Redis],
             Self::Check => &[Need::Postgres, Need::Redis],
-            Self::Migrate(_) | Self::Status | Self::Topic(_) => &[Need::Postgres],
+            Self::Migrate(_) | Self::Status | Self::Topic(_) | Self::DeadLetters(_) | Self::Operation(_) => {
+                &[Need::Postgres]
+            }
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
         }
     }
@@ -84,6 +93,8 @@ impl Command {
             Self::Status => status::run(config, output).await,
             Self::Check => check::run(config, output).await,
             Self::Topic(arguments) => topic::run(config, &arguments, output).await,
+            Self::DeadLetters(arguments) => dead_letters::run(config, &arguments, output).await,
+            Self::Operation(arguments) => operation::run(config, &arguments, output).await,
             Self::Demo(arguments) => demo::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
             Self::Completions(arguments) => completions::run(&arguments),

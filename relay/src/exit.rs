@@ -88,6 +88,17 @@ impl From<outbox_core::ops::Error> for Failure {
     }
 }
 
+impl From<outbox_core::dead_letter::Error> for Failure {
+    fn from(error: outbox_core::dead_letter::Error) -> Self {
+        let exit = if error.is_refusal() {
+            Exit::Refused
+        } else {
+            Exit::Error
+        };
+        Self::new(exit, format!("{error}; {}", error.advice()))
+    }
+}
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::error(crate::connect::describe_sqlx(&error))

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use outbox_core::ops::check::{self, Check, LogFacts, Severity};
-use outbox_core::ops::{self, Halves};
+use outbox_core::ops::{self, Halves, View};
 use outbox_core::publish::redis::{Limits, RedisSink};
 use outbox_core::publish::stream::StreamName;
 use outbox_core::publish::{Marked, Sink as _};
@@ -91,6 +91,9 @@ async fn postgres(config: &Config, checks: &mut Vec<Check>) -> Result<Seen, Fail
             )),
         }
     }
+    if halves.inbox {
+        checks.push(dead_letters(&mut connection).await);
+    }
     connection.close().await?;
     if config.postgres.listen && !server.in_recovery {
         checks.push(hearing(config).await?);
@@ -120,6 +123,19 @@ async fn schemas(connection: &mut PgConnection, halves: Halves, checks: &mut Vec
                 error.advice(),
             ),
         });
+    }
+}
+
+/// What consumers gave up waits for a person, and later events of its keys wait with it.
+async fn dead_letters(connection: &mut PgConnection) -> Check {
+    match ops::view(connection, View::DeadLetters).await {
+        Ok(groups) => check::dead_letters(&groups),
+        Err(error) => Check::found(
+            "consumers.dead_letters",
+            error.to_string(),
+            "what consumers gave up is not known",
+            error.advice(),
+        ),
     }
 }
 

@@ -12,6 +12,10 @@ pub mod check;
 
 pub mod topic;
 
+pub mod dead_letters;
+
+pub mod operation;
+
 pub mod config;
 
 pub mod completions;

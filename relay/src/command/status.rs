@@ -115,7 +115,15 @@ fn page(halves: Halves, views: &Row) -> String {
         page.push_str(&section(
             "DEAD LETTERS",
             &rows(views, "dead_letters"),
-            &["consumer", "type", "error_class", "events", "last_at"],
+            &[
+                "consumer",
+                "fingerprint",
+                "type",
+                "error_class",
+                "events",
+                "waiting_events",
+                "last_at",
+            ],
         ));
     }
     page
