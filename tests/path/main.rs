@@ -11,6 +11,8 @@ mod check;
 mod cli;
 mod consume;
 
+mod dead_letters;
+
 mod health;
 
 mod interop;

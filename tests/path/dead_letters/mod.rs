@@ -1,0 +1,13 @@
+//! Dead letters for people: selected, previewed, put back in order, edited, discarded, exported.
+
+mod desk;
+
+mod selecting;
+
+mod order;
+
+mod operation;
+
+mod change;
+
+mod command;
