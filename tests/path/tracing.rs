@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use outbox_core::append::{NewEvent, append, append_many};
-use sqlx::PgConnection;
-use system_tests::collector::{Collector, Received};
+use sqlx::{Executor, PgConnection};
+use system_tests::collector::{Collector, Received, SpanKind};
+use system_tests::patience::until;
 use system_tests::relay::RelayOptions;
-use system_tests::{Fault, Proxy, Relay, Result, World};
+use system_tests::{Fault, Proxy, Relay, Result, Schema, World};
 
 use crate::arrivals::arrived;
 use crate::tls::certificates;
@@ -95,6 +96,56 @@ async fn an_event_is_sent_within_the_trace_of_its_producer() -> Result {
 }
 
 #[tokio::test]
+async fn a_consumer_without_code_adds_its_span_to_the_same_trace() -> Result {
+    // GIVEN a relay and a consumer that export to the same place
+    let world = World::with_schema(Schema::Both).await?;
+    let collector = Collector::start().await?;
+    let mut connection = world.connect().await?;
+    let function = "create function public.apply(event json) returns void language sql as ''";
+    connection.execute(function).await?;
+    let mut relay = exporting(&world, &collector.endpoint()).start()?;
+    relay.leads().await?;
+    let arguments = [
+        "consume",
+        "--group",
+        "stock",
+        "--topic",
+        TOPIC,
+        "--call",
+        "public.apply",
+    ];
+    let mut consumer = Relay::command(&arguments)
+        .set("DATABASE_URL", world.database_url())
+        .set("REDIS_URL", world.redis_url())
+        .set("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+        .set("OTEL_SERVICE_NAME", "stock")
+        .start()?;
+    consumer.ready().await?;
+    // WHEN an event goes all the way
+    append_all(&mut connection, 1).await?;
+    let is_process = |span: &Received| span.name == format!("process {TOPIC}");
+    collector.spans_of(1, is_send).await?;
+    arrived(&mut world.redis().await?, STREAM, 1).await?;
+    let applied = "select exists (select from outbox.inbox where outcome = 'applied')";
+    until("the effect", STOP_LIMIT, async || {
+        let is_there: bool = sqlx::query_scalar(applied).fetch_one(&mut connection).await?;
+        Ok(is_there.then_some(()))
+    })
+    .await?;
+    // THEN the end of the consumer sends what it still has, and both spans are children of the producer's
+    assert!(consumer.terminate().await?.success());
+    let spans = collector.spans_of(1, is_process).await?;
+    let process = &spans[0];
+    assert_eq!((process.trace.as_str(), process.parent.as_str()), (TRACE, SPAN));
+    assert_eq!(
+        (process.service.as_str(), process.kind),
+        ("stock", SpanKind::Consumer)
+    );
+    assert_eq!(process.attribute("outbox.outcome"), "applied");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_producer_did_not_sample_is_not_exported_and_what_has_no_trace_begins_one() -> Result {
     // GIVEN an event that its producer did not sample, one whose context is no context, and one without any
     let world = World::new().await?;
@@ -164,7 +215,7 @@ async fn a_collector_that_is_not_there_holds_nothing_back_and_every_span_is_acco
     append_all(&mut world.connect().await?, EVENTS).await?;
     arrived(&mut world.redis().await?, STREAM, EVENTS).await?;
     relay.logs("spans are not exported", STOP_LIMIT).await?;
-    system_tests::patience::until("every span is counted", STOP_LIMIT, async || {
+    until("every span is counted", STOP_LIMIT, async || {
         let counted = relay.metric("outbox_otlp_spans_total").await?;
         Ok((counted == EVENTS as f64).then_some(()))
     })

@@ -14,6 +14,7 @@ use super::park::{FailedParked, Lane, Parking};
 use super::pg::{self, Cause, PgConnection, Transaction};
 use super::place::{Given, Place};
 use super::retry::Next;
+use super::span::Spans;
 use super::window::Item;
 use super::{Error, Failure};
 use crate::dead_letter::Attributes;
@@ -161,6 +162,32 @@ async fn transaction(
     failed: Option<(&Failure, Duration)>,
     head: Option<EntryId>,
 ) -> Result<Outcome, Error> {
+    let mut spans = Spans::default();
+    let came = traced(place, items, failed, head, &mut spans).await;
+    match &came {
+        Ok(Outcome::Lost(id, failure, _)) => {
+            let attempts = items
+                .iter()
+                .find(|item| item.id == *id)
+                .map_or(0, |item| item.attempts);
+            spans.lose(*id, &failure.class, place.next(attempts + 1, failure));
+        }
+        Ok(Outcome::Conflict(id, failure) | Outcome::Dependency(id, failure)) => {
+            spans.give_back(*id, &failure.class);
+        }
+        _ => {}
+    }
+    spans.end(matches!(came, Ok(Outcome::Committed(_))));
+    came
+}
+
+async fn traced(
+    place: &Place,
+    items: &Items,
+    failed: Option<(&Failure, Duration)>,
+    head: Option<EntryId>,
+    spans: &mut Spans,
+) -> Result<Outcome, Error> {
     let store = place.store();
     let events: Vec<(EntryId, &Event)> = items
         .iter()
@@ -185,7 +212,7 @@ async fn transaction(
             watched = first;
             continue;
         }
-        let mut batch = Batch::new(place, entered.fresh);
+        let mut batch = Batch::new(place, entered.fresh, spans);
         if entered.may_be_parked {
             batch.find_parked(&mut tx, items).await?;
         }
@@ -292,16 +319,18 @@ struct Batch<'a> {
     parked: HashSet<Lane>,
     failures: HashMap<EntryId, (Failure, Duration)>,
     fates: Vec<(EntryId, Fate, &'a Item<Delivery>)>,
+    spans: &'a mut Spans,
 }
 
 impl<'a> Batch<'a> {
-    fn new(place: &'a Place, fresh: HashSet<EntryId>) -> Self {
+    fn new(place: &'a Place, fresh: HashSet<EntryId>, spans: &'a mut Spans) -> Self {
         Self {
             place,
             fresh,
             parked: HashSet::new(),
             failures: HashMap::new(),
             fates: Vec::new(),
+            spans,
         }
     }
 
@@ -345,22 +374,28 @@ impl<'a> Batch<'a> {
             let id = item.id;
             let is_event = item.payload.event.is_some();
             let failure = if is_event && !self.fresh.contains(&id) {
+                self.mark(item, "duplicate");
                 self.fates.push((id, Fate::Duplicate, item));
                 continue;
             } else if self.parked.contains(&item.lane) {
+                self.mark(item, "parked");
                 self.fates.push((id, Fate::Joined, item));
                 continue;
             } else if let Some((failure, took)) = failed {
                 Some((failure.clone(), took))
             } else {
                 match (&item.payload.work, &item.payload.event) {
-                    (Work::Fail(failure), _) => Some((failure.clone(), Duration::ZERO)),
+                    (Work::Fail(failure), _) => {
+                        self.mark(item, "parked");
+                        Some((failure.clone(), Duration::ZERO))
+                    }
                     (Work::Handle(handler), Some(event)) => {
                         if !std::mem::replace(&mut is_begun, true) {
                             pg::begin_attempt(tx, None).await.map_err(outage(id))?;
                         }
                         let limit = self.place.settings().handler_limit;
-                        match attempt(&**handler, tx, event, limit).await {
+                        let span = self.spans.begin(self.place, id, event, item.attempts + 1);
+                        match attempt(&**handler, tx, event, limit, span).await {
                             Ok(()) => None,
                             Err(Stopped::Undone { failure, took }) => Some((failure, took)),
                             Err(stopped) => return Err(Halt { id, stopped }),
@@ -377,6 +412,14 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// The span of an event that no handler is called for.
+    fn mark(&mut self, item: &Item<Delivery>, outcome: &'static str) {
+        if let Some(event) = &item.payload.event {
+            self.spans
+                .mark(self.place, item.id, event, item.attempts + 1, outcome);
+        }
+    }
+
     fn fail(&mut self, item: &'a Item<Delivery>, failure: Failure, took: Duration) {
         let attempts = item.attempts + 1;
         let next = self.place.next(attempts, &failure);
@@ -384,6 +427,7 @@ impl<'a> Batch<'a> {
             self.parked.insert(item.lane.clone());
         }
         let class = failure.class.clone();
+        self.spans.fail(item.id, &class, next);
         self.failures.insert(item.id, (failure, took));
         self.fates.push((
             item.id,

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use tracing::{Instrument as _, Span};
 
 use super::failure::FailureKind;
 use super::handler::Handler;
@@ -37,15 +38,17 @@ pub(super) enum Stopped {
     Outage(Error),
 }
 
-/// Calls the handler. Before it, [`pg::begin_attempt`] was called, or this function for another event.
+/// Calls the handler, within `span`. Before it, [`pg::begin_attempt`] was called, or this function for another event.
 pub(super) async fn attempt(
     handler: &dyn Handler,
     tx: &mut PgConnection,
     event: &Event,
     limit: Duration,
+    span: Span,
 ) -> Result<(), Stopped> {
     let began = Instant::now();
-    let call = AssertUnwindSafe(async { handler.handle(tx, event).await }).catch_unwind();
+    let handled = async { handler.handle(tx, event).await }.instrument(span);
+    let call = AssertUnwindSafe(handled).catch_unwind();
     let answer = tokio::time::timeout(limit, call).await;
     let took = began.elapsed();
     let failure = match answer {

@@ -12,6 +12,7 @@ use super::pg::{self, Cause, PgConnection, Transaction};
 use super::place::{Given, Place};
 use super::retry::Next;
 use super::routes::Route;
+use super::span::Spans;
 use super::{Error, Failure};
 use crate::dead_letter::Attributes;
 use crate::event::envelope;
@@ -87,6 +88,19 @@ async fn transaction(
     most: usize,
     known: Option<&Known>,
 ) -> Result<Outcome, Error> {
+    let mut spans = Spans::default();
+    let came = traced(place, lane, most, known, &mut spans).await;
+    spans.end(matches!(came, Ok(Outcome::Committed(_))));
+    came
+}
+
+async fn traced(
+    place: &Place,
+    lane: &Lane,
+    most: usize,
+    known: Option<&Known>,
+    spans: &mut Spans,
+) -> Result<Outcome, Error> {
     let store = place.store();
     let _slot = place.shared.slot().await;
     let mut connection = store
@@ -108,6 +122,7 @@ async fn transaction(
         lane,
         drained: Drained::default(),
         handled: Vec::new(),
+        spans,
     };
     let halt = match work.work(&mut tx, &events, known).await {
         Ok(()) => return work.close(tx).await,
@@ -156,6 +171,7 @@ struct Emptying<'a> {
     drained: Drained,
     /// The places of the events whose handlers were called.
     handled: Vec<i64>,
+    spans: &'a mut Spans,
 }
 
 impl Emptying<'_> {
@@ -209,7 +225,10 @@ impl Emptying<'_> {
             return Ok(None);
         };
         let limit = self.place.settings().handler_limit;
-        match attempt(&**handler, tx, &event, limit).await {
+        let span = self
+            .spans
+            .begin(self.place, parked.entry_id, &event, parked.attempts + 1);
+        match attempt(&**handler, tx, &event, limit, span).await {
             Ok(()) => {
                 self.place.settle(tx, parked.dead_letter, "applied").await?;
                 self.drained.applied += 1;
@@ -217,7 +236,24 @@ impl Emptying<'_> {
                 Ok(None)
             }
             Err(Stopped::Undone { failure, took }) => Ok(Some((failure, took))),
-            Err(stopped) => Err(Halt(parked.place, stopped)),
+            Err(stopped) => {
+                self.tell(parked, &stopped);
+                Err(Halt(parked.place, stopped))
+            }
+        }
+    }
+
+    /// Says in the span of an event how it ended the transaction.
+    fn tell(&mut self, parked: &Parked, stopped: &Stopped) {
+        match stopped {
+            Stopped::Undone { failure, .. } | Stopped::Lost { failure, .. } => {
+                let next = self.place.next(parked.attempts + 1, failure);
+                self.spans.lose(parked.entry_id, &failure.class, next);
+            }
+            Stopped::Conflict(failure) | Stopped::Dependency(failure) => {
+                self.spans.give_back(parked.entry_id, &failure.class);
+            }
+            Stopped::Outage(_) => {}
         }
     }
 
@@ -232,6 +268,7 @@ impl Emptying<'_> {
         let (store, flow) = (self.place.store(), &self.place.flow);
         let attempts = parked.attempts + 1;
         let next = self.place.next(attempts, failure);
+        self.spans.fail(parked.entry_id, &failure.class, next);
         self.drained.failed = Some((failure.class.clone(), attempts, next));
         match next {
             Next::Wait => {}

@@ -84,6 +84,8 @@ mod place;
 
 mod apply;
 
+mod span;
+
 mod attempt;
 
 mod drain;

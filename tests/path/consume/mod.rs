@@ -15,3 +15,5 @@ mod group;
 mod call;
 
 mod storm;
+
+mod tracing;
