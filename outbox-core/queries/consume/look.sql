@@ -43,6 +43,10 @@ select json_build_object(
     'paused', (
         select json_build_object('since', consumer.paused_at, 'by', consumer.paused_by, 'reason', consumer.paused_reason)
         from outbox.consumer where consumer.name = $1 and consumer.paused_at is not null),
+    'redrives', coalesce((
+        select json_agg(operation.number order by operation.number)
+        from outbox.operation
+        where operation.consumer = $1 and operation.state = 'running' and operation.kind = 'redrive'), '[]'),
     'due', coalesce((
         select json_agg(mine.stream) from mine
         where exists (

@@ -1,6 +1,6 @@
 //! Consuming: one effect per event, in order per key, through redelivery, takeover, failure and loss.
 
-mod bench;
+pub(crate) mod bench;
 
 mod effect;
 

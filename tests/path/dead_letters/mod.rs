@@ -11,3 +11,5 @@ mod operation;
 mod change;
 
 mod command;
+
+mod engine;

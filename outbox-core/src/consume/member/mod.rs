@@ -42,6 +42,8 @@ struct Look {
     leases: Vec<LeaseRow>,
     members: Vec<MemberRow>,
     paused: Option<Paused>,
+    /// Redrives under way, by the numbers of their operations.
+    redrives: Vec<i64>,
 }
 
 #[derive(Debug, Deserialize)]

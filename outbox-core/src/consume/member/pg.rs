@@ -69,6 +69,16 @@ impl Desk {
         .await
     }
 
+    /// Puts back what a redrive may put back by now. Returns how many letters that were.
+    pub(super) async fn release_redrive(&mut self, store: &Store, operation: i64) -> Result<i32, Error> {
+        self.ask(store, async |_, connection| {
+            let query = sqlx::query_scalar(include_str!("../../../queries/consume/release_redrive.sql"))
+                .bind(operation);
+            bounded("putting dead letters back", query.fetch_one(connection)).await
+        })
+        .await
+    }
+
     /// Says that the member takes no more.
     pub(super) async fn leave(&mut self, store: &Store, member: &str) -> Result<(), Error> {
         self.ask(store, async |store, connection| {

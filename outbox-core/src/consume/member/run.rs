@@ -145,7 +145,30 @@ impl Member {
         let state = self.state(&look);
         let step = state.step(&self.card.name);
         self.warn_unassigned(&step);
-        self.act(step).await
+        let is_moving = self.act(step).await?;
+        Ok(self.put_back(&look).await || is_moving)
+    }
+
+    /// Carries redrives on: whoever applies something does. Returns whether there may be more to put back at once. What fails
+    /// is tried again with the next look; it costs no lease.
+    async fn put_back(&mut self, look: &Look) -> bool {
+        let mut released = 0;
+        for operation in look.redrives.iter().filter(|_| !self.lanes.is_empty()) {
+            match self.desk.release_redrive(&self.shared.store, *operation).await {
+                Ok(letters) => released += letters,
+                Err(error) => {
+                    tracing::warn!(%error, operation, "could not put dead letters back");
+                    break;
+                }
+            }
+        }
+        if released > 0 {
+            tracing::info!(released, "dead letters are going back");
+            for stream in self.lanes.keys() {
+                self.shared.signals.due(stream).notify_one();
+            }
+        }
+        released > 0
     }
 
     /// Takes over which streams there are. What is no longer read is finished and given back.
