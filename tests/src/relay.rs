@@ -366,7 +366,10 @@ fn keep_log(stderr: ChildStderr, log: &Mutex<Vec<String>>, lines: &watch::Sender
 }
 
 /// The binary beside the test's own, never an older one than its sources.
-pub(crate) fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it is missing or older than its sources.
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OUTBOX_RELAY_BINARY") {
         return Ok(path.into());
     }

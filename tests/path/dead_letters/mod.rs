@@ -13,3 +13,7 @@ mod change;
 mod command;
 
 mod engine;
+
+mod members;
+
+mod tutorial;
