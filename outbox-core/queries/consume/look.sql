@@ -31,6 +31,7 @@ with mine as (
     where lease.consumer = kept.consumer and lease.stream = kept.stream
 )
 select json_build_object(
+    'transaction_age', extract(epoch from statement_timestamp() - transaction_timestamp()),
     'leases', coalesce((
         select json_agg(json_build_object(
             'stream', lease.stream, 'epoch', lease.epoch, 'holder', lease.holder,

@@ -224,12 +224,12 @@ async fn traced(
         if is_lost {
             // In the middle of a statement, perhaps: the server ends it and undoes it, the connection is not used again.
             drop(tx);
-            drop(connection.detach());
+            connection.close();
         } else if let Err(error) = pg::rollback(tx).await {
             if !is_handlers_doing(&error) {
                 return Err(error);
             }
-            drop(connection.detach());
+            connection.close();
         }
         return Ok(outcome);
     }

@@ -132,12 +132,12 @@ async fn traced(
     let outcome = halt.outcome()?;
     if is_lost {
         drop(tx);
-        drop(connection.detach());
+        connection.close();
     } else if let Err(error) = pg::rollback(tx).await {
         if !is_handlers_doing(&error) {
             return Err(error);
         }
-        drop(connection.detach());
+        connection.close();
     }
     Ok(outcome)
 }

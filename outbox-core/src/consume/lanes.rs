@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::park::Lane;
 
-/// How often it is looked for lanes that became due by the doing of others.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked for lanes that became due by the doing of others, if nobody rings: the member does, which looks for
+/// all of its streams at once.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Lanes that are due, and those that are being drained.
 #[derive(Debug)]

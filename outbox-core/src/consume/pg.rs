@@ -5,9 +5,8 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use outbox_migrations::Set;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, Postgres};
+use sqlx::{AssertSqlSafe, Postgres};
 
 pub use sqlx::PgConnection;
 pub(super) use sqlx::PgPool;
@@ -16,6 +15,10 @@ pub(super) use sqlx::postgres::PgConnectOptions;
 use super::Error;
 use super::lease::Lease;
 use crate::event::EntryId;
+
+mod lent;
+
+pub(super) use lent::Lent;
 
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
@@ -143,25 +146,21 @@ impl Store {
         bounded("looking for a dead letter", query.fetch_one(&self.pool)).await
     }
 
-    pub(super) async fn acquire(&self, doing: &'static str) -> Result<PoolConnection<Postgres>, Error> {
-        bounded(doing, self.pool.acquire()).await
+    pub(super) async fn acquire(&self, doing: &'static str) -> Result<Lent, Error> {
+        bounded(doing, self.pool.acquire()).await.map(Lent::new)
     }
 
     /// Begins a transaction that applies. The row of `watched` in the inbox tells whether a handler commits too early.
     pub(super) async fn begin<'c>(
         &self,
-        connection: &'c mut PoolConnection<Postgres>,
+        connection: &'c mut Lent,
         watched: Option<EntryId>,
     ) -> Result<Transaction<'c>, Error> {
         let begin = match watched {
             Some(id) => format!("{}; set local outbox.watched = '{id}'", self.begin),
             None => self.begin.clone(),
         };
-        bounded(
-            "beginning a transaction",
-            connection.begin_with(AssertSqlSafe(begin)),
-        )
-        .await
+        bounded("beginning a transaction", connection.begin(begin)).await
     }
 
     pub(super) async fn clear_failures(

@@ -122,6 +122,22 @@ impl Bench {
             .map_err(|_| Failure::new(format!("never became true: {query}")))??)
     }
 
+    /// Waits until a query answers this text.
+    pub(crate) async fn until_is(&mut self, query: &'static str, wanted: &str) -> Result {
+        let mut seen = String::new();
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                seen = sqlx::query_scalar(query).fetch_one(&self.pool).await?;
+                if seen == wanted {
+                    return Ok::<(), sqlx::Error>(());
+                }
+                self.listener.recv().await?;
+            }
+        });
+        let waited = waited.await;
+        Ok(waited.map_err(|_| Failure::new(format!("{seen:?} never became {wanted:?}: {query}")))??)
+    }
+
     /// Waits for so many effects and returns them all, in the order of their commits.
     pub(crate) async fn effects(&mut self, count: i64) -> Result<Vec<(String, i64)>> {
         let waited = tokio::time::timeout(PATIENCE, async {
@@ -144,11 +160,17 @@ impl Bench {
 
     /// Waits until a session waits for an advisory lock. Nothing tells when, so it is looked for.
     pub(crate) async fn wait_for_lock(&self, number: i64) -> Result {
-        let waits = "select exists (select from pg_locks where locktype = 'advisory' and objid::bigint = $1 and not granted
-                         and database = (select oid from pg_database where datname = current_database()))";
+        self.wait_for_locks(number, 1).await
+    }
+
+    /// Waits until so many sessions do.
+    pub(crate) async fn wait_for_locks(&self, number: i64, sessions: i64) -> Result {
+        let waits = "select count(*) >= $2 from pg_locks where locktype = 'advisory' and objid::bigint = $1 and not granted
+                         and database = (select oid from pg_database where datname = current_database())";
         let waited = tokio::time::timeout(PATIENCE, async {
             while !sqlx::query_scalar::<_, bool>(waits)
                 .bind(number)
+                .bind(sessions)
                 .fetch_one(&self.pool)
                 .await?
             {

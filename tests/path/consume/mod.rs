@@ -8,6 +8,12 @@ mod gate;
 
 mod members;
 
+mod writer;
+
+mod spread;
+
+mod growth;
+
 mod failure;
 
 mod group;

@@ -21,8 +21,6 @@ use crate::standing::Standing;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// While an entry waits for its generation.
 const LOOK_SOON: Duration = Duration::from_millis(100);
-/// How often it is asked whether anything is parked that came from a stream which is no longer read.
-const LOOK_BACK_EVERY: Duration = Duration::from_secs(10);
 /// Older streams that did not move for so long hold a newer generation back.
 const STILL_FOR_LONG: Duration = Duration::from_secs(30);
 /// For so long a barrier that closed is looked at often.
@@ -33,6 +31,7 @@ const LINE: &str = "discovery";
 /// When what is due, and what was seen last.
 struct Clock {
     writers_at: Option<Instant>,
+    /// Whether anything is parked that came from a stream which is no longer read: asked as often as a lease lasts.
     back_at: Instant,
     closed: BTreeMap<Flow, Closed>,
 }
@@ -99,7 +98,7 @@ async fn look(shared: &Shared, clock: &mut Clock) -> Result<(), Error> {
     read_layouts(shared, &flows).await?;
     let is_back_due = clock.back_at <= now;
     if is_back_due {
-        clock.back_at = now + LOOK_BACK_EVERY;
+        clock.back_at = now + shared.settings.lease;
     }
     let known = shared.discovery.known.borrow().clone();
     let is_due = |opening: &Opening| {

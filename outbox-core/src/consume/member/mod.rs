@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::balance;
+use super::signals::Paused;
 
 mod pg;
 
@@ -39,9 +40,13 @@ struct Card {
 /// What one look shows.
 #[derive(Debug, Deserialize)]
 struct Look {
+    /// Seconds since the transaction of the look began: none, on a connection that is its own.
+    transaction_age: f64,
     leases: Vec<LeaseRow>,
     members: Vec<MemberRow>,
     paused: Option<Paused>,
+    /// Streams of ours with parked keys that are due.
+    due: Vec<String>,
     /// Redrives under way, by the numbers of their operations.
     redrives: Vec<i64>,
 }
@@ -59,14 +64,6 @@ struct MemberRow {
     name: String,
     topics: Vec<String>,
     partitions: Option<Vec<u32>>,
-}
-
-/// That a person stopped the whole consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Paused {
-    since: String,
-    by: String,
-    reason: String,
 }
 
 impl Look {

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use sqlx::Postgres;
-use sqlx::pool::PoolConnection;
-
 use super::{Card, Look};
 use crate::consume::Error;
 use crate::consume::lease::Lease;
-use crate::consume::pg::{PgConnection, Store, bounded};
+use crate::consume::pg::{Lent, PgConnection, Store, bounded};
 
 /// The shortest time in which an answer must come; otherwise it is that of the lease.
 const LIMIT_MIN: Duration = Duration::from_secs(1);
 
+/// Seconds. A pool that is shared with others may hand out a connection on which a transaction was left open: what is done
+/// there is never committed.
+const TRANSACTION_AGE_MAX: f64 = 1.0;
+
 /// The connection of a member.
 #[derive(Default)]
 pub(super) struct Desk {
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<Lent>,
 }
 
 /// What a look says, besides what it asks.
@@ -117,7 +118,7 @@ impl Desk {
                 Ok(answer)
             }
             Err(error) => {
-                drop(connection.detach());
+                connection.close();
                 Err(error)
             }
         }
@@ -149,11 +150,18 @@ async fn look(store: &Store, connection: &mut PgConnection, beat: &Beat<'_>) -> 
         .bind(beat.renews);
     let doing = "looking at the group";
     let text: String = bounded(doing, query.fetch_one(connection)).await?;
-    serde_json::from_str(&text).map_err(|source| Error::Postgres {
+    let failed = |source| Error::Postgres {
         doing,
         code: None,
-        source: Box::new(source),
-    })
+        source,
+    };
+    let look: Look = serde_json::from_str(&text).map_err(|error| failed(Box::new(error)))?;
+    if look.transaction_age > TRANSACTION_AGE_MAX {
+        return Err(failed(
+            "somebody else's transaction is open on this connection of the pool".into(),
+        ));
+    }
+    Ok(look)
 }
 
 impl Store {

@@ -9,7 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::pg::{Beat, Desk};
-use super::{Card, Look, Paused};
+use super::{Card, Look};
 use crate::consume::balance::{Place, State, Step};
 use crate::consume::discovery::{Discovery, Known};
 use crate::consume::lease::Lease;
@@ -20,9 +20,8 @@ use crate::consume::stream::Stream;
 use crate::consume::{Error, lane};
 use crate::standing::Standing;
 
-/// The lines of the board for the member as such.
+/// The line of the board for the member as such.
 const LOOK_LINE: &str = "leases";
-const PAUSE_LINE: &str = "consumer";
 
 /// A lane at work.
 struct Tenure {
@@ -46,7 +45,6 @@ struct Member {
     free_since: HashMap<String, Instant>,
     unassigned: Vec<String>,
     standbys: HashSet<String>,
-    paused: Option<Paused>,
     renew_at: Instant,
     token: CancellationToken,
     has_left: bool,
@@ -105,7 +103,6 @@ impl Member {
             free_since: HashMap::new(),
             unassigned: Vec::new(),
             standbys: HashSet::new(),
-            paused: None,
             renew_at: Instant::now(),
             token,
             has_left: false,
@@ -165,7 +162,7 @@ impl Member {
         if released > 0 {
             tracing::info!(released, "dead letters are going back");
             for stream in self.lanes.keys() {
-                self.shared.signals.due(stream).notify_one();
+                self.shared.signals.ring(stream);
             }
         }
         released > 0
@@ -217,21 +214,14 @@ impl Member {
                 shared.board.set(key, Standing::Standby);
             }
         }
-        if self.paused != look.paused {
-            self.paused.clone_from(&look.paused);
+        if shared.signals.set_paused(look.paused.clone()) {
             match &look.paused {
-                Some(Paused { since, by, reason }) => {
-                    let cause = format!(
-                        "paused by {by} since {since}: {reason}. `outbox-relay consumer resume` goes on"
-                    );
-                    tracing::warn!(cause, "the consumer is paused");
-                    shared.board.set(PAUSE_LINE, Standing::Waiting { cause });
-                }
-                None => {
-                    tracing::info!("the consumer is resumed");
-                    shared.board.clear(PAUSE_LINE);
-                }
+                Some(paused) => tracing::warn!(paused.by, paused.reason, "the consumer is paused"),
+                None => tracing::info!("the consumer goes on"),
             }
+        }
+        for stream in &look.due {
+            shared.signals.ring(stream);
         }
         self.meters.streams.set(lanes.len() as f64);
         self.meters.members.set(look.live(&self.card).len() as f64);
