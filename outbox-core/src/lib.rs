@@ -12,6 +12,8 @@ pub mod publish;
 
 pub mod ops;
 
+pub mod hole;
+
 pub mod observe;
 
 pub mod span;

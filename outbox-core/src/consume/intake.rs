@@ -17,7 +17,7 @@ use crate::event::{EntryId, envelope};
 /// How many pending entries are claimed at a time.
 const CLAIM_COUNT: usize = 100;
 /// How many ids of held entries are remembered. The others are found again among the pending ones.
-const HELD_MAX: usize = 10_000;
+pub(super) const HELD_MAX: usize = 10_000;
 
 impl Session<'_> {
     /// Takes one read or claimed entry in hand, or says why not.
@@ -185,52 +185,12 @@ impl Session<'_> {
                 self.held.remove(&id);
             }
         }
-        if self.hole.is_some() && self.held.is_empty() {
-            self.show_hole(None);
+        // What was asked for is had when what waited for it is no longer held.
+        let waiting = self.held.first_key_value().map(|(&id, &previous)| (id, previous));
+        if self.hole.is_some() && self.hole != waiting {
+            self.close_hole().await?;
         }
         self.meters.held.set(self.held.len() as f64);
         Ok(())
-    }
-
-    /// Lets the first held entry pass if its predecessor is known never to come and that loses nothing unseen: the
-    /// group is new and begins here, or the predecessor is in the dead letters. Any other hole is shown and kept.
-    pub(super) async fn concede(&mut self) -> Result<(), Error> {
-        let Some((&id, &previous)) = self.held.first_key_value() else {
-            return Ok(());
-        };
-        if self.window.contains(previous) {
-            // It is in hand: what becomes of it is looked at when it is finished.
-            return Ok(());
-        }
-        let is_new = self.gate.passed().is_none();
-        if is_new && !self.link.is_pending(previous).await? {
-            tracing::info!(stream = self.stream().key, entry = %id, "the group begins here: what precedes was trimmed");
-        } else if self
-            .place
-            .store()
-            .is_unreadable(&self.stream().key, previous)
-            .await?
-        {
-            tracing::warn!(stream = self.stream().key, entry = %id, "passing: what precedes is in the dead letters");
-        } else {
-            let (held, pending) = (self.held.len(), self.link.is_pending(previous).await?);
-            tracing::warn!(
-                stream = self.stream().key, entry = %id, waits_for = %previous, pending, held,
-                "held: the predecessor has not come; the relay re-issues what the stream lost"
-            );
-            if !pending {
-                self.show_hole(Some((id, previous)));
-            }
-            return Ok(());
-        }
-        self.show_hole(None);
-        self.gate.concede(previous);
-        Ok(())
-    }
-
-    fn show_hole(&mut self, hole: Option<(EntryId, EntryId)>) {
-        self.hole = hole;
-        self.meters.hole.set(if hole.is_some() { 1.0 } else { 0.0 });
-        self.stand();
     }
 }

@@ -30,6 +30,8 @@
 
 mod gate;
 
+mod hole;
+
 mod balance;
 
 mod discovery;

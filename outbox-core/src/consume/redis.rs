@@ -67,20 +67,94 @@ impl Link {
         })
     }
 
-    /// Makes the group, from the beginning of the stream, and the stream if need be. False when it was there.
-    pub(super) async fn ensure_group(&mut self) -> Result<bool, Error> {
+    /// Makes the group behind the entry that the inbox says was passed, and the stream if need be; behind nothing, where the
+    /// stream ends before that entry: it was made anew, and what comes may be below. None when the group was there.
+    pub(super) async fn ensure_group(&mut self, passed: Option<EntryId>) -> Result<Option<EntryId>, Error> {
+        let from = passed.unwrap_or(EntryId::MIN);
         let mut command = redis::cmd("XGROUP");
         command
             .arg("CREATE")
             .arg(&self.stream)
             .arg(&self.group)
-            .arg("0")
+            .arg(from.to_string())
             .arg("MKSTREAM");
         match ask::<Value>(&mut self.connection, "making the consumer group", &command).await {
-            Ok(_) => Ok(true),
-            Err(Error::Redis { code: Some(code), .. }) if code == "BUSYGROUP" => Ok(false),
-            Err(error) => Err(error),
+            Ok(_) => {}
+            Err(Error::Redis { code: Some(code), .. }) if code == "BUSYGROUP" => return Ok(None),
+            Err(error) => return Err(error),
         }
+        // Looked at only now: what comes in between is above what stands there.
+        if from > EntryId::MIN && self.last().await?.is_none_or(|last| last < from) {
+            self.set_back(EntryId::MIN).await?;
+            return Ok(Some(EntryId::MIN));
+        }
+        Ok(Some(from))
+    }
+
+    /// Lets everything behind an entry be delivered again.
+    pub(super) async fn set_back(&mut self, to: EntryId) -> Result<(), Error> {
+        let mut command = redis::cmd("XGROUP");
+        command
+            .arg("SETID")
+            .arg(&self.stream)
+            .arg(&self.group)
+            .arg(to.to_string());
+        ask::<Value>(&mut self.connection, "setting the consumer group back", &command)
+            .await
+            .map(drop)
+    }
+
+    /// The last entry of the stream.
+    async fn last(&mut self) -> Result<Option<EntryId>, Error> {
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg(&self.stream).arg("+").arg("-").arg("COUNT").arg(1);
+        let rows = ask::<Vec<Value>>(
+            &mut self.connection,
+            "looking for the end of the stream",
+            &command,
+        );
+        let rows = unless_forbidden(rows.await.map(Some))?.unwrap_or_default();
+        Ok(rows.into_iter().find_map(entry_of).map(|entry| entry.id))
+    }
+
+    /// Whether this entry is on the stream.
+    pub(super) async fn is_there(&mut self, id: EntryId) -> Result<bool, Error> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(&self.stream).arg(id.to_string()).arg(id.to_string());
+        let rows = ask::<Vec<Value>>(&mut self.connection, "looking for an entry", &command);
+        Ok(unless_forbidden(rows.await.map(Some))?.is_some_and(|rows| !rows.is_empty()))
+    }
+
+    /// What stands under a field of a hash.
+    pub(super) async fn field(&mut self, key: &str, field: &str) -> Result<Option<String>, Error> {
+        let mut command = redis::cmd("HGET");
+        command.arg(key).arg(field);
+        let read = ask(
+            &mut self.connection,
+            "reading what the relay was asked for",
+            &command,
+        );
+        unless_forbidden(read.await)
+    }
+
+    /// Writes a field of a hash.
+    pub(super) async fn set_field(&mut self, key: &str, field: &str, value: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("HSET");
+        command.arg(key).arg(field).arg(value);
+        let asked = ask::<Value>(&mut self.connection, "asking the relay for an entry", &command);
+        unless_forbidden(asked.await.map(Some)).map(drop)
+    }
+
+    /// Removes a field of a hash.
+    pub(super) async fn drop_field(&mut self, key: &str, field: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(key).arg(field);
+        let taken = ask::<Value>(
+            &mut self.connection,
+            "taking back what the relay was asked for",
+            &command,
+        );
+        unless_forbidden(taken.await.map(Some)).map(drop)
     }
 
     /// Takes over what is pending from `start` on, whoever it was delivered to. The lease's epoch fences its old owner.
@@ -113,13 +187,13 @@ impl Link {
         })
     }
 
-    /// How many entries are delivered and not acknowledged.
-    pub(super) async fn pending_count(&mut self) -> Result<usize, Error> {
+    /// How many entries are delivered and not acknowledged, and the lowest of them.
+    pub(super) async fn pending_summary(&mut self) -> Result<(usize, Option<EntryId>), Error> {
         let command = pending(&self.stream, &self.group);
         let doing = "counting pending entries";
         let parts: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
-        match parts.first() {
-            Some(Value::Int(count)) => Ok(usize::try_from(*count).unwrap_or(0)),
+        match parts.as_slice() {
+            [Value::Int(count), lowest, ..] => Ok((usize::try_from(*count).unwrap_or(0), id_of(lowest))),
             _ => Err(unexpected(doing)),
         }
     }
@@ -171,6 +245,24 @@ impl Link {
             },
             _ => Err(unexpected(doing)),
         }
+    }
+}
+
+/// A consumer whose user lacks a right that only repairs need goes on without repairs.
+fn unless_forbidden<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(Error::Redis {
+            code: Some(code),
+            doing,
+            ..
+        }) if code == "NOPERM" => {
+            tracing::warn!(
+                doing,
+                "no permission: the relay is not asked for what the stream lost; see docs/operating.md"
+            );
+            Ok(None)
+        }
+        answer => answer,
     }
 }
 

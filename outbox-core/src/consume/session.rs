@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -14,6 +15,7 @@ use super::delivery::Delivery;
 use super::discovery::Barrier;
 use super::flight::Flights;
 use super::gate::Gate;
+use super::intake::HELD_MAX;
 use super::lanes::Lanes;
 use super::lease::Lease;
 use super::metric::Meters;
@@ -52,6 +54,10 @@ pub(super) struct Session<'a> {
     pub(super) look_at: Instant,
     /// A predecessor has not come and is not to be expected: shown until it did.
     pub(super) hole: Option<(EntryId, EntryId)>,
+    /// The relay was asked for something, by this session or by one before.
+    pub(super) is_asked: bool,
+    /// For what, and since when.
+    pub(super) asked: Option<(EntryId, OffsetDateTime)>,
     paused: Option<Paused>,
     /// Whose failure opened the breaker: with it, it is tried again.
     pub(super) suspect: Option<Lane>,
@@ -71,17 +77,14 @@ impl<'a> Session<'a> {
             gauge.set(0.0);
         }
         let mut link = Link::connect(&shared.redis, &stream.key, shared.store.consumer()).await?;
-        if link.ensure_group().await? {
-            meters.groups_made.increment(1);
-            tracing::info!(
-                stream = stream.key,
-                "made the consumer group from the beginning of the stream"
-            );
-        }
         let committed = shared.store.passed(&stream.key).await?;
+        if let Some(from) = link.ensure_group(committed).await? {
+            meters.groups_made.increment(1);
+            tracing::info!(stream = stream.key, %from, "made the consumer group behind this entry");
+        }
         let failures = shared.store.failures(&stream.key).await?;
         wake_known_versions(&place).await?;
-        Ok(Self {
+        let mut session = Self {
             place,
             link,
             gate: Gate::new(committed),
@@ -95,13 +98,17 @@ impl<'a> Session<'a> {
             sweep: Some(EntryId::MIN),
             look_at: Instant::now() + LOOK_EVERY,
             hole: None,
+            is_asked: false,
+            asked: None,
             paused: None,
             suspect: None,
             is_open: false,
             probe_at: None,
             has_progressed: false,
             meters,
-        })
+        };
+        session.recall_hole().await?;
+        Ok(session)
     }
 
     /// Reads and applies until the token is cancelled or something fails.
@@ -191,14 +198,17 @@ impl<'a> Session<'a> {
         if self.sweep.is_some() || self.barrier.is_closed() {
             return Ok(());
         }
-        if self.link.pending_count().await?
-            > self.window.len() + self.held.len() + self.flights.unacknowledged()
-        {
+        let (pending, lowest) = self.link.pending_summary().await?;
+        // Where more are held than are remembered, this says nothing.
+        let known = self.window.len() + self.held.len() + self.flights.unacknowledged();
+        if pending > known && self.held.len() < HELD_MAX {
             self.sweep = Some(EntryId::MIN);
-        } else if !self.held.is_empty() {
-            self.concede().await?;
         }
-        Ok(())
+        if self.held.is_empty() {
+            self.close_hole().await
+        } else {
+            self.concede(lowest).await
+        }
     }
 
     /// Notes whether the consumer is paused, and answers it.

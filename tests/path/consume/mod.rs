@@ -18,6 +18,8 @@ mod failure;
 
 mod group;
 
+mod hole;
+
 mod call;
 
 mod storm;

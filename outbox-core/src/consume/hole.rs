@@ -1,0 +1,128 @@
+//! A hole: an entry is held, and the one before it is neither with this group nor to come by itself.
+//!
+//! It is shown, and the relay is asked to put out again what the stream lost. A predecessor that is on the stream but was
+//! delivered to nobody is this side's to mend: the group is set back to what was passed, and the inbox and the gate absorb
+//! what comes twice.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::Error;
+use super::session::Session;
+use crate::event::EntryId;
+use crate::hole::{self, Hole};
+
+/// How often a hole is looked at: somebody may have closed it, or let it pass.
+pub(super) const LOOK_AT_HOLE: Duration = Duration::from_secs(1);
+
+impl Session<'_> {
+    /// What was asked for by whoever had this stream before. Asked for still, if it is missed still.
+    pub(super) async fn recall_hole(&mut self) -> Result<(), Error> {
+        let (key, field) = self.hole_field();
+        if let Some(value) = self.link.field(&key, &field).await? {
+            self.is_asked = true;
+            self.asked =
+                Hole::read(field.as_bytes(), value.as_bytes()).map(|hole| (hole.missing, hole.since));
+        }
+        Ok(())
+    }
+
+    /// Lets the first held entry pass if its predecessor is known never to come and that loses nothing unseen: the
+    /// group is new and begins here, or the predecessor is in the dead letters. Any other hole is shown, and asked for.
+    /// `lowest` is the lowest pending entry of the group.
+    pub(super) async fn concede(&mut self, lowest: Option<EntryId>) -> Result<(), Error> {
+        let Some((&id, &previous)) = self.held.first_key_value() else {
+            return Ok(());
+        };
+        if self.window.contains(previous) {
+            // It is in hand: what becomes of it is looked at when it is finished.
+            return Ok(());
+        }
+        let is_pending = self.link.is_pending(previous).await?;
+        let stream = &self.stream().key;
+        // Nothing that comes before it is on its way: entries are delivered in their order.
+        if self.gate.passed().is_none() && lowest == Some(id) {
+            tracing::info!(stream, entry = %id, "the group begins here: what precedes was trimmed");
+        } else if self.place.store().is_unreadable(stream, previous).await? {
+            tracing::warn!(stream, entry = %id, "passing: what precedes is in the dead letters");
+        } else {
+            return self.wait_for(id, previous, is_pending).await;
+        }
+        self.close_hole().await?;
+        self.gate.concede(previous);
+        Ok(())
+    }
+
+    async fn wait_for(&mut self, id: EntryId, previous: EntryId, is_pending: bool) -> Result<(), Error> {
+        let (stream, held) = (self.stream().key.clone(), self.held.len());
+        if is_pending {
+            tracing::warn!(stream, entry = %id, waits_for = %previous, held, "held: the predecessor is pending and not in hand");
+            self.sweep = Some(EntryId::MIN);
+            return Ok(());
+        }
+        if self.link.is_there(previous).await? {
+            let passed = self.committed.unwrap_or(EntryId::MIN);
+            tracing::warn!(
+                stream, entry = %id, waits_for = %previous, %passed,
+                "held: the predecessor is on the stream and was delivered to nobody; the group is set back to what was passed"
+            );
+            return self.link.set_back(passed).await;
+        }
+        if self.hole != Some((id, previous)) {
+            tracing::warn!(
+                stream, entry = %id, waits_for = %previous, held,
+                "held: the stream lost the predecessor; the relay is asked for it"
+            );
+        }
+        self.show_hole(id, previous).await
+    }
+
+    /// Shows a hole and asks the relay for what is missing.
+    async fn show_hole(&mut self, id: EntryId, previous: EntryId) -> Result<(), Error> {
+        self.look_at = Instant::now() + LOOK_AT_HOLE;
+        if self.hole != Some((id, previous)) {
+            self.hole = Some((id, previous));
+            self.meters.hole.set(1.0);
+            self.stand();
+        }
+        let since = match self.asked {
+            Some((missing, since)) if missing == previous => since,
+            _ => OffsetDateTime::now_utc(),
+        };
+        let asked = Hole {
+            stream: self.stream().key.clone(),
+            group: self.place.store().consumer().to_owned(),
+            missing: previous,
+            held: id,
+            // What is in hand counts: if it is lost with this member, the next one asks again.
+            passed: self.gate.passed(),
+            since,
+        };
+        // Again each time: the sink may have lost that too.
+        let (key, field) = self.hole_field();
+        self.link.set_field(&key, &field, &asked.value()).await?;
+        self.is_asked = true;
+        self.asked = Some((previous, since));
+        Ok(())
+    }
+
+    /// Nothing is missed any more.
+    pub(super) async fn close_hole(&mut self) -> Result<(), Error> {
+        if self.hole.take().is_some() {
+            self.meters.hole.set(0.0);
+            self.stand();
+        }
+        if std::mem::take(&mut self.is_asked) {
+            let (key, field) = self.hole_field();
+            self.link.drop_field(&key, &field).await?;
+            self.asked = None;
+        }
+        Ok(())
+    }
+
+    fn hole_field(&self) -> (String, String) {
+        let field = hole::field(&self.stream().key, self.place.store().consumer());
+        (hole::key(&self.place.settings().prefix), field)
+    }
+}

@@ -1,0 +1,134 @@
+//! What a member says of a hole to the relay, and what it mends itself.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use system_tests::Result;
+use system_tests::patience::until;
+
+use super::bench::{Bench, GROUP, STREAM, chain};
+
+const HOLES: &str = "outbox:@holes";
+const LIMIT: Duration = Duration::from_secs(20);
+
+impl Bench {
+    async fn asked(&mut self) -> Result<Option<Value>> {
+        let value: Option<String> = redis::cmd("HGET")
+            .arg(HOLES)
+            .arg(format!("{STREAM}|{GROUP}"))
+            .query_async(&mut self.redis)
+            .await?;
+        Ok(value.and_then(|value| serde_json::from_str(&value).ok()))
+    }
+
+    async fn until_asked_for(&mut self, missing: &str) -> Result<Value> {
+        until("the relay is asked", LIMIT, async || {
+            Ok(self.asked().await?.filter(|asked| asked["missing"] == missing))
+        })
+        .await
+    }
+
+    async fn delete(&mut self, ids: &[&str]) -> Result {
+        let mut command = redis::cmd("XDEL");
+        command.arg(STREAM).arg(ids);
+        Ok(command.query_async::<()>(&mut self.redis).await?)
+    }
+}
+
+#[tokio::test]
+async fn a_hole_is_asked_for_until_it_is_closed_also_by_the_next_member() -> Result {
+    // GIVEN a group that passed e1, and e2 and e4 that vanished
+    let mut bench = Bench::new().await?;
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    let member = bench.start()?;
+    bench.effects(1).await?;
+    member.stop().await?;
+    for (n, (id, previous)) in (1..).zip(chain(5)).skip(1) {
+        bench.put(&id, Some(&previous), "a", n).await?;
+    }
+    bench.delete(&["1-2", "1-4"]).await?;
+    // WHEN a member finds it THEN it asks for the first, and says what it holds and has passed
+    let member = bench.start()?;
+    let asked = bench.until_asked_for("1-2").await?;
+    assert_eq!((&asked["held"], &asked["passed"]), (&"1-3".into(), &"1-1".into()));
+    member.stop().await?;
+    // WHEN another member goes on THEN it asks for the same, since then
+    let member = bench.start()?;
+    redis::cmd("HSET")
+        .arg(HOLES)
+        .arg(format!("{STREAM}|{GROUP}"))
+        .arg("lost its meaning")
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    bench.until_asked_for("1-2").await?;
+    // WHEN it is put out again THEN nothing is asked for any more
+    bench.put("2-2", Some("1-1"), "a", 2).await?;
+    bench.put("2-3", Some("2-2"), "a", 3).await?;
+    bench.put("2-4", Some("2-3"), "a", 4).await?;
+    bench.put("2-5", Some("2-4"), "a", 5).await?;
+    let effects: Vec<i64> = bench
+        .effects(5)
+        .await?
+        .into_iter()
+        .map(|(_, number)| number)
+        .collect();
+    assert_eq!(effects, [1, 2, 3, 4, 5]);
+    until("nothing is asked", LIMIT, async || {
+        Ok(bench.asked().await?.is_none().then_some(()))
+    })
+    .await?;
+    member.stop().await
+}
+
+#[tokio::test]
+async fn what_was_asked_for_by_a_member_before_is_taken_back_when_nothing_is_missed() -> Result {
+    // GIVEN a question of a member that is gone, and nothing missing any more
+    let mut bench = Bench::new().await?;
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    let asked = serde_json::json!({ "missing": "0-9", "held": "1-1", "passed": null, "since": "2026-11-21T04:27:41Z" });
+    redis::cmd("HSET")
+        .arg(HOLES)
+        .arg(format!("{STREAM}|{GROUP}"))
+        .arg(asked.to_string())
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // WHEN a member goes on THEN it is taken back
+    let member = bench.start()?;
+    bench.effects(1).await?;
+    until("nothing is asked", LIMIT, async || {
+        Ok(bench.asked().await?.is_none().then_some(()))
+    })
+    .await?;
+    member.stop().await
+}
+
+#[tokio::test]
+async fn what_was_delivered_to_nobody_is_read_again() -> Result {
+    // GIVEN a group that passed e1, and was set behind e3 by somebody
+    let mut bench = Bench::new().await?;
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    let member = bench.start()?;
+    bench.effects(1).await?;
+    bench
+        .until("select passed_entry = '1-1' from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    for (n, (id, previous)) in (1..).zip(chain(4)).skip(1) {
+        bench.put(&id, Some(&previous), "a", n).await?;
+    }
+    redis::cmd("XGROUP")
+        .arg(&["SETID", STREAM, GROUP, "1-3"])
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // WHEN a member goes on THEN nothing is left out
+    let member = bench.start()?;
+    let effects: Vec<i64> = bench
+        .effects(4)
+        .await?
+        .into_iter()
+        .map(|(_, number)| number)
+        .collect();
+    assert_eq!(effects, [1, 2, 3, 4]);
+    assert!(bench.asked().await?.is_none(), "it is not the relay's to mend");
+    member.stop().await
+}
