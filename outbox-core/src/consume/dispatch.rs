@@ -201,7 +201,7 @@ impl Session<'_> {
             self.probed(drained.applied > 0 || drained.failed.is_some());
         }
         self.has_progressed = true;
-        self.meters.applied.increment(drained.applied as u64);
+        self.meters.applied(drained.applied as u64);
         self.meters.drained.increment(drained.applied as u64);
         self.meters.duplicates.increment(drained.dropped as u64);
         if let Some((class, attempts, next)) = &drained.failed {
@@ -212,6 +212,7 @@ impl Session<'_> {
 
     fn dependency_down(&mut self, failure: &Failure, is_probe: bool) {
         self.meters.failed(&failure.class);
+        self.meters.attempted("dependency");
         let fraction = rand::random_range(0.0..=1.0);
         let topic = self.stream().topic.clone();
         self.shared().breaker(&topic, |breaker| {
@@ -244,7 +245,7 @@ impl Session<'_> {
     fn tell(&mut self, id: EntryId, fate: &Fate) {
         match fate {
             Fate::Applied => {
-                self.meters.applied.increment(1);
+                self.meters.applied(1);
                 let recorded_at = self
                     .window
                     .item(id)
@@ -301,6 +302,11 @@ impl Session<'_> {
                 }
             }
         }
+        self.meters.attempted(match next {
+            Next::Retry(_) => "retried",
+            Next::Wait => "waiting_version",
+            Next::Dead => "dead",
+        });
         if next != Next::Wait {
             self.meters.failed(class);
         }

@@ -1,4 +1,5 @@
-//! The names of this stage's metrics. Labels: `consumer`, `stream`; of failures also `class`; of a member only `consumer`.
+//! The names of this stage's metrics. Labels: `consumer`, `stream`; of failures also `class`, of attempts `outcome`; of a member only
+//! `consumer`.
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 
@@ -10,6 +11,9 @@ pub const DUPLICATES: &str = "outbox_consume_duplicates_total";
 pub const SUPERSEDED: &str = "outbox_consume_superseded_total";
 /// Counter: events of types that this consumer does not handle.
 pub const SKIPPED: &str = "outbox_consume_skipped_total";
+/// Counter: attempts, by outcome: applied, retried, dead, waiting_version (nobody here knows it yet) or dependency (what the
+/// handler needs is down; counts for nothing).
+pub const ATTEMPTS: &str = "outbox_consume_attempts_total";
 /// Counter: failed attempts, by class.
 pub const FAILURES: &str = "outbox_consume_failures_total";
 /// Counter: events parked: they failed and are tried again, or wait behind one of their key.
@@ -46,6 +50,65 @@ pub const UNASSIGNED: &str = "outbox_consume_unassigned_streams";
 /// Counter: streams that this member gave back so that another one has as many.
 pub const REBALANCES: &str = "outbox_consume_rebalances_total";
 
+/// Gauge: entries that are not passed yet.
+pub const LAG_EVENTS: &str = "outbox_consume_lag_events";
+/// Gauge, seconds: how long the first of them has been on the stream.
+pub const LAG_SECONDS: &str = "outbox_consume_lag_seconds";
+/// Gauge: keys that wait, up to ten thousand.
+pub const PARKED_KEYS: &str = "outbox_consume_parked_keys";
+/// Gauge: events that wait with them, up to ten thousand.
+pub const WAITING_EVENTS: &str = "outbox_consume_waiting_events";
+/// Gauge: dead letters that wait for a person, up to ten thousand; told by one member of the group.
+pub const OPEN_LETTERS: &str = "outbox_consume_open_dead_letters";
+
+/// How far behind one stream is, and what waits of it.
+pub(super) struct LagMeters {
+    pub(super) events: Gauge,
+    pub(super) seconds: Gauge,
+    pub(super) parked_keys: Gauge,
+    pub(super) waiting_events: Gauge,
+}
+
+impl LagMeters {
+    pub(super) fn new(consumer: &str, stream: &str) -> Self {
+        let labels = vec![
+            Label::new("consumer", consumer.to_owned()),
+            Label::new("stream", stream.to_owned()),
+        ];
+        Self {
+            events: gauge!(LAG_EVENTS, labels.clone()),
+            seconds: gauge!(LAG_SECONDS, labels.clone()),
+            parked_keys: gauge!(PARKED_KEYS, labels.clone()),
+            waiting_events: gauge!(WAITING_EVENTS, labels),
+        }
+    }
+
+    /// Another member tells of the stream now.
+    pub(super) fn let_go(&self) {
+        for gauge in [
+            &self.events,
+            &self.seconds,
+            &self.parked_keys,
+            &self.waiting_events,
+        ] {
+            gauge.set(0.0);
+        }
+    }
+}
+
+/// What belongs to no stream.
+pub(super) struct GroupMeters {
+    pub(super) letters: Gauge,
+}
+
+impl GroupMeters {
+    pub(super) fn new(consumer: &str) -> Self {
+        Self {
+            letters: gauge!(OPEN_LETTERS, "consumer" => consumer.to_owned()),
+        }
+    }
+}
+
 /// The metrics of a member as such.
 pub(super) struct MemberMeters {
     pub(super) members: Gauge,
@@ -76,7 +139,8 @@ impl MemberMeters {
 /// The metrics of one stream, looked up once.
 pub(super) struct Meters {
     labels: Vec<Label>,
-    pub(super) applied: Counter,
+    applied: Counter,
+    attempts_applied: Counter,
     pub(super) duplicates: Counter,
     pub(super) superseded: Counter,
     pub(super) skipped: Counter,
@@ -102,6 +166,7 @@ impl Meters {
         ];
         Self {
             applied: counter!(APPLIED, labels.clone()),
+            attempts_applied: counter!(ATTEMPTS, of_outcome(&labels, "applied")),
             duplicates: counter!(DUPLICATES, labels.clone()),
             superseded: counter!(SUPERSEDED, labels.clone()),
             skipped: counter!(SKIPPED, labels.clone()),
@@ -134,10 +199,27 @@ impl Meters {
         }
     }
 
+    /// Counts attempts that had their effect.
+    pub(super) fn applied(&self, count: u64) {
+        self.applied.increment(count);
+        self.attempts_applied.increment(count);
+    }
+
+    /// Counts an attempt that did not.
+    pub(super) fn attempted(&self, outcome: &'static str) {
+        counter!(ATTEMPTS, of_outcome(&self.labels, outcome)).increment(1);
+    }
+
     /// Counts a failed attempt.
     pub(super) fn failed(&self, class: &str) {
         let mut labels = self.labels.clone();
         labels.push(Label::new("class", class.to_owned()));
         counter!(FAILURES, labels).increment(1);
     }
+}
+
+fn of_outcome(labels: &[Label], outcome: &'static str) -> Vec<Label> {
+    let mut labels = labels.to_vec();
+    labels.push(Label::new("outcome", outcome));
+    labels
 }

@@ -68,6 +68,8 @@ mod builder;
 
 mod run;
 
+mod sample;
+
 mod lane;
 
 mod member;
@@ -118,9 +120,9 @@ pub use fingerprint::fingerprint;
 pub use gate::{Gate, Verdict as GateVerdict};
 pub use handler::{BoxFuture, Handler, HandlerError, HandlerResult};
 pub use metric::{
-    APPLIED, BREAKER, DEAD, DELAY_SECONDS, DELETED, DRAINED, DUPLICATES, FAILURES, GROUPS_MADE, HELD, HOLE,
-    IN_HAND, LEADING, MEMBERS, PARKED, REBALANCES, SKIPPED, STREAMS, SUPERSEDED, TRANSACTION_SECONDS,
-    UNASSIGNED,
+    APPLIED, ATTEMPTS, BREAKER, DEAD, DELAY_SECONDS, DELETED, DRAINED, DUPLICATES, FAILURES, GROUPS_MADE,
+    HELD, HOLE, IN_HAND, LAG_EVENTS, LAG_SECONDS, LEADING, MEMBERS, OPEN_LETTERS, PARKED, PARKED_KEYS,
+    REBALANCES, SKIPPED, STREAMS, SUPERSEDED, TRANSACTION_SECONDS, UNASSIGNED, WAITING_EVENTS,
 };
 pub use park::{DeadPolicy, Lane};
 pub use pg::PgConnection;

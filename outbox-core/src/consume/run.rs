@@ -15,7 +15,7 @@ use super::retry::OUTAGE;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::shared::Shared;
-use super::{Builder, Error, discovery, member};
+use super::{Builder, Error, discovery, member, sample};
 use crate::standing::Standing;
 use crate::verdict::Verdict;
 
@@ -135,6 +135,11 @@ async fn supervise(shared: Arc<Shared>, token: CancellationToken) -> Result<(), 
     let (follower, stop) = (shared.clone(), token.clone());
     tasks.spawn(async move {
         discovery::follow(&follower, &stop).await;
+        Ok(())
+    });
+    let (sampled, stop) = (shared.clone(), token.clone());
+    tasks.spawn(async move {
+        sample::watch(&sampled, &stop).await;
         Ok(())
     });
     let stop = token.clone();

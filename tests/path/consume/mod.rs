@@ -25,3 +25,5 @@ mod call;
 mod storm;
 
 mod tracing;
+
+mod lag;
