@@ -144,8 +144,8 @@ impl<'a> Session<'a> {
             if !is_stopping && !is_paused {
                 self.search_pending().await?;
                 self.release_held().await?;
-                self.make_room();
                 self.load_aside().await?;
+                self.make_room();
                 self.dispatch();
             }
             self.settle(is_stopping);

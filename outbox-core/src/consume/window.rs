@@ -162,10 +162,18 @@ impl<T> Window<T> {
         self.lanes.get(lane).is_some_and(|share| share.flying > 0)
     }
 
-    /// Takes an entry in hand.
+    /// Takes an entry in hand. Behind others of its lane that are set aside, it is too.
     pub(super) fn push(&mut self, item: Item<T>) {
         let place = self.add(item.id);
-        self.load(place, item);
+        if self
+            .lanes
+            .get(&item.lane)
+            .is_some_and(|share| !share.aside.is_empty())
+        {
+            self.keep_place(place, item.id, item.chained, item.lane);
+        } else {
+            self.load(place, item);
+        }
     }
 
     /// Takes an entry of the chain in hand that there is nothing to do about.
@@ -206,15 +214,15 @@ impl<T> Window<T> {
         self.superseded.insert(id);
     }
 
-    /// The entries to try now, in order: at most `most`, none of a lane that is in a transaction or in `busy`, or behind one
-    /// that is not loaded. One that may only be tried alone is.
+    /// The entries to try now, in order: at most `most`, none of a lane that is in a transaction or in `busy`. One that
+    /// may only be tried alone is.
     #[must_use]
     pub(super) fn ready(&self, busy: &HashSet<Lane>, most: usize) -> Vec<Arc<Item<T>>> {
         let mut held: HashSet<&Lane> = HashSet::new();
         let mut ready: Vec<Arc<Item<T>>> = Vec::new();
-        for (place, item, is_alone) in self.open() {
+        for (item, is_alone) in self.open() {
             let lane = &item.lane;
-            if busy.contains(lane) || held.contains(lane) || self.is_held(lane, place) {
+            if busy.contains(lane) || held.contains(lane) || self.is_flying(lane) {
                 continue;
             }
             if is_alone && ready.is_empty() {
@@ -243,24 +251,17 @@ impl<T> Window<T> {
         let items = places
             .into_iter()
             .filter_map(|place| match self.slots.get(&place)? {
-                Slot::Open { item, .. } if !self.is_held(&item.lane, place) => Some(item.clone()),
+                Slot::Open { item, .. } if !self.is_flying(&item.lane) => Some(item.clone()),
                 _ => None,
             });
         items.take(most).collect()
     }
 
-    fn open(&self) -> impl Iterator<Item = (u64, &Arc<Item<T>>, bool)> {
+    fn open(&self) -> impl Iterator<Item = (&Arc<Item<T>>, bool)> {
         self.open.iter().filter_map(|place| match self.slots.get(place)? {
-            Slot::Open { item, is_alone } => Some((*place, item, *is_alone)),
+            Slot::Open { item, is_alone } => Some((item, *is_alone)),
             _ => None,
         })
-    }
-
-    /// Whether something before this place is in a transaction, or not loaded.
-    fn is_held(&self, lane: &Lane, place: u64) -> bool {
-        self.lanes
-            .get(lane)
-            .is_some_and(|share| share.flying > 0 || share.aside.first().is_some_and(|first| *first < place))
     }
 
     /// These are in a transaction now.

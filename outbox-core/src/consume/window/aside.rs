@@ -37,15 +37,19 @@ impl<T> Window<T> {
             };
             let (id, chained, lane) = (item.id, item.chained, item.lane.clone());
             self.loaded -= 1;
-            self.aside += 1;
             self.bytes -= item.bytes;
             self.open.remove(place);
-            let share = self.lanes.entry(lane.clone()).or_default();
-            share.open.remove(place);
-            share.aside.insert(*place);
-            self.slots.insert(*place, Slot::Aside { id, chained, lane });
+            self.lanes.entry(lane.clone()).or_default().open.remove(place);
+            self.keep_place(*place, id, chained, lane);
         }
         large.len()
+    }
+
+    /// Keeps the place of an entry without its contents.
+    pub(super) fn keep_place(&mut self, place: u64, id: EntryId, chained: bool, lane: Lane) {
+        self.aside += 1;
+        self.lanes.entry(lane.clone()).or_default().aside.insert(place);
+        self.slots.insert(place, Slot::Aside { id, chained, lane });
     }
 
     /// Entries to load again, at most `most`: the first of a lane that has nothing else in hand.
