@@ -165,7 +165,7 @@ mod tests {
         lanes.found(vec![(lane("a"), SECOND / 4), (lane("b"), SECOND / 2)], now);
         assert_eq!(lanes.look_at(), now + SECOND / 4);
         assert!(!lanes.is_any(|_| true));
-        lanes.found(vec![(lane("a"), 9 * SECOND)], now);
+        lanes.found(vec![(lane("a"), 2 * LOOK_EVERY)], now);
         assert_eq!(lanes.look_at(), now + LOOK_EVERY);
         lanes.due_after(now, SECOND / 2);
         assert_eq!(lanes.look_at(), now + SECOND / 2);

@@ -201,7 +201,10 @@ impl Link {
     pub(super) async fn fetch(&mut self, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
         let mut pipe = redis::pipe();
         for id in ids {
-            pipe.cmd("XRANGE").arg(&self.stream).arg(id.to_string()).arg(id.to_string());
+            pipe.cmd("XRANGE")
+                .arg(&self.stream)
+                .arg(id.to_string())
+                .arg(id.to_string());
         }
         let rows: Vec<Vec<Value>> = pipe
             .query_async(&mut self.connection)
