@@ -206,6 +206,52 @@ $$;
 
 ALTER FUNCTION outbox.cancel_operation(number bigint, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.claim_stream(consumer text, stream text, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $$
+declare
+    former record;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    select l.holder, l.epoch, l.expires_at > clock_timestamp() as is_held into former
+    from outbox.consumer_lease l
+    where l.consumer = claim_stream.consumer and l.stream = claim_stream.stream
+    for no key update;
+    if not found then
+        raise exception 'consumer % has no stream %', consumer, stream
+            using errcode = 'no_data_found', hint = 'outbox-relay consumer show names its streams.';
+    end if;
+    if former.holder is null or not former.is_held then
+        raise exception 'nobody holds stream % of consumer %: the next member that looks takes it', stream, consumer
+            using errcode = 'invalid_parameter_value';
+    end if;
+    update outbox.consumer_lease l
+    set epoch = l.epoch + 1, holder = null, expires_at = '-infinity'
+    where l.consumer = claim_stream.consumer and l.stream = claim_stream.stream;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('claim', consumer, jsonb_build_object('stream', stream, 'holder', former.holder, 'epoch', former.epoch), reason);
+    return former.holder;
+end
+$$;
+
+ALTER FUNCTION outbox.claim_stream(consumer text, stream text, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select count(*) from (
+        select i.entry_id from outbox.inbox i where i.consumer = count_finished.consumer and i.stream = any(count_finished.streams)
+        union all
+        select f.entry_id from outbox.inbox_foreign f where f.consumer = count_finished.consumer and f.stream = any(count_finished.streams)
+    ) finished
+    where outbox.entry_is_after(finished.entry_id, count_finished.after_batch, count_finished.after_position)
+$$;
+
+ALTER FUNCTION outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.dead_letter_predicate(filter jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -339,59 +385,216 @@ $$;
 
 ALTER FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select (split_part(entry, '-', 1)::numeric, split_part(entry, '-', 2)::numeric) > (batch, "position")
+$$;
+
+ALTER FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.find_finished(consumer text, streams text[], id text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select i.entry_id from outbox.inbox i
+    where i.consumer = find_finished.consumer and i.id = find_finished.id and i.stream = any(find_finished.streams)
+    order by split_part(i.entry_id, '-', 1)::numeric, split_part(i.entry_id, '-', 2)::numeric
+    limit 1
+$$;
+
+ALTER FUNCTION outbox.find_finished(consumer text, streams text[], id text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    forgotten bigint;
+begin
+    perform outbox.require_seized(consumer, streams, epochs);
+    if name <> 'inbox_foreign'
+       and not exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass(format('outbox.%I', name))) then
+        return 0;
+    end if;
+    execute format(
+        'delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
+             and outbox.entry_is_after(i.entry_id, $5, $6)', name)
+    using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
+    get diagnostics forgotten = row_count;
+    return forgotten;
+end
+$_$;
+
+ALTER FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.forget_inbox(most integer DEFAULT 10) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '100ms'
-    AS $$
+    AS $_$
 declare
-    victim text;
+    victim record;
     dropped integer := 0;
 begin
     delete from outbox.inbox_foreign f
     where (f.consumer, f.source, f.id) in (
-        select g.consumer, g.source, g.id from outbox.inbox_foreign g, outbox.inbox_settings s
-        where g.applied_at < clock_timestamp() - s.keep order by g.applied_at limit most * 1000);
-    for victim in select d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
-        execute format('drop table outbox.%I', victim);
-        dropped := dropped + 1;
-    end loop;
+        select g.consumer, g.source, g.id from outbox.inbox_foreign g
+        where g.applied_at < clock_timestamp() - outbox.inbox_kept() order by g.applied_at limit most * 1000);
+    begin
+        for victim in select d.day, d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
+            -- With the parent in hand nothing is applied or parked: what came since it was looked at is seen now.
+            lock table only outbox.inbox in access exclusive mode;
+            continue when not outbox.inbox_day_is_over(victim.day, victim.name);
+            insert into outbox.consumer (name) select distinct l.consumer from outbox.consumer_lease l on conflict do nothing;
+            execute format(
+                'update outbox.consumer c set forgotten_until = greatest(c.forgotten_until, $1)
+                 where exists (select from outbox.%I i where i.consumer = c.name)', victim.name)
+            using (victim.day + 1)::timestamp at time zone 'UTC';
+            execute format('drop table outbox.%I', victim.name);
+            dropped := dropped + 1;
+        end loop;
+    exception
+        when lock_not_available then
+            dropped := 0;
+    end;
     return dropped;
-exception
-    when lock_not_available then
-        return 0;
 end
-$$;
+$_$;
 
 ALTER FUNCTION outbox.forget_inbox(most integer) OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.inbox_days() RETURNS TABLE(day date, name text, estimated_rows bigint, bytes bigint, kept_until timestamp with time zone, droppable boolean)
+CREATE FUNCTION outbox.forget_keyed(most integer DEFAULT 10000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $$
+declare
+    removed integer;
+begin
+    delete from outbox.inbox_keyed k
+    where (k.consumer, k.topic, k.identity) in (
+        select o.consumer, o.topic, o.identity from outbox.inbox_keyed o
+        where o.expires_at < clock_timestamp() order by o.expires_at limit most
+        for update skip locked);
+    get diagnostics removed = row_count;
+    return removed;
+end
+$$;
+
+ALTER FUNCTION outbox.forget_keyed(most integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_day_is_over(day date, name text) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    keep interval := (select s.keep from outbox.inbox_settings s);
-    recent boolean;
+    begins timestamptz := day::timestamp at time zone 'UTC';
+    ends timestamptz := (day + 1)::timestamp at time zone 'UTC';
+    kept interval := outbox.inbox_kept();
+    is_recent boolean;
+begin
+    if kept is null or ends + kept >= clock_timestamp() then
+        return false;
+    end if;
+    if exists (select from outbox.dead_letter d where d.recorded_at >= begins and d.recorded_at < ends and d.state in ('dead', 'redriving'))
+       or exists (select from outbox.parked_event e where e.recorded_at >= begins and e.recorded_at < ends) then
+        return false;
+    end if;
+    if outbox.inbox_passed_until() < ends and (select s.forced_reason is null from outbox.inbox_settings s) then
+        return false;
+    end if;
+    execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - kept;
+    return not is_recent;
+end
+$_$;
+
+ALTER FUNCTION outbox.inbox_day_is_over(day date, name text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_days() RETURNS TABLE(day date, name text, estimated_rows bigint, bytes bigint, kept_until timestamp with time zone, droppable boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    kept interval := outbox.inbox_kept();
 begin
     for day, name, estimated_rows, bytes in
         select to_date(substring(c.relname from 7), 'YYYYMMDD'), c.relname::text, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
         from pg_inherits join pg_class c on c.oid = inhrelid
         where inhparent = 'outbox.inbox'::regclass order by c.relname
     loop
-        kept_until := (day + 1)::timestamp at time zone 'UTC' + keep;
-        droppable := coalesce(kept_until < clock_timestamp(), false)
-            and not exists (select from outbox.dead_letter d
-                            where d.recorded_at >= day::timestamp at time zone 'UTC' and d.recorded_at < (day + 1)::timestamp at time zone 'UTC');
-        if droppable then
-            execute format('select exists (select from outbox.%I where applied_at > $1)', name) into recent using clock_timestamp() - keep;
-            droppable := not recent;
-        end if;
+        kept_until := (day + 1)::timestamp at time zone 'UTC' + kept;
+        droppable := outbox.inbox_day_is_over(day, name);
         return next;
     end loop;
 end
-$_$;
+$$;
 
 ALTER FUNCTION outbox.inbox_days() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_floor(of_consumer text DEFAULT NULL::text, OUT floor interval, OUT reason text) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with source as (
+        select null::interval as span, format('stream %s is never trimmed: any of its events can come again', m.stream) as why, 1 as rank
+        from outbox.stream_mark m
+        where m.retention_seconds = 0 and (of_consumer is null or m.consumer = of_consumer)
+        union all
+        select justify_hours(make_interval(secs => m.retention_seconds)),
+               format('stream %s keeps its entries for %s', m.stream, justify_hours(make_interval(secs => m.retention_seconds))), 2
+        from outbox.stream_mark m
+        where m.retention_seconds > 0 and (of_consumer is null or m.consumer = of_consumer)
+        union all
+        select s.redrive_age, format('dead letters may be put back for %s (redrive_age)', s.redrive_age), 3 from outbox.inbox_settings s
+        union all
+        select s.republish_window, format('the relay may publish again what is up to %s old (republish_window)', s.republish_window), 4
+        from outbox.inbox_settings s
+    )
+    select source.span, source.why from source order by source.span desc nulls first, source.rank, source.why limit 1
+$$;
+
+ALTER FUNCTION outbox.inbox_floor(of_consumer text, OUT floor interval, OUT reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_kept() RETURNS interval
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case when s.forced_reason is not null then s.keep
+                -- greatest() passes over null, which is for ever here.
+                when s.keep is null or f.floor is null then null
+                else greatest(s.keep, f.floor)
+           end
+    from outbox.inbox_settings s, outbox.inbox_floor() f
+$$;
+
+ALTER FUNCTION outbox.inbox_kept() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_passed_until(of_consumer text DEFAULT NULL::text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select min(case when p.passed_batch >= m.published_batch then m.seen_at
+                    else to_timestamp((coalesce(p.passed_batch, 0) / 1000)::double precision) end)
+    from outbox.stream_mark m
+    left join outbox.consumer_stream p on p.consumer = m.consumer and p.stream = m.stream
+    where of_consumer is null or m.consumer = of_consumer
+$$;
+
+ALTER FUNCTION outbox.inbox_passed_until(of_consumer text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_tables() RETURNS TABLE(name text, pages bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select c.relname::text, pg_relation_size(c.oid) / current_setting('block_size')::bigint
+    from pg_class c
+    where c.oid = 'outbox.inbox_foreign'::regclass or c.oid in (select inhrelid from pg_inherits where inhparent = 'outbox.inbox'::regclass)
+    order by c.relname
+$$;
+
+ALTER FUNCTION outbox.inbox_tables() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.keep_entry() RETURNS trigger
     LANGUAGE plpgsql
@@ -453,6 +656,22 @@ end
 $$;
 
 ALTER FUNCTION outbox.keep_outcome() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $$
+begin
+    perform outbox.require_seized(consumer, streams, epochs);
+    update outbox.consumer_lease l
+    set expires_at = clock_timestamp() + keep_seized.lease
+    from unnest(streams, epochs) given (stream, epoch)
+    where l.consumer = keep_seized.consumer and l.stream = given.stream and l.epoch = given.epoch;
+end
+$$;
+
+ALTER FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) RETURNS void
     LANGUAGE plpgsql
@@ -556,6 +775,21 @@ $$;
 
 ALTER FUNCTION outbox.outcome_of(consumer text, source text, id text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.pause_consumer(consumer text, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform outbox.require_consumer(consumer, reason);
+    update outbox.consumer c
+    set paused_at = coalesce(c.paused_at, clock_timestamp()), paused_by = session_user, paused_reason = pause_consumer.reason
+    where c.name = pause_consumer.consumer;
+    insert into outbox.consumer_audit (action, consumer, reason) values ('pause', consumer, reason);
+end
+$$;
+
+ALTER FUNCTION outbox.pause_consumer(consumer text, reason text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.preview_redrive(filter jsonb) RETURNS TABLE(consumer text, letters bigint, keys bigint, some_keys text[], followers bigint, behind_others bigint, keys_gone_on bigint, older_than_inbox bigint, edited bigint, redriven_before bigint, first_dead_at timestamp with time zone, last_dead_at timestamp with time zone, left_unreadable bigint, left_too_old bigint, left_going bigint, members bigint, is_paused boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -607,6 +841,17 @@ CREATE FUNCTION outbox.preview_redrive(filter jsonb) RETURNS TABLE(consumer text
 $$;
 
 ALTER FUNCTION outbox.preview_redrive(filter jsonb) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.preview_seek(consumer text, streams text[], OUT is_known boolean, OUT forgotten_until timestamp with time zone, OUT parked_keys bigint) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select count(*) > 0, max(c.forgotten_until),
+           (select count(*) from outbox.parked_lane l where l.consumer = preview_seek.consumer and l.stream = any(preview_seek.streams))
+    from outbox.consumer c where c.name = preview_seek.consumer
+$$;
+
+ALTER FUNCTION outbox.preview_seek(consumer text, streams text[], OUT is_known boolean, OUT forgotten_until timestamp with time zone, OUT parked_keys bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.put_back(letter_number bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -843,6 +1088,32 @@ $$;
 
 ALTER FUNCTION outbox.refuse_fall() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_low_keep() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lowest record;
+begin
+    if new.keep is not distinct from old.keep then
+        return new;
+    end if;
+    select * into lowest from outbox.inbox_floor();
+    if new.keep is null or new.keep >= lowest.floor then
+        new.forced_reason := null;
+        new.forced_by := null;
+        new.forced_at := null;
+    elsif new.forced_at is not distinct from old.forced_at then
+        raise exception 'ids cannot be kept for % only: %, so the least is %', new.keep, lowest.reason, coalesce(lowest.floor::text, 'for ever')
+            using errcode = 'invalid_parameter_value',
+                  hint = 'An event that comes again after its id was forgotten becomes a dead letter of kind too_old. Lower what makes the floor, or call outbox.set_inbox_keep with force => true.';
+    end if;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_low_keep() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_operation(number bigint, needed text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -947,6 +1218,18 @@ $$;
 
 ALTER FUNCTION outbox.release_redrive_items(operation bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    update outbox.consumer_lease l
+    set holder = null, expires_at = '-infinity'
+    from unnest(streams, epochs) given (stream, epoch)
+    where l.consumer = release_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
+$$;
+
+ALTER FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) OWNER TO outbox_maintainer;
+
 CREATE SEQUENCE outbox.parked_place
     START WITH 1
     INCREMENT BY 1
@@ -1014,6 +1297,72 @@ $$;
 
 ALTER FUNCTION outbox.remember_dead(letter outbox.dead_letter) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.require_consumer(consumer text, reason text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if coalesce(reason, '') = '' then
+        raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    end if;
+    if not exists (select from outbox.consumer c where c.name = require_consumer.consumer) then
+        raise exception 'there is no consumer % in this database', consumer
+            using errcode = 'no_data_found',
+                  hint = format('Known are: %s.', coalesce((select string_agg(c.name, ', ' order by c.name) from outbox.consumer c), 'none'));
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.require_consumer(consumer text, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.require_seized(consumer text, streams text[], epochs bigint[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lost text;
+begin
+    perform from outbox.consumer_lease l
+    join unnest(streams, epochs) given (stream, epoch) on given.stream = l.stream and given.epoch = l.epoch
+    where l.consumer = require_seized.consumer and l.expires_at > clock_timestamp()
+    order by l.stream
+    for key share of l;
+    select given.stream into lost
+    from unnest(streams, epochs) given (stream, epoch)
+    where not exists (select from outbox.consumer_lease l
+                      where l.consumer = require_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
+                        and l.expires_at > clock_timestamp())
+    limit 1;
+    if lost is not null then
+        raise exception 'the lease of stream % ran out in the middle of the seek: a member may apply it again', lost
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Nothing was moved. Run the same seek again.';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.require_seized(consumer text, streams text[], epochs bigint[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.resume_consumer(consumer text, reason text) RETURNS timestamp with time zone
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    since timestamptz;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    select c.paused_at into since from outbox.consumer c where c.name = resume_consumer.consumer for update;
+    if since is null then
+        raise exception 'consumer % is not paused', consumer using errcode = 'invalid_parameter_value';
+    end if;
+    update outbox.consumer c set paused_at = null, paused_by = null, paused_reason = null where c.name = resume_consumer.consumer;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('resume', consumer, jsonb_build_object('paused since', since), reason);
+    return since;
+end
+$$;
+
+ALTER FUNCTION outbox.resume_consumer(consumer text, reason text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.resume_operation(number bigint, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1075,6 +1424,71 @@ $$;
 
 ALTER FUNCTION outbox.ring() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    former record;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    perform outbox.require_seized(consumer, array[stream], array[epoch]);
+    delete from outbox.consumer_stream p
+    where p.consumer = seek_stream.consumer and p.stream = seek_stream.stream
+    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position
+    into former;
+    insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position)
+    select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position"
+    from (
+        select given.batch, given."position"
+        from (values (seek_stream.replayed_batch, seek_stream.replayed_position), (former.again_batch, former.again_position)) given (batch, "position")
+        order by given.batch desc nulls last, given."position" desc
+        limit 1
+    ) again;
+    update outbox.consumer c set seeks = c.seeks + 1 where c.name = seek_stream.consumer;
+    perform outbox.release_seized(consumer, array[stream], array[epoch]);
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('seek', consumer,
+            jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),
+                               'to', format('%s-%s', passed_batch, passed_position), 'inbox forgotten', replayed_batch is not null),
+            reason);
+end
+$$;
+
+ALTER FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '25s'
+    AS $$
+declare
+    former record;
+begin
+    if coalesce(reason, '') = '' then
+        raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    end if;
+    insert into outbox.consumer (name) values (seize_stream.consumer) on conflict do nothing;
+    insert into outbox.consumer_lease (consumer, stream) values (seize_stream.consumer, seize_stream.stream) on conflict do nothing;
+    select l.* into former from outbox.consumer_lease l
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream for update;
+    if former.holder like 'seek %' and former.expires_at > clock_timestamp() then
+        raise exception '% is at work on stream % of consumer %', former.holder, stream, consumer
+            using errcode = 'object_in_use', hint = 'Wait until it is done. If it crashed, its lease ends within seconds.';
+    end if;
+    update outbox.consumer_lease l
+    set epoch = l.epoch + 1, holder = seize_stream.holder, acquired_at = clock_timestamp(), expires_at = clock_timestamp() + seize_stream.lease
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream
+    returning l.epoch into seize_stream.epoch;
+    select p.passed_batch, p.passed_position into seize_stream.passed_batch, seize_stream.passed_position
+    from outbox.consumer_stream p where p.consumer = seize_stream.consumer and p.stream = seize_stream.stream;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('seek begun', consumer, jsonb_build_object('stream', stream, 'epoch', seize_stream.epoch, 'former holder', former.holder), reason);
+end
+$$;
+
+ALTER FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.select_dead_letters(filter jsonb, states text[] DEFAULT '{dead}'::text[], after bigint DEFAULT 0, most bigint DEFAULT NULL::bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1087,6 +1501,31 @@ end
 $$;
 
 ALTER FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lowest record;
+    is_low boolean;
+begin
+    if coalesce(reason, '') = '' then
+        raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    end if;
+    select * into lowest from outbox.inbox_floor();
+    is_low := keep is not null and (lowest.floor is null or keep < lowest.floor);
+    update outbox.inbox_settings s
+    set keep = set_inbox_keep.keep,
+        forced_reason = case when is_low and force then set_inbox_keep.reason end,
+        forced_by = case when is_low and force then session_user end,
+        forced_at = case when is_low and force then clock_timestamp() end;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('set inbox keep', '*', jsonb_build_object('keep', keep, 'floor', lowest.floor, 'below the floor', is_low), reason);
+end
+$$;
+
+ALTER FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1387,8 +1826,10 @@ CREATE TABLE outbox.consumer (
     paused_by text,
     paused_reason text,
     forgotten_until timestamp with time zone,
+    seeks bigint DEFAULT 0 NOT NULL,
     CONSTRAINT consumer_check CHECK ((((paused_at IS NULL) = (paused_by IS NULL)) AND ((paused_at IS NULL) = (paused_reason IS NULL)))),
-    CONSTRAINT consumer_name_check CHECK (((name <> ''::text) AND (octet_length(name) <= 200)))
+    CONSTRAINT consumer_name_check CHECK (((name <> ''::text) AND (octet_length(name) <= 200))),
+    CONSTRAINT consumer_seeks_check CHECK ((seeks >= 0))
 );
 
 ALTER TABLE outbox.consumer OWNER TO outbox_maintainer;
@@ -1474,8 +1915,13 @@ CREATE TABLE outbox.consumer_stream (
     passed_batch numeric(20,0) NOT NULL,
     passed_position numeric(20,0) NOT NULL,
     moved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    replayed_batch numeric(20,0),
+    replayed_position numeric(20,0),
     CONSTRAINT consumer_stream_passed_batch_check CHECK ((passed_batch >= (0)::numeric)),
-    CONSTRAINT consumer_stream_passed_position_check CHECK ((passed_position >= (0)::numeric))
+    CONSTRAINT consumer_stream_passed_position_check CHECK ((passed_position >= (0)::numeric)),
+    CONSTRAINT consumer_stream_replayed_batch_check CHECK ((replayed_batch >= (0)::numeric)),
+    CONSTRAINT consumer_stream_replayed_check CHECK (((replayed_batch IS NULL) = (replayed_position IS NULL))),
+    CONSTRAINT consumer_stream_replayed_position_check CHECK ((replayed_position >= (0)::numeric))
 )
 WITH (fillfactor='10');
 
@@ -1577,6 +2023,22 @@ CREATE TABLE outbox.inbox_foreign (
 
 ALTER TABLE outbox.inbox_foreign OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.inbox_keyed (
+    consumer text NOT NULL,
+    topic text NOT NULL,
+    identity bytea NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL,
+    entered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT inbox_keyed_check CHECK ((expires_at > entered_at)),
+    CONSTRAINT inbox_keyed_identity_check CHECK ((octet_length(identity) = 32))
+);
+
+ALTER TABLE outbox.inbox_keyed OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.inbox_keyed IS 'Which event stands for an identity (a correlation id, a content) of a topic, until when.';
+
 CREATE TABLE outbox.inbox_migration (
     version bigint NOT NULL,
     description text NOT NULL,
@@ -1589,13 +2051,22 @@ CREATE TABLE outbox.inbox_migration (
 CREATE TABLE outbox.inbox_settings (
     only_row boolean DEFAULT true NOT NULL,
     keep interval DEFAULT '30 days'::interval,
+    redrive_age interval DEFAULT '14 days'::interval NOT NULL,
+    republish_window interval DEFAULT '7 days'::interval NOT NULL,
+    forced_reason text,
+    forced_by text,
+    forced_at timestamp with time zone,
+    CONSTRAINT inbox_settings_forced_check CHECK ((((forced_reason IS NULL) = (forced_by IS NULL)) AND ((forced_reason IS NULL) = (forced_at IS NULL)))),
+    CONSTRAINT inbox_settings_forced_reason_check CHECK ((forced_reason <> ''::text)),
     CONSTRAINT inbox_settings_keep_check CHECK ((keep >= '1 day'::interval)),
-    CONSTRAINT inbox_settings_only_row_check CHECK (only_row)
+    CONSTRAINT inbox_settings_only_row_check CHECK (only_row),
+    CONSTRAINT inbox_settings_redrive_age_check CHECK ((redrive_age >= '00:00:00'::interval)),
+    CONSTRAINT inbox_settings_republish_window_check CHECK ((republish_window >= '00:00:00'::interval))
 );
 
 ALTER TABLE outbox.inbox_settings OWNER TO outbox_maintainer;
 
-COMMENT ON TABLE outbox.inbox_settings IS 'One row. keep: how long the ids of applied events are remembered, counted from when they were recorded and from when they were applied, whichever is later; null keeps them for ever. Keep them at least as long as an event can be delivered again: the retention of its topic.';
+COMMENT ON TABLE outbox.inbox_settings IS 'One row. keep: how long the ids of finished events are remembered, counted from when they were recorded and from when they were applied, whichever is later; null keeps them for ever. They are kept at least as long as an event can come again (outbox_ops.inbox_window), unless forced: see outbox.set_inbox_keep.';
 
 CREATE TABLE outbox.lease (
     name text NOT NULL,
@@ -2500,6 +2971,21 @@ ALTER TABLE outbox.stream_action ALTER COLUMN number ADD GENERATED ALWAYS AS IDE
     CACHE 1
 );
 
+CREATE TABLE outbox.stream_mark (
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    retention_seconds bigint,
+    published_batch numeric(20,0) NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT stream_mark_published_batch_check CHECK ((published_batch >= (0)::numeric)),
+    CONSTRAINT stream_mark_retention_seconds_check CHECK ((retention_seconds >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.stream_mark OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_mark IS 'How long each stream keeps its entries, and how far it was published, by when a consumer last looked.';
+
 CREATE TABLE outbox.topic (
     name text NOT NULL,
     retention text DEFAULT 'standard'::text NOT NULL,
@@ -2890,6 +3376,50 @@ CREATE VIEW outbox_ops.inbox_days AS
 ALTER TABLE outbox_ops.inbox_days OWNER TO outbox_maintainer;
 
 COMMENT ON VIEW outbox_ops.inbox_days IS 'The days of the inbox: how long the ids of applied events are remembered, and what may be dropped.';
+
+CREATE VIEW outbox_ops.inbox_window AS
+ SELECT consumer.name AS consumer,
+    settings.keep,
+    floor.floor,
+    floor.reason,
+    kept.kept,
+        CASE
+            WHEN (settings.forced_reason IS NOT NULL) THEN 'forced'::text
+            WHEN (NOT (kept.kept IS DISTINCT FROM settings.keep)) THEN 'ok'::text
+            ELSE 'raised'::text
+        END AS state,
+    settings.forced_by,
+    settings.forced_at,
+    consumer.forgotten_until,
+    outbox.inbox_passed_until(consumer.name) AS passed_until
+   FROM (((outbox.consumer consumer
+     CROSS JOIN outbox.inbox_settings settings)
+     CROSS JOIN outbox.inbox_kept() kept(kept))
+     CROSS JOIN LATERAL outbox.inbox_floor(consumer.name) floor(floor, reason));
+
+ALTER TABLE outbox_ops.inbox_window OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.inbox_window IS 'One row per consumer: how long the ids of its finished events are remembered, and why so long.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.consumer IS 'Consumer group.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.keep IS 'What is set; null for ever. One setting for all consumers of the database.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.floor IS 'The least that is safe for this consumer; null for ever.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.reason IS 'What makes the floor, in words.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.kept IS 'How long ids are really kept, all consumers of the database considered; null for ever.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.state IS 'ok: as set. raised: kept longer than set, because the floor of a consumer is higher. forced: a person set it below the floor.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.forced_by IS 'Who forced it.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.forced_at IS 'When it was forced.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.forgotten_until IS 'Ids recorded before this were dropped: an older event that comes again becomes a dead letter of kind too_old.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.passed_until IS 'Everything recorded before this is known to be passed; later days are kept, however old. Null when no relay says how far it published.';
 
 CREATE VIEW outbox_ops.operations AS
  SELECT o.number,
@@ -3409,6 +3939,9 @@ ALTER TABLE ONLY outbox.era
 ALTER TABLE ONLY outbox.inbox_foreign
     ADD CONSTRAINT inbox_foreign_pkey PRIMARY KEY (consumer, source, id);
 
+ALTER TABLE ONLY outbox.inbox_keyed
+    ADD CONSTRAINT inbox_keyed_pkey PRIMARY KEY (consumer, topic, identity);
+
 ALTER TABLE ONLY outbox.inbox_migration
     ADD CONSTRAINT inbox_migration_pkey PRIMARY KEY (version);
 
@@ -3469,6 +4002,9 @@ ALTER TABLE ONLY outbox.share_from_786432
 ALTER TABLE ONLY outbox.stream_action
     ADD CONSTRAINT stream_action_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY outbox.stream_mark
+    ADD CONSTRAINT stream_mark_pkey PRIMARY KEY (consumer, stream);
+
 ALTER TABLE ONLY outbox.topic
     ADD CONSTRAINT topic_pkey PRIMARY KEY (name);
 
@@ -3495,9 +4031,11 @@ CREATE INDEX dead_letter_by_fingerprint ON outbox.dead_letter USING btree (consu
 
 CREATE INDEX dead_letter_by_lane ON outbox.dead_letter USING btree (consumer, flow, lane, dead_at DESC, number DESC) WHERE (state = 'dead'::text);
 
-CREATE INDEX dead_letter_by_recorded_at ON outbox.dead_letter USING btree (recorded_at);
+CREATE INDEX dead_letter_open_by_recorded_at ON outbox.dead_letter USING btree (recorded_at) WHERE (state = ANY (ARRAY['dead'::text, 'redriving'::text]));
 
 CREATE INDEX inbox_foreign_by_age ON outbox.inbox_foreign USING btree (applied_at);
+
+CREATE INDEX inbox_keyed_by_end ON outbox.inbox_keyed USING btree (expires_at);
 
 CREATE UNIQUE INDEX log_audit_from_1048577_id_source_idx ON outbox.log_audit_from_1048577 USING btree (id, source);
 
@@ -3608,6 +4146,8 @@ CREATE INDEX operation_item_released ON outbox.operation_item USING btree (opera
 CREATE INDEX operation_item_waiting ON outbox.operation_item USING btree (operation, place) WHERE (state = 'waiting'::text);
 
 CREATE INDEX operation_running ON outbox.operation USING btree (consumer, number) WHERE (state = 'running'::text);
+
+CREATE INDEX parked_event_by_recorded_at ON outbox.parked_event USING btree (recorded_at);
 
 CREATE INDEX parked_lane_by_due ON outbox.parked_lane USING btree (consumer, stream, due_at);
 
@@ -3757,6 +4297,8 @@ CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.consumer_lease FOR EACH ROW W
 
 CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.keep_epoch_rising();
 
+CREATE TRIGGER keep_above_floor BEFORE UPDATE ON outbox.inbox_settings FOR EACH ROW EXECUTE FUNCTION outbox.refuse_low_keep();
+
 CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
 
 CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox_foreign DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
@@ -3815,6 +4357,12 @@ GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
 REVOKE ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.claim_stream(consumer text, stream text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.claim_stream(consumer text, stream text, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) TO outbox_observer;
@@ -3826,15 +4374,49 @@ GRANT ALL ON FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all
 REVOKE ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.forget_inbox(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_inbox(most integer) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.forget_keyed(most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.forget_keyed(most integer) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.inbox_day_is_over(day date, name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.inbox_days() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.inbox_days() TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.inbox_floor(of_consumer text, OUT floor interval, OUT reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.inbox_floor(of_consumer text, OUT floor interval, OUT reason text) TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.inbox_floor(of_consumer text, OUT floor interval, OUT reason text) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.inbox_floor(of_consumer text, OUT floor interval, OUT reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.inbox_kept() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.inbox_kept() TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.inbox_kept() TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.inbox_kept() TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.inbox_tables() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.keep_entry() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) FROM PUBLIC;
 
@@ -3852,8 +4434,14 @@ GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.outcome_of(consumer text, source text, id text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.preview_redrive(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.preview_redrive(filter jsonb) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.preview_seek(consumer text, streams text[], OUT is_known boolean, OUT forgotten_until timestamp with time zone, OUT parked_keys bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.preview_seek(consumer text, streams text[], OUT is_known boolean, OUT forgotten_until timestamp with time zone, OUT parked_keys bigint) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.put_back(letter_number bigint) FROM PUBLIC;
 
@@ -3867,6 +4455,8 @@ GRANT ALL ON FUNCTION outbox.refusal(topic text, key text, type text, source tex
 
 REVOKE ALL ON FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.refuse_low_keep() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.refuse_operation(number bigint, needed text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_transition() FROM PUBLIC;
@@ -3875,6 +4465,9 @@ REVOKE ALL ON FUNCTION outbox.refuse_without_reason(reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.release_redrive_items(operation bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.release_redrive_items(operation bigint) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) TO outbox_operator;
 
 GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
 
@@ -3905,6 +4498,13 @@ GRANT UPDATE(changed_at) ON TABLE outbox.dead_letter TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.remember_dead(letter outbox.dead_letter) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.require_consumer(consumer text, reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.require_seized(consumer text, streams text[], epochs bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.resume_consumer(consumer text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.resume_consumer(consumer text, reason text) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) TO outbox_operator;
 
@@ -3912,10 +4512,19 @@ REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) FROM PUBLIC;
 
@@ -3968,11 +4577,14 @@ GRANT UPDATE(outcome) ON TABLE outbox.inbox_foreign TO outbox_consumer;
 
 GRANT UPDATE(applied_at) ON TABLE outbox.inbox_foreign TO outbox_consumer;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.inbox_keyed TO outbox_consumer;
+
 GRANT SELECT ON TABLE outbox.inbox_migration TO outbox_consumer;
 GRANT SELECT ON TABLE outbox.inbox_migration TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.inbox_settings TO outbox_consumer;
 GRANT SELECT ON TABLE outbox.inbox_settings TO outbox_observer;
+GRANT SELECT ON TABLE outbox.inbox_settings TO outbox_operator;
 
 GRANT SELECT,UPDATE ON TABLE outbox.lease TO outbox_relay;
 GRANT SELECT ON TABLE outbox.lease TO outbox_observer;
@@ -4024,6 +4636,8 @@ GRANT SELECT ON TABLE outbox.share TO outbox_observer;
 GRANT SELECT,INSERT ON TABLE outbox.stream_action TO outbox_relay;
 GRANT SELECT ON TABLE outbox.stream_action TO outbox_observer;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.stream_mark TO outbox_consumer;
+
 GRANT SELECT ON TABLE outbox.topic TO outbox_producer;
 GRANT SELECT,INSERT ON TABLE outbox.topic TO outbox_relay;
 GRANT SELECT ON TABLE outbox.topic TO outbox_observer;
@@ -4063,6 +4677,10 @@ GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_operator;
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.inbox_window TO outbox_consumer;
+GRANT SELECT ON TABLE outbox_ops.inbox_window TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.inbox_window TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.operations TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.operations TO outbox_observer;

@@ -8,4 +8,6 @@ mod inbox_days;
 
 mod operators;
 
+mod inbox_window;
+
 mod snapshot;

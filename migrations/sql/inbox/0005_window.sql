@@ -1,0 +1,280 @@
+-- How long the ids of finished events are remembered: as long as an event can come again, and not by guess. An event that is
+-- older than what is remembered is recognised as such. Input that carries no id of its own is remembered by what it says.
+
+-- How old a dead letter may be when it is put back, and how old an event that the relay publishes again: with how long
+-- streams keep their entries they make the floor of `keep`.
+alter table outbox.inbox_settings
+    add column redrive_age interval not null default interval '14 days' check (redrive_age >= interval '0'),
+    add column republish_window interval not null default interval '7 days' check (republish_window >= interval '0'),
+    -- Given when a person set `keep` below the floor in spite of what it means; then `keep` alone counts.
+    add column forced_reason text check (forced_reason <> ''),
+    add column forced_by text,
+    add column forced_at timestamptz,
+    add constraint inbox_settings_forced_check
+        check ((forced_reason is null) = (forced_by is null) and (forced_reason is null) = (forced_at is null));
+comment on table outbox.inbox_settings is 'One row. keep: how long the ids of finished events are remembered, counted from when they were recorded and from when they were applied, whichever is later; null keeps them for ever. They are kept at least as long as an event can come again (outbox_ops.inbox_window), unless forced: see outbox.set_inbox_keep.';
+
+-- What the relay says beside a stream about it, as a member of the group saw it last.
+create table outbox.stream_mark (
+    consumer text not null,
+    stream text not null,
+    -- How long entries stay on the stream, in seconds; 0 for ever; null when the relay does not say.
+    retention_seconds bigint check (retention_seconds >= 0),
+    -- The batch that was published last.
+    published_batch numeric(20) not null check (published_batch >= 0),
+    seen_at timestamptz not null default clock_timestamp(),
+    primary key (consumer, stream)
+) with (fillfactor = 50);
+comment on table outbox.stream_mark is 'How long each stream keeps its entries, and how far it was published, by when a consumer last looked.';
+
+-- The least that ids must be kept for, of one consumer or of all; null for ever. With the reason in words.
+create function outbox.inbox_floor(of_consumer text default null, out floor interval, out reason text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    with source as (
+        select null::interval as span, format('stream %s is never trimmed: any of its events can come again', m.stream) as why, 1 as rank
+        from outbox.stream_mark m
+        where m.retention_seconds = 0 and (of_consumer is null or m.consumer = of_consumer)
+        union all
+        select justify_hours(make_interval(secs => m.retention_seconds)),
+               format('stream %s keeps its entries for %s', m.stream, justify_hours(make_interval(secs => m.retention_seconds))), 2
+        from outbox.stream_mark m
+        where m.retention_seconds > 0 and (of_consumer is null or m.consumer = of_consumer)
+        union all
+        select s.redrive_age, format('dead letters may be put back for %s (redrive_age)', s.redrive_age), 3 from outbox.inbox_settings s
+        union all
+        select s.republish_window, format('the relay may publish again what is up to %s old (republish_window)', s.republish_window), 4
+        from outbox.inbox_settings s
+    )
+    select source.span, source.why from source order by source.span desc nulls first, source.rank, source.why limit 1
+$$;
+
+-- How long ids are really kept; null for ever.
+create function outbox.inbox_kept() returns interval
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select case when s.forced_reason is not null then s.keep
+                -- greatest() passes over null, which is for ever here.
+                when s.keep is null or f.floor is null then null
+                else greatest(s.keep, f.floor)
+           end
+    from outbox.inbox_settings s, outbox.inbox_floor() f
+$$;
+
+create function outbox.refuse_low_keep() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    lowest record;
+begin
+    if new.keep is not distinct from old.keep then
+        return new;
+    end if;
+    select * into lowest from outbox.inbox_floor();
+    if new.keep is null or new.keep >= lowest.floor then
+        new.forced_reason := null;
+        new.forced_by := null;
+        new.forced_at := null;
+    elsif new.forced_at is not distinct from old.forced_at then
+        raise exception 'ids cannot be kept for % only: %, so the least is %', new.keep, lowest.reason, coalesce(lowest.floor::text, 'for ever')
+            using errcode = 'invalid_parameter_value',
+                  hint = 'An event that comes again after its id was forgotten becomes a dead letter of kind too_old. Lower what makes the floor, or call outbox.set_inbox_keep with force => true.';
+    end if;
+    return new;
+end
+$$;
+create trigger keep_above_floor before update on outbox.inbox_settings for each row execute function outbox.refuse_low_keep();
+
+-- Sets how long ids are kept (null: for ever). Below the floor it is refused, saying why, unless forced. Audited.
+create function outbox.set_inbox_keep(keep interval, reason text, force boolean default false) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    lowest record;
+    is_low boolean;
+begin
+    if coalesce(reason, '') = '' then
+        raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    end if;
+    select * into lowest from outbox.inbox_floor();
+    is_low := keep is not null and (lowest.floor is null or keep < lowest.floor);
+    update outbox.inbox_settings s
+    set keep = set_inbox_keep.keep,
+        forced_reason = case when is_low and force then set_inbox_keep.reason end,
+        forced_by = case when is_low and force then session_user end,
+        forced_at = case when is_low and force then clock_timestamp() end;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('set inbox keep', '*', jsonb_build_object('keep', keep, 'floor', lowest.floor, 'below the floor', is_low), reason);
+end
+$$;
+
+-- Until when everything that was recorded is known to be passed, of one consumer or of all; null when nothing is known.
+-- A stream whose last batch is passed is so up to when that was seen; one that is behind, up to the batch it came to.
+create function outbox.inbox_passed_until(of_consumer text default null) returns timestamptz
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select min(case when p.passed_batch >= m.published_batch then m.seen_at
+                    else to_timestamp((coalesce(p.passed_batch, 0) / 1000)::double precision) end)
+    from outbox.stream_mark m
+    left join outbox.consumer_stream p on p.consumer = m.consumer and p.stream = m.stream
+    where of_consumer is null or m.consumer = of_consumer
+$$;
+
+-- What holds a day is looked for by when it was recorded.
+drop index outbox.dead_letter_by_recorded_at;
+create index dead_letter_open_by_recorded_at on outbox.dead_letter (recorded_at) where state in ('dead', 'redriving');
+create index parked_event_by_recorded_at on outbox.parked_event (recorded_at);
+
+-- Whether nothing of a day can come again: recorded and applied longer ago than ids are kept, no open dead letter, nothing that
+-- waits, and no group that still has to read it (unless `keep` is forced).
+create function outbox.inbox_day_is_over(day date, name text) returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    begins timestamptz := day::timestamp at time zone 'UTC';
+    ends timestamptz := (day + 1)::timestamp at time zone 'UTC';
+    kept interval := outbox.inbox_kept();
+    is_recent boolean;
+begin
+    if kept is null or ends + kept >= clock_timestamp() then
+        return false;
+    end if;
+    if exists (select from outbox.dead_letter d where d.recorded_at >= begins and d.recorded_at < ends and d.state in ('dead', 'redriving'))
+       or exists (select from outbox.parked_event e where e.recorded_at >= begins and e.recorded_at < ends) then
+        return false;
+    end if;
+    if outbox.inbox_passed_until() < ends and (select s.forced_reason is null from outbox.inbox_settings s) then
+        return false;
+    end if;
+    execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - kept;
+    return not is_recent;
+end
+$$;
+
+create or replace function outbox.inbox_days()
+returns table (day date, name text, estimated_rows bigint, bytes bigint, kept_until timestamptz, droppable boolean)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    kept interval := outbox.inbox_kept();
+begin
+    for day, name, estimated_rows, bytes in
+        select to_date(substring(c.relname from 7), 'YYYYMMDD'), c.relname::text, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
+        from pg_inherits join pg_class c on c.oid = inhrelid
+        where inhparent = 'outbox.inbox'::regclass order by c.relname
+    loop
+        kept_until := (day + 1)::timestamp at time zone 'UTC' + kept;
+        droppable := outbox.inbox_day_is_over(day, name);
+        return next;
+    end loop;
+end
+$$;
+
+-- Drops what is droppable, at most `most` days, and forgets as many thousands of foreign ids. Waits for no one: beside a
+-- busy consumer it gives up within the lock timeout and is called again later. Returns the number of days dropped.
+-- Whose ids were in a day cannot tell any more what of it had its effect: that is kept in outbox.consumer.
+create or replace function outbox.forget_inbox(most integer default 10) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+declare
+    victim record;
+    dropped integer := 0;
+begin
+    delete from outbox.inbox_foreign f
+    where (f.consumer, f.source, f.id) in (
+        select g.consumer, g.source, g.id from outbox.inbox_foreign g
+        where g.applied_at < clock_timestamp() - outbox.inbox_kept() order by g.applied_at limit most * 1000);
+    begin
+        for victim in select d.day, d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
+            -- With the parent in hand nothing is applied or parked: what came since it was looked at is seen now.
+            lock table only outbox.inbox in access exclusive mode;
+            continue when not outbox.inbox_day_is_over(victim.day, victim.name);
+            insert into outbox.consumer (name) select distinct l.consumer from outbox.consumer_lease l on conflict do nothing;
+            execute format(
+                'update outbox.consumer c set forgotten_until = greatest(c.forgotten_until, $1)
+                 where exists (select from outbox.%I i where i.consumer = c.name)', victim.name)
+            using (victim.day + 1)::timestamp at time zone 'UTC';
+            execute format('drop table outbox.%I', victim.name);
+            dropped := dropped + 1;
+        end loop;
+    exception
+        when lock_not_available then
+            dropped := 0;
+    end;
+    return dropped;
+end
+$$;
+
+-- Input that carries no id of its own, by what it says: the first with an identity stands for those that follow within the
+-- window. The identity is a SHA-256: nothing of the input can be read from it.
+create table outbox.inbox_keyed (
+    consumer text not null,
+    topic text not null,
+    identity bytea not null check (octet_length(identity) = 32),
+    source text not null,
+    id text not null,
+    entered_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz not null check (expires_at > entered_at),
+    primary key (consumer, topic, identity)
+);
+comment on table outbox.inbox_keyed is 'Which event stands for an identity (a correlation id, a content) of a topic, until when.';
+create index inbox_keyed_by_end on outbox.inbox_keyed (expires_at);
+
+-- Removes up to so many identities whose window is over. Returns how many.
+create function outbox.forget_keyed(most integer default 10000) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+declare
+    removed integer;
+begin
+    delete from outbox.inbox_keyed k
+    where (k.consumer, k.topic, k.identity) in (
+        select o.consumer, o.topic, o.identity from outbox.inbox_keyed o
+        where o.expires_at < clock_timestamp() order by o.expires_at limit most
+        for update skip locked);
+    get diagnostics removed = row_count;
+    return removed;
+end
+$$;
+
+create view outbox_ops.inbox_window as
+    select consumer.name as consumer,
+           settings.keep,
+           floor.floor,
+           floor.reason,
+           kept.kept,
+           case when settings.forced_reason is not null then 'forced'
+                when kept.kept is not distinct from settings.keep then 'ok'
+                else 'raised' end as state,
+           settings.forced_by,
+           settings.forced_at,
+           consumer.forgotten_until,
+           outbox.inbox_passed_until(consumer.name) as passed_until
+    from outbox.consumer consumer
+    cross join outbox.inbox_settings settings
+    cross join outbox.inbox_kept() as kept (kept)
+    cross join lateral outbox.inbox_floor(consumer.name) floor;
+comment on view outbox_ops.inbox_window is 'One row per consumer: how long the ids of its finished events are remembered, and why so long.';
+comment on column outbox_ops.inbox_window.consumer is 'Consumer group.';
+comment on column outbox_ops.inbox_window.keep is 'What is set; null for ever. One setting for all consumers of the database.';
+comment on column outbox_ops.inbox_window.floor is 'The least that is safe for this consumer; null for ever.';
+comment on column outbox_ops.inbox_window.reason is 'What makes the floor, in words.';
+comment on column outbox_ops.inbox_window.kept is 'How long ids are really kept, all consumers of the database considered; null for ever.';
+comment on column outbox_ops.inbox_window.state is 'ok: as set. raised: kept longer than set, because the floor of a consumer is higher. forced: a person set it below the floor.';
+comment on column outbox_ops.inbox_window.forced_by is 'Who forced it.';
+comment on column outbox_ops.inbox_window.forced_at is 'When it was forced.';
+comment on column outbox_ops.inbox_window.forgotten_until is 'Ids recorded before this were dropped: an older event that comes again becomes a dead letter of kind too_old.';
+comment on column outbox_ops.inbox_window.passed_until is 'Everything recorded before this is known to be passed; later days are kept, however old. Null when no relay says how far it published.';
+
+do $$
+declare
+    object text;
+begin
+    foreach object in array array['stream_mark', 'inbox_keyed'] loop
+        execute format('alter table outbox.%I owner to outbox_maintainer', object);
+    end loop;
+    foreach object in array array['inbox_floor', 'inbox_kept', 'refuse_low_keep', 'set_inbox_keep', 'inbox_passed_until', 'inbox_day_is_over', 'forget_keyed'] loop
+        execute format('alter function outbox.%I owner to outbox_maintainer', object);
+        execute format('revoke execute on function outbox.%I from public', object);
+    end loop;
+end
+$$;
+alter view outbox_ops.inbox_window owner to outbox_maintainer;
+grant select, insert, update on outbox.stream_mark, outbox.inbox_keyed to outbox_consumer;
+grant execute on function outbox.forget_keyed to outbox_consumer;
+grant execute on function outbox.inbox_floor, outbox.inbox_kept, outbox.inbox_passed_until to outbox_consumer, outbox_observer, outbox_operator;
+grant execute on function outbox.set_inbox_keep to outbox_operator;
+grant select on outbox.inbox_settings, outbox_ops.inbox_days to outbox_operator;
+grant execute on function outbox.inbox_days to outbox_operator;
+grant select on outbox_ops.inbox_window to outbox_consumer, outbox_observer, outbox_operator;

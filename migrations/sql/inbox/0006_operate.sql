@@ -1,0 +1,273 @@
+-- What operators do to consumers: pause and resume, take a stream away from a member that is stuck, and let a group read
+-- again from an earlier place. Each change leaves a row in outbox.consumer_audit, with who and why.
+
+create function outbox.require_consumer(consumer text, reason text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    if coalesce(reason, '') = '' then
+        raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    end if;
+    if not exists (select from outbox.consumer c where c.name = require_consumer.consumer) then
+        raise exception 'there is no consumer % in this database', consumer
+            using errcode = 'no_data_found',
+                  hint = format('Known are: %s.', coalesce((select string_agg(c.name, ', ' order by c.name) from outbox.consumer c), 'none'));
+    end if;
+end
+$$;
+
+-- Nothing new of the consumer is applied until it is resumed. What is in hand is finished.
+create function outbox.pause_consumer(consumer text, reason text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform outbox.require_consumer(consumer, reason);
+    update outbox.consumer c
+    set paused_at = coalesce(c.paused_at, clock_timestamp()), paused_by = session_user, paused_reason = pause_consumer.reason
+    where c.name = pause_consumer.consumer;
+    insert into outbox.consumer_audit (action, consumer, reason) values ('pause', consumer, reason);
+end
+$$;
+
+-- Lets a paused consumer go on. Returns since when it was paused.
+create function outbox.resume_consumer(consumer text, reason text) returns timestamptz
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    since timestamptz;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    select c.paused_at into since from outbox.consumer c where c.name = resume_consumer.consumer for update;
+    if since is null then
+        raise exception 'consumer % is not paused', consumer using errcode = 'invalid_parameter_value';
+    end if;
+    update outbox.consumer c set paused_at = null, paused_by = null, paused_reason = null where c.name = resume_consumer.consumer;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('resume', consumer, jsonb_build_object('paused since', since), reason);
+    return since;
+end
+$$;
+
+-- Takes a stream away from the member that holds it: whichever member asks next gets it, and what the former one still tries
+-- to commit is fenced by the epoch. Returns the former holder.
+create function outbox.claim_stream(consumer text, stream text, reason text) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+declare
+    former record;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    select l.holder, l.epoch, l.expires_at > clock_timestamp() as is_held into former
+    from outbox.consumer_lease l
+    where l.consumer = claim_stream.consumer and l.stream = claim_stream.stream
+    for no key update;
+    if not found then
+        raise exception 'consumer % has no stream %', consumer, stream
+            using errcode = 'no_data_found', hint = 'outbox-relay consumer show names its streams.';
+    end if;
+    if former.holder is null or not former.is_held then
+        raise exception 'nobody holds stream % of consumer %: the next member that looks takes it', stream, consumer
+            using errcode = 'invalid_parameter_value';
+    end if;
+    update outbox.consumer_lease l
+    set epoch = l.epoch + 1, holder = null, expires_at = '-infinity'
+    where l.consumer = claim_stream.consumer and l.stream = claim_stream.stream;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('claim', consumer, jsonb_build_object('stream', stream, 'holder', former.holder, 'epoch', former.epoch), reason);
+    return former.holder;
+end
+$$;
+
+-- Reading again from an earlier place. Up to the replayed entry what comes again is meant to have its effect again: it is not
+-- too old, however old it is.
+alter table outbox.consumer_stream
+    add column replayed_batch numeric(20) check (replayed_batch >= 0),
+    add column replayed_position numeric(20) check (replayed_position >= 0),
+    add constraint consumer_stream_replayed_check check ((replayed_batch is null) = (replayed_position is null));
+-- How often a group was set back: what a member concluded from what was passed holds for as long as this does not rise.
+alter table outbox.consumer add column seeks bigint not null default 0 check (seeks >= 0);
+
+-- Whether an entry id `<batch>-<position>` lies behind another one.
+create function outbox.entry_is_after(entry text, batch numeric, "position" numeric) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select (split_part(entry, '-', 1)::numeric, split_part(entry, '-', 2)::numeric) > (batch, "position")
+$$;
+
+-- What a person should know before a seek: whether the group is known here, up to when it forgot ids, and how many of its
+-- keys wait in these streams.
+create function outbox.preview_seek(consumer text, streams text[], out is_known boolean, out forgotten_until timestamptz, out parked_keys bigint)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select count(*) > 0, max(c.forgotten_until),
+           (select count(*) from outbox.parked_lane l where l.consumer = preview_seek.consumer and l.stream = any(preview_seek.streams))
+    from outbox.consumer c where c.name = preview_seek.consumer
+$$;
+
+-- The entry under which an event of these streams was finished first.
+create function outbox.find_finished(consumer text, streams text[], id text) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select i.entry_id from outbox.inbox i
+    where i.consumer = find_finished.consumer and i.id = find_finished.id and i.stream = any(find_finished.streams)
+    order by split_part(i.entry_id, '-', 1)::numeric, split_part(i.entry_id, '-', 2)::numeric
+    limit 1
+$$;
+
+-- How many events of these streams behind an entry are finished, and so have no effect when they come again. Walks over the
+-- whole inbox.
+create function outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) returns bigint
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select count(*) from (
+        select i.entry_id from outbox.inbox i where i.consumer = count_finished.consumer and i.stream = any(count_finished.streams)
+        union all
+        select f.entry_id from outbox.inbox_foreign f where f.consumer = count_finished.consumer and f.stream = any(count_finished.streams)
+    ) finished
+    where outbox.entry_is_after(finished.entry_id, count_finished.after_batch, count_finished.after_position)
+$$;
+
+-- The tables of the inbox, with their pages: what forgetting walks over.
+create function outbox.inbox_tables() returns table (name text, pages bigint)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select c.relname::text, pg_relation_size(c.oid) / current_setting('block_size')::bigint
+    from pg_class c
+    where c.oid = 'outbox.inbox_foreign'::regclass or c.oid in (select inhrelid from pg_inherits where inhparent = 'outbox.inbox'::regclass)
+    order by c.relname
+$$;
+
+-- Takes the lease of a stream for a seek, from whoever has it, after what is being committed: until it is given back or ends
+-- no member applies the stream. The group need not be known yet. Answers with the epoch and how far the group came.
+create function outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text,
+                                    out epoch bigint, out passed_batch numeric, out passed_position numeric)
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '25s' as $$
+declare
+    former record;
+begin
+    if coalesce(reason, '') = '' then
+        raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    end if;
+    insert into outbox.consumer (name) values (seize_stream.consumer) on conflict do nothing;
+    insert into outbox.consumer_lease (consumer, stream) values (seize_stream.consumer, seize_stream.stream) on conflict do nothing;
+    select l.* into former from outbox.consumer_lease l
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream for update;
+    if former.holder like 'seek %' and former.expires_at > clock_timestamp() then
+        raise exception '% is at work on stream % of consumer %', former.holder, stream, consumer
+            using errcode = 'object_in_use', hint = 'Wait until it is done. If it crashed, its lease ends within seconds.';
+    end if;
+    update outbox.consumer_lease l
+    set epoch = l.epoch + 1, holder = seize_stream.holder, acquired_at = clock_timestamp(), expires_at = clock_timestamp() + seize_stream.lease
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream
+    returning l.epoch into seize_stream.epoch;
+    select p.passed_batch, p.passed_position into seize_stream.passed_batch, seize_stream.passed_position
+    from outbox.consumer_stream p where p.consumer = seize_stream.consumer and p.stream = seize_stream.stream;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('seek begun', consumer, jsonb_build_object('stream', stream, 'epoch', seize_stream.epoch, 'former holder', former.holder), reason);
+end
+$$;
+
+-- Whether each of these streams is still seized under its epoch; holds them against a takeover until the transaction ends.
+create function outbox.require_seized(consumer text, streams text[], epochs bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    lost text;
+begin
+    perform from outbox.consumer_lease l
+    join unnest(streams, epochs) given (stream, epoch) on given.stream = l.stream and given.epoch = l.epoch
+    where l.consumer = require_seized.consumer and l.expires_at > clock_timestamp()
+    order by l.stream
+    for key share of l;
+    select given.stream into lost
+    from unnest(streams, epochs) given (stream, epoch)
+    where not exists (select from outbox.consumer_lease l
+                      where l.consumer = require_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
+                        and l.expires_at > clock_timestamp())
+    limit 1;
+    if lost is not null then
+        raise exception 'the lease of stream % ran out in the middle of the seek: a member may apply it again', lost
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Nothing was moved. Run the same seek again.';
+    end if;
+end
+$$;
+
+create function outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+begin
+    perform outbox.require_seized(consumer, streams, epochs);
+    update outbox.consumer_lease l
+    set expires_at = clock_timestamp() + keep_seized.lease
+    from unnest(streams, epochs) given (stream, epoch)
+    where l.consumer = keep_seized.consumer and l.stream = given.stream and l.epoch = given.epoch;
+end
+$$;
+
+-- Gives seized streams back without having moved them.
+create function outbox.release_seized(consumer text, streams text[], epochs bigint[]) returns void
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+    update outbox.consumer_lease l
+    set holder = null, expires_at = '-infinity'
+    from unnest(streams, epochs) given (stream, epoch)
+    where l.consumer = release_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
+$$;
+
+-- Forgets that events of seized streams behind an entry had their effect, so that they have it again. In one stretch of pages
+-- of one table of the inbox, as the caller walks over it. What waits (parked) stays. Returns how many ids were forgotten.
+create function outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric,
+                                     name text, first_page bigint, pages bigint) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    forgotten bigint;
+begin
+    perform outbox.require_seized(consumer, streams, epochs);
+    if name <> 'inbox_foreign'
+       and not exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass(format('outbox.%I', name))) then
+        return 0;
+    end if;
+    execute format(
+        'delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
+             and outbox.entry_is_after(i.entry_id, $5, $6)', name)
+    using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
+    get diagnostics forgotten = row_count;
+    return forgotten;
+end
+$$;
+
+-- Sets a seized stream back (or forward) to an entry, and gives it to the members. The one way by which what was passed falls.
+-- `replayed`: with the inbox forgotten, the entry up to which effects happen again; null otherwise.
+create function outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric,
+                                   replayed_batch numeric, replayed_position numeric, reason text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    former record;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    perform outbox.require_seized(consumer, array[stream], array[epoch]);
+    delete from outbox.consumer_stream p
+    where p.consumer = seek_stream.consumer and p.stream = seek_stream.stream
+    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position
+    into former;
+    insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position)
+    select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position"
+    from (
+        select given.batch, given."position"
+        from (values (seek_stream.replayed_batch, seek_stream.replayed_position), (former.again_batch, former.again_position)) given (batch, "position")
+        order by given.batch desc nulls last, given."position" desc
+        limit 1
+    ) again;
+    update outbox.consumer c set seeks = c.seeks + 1 where c.name = seek_stream.consumer;
+    perform outbox.release_seized(consumer, array[stream], array[epoch]);
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('seek', consumer,
+            jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),
+                               'to', format('%s-%s', passed_batch, passed_position), 'inbox forgotten', replayed_batch is not null),
+            reason);
+end
+$$;
+
+do $$
+declare
+    object text;
+begin
+    foreach object in array array['require_consumer', 'pause_consumer', 'resume_consumer', 'claim_stream', 'preview_seek', 'find_finished', 'count_finished',
+                                  'inbox_tables', 'seize_stream', 'require_seized',
+                                  'keep_seized', 'release_seized', 'entry_is_after', 'forget_events', 'seek_stream'] loop
+        execute format('alter function outbox.%I owner to outbox_maintainer', object);
+        execute format('revoke execute on function outbox.%I from public', object);
+    end loop;
+end
+$$;
+grant execute on function outbox.pause_consumer, outbox.resume_consumer, outbox.claim_stream, outbox.preview_seek,
+    outbox.find_finished, outbox.count_finished, outbox.inbox_tables, outbox.seize_stream, outbox.keep_seized,
+    outbox.release_seized, outbox.forget_events, outbox.seek_stream to outbox_operator;
