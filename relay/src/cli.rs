@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    check, completions, config as config_command, consume, dead_letters, demo, migrate, operation, run,
-    status, topic, version,
+    check, completions, config as config_command, consume, consumer, dead_letters, demo, migrate, operation,
+    run, status, topic, version,
 };
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
@@ -62,6 +62,9 @@ pub enum Command {
     /// Look at what operators asked for, cancel and resume it
     #[command(subcommand)]
     Operation(operation::Arguments),
+    /// List consumer groups and their lag, pause and resume them, take a stream from a stuck member, read again from earlier
+    #[command(subcommand)]
+    Consumer(consumer::Arguments),
     /// Show the whole path once, on the configured servers, in a database of its own that is dropped afterwards
     Demo(demo::Arguments),
     /// Print the settings in force and where each comes from, without secrets
@@ -81,6 +84,7 @@ impl Command {
             Self::Migrate(_) | Self::Status | Self::Topic(_) | Self::DeadLetters(_) | Self::Operation(_) => {
                 &[Need::Postgres]
             }
+            Self::Consumer(arguments) => arguments.needs(),
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
         }
     }
@@ -95,6 +99,7 @@ impl Command {
             Self::Topic(arguments) => topic::run(config, &arguments, output).await,
             Self::DeadLetters(arguments) => dead_letters::run(config, &arguments, output).await,
             Self::Operation(arguments) => operation::run(config, &arguments, output).await,
+            Self::Consumer(arguments) => consumer::run(config, &arguments, output).await,
             Self::Demo(arguments) => demo::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
             Self::Completions(arguments) => completions::run(&arguments),

@@ -99,6 +99,16 @@ impl From<outbox_core::dead_letter::Error> for Failure {
     }
 }
 
+impl From<outbox_core::consume::Error> for Failure {
+    fn from(error: outbox_core::consume::Error) -> Self {
+        let exit = match error {
+            outbox_core::consume::Error::Refused { .. } => Exit::Refused,
+            _ => Exit::Error,
+        };
+        Self::new(exit, format!("{error}; {}", error.advice()))
+    }
+}
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::error(crate::connect::describe_sqlx(&error))

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -47,6 +48,16 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         text.push_str(&line(&mut row.iter().map(String::as_str)));
     }
     text
+}
+
+/// A value of a row for people: nothing for null.
+#[must_use]
+pub fn cell(row: &Map<String, Value>, column: &str) -> String {
+    match row.get(column) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
 }
 
 #[cfg(test)]

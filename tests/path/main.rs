@@ -9,7 +9,10 @@ mod arrivals;
 mod check;
 
 mod cli;
+
 mod consume;
+
+mod consumer_cli;
 
 mod dead_letters;
 

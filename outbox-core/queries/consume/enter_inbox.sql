@@ -1,6 +1,9 @@
 -- An event that was appended twice under one id has two times of recording, which a unique index over days cannot see:
 -- so the other days are looked at by key, and of equal ids in one call the first counts. Whether any key of the flow is
 -- parked is asked here, behind the claims: a transaction that was in the way may have parked one.
+-- An event from before the ids that are remembered, and not among them, may have had its effect: the last column says up to
+-- when ids were forgotten, unless the stream was set back to have such effects again. The day is dropped and the time set in
+-- one transaction, and this statement sees both or neither: it locks the table before it looks.
 with entered as (
     insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
     select $1, entry.source, entry.id, entry.recorded_at, $2, $3, entry.entry_id
@@ -15,7 +18,16 @@ with entered as (
         where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at <> entry.recorded_at
     )
     on conflict do nothing
-    returning entry_id
+    returning entry_id, recorded_at
 )
-select entered.entry_id, exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $8)
+select entered.entry_id,
+       exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $8),
+       case when entered.recorded_at < (select consumer.forgotten_until from outbox.consumer consumer where consumer.name = $1)
+                 and not exists (
+                     select from outbox.consumer_stream progress
+                     where progress.consumer = $1 and progress.stream = $3
+                       and (split_part(entered.entry_id, '-', 1)::numeric, split_part(entered.entry_id, '-', 2)::numeric)
+                           <= (progress.replayed_batch, progress.replayed_position))
+            then (select consumer.forgotten_until from outbox.consumer consumer where consumer.name = $1)::text
+       end
 from entered

@@ -5,5 +5,5 @@ with entered as (
     on conflict do nothing
     returning entry_id
 )
-select entered.entry_id, exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $7)
+select entered.entry_id, exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $7), null::text
 from entered

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::call::{Call, Function};
-use super::handler::{Applier, BatchHandler, BoxFuture, Handler, HandlerResult, JsonHandler};
+use super::handler::{BoxFuture, Handler, HandlerResult, JsonHandler};
+use super::inbox::keyed::{Deduplication, Identity};
 use super::park::DeadPolicy;
 use super::pg::{self, PgConnection, PgPool};
 use super::routes::Routes;
@@ -125,7 +126,7 @@ impl Builder {
     /// Applies every event of a topic with a handler.
     #[must_use]
     pub fn on_handler(mut self, topic: &str, handler: impl Handler) -> Self {
-        if !self.routes.add(topic, Applier::One(Arc::new(handler))) {
+        if !self.routes.add(topic, Arc::new(handler)) {
             self.problems
                 .push(format!("topic {topic}: has two handlers for every type"));
         }
@@ -135,22 +136,9 @@ impl Builder {
     /// Applies the events of one type on a topic. The topic's other types are skipped, unless another handler takes them.
     #[must_use]
     pub fn on_type(mut self, topic: &str, r#type: &str, handler: impl Handler) -> Self {
-        if !self
-            .routes
-            .add_type(topic, r#type, Applier::One(Arc::new(handler)))
-        {
+        if !self.routes.add_type(topic, r#type, Arc::new(handler)) {
             self.problems
                 .push(format!("topic {topic}: has two handlers for type {type}"));
-        }
-        self
-    }
-
-    /// Applies the events of a topic several at a time: as many as one transaction has, at most [`Self::batch`].
-    #[must_use]
-    pub fn on_batch(mut self, topic: &str, handler: impl BatchHandler) -> Self {
-        if !self.routes.add(topic, Applier::Many(Arc::new(handler))) {
-            self.problems
-                .push(format!("topic {topic}: has two handlers for every type"));
         }
         self
     }
@@ -226,6 +214,16 @@ impl Builder {
     #[must_use]
     pub fn on_dead(mut self, policy: DeadPolicy) -> Self {
         self.settings.on_dead = policy;
+        self
+    }
+
+    /// Tells input of a topic by what it says, besides by the ids of its events: for senders that repeat a request under a new
+    /// id, such as webhooks. Within the window, counted from the first event with an identity, those that follow are finished
+    /// without effect.
+    #[must_use]
+    pub fn deduplicate(mut self, topic: &str, identity: Identity, window: Duration) -> Self {
+        let by = Deduplication { identity, window };
+        self.settings.deduplicate.insert(topic.to_owned(), by);
         self
     }
 
@@ -353,6 +351,16 @@ impl Builder {
             (1..=settings.window).contains(&settings.batch),
             "batch: must be 1 to the size of the window, 1000",
         );
+        for (topic, by) in &settings.deduplicate {
+            check(
+                self.routes.topics().contains(&topic.as_str()),
+                &format!("deduplicate: topic {topic} has no handler"),
+            );
+            check(
+                by.window >= Duration::from_secs(1),
+                "deduplicate: the window must be at least a second",
+            );
+        }
         check(!settings.member.is_empty(), "member: must not be empty");
         check(
             settings.partitions.as_ref().is_none_or(|named| !named.is_empty()),

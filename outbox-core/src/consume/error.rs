@@ -61,6 +61,16 @@ pub enum Error {
     },
     /// Another member applies this stream now.
     Fenced,
+    /// The producer's log could not be read.
+    Log {
+        /// What the tail says.
+        source: crate::tail::Error,
+    },
+    /// What an operator asked for is refused; nothing was changed.
+    Refused {
+        /// Why, and what can be done.
+        said: String,
+    },
     /// A task of this consumer ended as it never should.
     Broken {
         /// How.
@@ -74,10 +84,12 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Postgres { .. } | Self::Redis { .. } | Self::Slow { .. } | Self::Fenced => Verdict::Retry,
+            Self::Log { source } => source.verdict(),
             Self::Configuration { .. }
             | Self::Schema { .. }
             | Self::Migrations { .. }
             | Self::NoFunction { .. }
+            | Self::Refused { .. }
             | Self::Broken { .. } => Verdict::Stop,
         }
     }
@@ -94,6 +106,8 @@ impl Error {
             Self::Redis { code, .. } => redis_advice(code.as_deref()),
             Self::Slow { .. } => "Look at the server and the network; the consumer tries again by itself.",
             Self::Fenced => "Nothing: the other member goes on where this one stopped.",
+            Self::Log { source } => source.advice(),
+            Self::Refused { .. } => "Nothing was changed.",
             Self::Broken { .. } => "Restart the consumer and report the message: this is a defect.",
         }
     }
@@ -101,6 +115,12 @@ impl Error {
     /// Whether the consumer group is gone from its stream.
     pub(super) fn is_group_lost(&self) -> bool {
         matches!(self, Self::Redis { code: Some(code), .. } if code == "NOGROUP" || code == "UNBLOCKED")
+    }
+}
+
+impl From<crate::tail::Error> for Error {
+    fn from(source: crate::tail::Error) -> Self {
+        Self::Log { source }
     }
 }
 
@@ -153,6 +173,8 @@ impl fmt::Display for Error {
             Self::Redis { doing, source, .. } => write!(f, "Redis failed {doing}: {source}"),
             Self::Slow { doing, limit } => write!(f, "no answer within {} s {doing}", limit.as_secs_f64()),
             Self::Fenced => f.write_str("another member of the group took this stream over"),
+            Self::Log { source } => write!(f, "the producer's log cannot be read: {source}"),
+            Self::Refused { said } => f.write_str(said),
             Self::Broken { source } => write!(f, "a task of the consumer ended by itself: {source}"),
         }
     }
@@ -162,6 +184,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Migrations { source } => Some(source),
+            Self::Log { source } => Some(source),
             Self::Postgres { source, .. } | Self::Redis { source, .. } | Self::Broken { source } => {
                 Some(&**source)
             }

@@ -22,6 +22,8 @@ pub enum FailureKind {
     Poison,
     /// The entry is no event: given up at once.
     Unreadable,
+    /// Nobody can say any more whether it had its effect: given up at once, and its key goes on.
+    TooOld,
     /// Something that the handler needs is down, for this event and for others: no attempt.
     Dependency,
     /// The event has a version that this member does not know: it waits for one that does.
@@ -36,6 +38,7 @@ impl FailureKind {
             Self::Transient => "transient",
             Self::Poison => "poison",
             Self::Unreadable => "unreadable",
+            Self::TooOld => "too_old",
             Self::Dependency => "dependency",
             Self::UnknownVersion => "unknown_version",
         }
@@ -122,6 +125,22 @@ impl Failure {
                 event.r#type
             )),
             kind: FailureKind::UnknownVersion,
+        }
+    }
+
+    /// The event is from before the ids that are remembered, and not among them.
+    #[must_use]
+    pub fn of_age(event: &Event, forgotten_until: &str) -> Self {
+        let recorded = event
+            .recorded_at
+            .map_or_else(String::new, |at| format!(" at {at}"));
+        Self {
+            class: "too_old".to_owned(),
+            text: format!(
+                "recorded{recorded}; this consumer has forgotten which events recorded before {forgotten_until} had their \
+                 effect. If it had none, redrive it (--kind too_old); if it had, discard it"
+            ),
+            kind: FailureKind::TooOld,
         }
     }
 

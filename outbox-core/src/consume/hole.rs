@@ -10,11 +10,13 @@ use time::OffsetDateTime;
 
 use super::Error;
 use super::session::Session;
-use crate::event::EntryId;
+use crate::event::{EntryId, envelope};
 use crate::hole::{self, Hole};
 
 /// How often a hole is looked at: somebody may have closed it, or let it pass.
 pub(super) const LOOK_AT_HOLE: Duration = Duration::from_secs(1);
+/// How many entries behind the one last passed are looked at for one of the chain.
+const LOOKED_AT: usize = 10;
 
 impl Session<'_> {
     /// What was asked for by whoever had this stream before. Asked for still, if it is missed still.
@@ -76,6 +78,35 @@ impl Session<'_> {
             );
         }
         self.show_hole(id, previous).await
+    }
+
+    /// What is on the stream behind the entry last passed, twice in a row while nothing is pending and nothing in hand, was
+    /// delivered to somebody who did not apply it: a person set the group ahead, or a member that had lost the stream read on.
+    pub(super) async fn look_for_missed(&mut self, pending: usize) -> Result<(), Error> {
+        if pending > 0 || self.window.len() > 0 || !self.flights.is_empty() || self.is_paused() {
+            self.missed = None;
+            return Ok(());
+        }
+        let passed = self.committed.unwrap_or(EntryId::MIN);
+        let entries = self.link.behind(passed, LOOKED_AT).await?;
+        // Entries of strangers are no part of the chain: behind the one last passed they may long be finished.
+        let next = entries.iter().find(|entry| {
+            let event = envelope::decode_entry(&entry.fields).ok();
+            event
+                .and_then(|event| event.previous_id)
+                .is_some_and(|previous| previous <= passed)
+        });
+        let next = next.map(|entry| entry.id);
+        if next.is_none() || self.missed != next {
+            self.missed = next;
+            return Ok(());
+        }
+        self.missed = None;
+        tracing::warn!(
+            stream = self.stream().key, %passed,
+            "what follows was delivered and not applied; the group is set back to what was passed"
+        );
+        self.link.set_back(passed).await
     }
 
     /// Shows a hole and asks the relay for what is missing.

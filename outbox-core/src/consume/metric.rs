@@ -22,6 +22,8 @@ pub const PARKED: &str = "outbox_consume_parked_events_total";
 pub const DRAINED: &str = "outbox_consume_drained_events_total";
 /// Gauge: 1 while something that the handler needs is down, and one event is tried now and then.
 pub const BREAKER: &str = "outbox_consume_breaker_open";
+/// Counter: events passed without effect because another one said the same before.
+pub const REPEATED: &str = "outbox_consume_repeated_inputs_total";
 /// Counter: events given up.
 pub const DEAD: &str = "outbox_consume_dead_letters_total";
 /// Gauge: entries that wait for a predecessor.
@@ -40,6 +42,10 @@ pub const GROUPS_MADE: &str = "outbox_consume_groups_made_total";
 pub const TRANSACTION_SECONDS: &str = "outbox_consume_transaction_seconds";
 /// Histogram, seconds: from the event's record in the log to the commit of its effect.
 pub const DELAY_SECONDS: &str = "outbox_consume_delay_seconds";
+/// Gauge, seconds, labelled with `consumer` only: how long ids of events must be kept at least; infinite for ever.
+pub const INBOX_FLOOR: &str = "outbox_consume_inbox_floor_seconds";
+/// Gauge, seconds, labelled with `consumer` only: how long they are kept; infinite for ever.
+pub const INBOX_KEPT: &str = "outbox_consume_inbox_kept_seconds";
 
 /// Gauge: members of the group that were seen lately, this one included.
 pub const MEMBERS: &str = "outbox_consume_members";
@@ -146,6 +152,7 @@ pub(super) struct Meters {
     pub(super) skipped: Counter,
     pub(super) parked: Counter,
     pub(super) drained: Counter,
+    pub(super) repeated: Counter,
     pub(super) dead: Counter,
     pub(super) deleted: Counter,
     pub(super) groups_made: Counter,
@@ -172,6 +179,7 @@ impl Meters {
             skipped: counter!(SKIPPED, labels.clone()),
             parked: counter!(PARKED, labels.clone()),
             drained: counter!(DRAINED, labels.clone()),
+            repeated: counter!(REPEATED, labels.clone()),
             dead: counter!(DEAD, labels.clone()),
             deleted: counter!(DELETED, labels.clone()),
             groups_made: counter!(GROUPS_MADE, labels.clone()),

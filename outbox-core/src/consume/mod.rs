@@ -40,13 +40,9 @@ mod layout;
 
 mod window;
 
-mod portion;
-
 mod delivery;
 
 mod breaker;
-
-mod breakers;
 
 mod fingerprint;
 
@@ -92,7 +88,6 @@ mod place;
 
 mod apply;
 
-mod batch;
 mod span;
 
 mod attempt;
@@ -111,6 +106,12 @@ mod lease;
 
 mod inbox;
 
+pub mod operate;
+
+pub mod seek;
+
+mod prelude;
+
 mod board;
 
 mod pg;
@@ -123,11 +124,13 @@ pub use error::Error;
 pub use failure::{Failure, FailureKind};
 pub use fingerprint::fingerprint;
 pub use gate::{Gate, Verdict as GateVerdict};
-pub use handler::{BatchHandler, BoxFuture, Handler, HandlerError, HandlerResult};
+pub use handler::{BoxFuture, Handler, HandlerError, HandlerResult};
+pub use inbox::keyed::Identity;
 pub use metric::{
     APPLIED, ATTEMPTS, BREAKER, DEAD, DELAY_SECONDS, DELETED, DRAINED, DUPLICATES, FAILURES, GROUPS_MADE,
-    HELD, HOLE, IN_HAND, LAG_EVENTS, LAG_SECONDS, LEADING, MEMBERS, OPEN_LETTERS, PARKED, PARKED_KEYS,
-    REBALANCES, SKIPPED, STREAMS, SUPERSEDED, TRANSACTION_SECONDS, UNASSIGNED, WAITING_EVENTS,
+    HELD, HOLE, IN_HAND, INBOX_FLOOR, INBOX_KEPT, LAG_EVENTS, LAG_SECONDS, LEADING, MEMBERS, OPEN_LETTERS,
+    PARKED, PARKED_KEYS, REBALANCES, REPEATED, SKIPPED, STREAMS, SUPERSEDED, TRANSACTION_SECONDS, UNASSIGNED,
+    WAITING_EVENTS,
 };
 pub use park::{DeadPolicy, Lane};
 pub use pg::PgConnection;

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use outbox_migrations::Set;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgDatabaseError, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Postgres};
 
 pub use sqlx::PgConnection;
@@ -22,6 +22,10 @@ pub(super) use lent::Lent;
 
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// With these SQLSTATEs the functions for operators refuse what they are asked for: a value that is not possible, nothing under
+/// that name, somebody else at work, a lease that ran out.
+const REFUSALS: [&str; 4] = ["22023", "P0002", "55006", "55000"];
 
 /// SQLSTATE for a transaction that is not there: a handler committed or rolled back by itself.
 pub(super) const ENDED: &str = "25P01";
@@ -144,14 +148,6 @@ impl Store {
             .bind(stream)
             .bind(id.to_string());
         bounded("looking for a dead letter", query.fetch_one(&self.pool)).await
-    }
-
-    /// Ends the server's side of a transaction that was given up in the middle. When that fails, it ends by itself, later.
-    pub(super) async fn end_backend(&self, backend: i32) {
-        let query = sqlx::query(include_str!("../../queries/consume/end_backend.sql")).bind(backend);
-        if let Err(error) = bounded("ending a session", query.execute(&self.pool)).await {
-            tracing::warn!(%error, "the session of a handler that did not answer was not ended");
-        }
     }
 
     pub(super) async fn acquire(&self, doing: &'static str) -> Result<Lent, Error> {
@@ -303,6 +299,30 @@ fn failed(doing: &'static str, error: sqlx::Error) -> Error {
         doing,
         code,
         source: Box::new(error),
+    }
+}
+
+/// What a function for operators refused, in its own words: nothing was changed. Any other failure stays what it is.
+pub(super) fn refused(error: Error) -> Error {
+    let Error::Postgres { source, .. } = &error else {
+        return error;
+    };
+    let Some(sqlx::Error::Database(said)) = source.downcast_ref::<sqlx::Error>() else {
+        return error;
+    };
+    let is_refusal = said.code().is_some_and(|code| REFUSALS.contains(&&*code));
+    // Message and hint are ours; a detail might quote values.
+    let hint = said
+        .try_downcast_ref::<PgDatabaseError>()
+        .and_then(PgDatabaseError::hint);
+    match (is_refusal, hint) {
+        (false, _) => error,
+        (true, None) => Error::Refused {
+            said: said.message().to_owned(),
+        },
+        (true, Some(hint)) => Error::Refused {
+            said: format!("{}. {hint}", said.message()),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failure::FailureKind;
 use super::lease::Lease;
 use super::park::{DeadPolicy, Lane};
 use super::pg::{PgConnection, Store};
@@ -63,9 +64,9 @@ impl Place {
         self.policy().after(attempts, failure.kind)
     }
 
-    /// Whether the later events of the lane wait for a dead one.
-    pub(super) fn parks_dead(&self, lane: &Lane) -> bool {
-        lane.is_shared() && self.settings().on_dead == DeadPolicy::Park
+    /// Whether the later events of the lane wait for a dead one. One that is too old most likely had its effect, before them.
+    pub(super) fn parks_dead(&self, lane: &Lane, kind: FailureKind) -> bool {
+        lane.is_shared() && kind != FailureKind::TooOld && self.settings().on_dead == DeadPolicy::Park
     }
 
     /// Keeps what is given up as a dead letter.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, Value};
 
 use super::Error;
 use crate::event::EntryId;
@@ -45,16 +45,6 @@ pub(super) struct Link {
 /// A client for a URL; does not connect.
 pub(super) fn client(url: &str) -> Result<Client, Error> {
     Client::open(url).map_err(|error| failed("reading the URL", error))
-}
-
-impl Entry {
-    /// What it takes on the way.
-    pub(super) fn size(&self) -> usize {
-        self.fields
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum()
-    }
 }
 
 impl Link {
@@ -197,22 +187,6 @@ impl Link {
         })
     }
 
-    /// Reads entries again. Those that were deleted from the stream do not come.
-    pub(super) async fn fetch(&mut self, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
-        let mut pipe = redis::pipe();
-        for id in ids {
-            pipe.cmd("XRANGE")
-                .arg(&self.stream)
-                .arg(id.to_string())
-                .arg(id.to_string());
-        }
-        let rows: Vec<Vec<Value>> = pipe
-            .query_async(&mut self.connection)
-            .await
-            .map_err(|error| failed("reading entries again", error))?;
-        Ok(rows.into_iter().flatten().filter_map(entry_of).collect())
-    }
-
     /// How many entries are delivered and not acknowledged, and the lowest of them.
     pub(super) async fn pending_summary(&mut self) -> Result<(usize, Option<EntryId>), Error> {
         let command = pending(&self.stream, &self.group);
@@ -243,6 +217,52 @@ impl Link {
             ask::<Value>(&mut self.connection, "acknowledging", &command).await?;
         }
         Ok(())
+    }
+
+    /// Entries of the stream behind one of them, whoever has them.
+    pub(super) async fn behind(&mut self, id: EntryId, count: usize) -> Result<Vec<Entry>, Error> {
+        let stream = self.stream.clone();
+        Ok(unless_forbidden(self.range(&stream, id, count).await.map(Some))?.unwrap_or_default())
+    }
+
+    /// Whether there is anything under another stream's key. A user that may not look has nothing to find there: what an
+    /// operator put there would be missed in the chain, and be seen to be.
+    pub(super) async fn exists(&mut self, key: &str) -> Result<bool, Error> {
+        match self.range(key, EntryId::MIN, 1).await {
+            Ok(entries) => Ok(!entries.is_empty()),
+            Err(Error::Redis { code: Some(code), .. }) if code == "NOPERM" => {
+                tracing::debug!(key, "this user of Redis may not look for older entries");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Entries of another stream behind one of them, outside of any group.
+    pub(super) async fn range(
+        &mut self,
+        key: &str,
+        behind: EntryId,
+        count: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let mut command = redis::cmd("XRANGE");
+        command
+            .arg(key)
+            .arg(format!("({behind}"))
+            .arg("+")
+            .arg("COUNT")
+            .arg(count);
+        let rows: Vec<Value> = ask(&mut self.connection, "reading older entries", &command).await?;
+        Ok(rows.into_iter().filter_map(entry_of).collect())
+    }
+
+    /// Removes another stream.
+    pub(super) async fn remove(&mut self, key: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("UNLINK");
+        command.arg(key);
+        ask::<Value>(&mut self.connection, "removing older entries", &command)
+            .await
+            .map(drop)
     }
 
     /// New entries; none when nothing came within `block`.
@@ -317,6 +337,18 @@ pub(super) async fn ask<T: FromRedisValue>(
         .map_err(|error| failed(doing, error))
 }
 
+/// Asks many questions at once; each has its own answer, or its own refusal.
+pub(super) async fn ask_all(
+    connection: &mut MultiplexedConnection,
+    doing: &'static str,
+    questions: &Pipeline,
+) -> Result<Vec<Value>, Error> {
+    connection
+        .send_packed_commands(questions, 0, questions.len())
+        .await
+        .map_err(|error| failed(doing, error))
+}
+
 fn failed(doing: &'static str, error: RedisError) -> Error {
     let code = error.code().map(str::to_owned);
     Error::Redis {
@@ -326,7 +358,7 @@ fn failed(doing: &'static str, error: RedisError) -> Error {
     }
 }
 
-fn unexpected(doing: &'static str) -> Error {
+pub(super) fn unexpected(doing: &'static str) -> Error {
     Error::Redis {
         doing,
         code: None,

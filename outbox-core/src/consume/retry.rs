@@ -53,7 +53,7 @@ impl Policy {
     pub fn after(&self, attempts: u32, kind: FailureKind) -> Next {
         match kind {
             FailureKind::UnknownVersion => Next::Wait,
-            FailureKind::Poison | FailureKind::Unreadable => Next::Dead,
+            FailureKind::Poison | FailureKind::Unreadable | FailureKind::TooOld => Next::Dead,
             FailureKind::Transient | FailureKind::Dependency if attempts >= self.attempts => Next::Dead,
             FailureKind::Transient | FailureKind::Dependency => Next::Retry(self.pause(attempts)),
         }

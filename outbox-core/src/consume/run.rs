@@ -1,15 +1,14 @@
 //! A consumer at work: a member of its group, a look at which streams there are, and keeping house.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
 use super::call::Function;
+use super::inbox::window::keep::keep_house;
 use super::pg::{self, PgConnectOptions, PgPool, Store};
 use super::retry::OUTAGE;
 use super::routes::Routes;
@@ -18,9 +17,6 @@ use super::shared::Shared;
 use super::{Builder, Error, discovery, member, sample};
 use crate::standing::Standing;
 use crate::verdict::Verdict;
-
-/// How often old days of the inbox are dropped and coming ones are made.
-const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
 pub(super) enum Database {
     Pool(PgPool),
@@ -159,26 +155,4 @@ async fn supervise(shared: Arc<Shared>, token: CancellationToken) -> Result<(), 
         outcome = outcome.and(ended);
     }
     outcome
-}
-
-/// Makes the days of today and tomorrow ahead of use and drops those that the inbox no longer keeps.
-async fn keep_house(shared: &Shared, token: &CancellationToken) {
-    while !token.is_cancelled() {
-        let now = OffsetDateTime::now_utc();
-        let work = async {
-            shared.ensure_day(now).await?;
-            shared.ensure_day(now + time::Duration::DAY).await?;
-            shared.store.forget_members().await?;
-            let dropped = shared.store.forget_inbox().await?;
-            if dropped > 0 {
-                shared.forget_days();
-                tracing::info!(dropped, "dropped old days of the inbox");
-            }
-            Ok::<(), Error>(())
-        };
-        if let Some(Err(error)) = token.run_until_cancelled(work).await {
-            tracing::warn!(%error, advice = error.advice(), "housekeeping of the inbox failed; it is tried again");
-        }
-        token.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await;
-    }
 }

@@ -21,7 +21,7 @@ use super::lease::Lease;
 use super::metric::Meters;
 use super::park::Lane;
 use super::place::Place;
-use super::portion::Portion;
+use super::prelude::{self, Prelude};
 use super::reader::Reader;
 use super::redis::{Entry, Link};
 use super::shared::Shared;
@@ -44,22 +44,23 @@ pub(super) struct Session<'a> {
     /// How far the chain is passed, and that is committed.
     pub(super) committed: Option<EntryId>,
     pub(super) window: Window<Delivery>,
-    pub(super) portion: Portion,
-    /// When a transaction came back last.
-    pub(super) landed_at: Instant,
-    /// How long an event's handler takes, of late.
-    pub(super) pace: Duration,
     pub(super) flights: Flights,
     pub(super) lanes: Lanes,
     /// Held entries and what they wait for. Their contents stay in Redis.
     pub(super) held: BTreeMap<EntryId, EntryId>,
     /// Attempts from before keys were parked.
     pub(super) failures: HashMap<EntryId, u32>,
+    /// Entries that were passed before, and are to be acknowledged.
+    pub(super) superseded: Vec<EntryId>,
+    /// What the stream no longer has and the group reads again; none if it has all.
+    pub(super) prelude: Option<Prelude>,
     /// Where the search among the pending entries goes on; none when it came to its end.
     pub(super) sweep: Option<EntryId>,
     pub(super) look_at: Instant,
     /// A predecessor has not come and is not to be expected: shown until it did.
     pub(super) hole: Option<(EntryId, EntryId)>,
+    /// The entry after the one last passed, when nothing seemed to be left to do.
+    pub(super) missed: Option<EntryId>,
     /// The relay was asked for something, by this session or by one before.
     pub(super) is_asked: bool,
     /// For what, and since when.
@@ -83,6 +84,8 @@ impl<'a> Session<'a> {
             gauge.set(0.0);
         }
         let mut link = Link::connect(&shared.redis, &stream.key, shared.store.consumer()).await?;
+        let prelude = prelude::key(&stream.key, shared.store.consumer());
+        let prelude = link.exists(&prelude).await?.then(|| Prelude::new(prelude));
         let committed = shared.store.passed(&stream.key).await?;
         if let Some(from) = link.ensure_group(committed).await? {
             meters.groups_made.increment(1);
@@ -97,16 +100,16 @@ impl<'a> Session<'a> {
             barrier: Barrier::new(&shared.discovery, stream),
             committed,
             window: Window::new(shared.settings.window, shared.settings.window_bytes),
-            portion: Portion::new(shared.settings.read_count),
-            landed_at: Instant::now(),
-            pace: Duration::ZERO,
             flights: Flights::default(),
             lanes: Lanes::new(Instant::now()),
             held: BTreeMap::new(),
             failures,
+            superseded: Vec::new(),
+            prelude,
             sweep: Some(EntryId::MIN),
             look_at: Instant::now() + LOOK_EVERY,
             hole: None,
+            missed: None,
             is_asked: false,
             asked: None,
             paused: None,
@@ -122,45 +125,35 @@ impl<'a> Session<'a> {
 
     /// Reads and applies until the token is cancelled or something fails.
     pub(super) async fn run(&mut self, token: &CancellationToken) -> Result<(), Error> {
-        let outcome = self.work(token).await;
-        if let Err(error @ Error::Redis { .. }) = &outcome {
-            let cause = format!("{error}. {}", error.advice());
-            let line = &self.stream().key;
-            self.shared().board.set(line, Standing::Waiting { cause });
-            // Handlers under way need no stream; ended in the middle they would do their work in vain.
-            self.flights.wind_down().await;
-        }
-        outcome
-    }
-
-    async fn work(&mut self, token: &CancellationToken) -> Result<(), Error> {
         let due = self.shared().signals.due(&self.stream().key);
         let mut paused = self.shared().signals.paused();
-        let mut closed = self.shared().breakers.closed();
         let mut reader: Option<Reader> = None;
         loop {
             let is_stopping = token.is_cancelled();
             let is_paused = self.pause(paused.borrow_and_update().clone());
             if !is_stopping && !is_paused {
-                self.search_pending().await?;
-                self.release_held().await?;
-                self.load_aside().await?;
-                self.make_room();
+                self.read_prelude().await?;
+                if !self.is_before_stream() {
+                    self.search_pending().await?;
+                    self.release_held().await?;
+                }
+                self.acknowledge_superseded().await?;
                 self.dispatch();
             }
             self.settle(is_stopping);
             if is_stopping && self.flights.is_empty() {
                 return Ok(());
             }
-            if reader.is_none() && self.sweep.is_none() && !is_stopping {
+            if reader.is_none() && self.sweep.is_none() && !is_stopping && !self.is_before_stream() {
                 reader = Some(Reader::start(&self.link, self.shared()).await?);
             }
             let may_read = !is_stopping
                 && !is_paused
                 && self.sweep.is_none()
+                && !self.is_before_stream()
                 && self.window.has_room()
                 && !self.barrier.is_closed();
-            let wake = self.next_wake(is_paused);
+            let wake = self.next_wake();
             tokio::select! {
                 () = token.cancelled(), if !is_stopping => {}
                 flown = self.flights.next(), if !self.flights.is_empty() => self.landed(flown?)?,
@@ -172,11 +165,11 @@ impl<'a> Session<'a> {
                 () = self.barrier.changed() => {
                     if let Some(from) = self.barrier.reopen() {
                         self.sweep = Some(from);
+                        self.prelude.iter_mut().for_each(|prelude| prelude.reopen(from));
                     }
                 }
                 () = due.notified(), if !is_stopping => self.lanes.look_now(Instant::now()),
                 _ = paused.changed() => {}
-                _ = closed.changed(), if self.is_open => {}
                 () = tokio::time::sleep_until(wake.into()), if !is_stopping => self.look_around().await?,
             }
         }
@@ -195,13 +188,9 @@ impl<'a> Session<'a> {
         &self.place.stream
     }
 
-    fn next_wake(&self, is_paused: bool) -> Instant {
-        // What nothing may be done about wakes nobody.
-        let to_start = (!is_paused).then(|| [self.probe_at, self.slow_at()]);
-        to_start
+    fn next_wake(&self) -> Instant {
+        [self.probe_at, self.flights.moves_at()]
             .into_iter()
-            .flatten()
-            .chain([self.flights.moves_at()])
             .flatten()
             .chain([self.look_at, self.lanes.look_at()])
             .min()
@@ -224,7 +213,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.look_at = now + LOOK_EVERY;
-        if self.sweep.is_some() || self.barrier.is_closed() {
+        if self.sweep.is_some() || self.barrier.is_closed() || self.is_before_stream() {
             return Ok(());
         }
         let (pending, lowest) = self.link.pending_summary().await?;
@@ -234,7 +223,8 @@ impl<'a> Session<'a> {
             self.sweep = Some(EntryId::MIN);
         }
         if self.held.is_empty() {
-            self.close_hole().await
+            self.close_hole().await?;
+            self.look_for_missed(pending).await
         } else {
             self.concede(lowest).await
         }
@@ -249,9 +239,15 @@ impl<'a> Session<'a> {
         self.paused.is_some()
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
     /// Says where this stream stands.
     pub(super) fn stand(&self) {
-        let breaker = self.shared().breakers.cause(&self.stream().topic);
+        let breaker = self
+            .shared()
+            .breaker(&self.stream().topic, |breaker| breaker.cause().map(str::to_owned));
         let cause = if let Some(paused) = &self.paused {
             Some(format!("paused by {}: {}", paused.by, paused.reason))
         } else if let Some(cause) = breaker {

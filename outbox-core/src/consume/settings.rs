@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::inbox::keyed::Deduplication;
 use super::park::DeadPolicy;
 use super::retry::Policy;
 
@@ -51,6 +52,8 @@ pub(super) struct Settings {
     pub(super) retry: Policy,
     pub(super) retry_by_topic: HashMap<String, Policy>,
     pub(super) on_dead: DeadPolicy,
+    /// By topic: how input is told by what it says.
+    pub(super) deduplicate: HashMap<String, Deduplication>,
     pub(super) ordering: Ordering,
     pub(super) concurrency: usize,
     pub(super) batch: usize,
@@ -72,6 +75,7 @@ impl Default for Settings {
             retry: Policy::default(),
             retry_by_topic: HashMap::new(),
             on_dead: DeadPolicy::default(),
+            deduplicate: HashMap::new(),
             ordering: Ordering::default(),
             concurrency: DEFAULT_CONCURRENCY,
             batch: DEFAULT_BATCH,

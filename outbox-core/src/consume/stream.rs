@@ -147,19 +147,22 @@ fn partition(text: &str) -> Option<u32> {
     (text == number.to_string()).then_some(number)
 }
 
-/// The pattern for SCAN that finds the streams of writers; a prefix may hold characters that a pattern means otherwise.
+/// The pattern for SCAN that finds the streams of writers.
 #[must_use]
 pub(super) fn pattern(prefix: &str) -> String {
-    let mut pattern = String::with_capacity(prefix.len() + 4);
-    for character in prefix.chars() {
+    format!("{}*{WRITER}*", literal(prefix))
+}
+
+/// A pattern for SCAN that means this text: it may hold characters that a pattern means otherwise.
+#[must_use]
+pub(super) fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 4);
+    for character in text.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
             pattern.push('\\');
         }
         pattern.push(character);
     }
-    pattern.push('*');
-    pattern.push(WRITER);
-    pattern.push('*');
     pattern
 }
 

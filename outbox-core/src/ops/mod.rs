@@ -8,6 +8,8 @@
 
 pub mod check;
 
+pub mod consumer;
+
 mod view;
 
 mod lag;

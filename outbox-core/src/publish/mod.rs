@@ -20,7 +20,7 @@
 
 pub mod lane;
 
-mod parcel;
+pub(crate) mod parcel;
 
 pub mod retry;
 

@@ -64,7 +64,8 @@ pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Opt
     }))
 }
 
-fn entry(row: &Row, batch_id: u64, previous: EntryId, mode: Mode) -> Entry {
+/// One row as an entry of its stream.
+pub(crate) fn entry(row: &Row, batch_id: u64, previous: EntryId, mode: Mode) -> Entry {
     let mut view = row.event.view();
     view.previous_id = Some(previous);
     let fields = match mode {

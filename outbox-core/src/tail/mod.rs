@@ -40,6 +40,8 @@ pub mod run;
 
 pub mod upkeep;
 
+pub(crate) mod history;
+
 mod error;
 
 mod options;

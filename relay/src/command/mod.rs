@@ -12,6 +12,8 @@ pub mod check;
 
 pub mod topic;
 
+pub mod consumer;
+
 pub mod dead_letters;
 
 pub mod operation;

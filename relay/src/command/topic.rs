@@ -10,7 +10,7 @@ use super::within;
 use crate::config::Config;
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, table};
+use crate::output::{Output, cell, table};
 
 /// What to do with topics.
 #[derive(Debug, Subcommand)]
@@ -158,12 +158,4 @@ fn list(topics: &[Map<String, Value>]) -> String {
         &COLUMNS.map(str::to_uppercase).each_ref().map(String::as_str),
         &rows,
     )
-}
-
-fn cell(row: &Map<String, Value>, column: &str) -> String {
-    match row.get(column) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
 }

@@ -25,8 +25,6 @@ pub(crate) struct Bench {
     pub(crate) pool: PgPool,
     pub(crate) redis: MultiplexedConnection,
     listener: PgListener,
-    /// Entries of [`Self::put_all`].
-    length: u64,
 }
 
 /// A member at work.
@@ -79,7 +77,6 @@ impl Bench {
             pool,
             redis,
             listener,
-            length: 0,
         })
     }
 
@@ -104,34 +101,15 @@ impl Bench {
         self.put_raw(id, "event", event.to_string().as_bytes()).await
     }
 
-    /// Puts one event per key at the end of the chain `1-1`, `1-2`, …; each has its place as its number.
-    pub(crate) async fn put_all(&mut self, keys: &[&str]) -> Result {
-        for keys in keys.chunks(500) {
-            let mut pipe = redis::pipe();
-            for key in keys {
-                let previous = match self.length {
-                    0 => EntryId::MIN,
-                    length => EntryId::new(1, length),
-                };
-                self.length += 1;
-                let event = event(Some(&previous.to_string()), key, i64::try_from(self.length)?);
-                let id = EntryId::new(1, self.length).to_string();
-                pipe.cmd("XADD")
-                    .arg(STREAM)
-                    .arg(id)
-                    .arg("event")
-                    .arg(event.to_string())
-                    .ignore();
-            }
-            pipe.query_async::<()>(&mut self.redis).await?;
-        }
-        Ok(())
-    }
-
     pub(crate) async fn put_raw(&mut self, id: &str, field: &str, value: &[u8]) -> Result {
         let mut command = redis::cmd("XADD");
         command.arg(STREAM).arg(id).arg(field).arg(value);
         Ok(command.query_async::<()>(&mut self.redis).await?)
+    }
+
+    /// Asks again also when something was committed to this table, whose trigger tells of it.
+    pub(crate) async fn listen(&mut self, table: &str) -> Result {
+        Ok(self.listener.listen(table).await?)
     }
 
     /// Waits until a query answers true; asks again whenever something was committed.
@@ -261,10 +239,14 @@ impl Bench {
 
 impl Member {
     pub(crate) fn start(builder: Builder) -> Result<Self> {
-        let consumer = builder.build()?;
+        Ok(Self::run(builder.build()?))
+    }
+
+    /// Sets a consumer going.
+    pub(crate) fn run(consumer: Consumer) -> Self {
         let token = CancellationToken::new();
         let task = tokio::spawn(consumer.run(token.clone()));
-        Ok(Self { token, task })
+        Self { token, task }
     }
 
     /// Asks it to stop and goes on at once.

@@ -36,6 +36,51 @@ impl Bench {
 }
 
 #[tokio::test]
+async fn what_somebody_took_and_did_not_apply_is_delivered_again_also_at_the_end_of_the_stream() -> Result {
+    // GIVEN a group at work, and a stranger's entry behind what it passed
+    let mut bench = Bench::new().await?;
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    bench.put("1-5", None, "s", 99).await?;
+    let member = bench.start()?;
+    bench.effects(2).await?;
+    // WHEN an entry is delivered to somebody else and acknowledged, and nothing follows it
+    redis::pipe()
+        .atomic()
+        .cmd("XADD")
+        .arg(STREAM)
+        .arg("1-6")
+        .arg("event")
+        .arg(super::bench::event(Some("1-1"), "a", 2).to_string())
+        .cmd("XREADGROUP")
+        .arg("GROUP")
+        .arg(GROUP)
+        .arg("zombie")
+        .arg("STREAMS")
+        .arg(STREAM)
+        .arg(">")
+        .cmd("XACK")
+        .arg(STREAM)
+        .arg(GROUP)
+        .arg("1-6")
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // THEN it is noticed and applied, and the stranger's has no second effect
+    let numbers: Vec<i64> = bench
+        .effects(3)
+        .await?
+        .into_iter()
+        .map(|(_, number)| number)
+        .collect();
+    assert_eq!(numbers, [1, 99, 2]);
+    bench
+        .until("select passed_entry = '1-6' from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_hole_is_asked_for_until_it_is_closed_also_by_the_next_member() -> Result {
     // GIVEN a group that passed e1, and e2 and e4 that vanished
     let mut bench = Bench::new().await?;

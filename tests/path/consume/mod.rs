@@ -20,6 +20,12 @@ mod group;
 
 mod hole;
 
+mod identity;
+
+mod seek;
+
+mod window;
+
 mod call;
 
 mod storm;
@@ -27,13 +33,3 @@ mod storm;
 mod tracing;
 
 mod lag;
-
-mod parallel;
-
-mod parking;
-
-mod kinds;
-
-mod batch;
-
-mod transaction;

@@ -6,7 +6,8 @@
 //! Invariants:
 //! * Nothing of a generation is applied before nothing of the one before is left on any of its streams: a key may have
 //!   moved from one to another.
-//! * What was learned is never unlearned: a Redis that forgot a layout does not take a stream away.
+//! * What was learned is never unlearned: a Redis that forgot a layout does not take a stream away. Only a group that was set
+//!   back has older streams before it again.
 //!
 //! Failure: while Redis or the database does not answer, everything stays as it is known.
 //!
@@ -43,6 +44,8 @@ pub(super) struct Discovery {
     /// Rung when a flow came or a generation is awaited.
     asked: Notify,
     link: tokio::sync::Mutex<Option<redis::Link>>,
+    /// How often the group had been set back when what is known was learned.
+    seeks: Mutex<i64>,
 }
 
 impl Discovery {
@@ -52,6 +55,7 @@ impl Discovery {
             known: watch::Sender::default(),
             asked: Notify::new(),
             link: tokio::sync::Mutex::default(),
+            seeks: Mutex::default(),
         }
     }
 
@@ -99,6 +103,27 @@ impl Discovery {
             change(opening);
             *opening != before
         });
+    }
+
+    /// The group had been set back so often when something was read. What was learned before it was set back is forgotten.
+    fn note_seeks(&self, seeks: i64) {
+        self.update_at(seeks, None, |_| {});
+    }
+
+    /// Changes what is known of a flow by something that was read when the group had been set back so often. False, and nothing
+    /// is changed, when it has been set back since: what was read is of before.
+    fn update_at(&self, seeks: i64, flow: Option<&Flow>, change: impl FnOnce(&mut Opening)) -> bool {
+        let mut known = self.seeks.lock().unwrap_or_else(PoisonError::into_inner);
+        if seeks > *known {
+            *known = seeks;
+            self.known
+                .send_modify(|known| known.values_mut().for_each(Opening::set_back));
+        }
+        let is_current = seeks == *known;
+        if let Some(flow) = flow.filter(|_| is_current) {
+            self.update(flow, change);
+        }
+        is_current
     }
 
     fn flows(&self) -> MutexGuard<'_, BTreeSet<Flow>> {

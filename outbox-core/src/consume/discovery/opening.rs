@@ -11,7 +11,7 @@ pub(super) type Part = (usize, Option<u32>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::consume) struct Opening {
     layout: Layout,
-    /// The newest generation that may be applied. Never falls.
+    /// The newest generation that may be applied. Falls only when the group is set back.
     open: usize,
     /// An entry of this generation was seen.
     wanted: usize,
@@ -38,6 +38,12 @@ impl Opening {
 
     pub(in crate::consume) fn open(&self) -> usize {
         self.open
+    }
+
+    /// The group was set back: what was over may have to be read again.
+    pub(super) fn set_back(&mut self) {
+        self.open = 0;
+        self.over.clear();
     }
 
     /// Takes over a newer layout. An older one is what a Redis that lost its latest writes remembers: nothing is unlearned.
@@ -147,6 +153,17 @@ mod tests {
         assert_eq!((opening.open(), opening.partitions().len()), (1, 3));
         opening.note_waiting(None, false);
         assert_eq!(opening.partitions(), both);
+    }
+
+    #[test]
+    fn a_group_that_was_set_back_reads_the_older_streams_again() {
+        let mut opening = opening("1@0,2@17");
+        opening.note((0, None), passed(17));
+        assert_eq!((opening.open(), opening.partitions().len()), (1, 2));
+        opening.set_back();
+        assert_eq!((opening.open(), opening.partitions().len()), (0, 3));
+        opening.note((0, None), passed(16));
+        assert_eq!(opening.open(), 0);
     }
 
     #[test]

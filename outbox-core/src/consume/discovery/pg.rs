@@ -10,6 +10,8 @@ pub(super) struct Older {
     pub(super) passed: Option<EntryId>,
     /// Events that came from it are parked.
     pub(super) is_waiting: bool,
+    /// How often the group had been set back.
+    pub(super) seeks: i64,
 }
 
 impl Store {
@@ -19,14 +21,15 @@ impl Store {
             .bind(self.consumer())
             .bind(streams);
         let doing = "reading how far the streams of older partitions came";
-        let rows: Vec<(Option<String>, Option<String>, bool)> =
+        let rows: Vec<(Option<String>, Option<String>, bool, i64)> =
             bounded(doing, query.fetch_all(&self.pool)).await?;
-        let older = rows.into_iter().map(|(batch, position, is_waiting)| {
+        let older = rows.into_iter().map(|(batch, position, is_waiting, seeks)| {
             let passed = batch.zip(position);
             let passed = passed.map(|(batch, position)| entry_id(&format!("{batch}-{position}")));
             Ok(Older {
                 passed: passed.transpose()?,
                 is_waiting,
+                seeks,
             })
         });
         older.collect()

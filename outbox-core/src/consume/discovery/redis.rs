@@ -4,7 +4,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, Value};
 
 use crate::consume::redis::{RESPONSE_LIMIT, ask, connect, entry_of};
-use crate::consume::{Error, stream};
+use crate::consume::{Error, prelude, stream};
 use crate::event::EntryId;
 
 /// Keys of one question.
@@ -35,13 +35,18 @@ impl Link {
         Ok(layouts)
     }
 
-    /// The first entry of a stream; none if there is no stream, or nothing on it.
-    pub(super) async fn first(&mut self, stream: &str) -> Result<Option<EntryId>, Error> {
-        let mut command = redis::cmd("XRANGE");
-        command.arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
-        let doing = "looking for the first entry of a stream";
-        let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
-        Ok(rows.into_iter().find_map(entry_of).map(|entry| entry.id))
+    /// The first entry that a stream has for a group, its prelude included; none if there is none.
+    pub(super) async fn first(&mut self, stream: &str, group: &str) -> Result<Option<EntryId>, Error> {
+        for key in [prelude::key(stream, group), stream.to_owned()] {
+            let mut command = redis::cmd("XRANGE");
+            command.arg(key).arg("-").arg("+").arg("COUNT").arg(1);
+            let doing = "looking for the first entry of a stream";
+            let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
+            if let Some(entry) = rows.into_iter().find_map(entry_of) {
+                return Ok(Some(entry.id));
+            }
+        }
+        Ok(None)
     }
 
     /// The keys of streams that writers have.

@@ -113,8 +113,22 @@ async fn look(shared: &Shared, clock: &mut Clock) -> Result<(), Error> {
 /// Learns what holds for a flow at this moment: what follows on its streams is announced there.
 pub(in crate::consume) async fn refresh(shared: &Shared, flow: &Flow) -> Result<(), Error> {
     read_layouts(shared, &BTreeSet::from([flow.clone()])).await?;
-    let known = shared.discovery.known.borrow().get(flow).cloned();
-    match known {
+    let known = || shared.discovery.known.borrow().get(flow).cloned();
+    let Some(opening) = known().filter(|opening| opening.layout().newest() > 0) else {
+        return Ok(());
+    };
+    if opening.unfinished().is_empty() {
+        // Nothing is left there, unless the group was set back.
+        let older: BTreeSet<String> = opening
+            .layout()
+            .older()
+            .map(|(_, partition)| flow.stream(&shared.settings.prefix, partition).key)
+            .collect();
+        for older in shared.store.older(older.into_iter().take(1).collect()).await? {
+            shared.discovery.note_seeks(older.seeks);
+        }
+    }
+    match known() {
         Some(opening) if !opening.unfinished().is_empty() => {
             finish(shared, Known::from([(flow.clone(), opening)]))
                 .await
@@ -191,14 +205,19 @@ async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Option<EntryId
     }
     let keys = asked.iter().map(|(flow, part)| key(flow, *part)).collect();
     let mut passed = Vec::with_capacity(asked.len());
+    let mut seeks = 0;
     for ((flow, part), older) in asked.iter().zip(shared.store.older(keys).await?) {
         let is_retired = due[*flow].retired().contains(&part.1);
-        shared.discovery.update(flow, |opening| {
+        seeks = older.seeks;
+        let is_current = shared.discovery.update_at(seeks, Some(flow), |opening| {
             opening.note(*part, Rest::Passed(older.passed));
             if is_retired {
                 opening.note_waiting(part.1, older.is_waiting);
             }
         });
+        if !is_current {
+            return Ok(Vec::new());
+        }
         passed.push(((*flow).clone(), older.passed));
     }
     for (flow, before) in &due {
@@ -206,9 +225,11 @@ async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Option<EntryId
         let left = left.unwrap_or_default().into_iter();
         for part in left.filter(|part| before.may_be_empty(*part)) {
             let mut link = connected(shared).await?;
-            let first = keeping(shared, link.first(&key(flow, part)).await).await?;
-            let rest = Rest::First(first);
-            shared.discovery.update(flow, |opening| opening.note(part, rest));
+            let first = link.first(&key(flow, part), shared.store.consumer()).await;
+            let rest = Rest::First(keeping(shared, first).await?);
+            shared
+                .discovery
+                .update_at(seeks, Some(flow), |opening| opening.note(part, rest));
         }
     }
     Ok(passed)

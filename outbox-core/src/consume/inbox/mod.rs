@@ -5,6 +5,12 @@
 
 mod pg;
 
+pub(super) mod keyed;
+
+pub(super) mod window;
+
+pub(super) use pg::Entered;
+
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::event::Event;

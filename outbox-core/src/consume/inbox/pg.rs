@@ -1,6 +1,6 @@
 //! The statements of the inbox.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
@@ -55,7 +55,7 @@ impl Store {
             );
         bounded("claiming events", claim.execute(&mut *tx)).await?;
         let doing = "recording events in the inbox";
-        let mut rows: Vec<(String, bool)> = Vec::new();
+        let mut rows: Vec<(String, bool, Option<String>)> = Vec::new();
         if !ours.is_empty() {
             let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox.sql"))
                 .bind(&self.consumer)
@@ -110,11 +110,19 @@ impl Store {
                 .bind(flow);
             rows.extend(bounded(doing, query.fetch_all(&mut *tx)).await?);
         }
-        let fresh: Result<HashSet<EntryId>, Error> = rows.iter().map(|(entry, _)| entry_id(entry)).collect();
-        Ok(Entered {
-            fresh: fresh?,
-            may_be_parked: rows.iter().any(|(_, is_any_parked)| *is_any_parked),
-        })
+        let may_be_parked = rows.iter().any(|(_, is_any_parked, _)| *is_any_parked);
+        let mut entered = Entered {
+            may_be_parked,
+            ..Entered::default()
+        };
+        for (entry, _, forgotten_until) in rows {
+            let entry = entry_id(&entry)?;
+            entered.fresh.insert(entry);
+            if let Some(until) = forgotten_until {
+                entered.too_old.insert(entry, until);
+            }
+        }
+        Ok(entered)
     }
 
     /// Changes the outcome of events that are in the inbox. Fails unless each of them changed.
@@ -183,6 +191,8 @@ pub(in crate::consume) type Row<'a> = (&'a str, &'a str, Option<OffsetDateTime>)
 pub(in crate::consume) struct Entered {
     /// Entries whose event was not there before.
     pub(in crate::consume) fresh: HashSet<EntryId>,
+    /// Of those, entries whose event may have been there: up to when ids were forgotten.
+    pub(in crate::consume) too_old: HashMap<EntryId, String>,
     /// Some key of the flow is parked: it must be asked which.
     pub(in crate::consume) may_be_parked: bool,
 }

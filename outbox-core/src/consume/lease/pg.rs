@@ -15,20 +15,28 @@ impl Store {
             .map(drop)
     }
 
-    /// Fails unless this lease still holds. Keeps a takeover waiting until the transaction ends. Answers who serves the
-    /// transaction.
+    /// Whether this lease holds at this moment.
+    pub(in crate::consume) async fn holds_lease(&self, stream: &str, lease: Lease) -> Result<bool, Error> {
+        let query = sqlx::query_scalar(include_str!("../../../queries/consume/holds_lease.sql"))
+            .bind(self.consumer())
+            .bind(stream)
+            .bind(lease.epoch);
+        bounded("looking at the lease", query.fetch_one(&self.pool)).await
+    }
+
+    /// Fails unless this lease still holds. Keeps a takeover waiting until the transaction ends.
     pub(in crate::consume) async fn fence(
         &self,
         tx: &mut PgConnection,
         stream: &str,
         lease: Lease,
-    ) -> Result<i32, Error> {
+    ) -> Result<(), Error> {
         let query = sqlx::query_scalar(include_str!("../../../queries/consume/fence.sql"))
             .bind(&self.consumer)
             .bind(stream)
             .bind(lease.epoch);
-        let backend: Option<i32> = bounded("checking the lease", query.fetch_optional(tx)).await?;
-        backend.ok_or(Error::Fenced)
+        let held: Option<bool> = bounded("checking the lease", query.fetch_optional(tx)).await?;
+        held.map(drop).ok_or(Error::Fenced)
     }
 
     pub(in crate::consume) fn lease_ms(&self) -> f64 {

@@ -10,4 +10,6 @@ pub mod pieces;
 
 pub mod rows;
 
+pub(crate) mod history;
+
 pub use session::{Dial, Messages, Session};

@@ -1,0 +1,1 @@
+select outbox.claim_stream($1, $2, $3)

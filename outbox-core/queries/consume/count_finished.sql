@@ -1,0 +1,1 @@
+select outbox.count_finished($1, $2, $3::numeric, $4::numeric)

@@ -1,0 +1,1 @@
+select outbox.find_finished($1, $2, $3)

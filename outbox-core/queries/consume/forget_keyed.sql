@@ -1,0 +1,1 @@
+select outbox.forget_keyed($1)

@@ -1,0 +1,1 @@
+select name, pages from outbox.inbox_tables()

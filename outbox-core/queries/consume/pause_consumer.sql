@@ -1,0 +1,1 @@
+select outbox.pause_consumer($1, $2)

@@ -1,0 +1,1 @@
+select outbox.release_seized($1, $2, $3)

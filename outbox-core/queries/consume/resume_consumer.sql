@@ -1,0 +1,1 @@
+select outbox.resume_consumer($1, $2)

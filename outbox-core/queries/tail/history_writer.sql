@@ -1,0 +1,1 @@
+select writer from outbox.settings

@@ -1,0 +1,90 @@
+//! The prelude of a stream for one group, `<stream>@prelude:<group>`.
+//!
+//! A group that was set back to where its stream was trimmed finds there what the stream no longer has: the same entries under
+//! the same ids, written by the seek from the producer's log before it gave the stream to the members. Its last entry is the
+//! predecessor of the first one on the stream, so whoever reads the one and then the other reads one chain. It belongs to
+//! whoever holds the stream's lease, who removes it when the group has passed it. What is read of it is pending nowhere: after
+//! a takeover it is read again, and the gate knows what was passed.
+
+use super::Error;
+use super::session::Session;
+use crate::event::EntryId;
+
+/// Entries of one read.
+const READ_COUNT: usize = 128;
+
+/// A prelude being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Prelude {
+    key: String,
+    /// The entry read last.
+    behind: EntryId,
+    /// It was read to its end; it is removed when that is passed.
+    is_read: bool,
+}
+
+/// The key of a prelude. No stream of a topic contains `@prelude:`: a writer has no colon in its name.
+pub(super) fn key(stream: &str, group: &str) -> String {
+    format!("{stream}@prelude:{group}")
+}
+
+impl Prelude {
+    pub(super) fn new(key: String) -> Self {
+        Self {
+            key,
+            behind: EntryId::MIN,
+            is_read: false,
+        }
+    }
+
+    /// The generation that begins with this entry is open now: from there on it is read again.
+    pub(super) fn reopen(&mut self, from: EntryId) {
+        if !self.is_read || from <= self.behind {
+            self.behind = EntryId::MIN;
+            self.is_read = false;
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Whether something comes before what is on the stream.
+    pub(super) fn is_before_stream(&self) -> bool {
+        self.prelude.as_ref().is_some_and(|prelude| !prelude.is_read)
+    }
+
+    /// Takes what is on the prelude in hand, as far as there is room, and removes it when all of it is passed.
+    pub(super) async fn read_prelude(&mut self) -> Result<(), Error> {
+        while let Some(prelude) = self.prelude.clone() {
+            if prelude.is_read {
+                if self.committed >= Some(prelude.behind) {
+                    self.link.remove(&prelude.key).await?;
+                    self.prelude = None;
+                    tracing::info!(
+                        stream = self.stream().key,
+                        "passed what was no longer on the stream"
+                    );
+                }
+                return Ok(());
+            }
+            if !self.window.has_room() || self.barrier.is_closed() {
+                return Ok(());
+            }
+            let entries = self.link.range(&prelude.key, prelude.behind, READ_COUNT).await?;
+            let read = match entries.last() {
+                Some(last) => Prelude {
+                    behind: last.id,
+                    ..prelude
+                },
+                None => Prelude {
+                    is_read: true,
+                    ..prelude
+                },
+            };
+            self.prelude = Some(read);
+            for entry in entries {
+                self.take(entry).await?;
+            }
+        }
+        Ok(())
+    }
+}

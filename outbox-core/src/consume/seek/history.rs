@@ -1,0 +1,105 @@
+//! The producer's log as the source of what streams no longer have; or none.
+
+use crate::consume::Error;
+use crate::consume::stream::Stream;
+use crate::event::EntryId;
+use crate::publish::parcel;
+use crate::publish::{Entry, Mode};
+use crate::tail::history::{History, Walk};
+use crate::tail::pg::Dial;
+use crate::tail::{self, StreamId};
+
+/// Rows and bytes of one read.
+const ROWS: i64 = 500;
+const BYTES: i64 = 4 << 20;
+
+/// The log that was given, if one was.
+pub(super) struct Source {
+    log: Option<History>,
+}
+
+/// Entries of one stream, in order.
+pub(super) struct Reading<'a> {
+    walk: Walk<'a>,
+    previous: EntryId,
+}
+
+impl Source {
+    pub(super) async fn open(log: Option<&(Dial, tail::Options)>) -> Result<Self, Error> {
+        let log = match log {
+            Some((dial, options)) => Some(History::open(dial, options).await?),
+            None => None,
+        };
+        Ok(Self { log })
+    }
+
+    /// The entry of an event, if the log knows it.
+    pub(super) async fn find(&self, topic: &str, event: &str) -> Result<Option<EntryId>, Error> {
+        match &self.log {
+            Some(log) => Ok(log.find(topic, event).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// About how many entries of a stream it has behind one and up to another; none if it is not this log's stream.
+    pub(super) async fn count(
+        &self,
+        stream: &Stream,
+        behind: EntryId,
+        until: Option<EntryId>,
+    ) -> Result<Option<u64>, Error> {
+        match self.of(stream) {
+            Some((log, id)) => Ok(Some(log.count(&id, behind, until).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins reading a stream; none if it is not this log's stream.
+    pub(super) async fn read(
+        &self,
+        stream: &Stream,
+        behind: EntryId,
+        until: Option<EntryId>,
+    ) -> Result<Option<Reading<'_>>, Error> {
+        match self.of(stream) {
+            Some((log, id)) => Ok(Some(Reading {
+                walk: log.walk(&id, behind, until).await?,
+                previous: EntryId::MIN,
+            })),
+            None => Ok(None),
+        }
+    }
+
+    /// A stream is of the database that writes it.
+    fn of(&self, stream: &Stream) -> Option<(&History, StreamId)> {
+        let log = self.log.as_ref().filter(|log| log.writer == stream.writer)?;
+        let partition = stream
+            .partition
+            .and_then(|partition| u16::try_from(partition).ok());
+        Some((
+            log,
+            StreamId {
+                topic: stream.topic.clone(),
+                partition,
+            },
+        ))
+    }
+}
+
+impl Reading<'_> {
+    /// The next entries, each naming the one before it; none at the end.
+    pub(super) async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+        let rows = self.walk.next(ROWS, BYTES).await?;
+        let mut entries = Vec::with_capacity(rows.len());
+        for (id, row) in rows {
+            if self.previous == EntryId::MIN {
+                // What precedes the first one is passed, whatever it was.
+                self.previous = super::target::before(id);
+            }
+            let entry = parcel::entry(&row, id.batch_id, self.previous, Mode::Structured);
+            self.previous = entry.id;
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}

@@ -1,0 +1,175 @@
+//! Redis in a seek: what is on a stream, the group set back, and the prelude written.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Pipeline, Value};
+
+use super::plan::Front;
+use crate::consume::Error;
+use crate::consume::redis::{Entry, RESPONSE_LIMIT, ask, ask_all, connect, entry_of, unexpected};
+use crate::event::{EntryId, envelope};
+use crate::publish::Entry as Outgoing;
+
+/// How many entries at the front are looked at for one that is part of the chain.
+const FRONT: usize = 100;
+/// How many entries are counted one by one before it is only said that there are more.
+const COUNTED: u64 = 20_000;
+const COUNT_AT_ONCE: usize = 1_000;
+
+/// A connection for a seek.
+pub(super) struct Streams {
+    connection: MultiplexedConnection,
+}
+
+impl Streams {
+    pub(super) async fn connect(client: &Client) -> Result<Self, Error> {
+        Ok(Self {
+            connection: connect(client, RESPONSE_LIMIT).await?,
+        })
+    }
+
+    /// Keys of streams that match a pattern.
+    pub(super) async fn find(&mut self, pattern: &str) -> Result<Vec<String>, Error> {
+        let (mut cursor, mut keys) = (0_u64, Vec::new());
+        loop {
+            let mut command = redis::cmd("SCAN");
+            command.arg(cursor).arg("MATCH").arg(pattern);
+            command.arg("COUNT").arg(1000).arg("TYPE").arg("stream");
+            let (next, found): (u64, Vec<String>) = ask(
+                &mut self.connection,
+                "looking for the streams of the topic",
+                &command,
+            )
+            .await?;
+            keys.extend(found);
+            cursor = next;
+            if cursor == 0 {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// What is on a stream.
+    pub(super) async fn front(&mut self, stream: &str) -> Result<Front, Error> {
+        let doing = "looking at the beginning of a stream";
+        let mut ask = redis::pipe();
+        ask.cmd("XLEN").arg(stream);
+        ask.cmd("XRANGE")
+            .arg(stream)
+            .arg("-")
+            .arg("+")
+            .arg("COUNT")
+            .arg(FRONT);
+        let answers = checked(ask_all(&mut self.connection, doing, &ask).await?, doing)?;
+        let [Value::Int(length), Value::Array(rows)] = answers.as_slice() else {
+            return Err(unexpected(doing));
+        };
+        let first = rows.iter().cloned().filter_map(entry_of).find_map(|entry| {
+            let event = envelope::decode_entry(&entry.fields).ok()?;
+            Some((entry.id, event.previous_id?))
+        });
+        Ok(Front {
+            length: u64::try_from(*length).unwrap_or(0),
+            first,
+        })
+    }
+
+    /// How many entries are behind a place, and whether there are more than that.
+    pub(super) async fn count(&mut self, stream: &str, behind: EntryId) -> Result<(u64, bool), Error> {
+        let (mut from, mut count) = (behind, 0);
+        while count < COUNTED {
+            let entries = self.range(stream, from, COUNT_AT_ONCE).await?;
+            let Some(last) = entries.last() else {
+                return Ok((count, false));
+            };
+            from = last.id;
+            count += entries.len() as u64;
+        }
+        Ok((count, true))
+    }
+
+    async fn range(&mut self, stream: &str, behind: EntryId, count: usize) -> Result<Vec<Entry>, Error> {
+        let doing = "reading a stream";
+        let mut ask = redis::pipe();
+        ask.cmd("XRANGE")
+            .arg(stream)
+            .arg(format!("({behind}"))
+            .arg("+")
+            .arg("COUNT")
+            .arg(count);
+        match checked(ask_all(&mut self.connection, doing, &ask).await?, doing)?.pop() {
+            Some(Value::Array(rows)) => Ok(rows.into_iter().filter_map(entry_of).collect()),
+            _ => Err(unexpected(doing)),
+        }
+    }
+
+    /// Makes the group anew behind a place: nothing is delivered or pending any more, and everything behind it is new. In one
+    /// step, so that whoever trims never finds the stream without the group.
+    pub(super) async fn set_back(&mut self, stream: &str, group: &str, behind: EntryId) -> Result<(), Error> {
+        let doing = "setting the consumer group back";
+        let mut transaction = Pipeline::new();
+        transaction.cmd("MULTI");
+        transaction.cmd("XGROUP").arg("DESTROY").arg(stream).arg(group);
+        transaction
+            .cmd("XGROUP")
+            .arg("CREATE")
+            .arg(stream)
+            .arg(group)
+            .arg(behind.to_string())
+            .arg("MKSTREAM");
+        transaction.cmd("EXEC");
+        let mut answers = checked(ask_all(&mut self.connection, doing, &transaction).await?, doing)?;
+        match answers.pop() {
+            // Where the stream is not there, it has no group to remove, and the refusal of that is none of ours.
+            Some(Value::Array(done)) => checked(done.into_iter().skip(1).collect(), doing).map(drop),
+            _ => Err(unexpected(doing)),
+        }
+    }
+
+    /// Removes a prelude.
+    pub(super) async fn remove(&mut self, prelude: &str) -> Result<(), Error> {
+        let doing = "removing what an earlier seek left";
+        let mut ask = redis::pipe();
+        ask.cmd("UNLINK").arg(prelude);
+        checked(ask_all(&mut self.connection, doing, &ask).await?, doing).map(drop)
+    }
+
+    /// Puts entries on a prelude, in their order.
+    pub(super) async fn write(&mut self, prelude: &str, entries: &[Outgoing]) -> Result<(), Error> {
+        let doing = "writing older entries for the group";
+        let mut ask = Pipeline::with_capacity(entries.len());
+        for entry in entries {
+            let command = ask.cmd("XADD").arg(prelude).arg(entry.id.to_string());
+            for (name, value) in &entry.fields {
+                command.arg(name).arg(value);
+            }
+        }
+        checked(ask_all(&mut self.connection, doing, &ask).await?, doing).map(drop)
+    }
+
+    /// How many entries a prelude has.
+    pub(super) async fn length(&mut self, prelude: &str) -> Result<u64, Error> {
+        let doing = "counting older entries";
+        let mut ask = redis::pipe();
+        ask.cmd("XLEN").arg(prelude);
+        match checked(ask_all(&mut self.connection, doing, &ask).await?, doing)?.pop() {
+            Some(Value::Int(length)) => Ok(u64::try_from(length).unwrap_or(0)),
+            _ => Err(unexpected(doing)),
+        }
+    }
+}
+
+/// The answers, unless one of them is a refusal.
+fn checked(answers: Vec<Value>, doing: &'static str) -> Result<Vec<Value>, Error> {
+    let refusal = answers.iter().find_map(|answer| match answer {
+        Value::ServerError(error) => Some((error.code().to_owned(), error.to_string())),
+        _ => None,
+    });
+    match refusal {
+        None => Ok(answers),
+        Some((code, said)) => Err(Error::Redis {
+            doing,
+            code: Some(code),
+            source: said.into(),
+        }),
+    }
+}

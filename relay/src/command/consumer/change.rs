@@ -1,0 +1,80 @@
+//! Pausing, resuming and claiming: one call of a function of the database each, in one transaction with its audit.
+
+use outbox_core::consume::{Error, operate};
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::command::within;
+use crate::config::Config;
+use crate::connect::{self, Role};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub(super) async fn pause(
+    config: &Config,
+    group: &str,
+    reason: &str,
+    output: Output,
+) -> Result<Exit, Failure> {
+    change(config, async |connection| {
+        operate::pause(connection, group, reason).await
+    })
+    .await?;
+    let report = json!({ "consumer": group, "state": "paused" });
+    let said = format!("consumer {group} is paused: what is in hand is finished, nothing new is applied\n");
+    output.write(&report, |_| said)?;
+    Ok(Exit::Success)
+}
+
+pub(super) async fn resume(
+    config: &Config,
+    group: &str,
+    reason: &str,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let since = change(config, async |connection| {
+        operate::resume(connection, group, reason).await
+    })
+    .await?;
+    let report = json!({ "consumer": group, "state": "resumed", "paused_since": since.to_string() });
+    output.write(&report, |_| {
+        format!("consumer {group} goes on; it was paused since {since}\n")
+    })?;
+    Ok(Exit::Success)
+}
+
+pub(super) async fn claim(
+    config: &Config,
+    group: &str,
+    stream: &str,
+    reason: &str,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let claimed =
+        async |connection: &mut PgConnection| operate::claim(connection, group, stream, reason).await;
+    let former = change(config, claimed).await?;
+    let report = json!({ "consumer": group, "stream": stream, "former_holder": former });
+    let said = format!(
+        "stream {stream} is taken away from member {former}: the next member that looks takes it; if that is {former} \
+         again, stop that process\n"
+    );
+    output.write(&report, |_| said)?;
+    Ok(Exit::Success)
+}
+
+/// One transaction, also because a pooler gives the steps of a statement to several servers otherwise.
+async fn change<T>(
+    config: &Config,
+    act: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+) -> Result<T, Failure> {
+    let mut connection = connect::connection(config, Role::Command).await?;
+    let done = within(config, "Postgres", async {
+        let mut transaction = connection.begin().await?;
+        let done = act(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
+    });
+    let done = done.await?;
+    connection.close().await?;
+    Ok(done)
+}

@@ -1,0 +1,391 @@
+//! A group reads again from an earlier place: what its stream no longer has comes from the producer's log, in order, while new
+//! events arrive; and a seek that dies on the way changes nothing.
+
+use std::time::Duration;
+
+use outbox_core::consume::Consumer;
+use serde_json::Value;
+use sqlx::{Executor, PgPool};
+use system_tests::arrival::{arrived, backlog, stream_of};
+use system_tests::patience::until;
+use system_tests::producers::Producers;
+use system_tests::{
+    Answer, Failure, Invocation, Journal, Relay, Result, Schema, Witness, Workload, World, stream,
+};
+use uuid::Uuid;
+
+use super::bench::Member;
+
+const TOPIC: &str = "orders.placed";
+const GROUP: &str = "stock";
+/// Far longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A service that produces and consumes: log and inbox in one database, a relay, and a table of effects.
+struct Service {
+    world: World,
+    pool: PgPool,
+    relay: Relay,
+    journal: Journal,
+}
+
+impl Service {
+    /// With so many events on the stream.
+    async fn new(events: i32) -> Result<Self> {
+        let world = World::with_schema(Schema::Both).await?;
+        let pool = world.pool().await?;
+        pool.execute("create table effect (n bigint generated always as identity, id uuid)")
+            .await?;
+        let mut relay = Relay::of(&world).start()?;
+        relay.leads().await?;
+        let journal = backlog(&world, &[TOPIC.to_owned()], 10, events / 10, 50).await?;
+        arrived(&world, &[TOPIC.to_owned()], LIMIT).await?;
+        Ok(Self {
+            world,
+            pool,
+            relay,
+            journal,
+        })
+    }
+
+    /// A member that notes the id of each event.
+    fn member(&self) -> Result<Member> {
+        let builder = Consumer::builder(GROUP)
+            .database(self.pool.clone())
+            .redis(self.world.redis_url())
+            .discovery(None)
+            .lease(Duration::from_secs(2));
+        Member::start(builder.on(TOPIC, |tx, event| {
+            Box::pin(async move {
+                sqlx::query("insert into effect (id) values ($1::uuid)")
+                    .bind(&event.id)
+                    .execute(tx)
+                    .await?;
+                Ok(())
+            })
+        }))
+    }
+
+    async fn trim(&self, left: u64) -> Result {
+        let mut redis = self.world.redis().await?;
+        let mut command = redis::cmd("XTRIM");
+        command.arg(stream_of(TOPIC)).arg("MAXLEN").arg(left);
+        Ok(command.query_async::<()>(&mut redis).await?)
+    }
+
+    fn seek(&self, arguments: &[&str]) -> Result<Answer> {
+        let mut line = vec![
+            "consumer", "seek", "--group", GROUP, "--topic", TOPIC, "--reason", "rebuild", "--output", "json",
+        ];
+        line.extend(arguments);
+        Invocation::of(&self.world, &line)?.ask()
+    }
+
+    async fn count(&self) -> Result<u64> {
+        let count: i64 = sqlx::query_scalar("select count(*) from effect")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Waits until there are as many effects as events were committed.
+    async fn all_applied(&self) -> Result {
+        let wait = until("every event applied", LIMIT, async || {
+            let missing: bool = sqlx::query_scalar(
+                "select exists (select from outbox.log where id not in (select id from effect))",
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            Ok((!missing).then_some(()))
+        });
+        wait.await
+    }
+
+    /// Waits until the group has passed the last entry of the stream.
+    async fn all_passed(&self) -> Result {
+        let mut redis = self.world.redis().await?;
+        let last = stream::entries(&mut redis, &stream_of(TOPIC)).await?;
+        let last = last.last().map(|entry| entry.id.to_string());
+        until("everything passed", LIMIT, async || {
+            let passed: Option<String> =
+                sqlx::query_scalar("select passed_entry from outbox_ops.inbox where consumer = $1")
+                    .bind(GROUP)
+                    .fetch_optional(&self.pool)
+                    .await?
+                    .flatten();
+            Ok((passed == last).then_some(()))
+        })
+        .await
+    }
+
+    /// What the witness says of the effects since then.
+    async fn judge(&self, journal: &Journal, after: i64) -> Result {
+        let effects: Vec<Uuid> = sqlx::query_scalar("select id from effect where n > $1 order by n")
+            .bind(after)
+            .fetch_all(&self.pool)
+            .await?;
+        Witness::new(journal)
+            .effects(GROUP, &[TOPIC], effects)
+            .verdict()
+            .clean()
+    }
+
+    async fn preludes(&self) -> Result<Vec<String>> {
+        let mut redis = self.world.redis().await?;
+        Ok(redis::cmd("KEYS")
+            .arg("*@prelude:*")
+            .query_async(&mut redis)
+            .await?)
+    }
+
+    async fn writers(&self) -> Result<Producers> {
+        let workload = Workload {
+            topics: vec![TOPIC.to_owned()],
+            hold: 0,
+            pause: Duration::from_millis(5),
+            ..Workload::default()
+        };
+        workload.start(self.world.log()).await
+    }
+}
+
+fn number(value: &Value, path: &str) -> Result<u64> {
+    let found = value.pointer(path).and_then(Value::as_u64);
+    found.ok_or_else(|| Failure::new(format!("no {path} in {value}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_group_reads_what_was_trimmed_from_postgres_while_new_events_arrive() -> Result {
+    // GIVEN a stream of which only the end is left, and writers that go on
+    let mut service = Service::new(3_000).await?;
+    service.trim(200).await?;
+    let mut producers = service.writers().await?;
+    // WHEN it is asked what a seek to the beginning would do, THEN it says so and does nothing
+    let preview = service.seek(&["--to", "begin"])?;
+    assert_eq!(preview.code, 4, "{}", preview.errors);
+    let said = preview.json()?;
+    assert!(number(&said, "/streams/0/on_stream")? >= 200, "{said}");
+    assert!(number(&said, "/streams/0/from_log")? >= 2_700, "{said}");
+    assert_eq!(number(&said, "/finished")?, 0);
+    assert_eq!(said["new_consumer"], true);
+    // WHEN it is done, and a member of the group starts
+    let done = service.seek(&["--to", "begin", "--yes"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    assert!(
+        number(&done.json()?, "/streams/0/from_log")? >= 2_700,
+        "{}",
+        done.output
+    );
+    let member = service.member()?;
+    producers.commit_more(200, LIMIT).await?;
+    let mut journal = producers.stop().await?;
+    journal.merge(std::mem::take(&mut service.journal));
+    service.all_applied().await?;
+    service.all_passed().await?;
+    // THEN it applied everything that was ever committed, once and in order, and nothing is left behind
+    member.stop().await?;
+    service.judge(&journal, 0).await?;
+    assert_eq!(service.preludes().await?, Vec::<String>::new());
+    assert!(service.relay.terminate().await?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_reads_again_has_no_second_effect_unless_it_forgets() -> Result {
+    // GIVEN a group at work that applied everything, and a trimmed stream
+    let mut service = Service::new(1_000).await?;
+    let member = service.member()?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    service.trim(100).await?;
+    // WHEN it is set back beside its member, with new events on the way
+    let preview = service.seek(&["--to", "begin"])?.json()?;
+    assert_eq!(number(&preview, "/finished")?, 1_000);
+    let producers = service.writers().await?;
+    let done = service.seek(&["--to", "begin", "--yes"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    let mut journal = producers.stop().await?;
+    journal.merge(std::mem::take(&mut service.journal));
+    service.all_applied().await?;
+    service.all_passed().await?;
+    // THEN nothing has a second effect
+    service.judge(&journal, 0).await?;
+    // WHEN it forgets what it applied, THEN all of it happens again, once and in order
+    let (before, last) = (service.count().await?, service.last().await?);
+    let preview = Invocation::of(
+        &service.world,
+        &[
+            "consumer",
+            "seek",
+            "--group",
+            GROUP,
+            "--topic",
+            TOPIC,
+            "--reason",
+            "r",
+            "--to",
+            "begin",
+            "--forget-inbox",
+        ],
+    )?
+    .ask()?;
+    assert!(
+        preview.output.contains("THEIR EFFECTS HAPPEN AGAIN"),
+        "{}",
+        preview.output
+    );
+    let done = service.seek(&["--to", "begin", "--forget-inbox", "--yes"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    assert_eq!(number(&done.json()?, "/forgotten")?, before);
+    until("every effect twice", LIMIT, async || {
+        Ok((service.count().await? == 2 * before).then_some(()))
+    })
+    .await?;
+    service.all_passed().await?;
+    member.stop().await?;
+    service.judge(&journal, last).await?;
+    assert_eq!(service.count().await?, 2 * before);
+    assert_eq!(service.preludes().await?, Vec::<String>::new());
+    let actions: Vec<String> = sqlx::query_scalar("select action from outbox.consumer_audit order by number")
+        .fetch_all(&service.pool)
+        .await?;
+    assert_eq!(actions, ["seek begun", "seek", "seek begun", "seek"]);
+    Ok(())
+}
+
+impl Service {
+    async fn last(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar("select max(n) from effect")
+            .fetch_one(&self.pool)
+            .await?)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seek_that_is_killed_on_the_way_changes_nothing_and_is_run_again() -> Result {
+    // GIVEN a group that applied everything, and a stream of which little is left
+    let mut service = Service::new(20_000).await?;
+    let member = service.member()?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    service.trim(10).await?;
+    let before = service.count().await?;
+    // WHEN a seek is killed while it writes what is missing
+    let line = [
+        "consumer", "seek", "--group", GROUP, "--topic", TOPIC, "--to", "begin", "--reason", "r", "--yes",
+    ];
+    let mut seek = Relay::command(&line)
+        .set("DATABASE_URL", service.world.database_url())
+        .set("REDIS_URL", service.world.redis_url())
+        .start()?;
+    let mut redis = service.world.redis().await?;
+    let prelude = format!("{}@prelude:{GROUP}", stream_of(TOPIC));
+    until("a prelude in the making", LIMIT, async || {
+        Ok((stream::length(&mut redis, &prelude).await? > 0).then_some(()))
+    })
+    .await?;
+    seek.kill()?;
+    let written = stream::length(&mut redis, &prelude).await?;
+    assert!(written < 19_990, "killed too late: {written}");
+    // THEN its member goes on when the lease is over: a new event is applied, and nothing else
+    let mut more = backlog(&service.world, &[TOPIC.to_owned()], 1, 1, 50).await?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    assert_eq!(service.count().await?, before + 1);
+    // AND the same seek is run again to its end
+    let done = service.seek(&["--to", "begin", "--yes", "--forget-inbox"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    until("every effect twice", LIMIT, async || {
+        Ok((service.count().await? == 2 * (before + 1)).then_some(()))
+    })
+    .await?;
+    service.all_passed().await?;
+    member.stop().await?;
+    more.merge(std::mem::take(&mut service.journal));
+    service.judge(&more, i64::try_from(before + 1)?).await?;
+    assert_eq!(service.preludes().await?, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seek_to_a_time_an_entry_or_an_event_begins_there() -> Result {
+    // GIVEN a group that applied a hundred events, in ten batches
+    let service = Service::new(100).await?;
+    let member = service.member()?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    member.stop().await?;
+    let mut redis = service.world.redis().await?;
+    let entries = stream::entries(&mut redis, &stream_of(TOPIC)).await?;
+    let (middle, last) = (&entries[60], &entries[99]);
+    let on_stream =
+        |to: &str| -> Result<u64> { number(&service.seek(&["--to", to])?.json()?, "/streams/0/on_stream") };
+    // THEN each kind of place is found
+    assert_eq!(on_stream("begin")?, 100);
+    assert_eq!(on_stream(&middle.id.to_string())?, 40);
+    assert_eq!(on_stream(&middle.event_id.to_string())?, 40);
+    assert_eq!(on_stream("2999-01-01T00:00:00Z")?, 0);
+    let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(last.id.0) * 1_000_000)?;
+    let time = time.format(&time::format_description::well_known::Rfc3339)?;
+    let since = entries.iter().filter(|entry| entry.id.0 >= last.id.0).count() as u64;
+    assert_eq!(on_stream(&time)?, since);
+    // AND what is none is refused
+    let unknown = service.seek(&["--to", &Uuid::nil().to_string()])?;
+    assert_eq!(unknown.code, 4, "{}", unknown.errors);
+    assert!(
+        unknown.errors.contains("neither in the log"),
+        "{}",
+        unknown.errors
+    );
+    assert_eq!(service.seek(&["--to", "2026-11-20"])?.code, 2);
+    // AND so is a place from before what the group remembers, and one that would turn what waits around
+    service
+        .pool
+        .execute("update outbox.consumer set forgotten_until = now()")
+        .await?;
+    let forgotten = service.seek(&["--to", "begin", "--yes"])?;
+    assert_eq!(forgotten.code, 4, "{}", forgotten.errors);
+    assert!(forgotten.errors.contains("too old"), "{}", forgotten.errors);
+    service
+        .pool
+        .execute(
+            "insert into outbox.parked_lane (consumer, flow, lane, state, stream) values ('stock', 'orders.placed', 'ka', 'dead', 'outbox:orders.placed')",
+        )
+        .await?;
+    let parked = service.seek(&["--to", "begin", "--yes", "--forget-inbox"])?;
+    assert_eq!(parked.code, 4, "{}", parked.errors);
+    assert!(
+        parked.errors.contains("1 keys of these streams wait"),
+        "{}",
+        parked.errors
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_from_before_what_the_group_remembers_applies_all_of_it_again() -> Result {
+    // GIVEN a group whose inbox forgot when everything was applied
+    let service = Service::new(200).await?;
+    let member = service.member()?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    service
+        .pool
+        .execute("update outbox.consumer set forgotten_until = now() + interval '1 day'")
+        .await?;
+    // WHEN it is rebuilt
+    let done = service.seek(&["--to", "begin", "--yes", "--forget-inbox"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    until("every effect twice", LIMIT, async || {
+        Ok((service.count().await? == 400).then_some(()))
+    })
+    .await?;
+    service.all_passed().await?;
+    member.stop().await?;
+    // THEN nothing is taken for too old: it was asked for
+    let letters: i64 = sqlx::query_scalar("select count(*) from outbox.dead_letter")
+        .fetch_one(&service.pool)
+        .await?;
+    assert_eq!(letters, 0);
+    Ok(())
+}
