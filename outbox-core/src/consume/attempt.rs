@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tracing::{Instrument as _, Span};
 
 use super::failure::FailureKind;
-use super::handler::Handler;
+use super::handler::{Applier, BatchHandler, BoxFuture, HandlerResult};
 use super::pg::{self, Cause, PgConnection};
 use super::{Error, Failure};
 use crate::event::Event;
@@ -30,6 +30,8 @@ pub(super) enum Stopped {
     Undone { failure: Failure, took: Duration },
     /// The transaction is lost with everything in it, by the doing of this handler.
     Lost { failure: Failure, took: Duration },
+    /// The same, and nobody knows what its connection is in the middle of.
+    Abandoned { failure: Failure, took: Duration },
     /// Another transaction was in the way: the same again may succeed.
     Conflict(Failure),
     /// Something that the handler needs is down.
@@ -38,27 +40,42 @@ pub(super) enum Stopped {
     Outage(Error),
 }
 
+/// What a handler is called with.
+#[derive(Clone, Copy)]
+pub(super) enum Call<'a> {
+    One(&'a Applier, &'a Event),
+    Many(&'a dyn BatchHandler, &'a [Event]),
+}
+
+impl Call<'_> {
+    fn run<'c>(&'c self, tx: &'c mut PgConnection) -> BoxFuture<'c, HandlerResult> {
+        match self {
+            Self::One(applier, event) => applier.call(tx, event),
+            Self::Many(handler, events) => handler.handle(tx, events),
+        }
+    }
+}
+
 /// Calls the handler, within `span`. Before it, [`pg::begin_attempt`] was called, or this function for another event.
 pub(super) async fn attempt(
-    handler: &dyn Handler,
     tx: &mut PgConnection,
-    event: &Event,
+    call: Call<'_>,
     limit: Duration,
     span: Span,
 ) -> Result<(), Stopped> {
     let began = Instant::now();
-    let handled = async { handler.handle(tx, event).await }.instrument(span);
+    let handled = async { call.run(tx).await }.instrument(span);
     let call = AssertUnwindSafe(handled).catch_unwind();
     let answer = tokio::time::timeout(limit, call).await;
     let took = began.elapsed();
     let failure = match answer {
         Err(_) => {
             let failure = Failure::of_timeout(limit);
-            return Err(Stopped::Lost { failure, took });
+            return Err(Stopped::Abandoned { failure, took });
         }
         Ok(Err(panic)) => {
             let failure = Failure::of_panic(&*panic);
-            return Err(Stopped::Lost { failure, took });
+            return Err(Stopped::Abandoned { failure, took });
         }
         Ok(Ok(Ok(()))) => match pg::next_attempt(tx).await {
             Ok(()) => return Ok(()),

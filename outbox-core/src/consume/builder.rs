@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::call::{Call, Function};
-use super::handler::{BoxFuture, Handler, HandlerResult, JsonHandler};
+use super::handler::{Applier, BatchHandler, BoxFuture, Handler, HandlerResult, JsonHandler};
 use super::inbox::keyed::{Deduplication, Identity};
 use super::park::DeadPolicy;
 use super::pg::{self, PgConnection, PgPool};
@@ -126,7 +126,7 @@ impl Builder {
     /// Applies every event of a topic with a handler.
     #[must_use]
     pub fn on_handler(mut self, topic: &str, handler: impl Handler) -> Self {
-        if !self.routes.add(topic, Arc::new(handler)) {
+        if !self.routes.add(topic, Applier::One(Arc::new(handler))) {
             self.problems
                 .push(format!("topic {topic}: has two handlers for every type"));
         }
@@ -136,9 +136,22 @@ impl Builder {
     /// Applies the events of one type on a topic. The topic's other types are skipped, unless another handler takes them.
     #[must_use]
     pub fn on_type(mut self, topic: &str, r#type: &str, handler: impl Handler) -> Self {
-        if !self.routes.add_type(topic, r#type, Arc::new(handler)) {
+        if !self
+            .routes
+            .add_type(topic, r#type, Applier::One(Arc::new(handler)))
+        {
             self.problems
                 .push(format!("topic {topic}: has two handlers for type {type}"));
+        }
+        self
+    }
+
+    /// Applies the events of a topic several at a time: as many as one transaction has, at most [`Self::batch`].
+    #[must_use]
+    pub fn on_batch(mut self, topic: &str, handler: impl BatchHandler) -> Self {
+        if !self.routes.add(topic, Applier::Many(Arc::new(handler))) {
+            self.problems
+                .push(format!("topic {topic}: has two handlers for every type"));
         }
         self
     }

@@ -1,9 +1,7 @@
 //! What is to be done with an entry in hand.
 
-use std::sync::Arc;
-
 use super::Failure;
-use super::handler::Handler;
+use super::handler::Applier;
 use crate::event::Event;
 
 /// An entry as it came, and what it asks for.
@@ -17,7 +15,7 @@ pub(super) struct Delivery {
 /// What is to be done.
 pub(super) enum Work {
     /// Hand it to its handler.
-    Handle(Arc<dyn Handler>),
+    Handle(Applier),
     /// It failed before anybody tried: no event, or of a version that nobody here knows.
     Fail(Failure),
 }

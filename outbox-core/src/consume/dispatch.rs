@@ -1,8 +1,9 @@
 //! What is started next, and what follows from what came back.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::apply::{Fate, Landing, apply};
+use super::apply::{Fate, Landing, apply, park};
 use super::breaker::Pass;
 use super::drain::{Drained, drain};
 use super::flight::Flown;
@@ -13,15 +14,18 @@ use super::session::Session;
 use super::{Error, Failure};
 use crate::event::EntryId;
 
+/// A transaction should not take longer, and one that does must not keep others waiting.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
+/// How many entries are parked in one go.
+const PARKED_MAX: usize = 128;
+
 impl Session<'_> {
     /// Starts as many transactions as may be and have something to do.
     pub(super) fn dispatch(&mut self) {
         self.probe_at = None;
         let concurrency = self.place.settings().concurrency;
         while self.flights.transactions() < concurrency {
-            let is_open = self
-                .shared()
-                .breaker(&self.stream().topic, |breaker| breaker.cause().is_some());
+            let is_open = self.shared().breakers.cause(&self.stream().topic).is_some();
             if is_open != self.is_open {
                 self.is_open = is_open;
                 self.meters.breaker.set(if is_open { 1.0 } else { 0.0 });
@@ -52,9 +56,7 @@ impl Session<'_> {
     }
 
     fn start_batch(&mut self) -> bool {
-        let items = self
-            .window
-            .ready(self.lanes.draining(), self.place.settings().batch);
+        let items = self.window.ready(self.lanes.draining(), self.batch_size());
         if items.is_empty() {
             return false;
         }
@@ -70,6 +72,55 @@ impl Session<'_> {
         let work = async move { apply(&place, &items, head).await };
         self.flights.batch(head.is_some(), work);
         true
+    }
+
+    /// So many that a transaction is over soon: what it locks is locked until then, and its keys wait.
+    fn batch_size(&self) -> usize {
+        let batch = self.place.settings().batch;
+        let in_time = LONG_ENOUGH.as_nanos().checked_div(self.pace.as_nanos());
+        in_time.map_or(batch, |count| {
+            usize::try_from(count).unwrap_or(batch).clamp(1, batch)
+        })
+    }
+
+    /// When the transactions under way are slow, if nothing comes back until then and nothing more can be read.
+    pub(super) fn slow_at(&self) -> Option<Instant> {
+        (!self.window.has_room() && self.flights.transactions() > 0).then(|| self.landed_at + LONG_ENOUGH)
+    }
+
+    /// Keeps slow keys from filling the window, and from holding the chain up.
+    pub(super) fn make_room(&mut self) {
+        if let Some(slow_at) = self.slow_at()
+            && Instant::now() >= slow_at
+        {
+            let entries = self.window.set_aside();
+            if entries > 0 {
+                tracing::debug!(
+                    stream = self.stream().key,
+                    entries,
+                    "set aside behind slow handlers"
+                );
+            }
+            self.landed_at = Instant::now();
+        }
+        if self.flights.is_parking() {
+            return;
+        }
+        // What comes for a lane that is being drained joins it; a lane that holds the others up is parked.
+        let mut items = self.window.of_lanes(self.lanes.draining(), PARKED_MAX);
+        if items.is_empty()
+            && !self.is_open
+            && let Some(lane) = self.window.holder().cloned()
+        {
+            items = self.window.of_lanes(&HashSet::from([lane]), PARKED_MAX);
+            self.lanes.due_after(Instant::now(), Duration::ZERO);
+        }
+        if !items.is_empty() {
+            let ids: Vec<EntryId> = items.iter().map(|item| item.id).collect();
+            self.window.start(&ids);
+            let place = self.place.clone();
+            self.flights.park(async move { park(&place, &items).await });
+        }
     }
 
     fn drain(&mut self, lane: Lane, most: usize) {
@@ -96,9 +147,11 @@ impl Session<'_> {
             return;
         }
         let patience = self.place.settings().handler_limit + self.place.settings().lease;
-        let pass = self.shared().breaker(&self.stream().topic, |breaker| {
-            breaker.pass(Instant::now(), patience)
-        });
+        let topic = &self.stream().topic;
+        let pass = self
+            .shared()
+            .breakers
+            .of(topic, |breaker| breaker.pass(Instant::now(), patience));
         match pass {
             Pass::None(until) => self.probe_at = Some(until),
             Pass::All | Pass::One => {
@@ -144,6 +197,10 @@ impl Session<'_> {
                     .record(began.elapsed().as_secs_f64());
                 self.batch_landed(outcome?);
             }
+            Flown::Parked { outcome } => {
+                self.batch_landed(outcome?);
+                self.lanes.due_after(Instant::now(), Duration::ZERO);
+            }
             Flown::Lane { lane, began, outcome } => {
                 self.meters
                     .transaction_seconds
@@ -161,6 +218,11 @@ impl Session<'_> {
     }
 
     fn batch_landed(&mut self, landing: Landing) {
+        self.landed_at = Instant::now();
+        let is_handled = |(_, fate): &&(EntryId, Fate)| matches!(fate, Fate::Applied | Fate::Failed { .. });
+        if let Ok(handled @ 1..) = u32::try_from(landing.fates.iter().filter(is_handled).count()) {
+            self.pace = (self.pace * 3 + landing.took / handled) / 4;
+        }
         let is_probe = self.flights.take_probe();
         if let Some((id, failure)) = &landing.dependency {
             self.suspect = self.window.item(*id).map(|item| item.lane.clone());
@@ -215,7 +277,7 @@ impl Session<'_> {
         self.meters.attempted("dependency");
         let fraction = rand::random_range(0.0..=1.0);
         let topic = self.stream().topic.clone();
-        self.shared().breaker(&topic, |breaker| {
+        self.shared().breakers.of(&topic, |breaker| {
             breaker.fail(Instant::now(), is_probe, &failure.text, fraction);
         });
         tracing::warn!(
@@ -230,7 +292,7 @@ impl Session<'_> {
 
     fn probed(&mut self, was_handled: bool) {
         let topic = self.stream().topic.clone();
-        self.shared().breaker(&topic, |breaker| match was_handled {
+        self.shared().breakers.of(&topic, |breaker| match was_handled {
             true => breaker.close(),
             false => breaker.retry(Instant::now()),
         });

@@ -3,10 +3,10 @@
 //! The lane's row is held, the outcome of each event in the inbox changes from `parked` (or `dead`) to `applied` in the same
 //! transaction, and must change for one row: if it does not, the event had its effect, and is dropped without another.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::apply::CONFLICTS_MAX;
-use super::attempt::{Stopped, attempt, is_handlers_doing};
+use super::apply::{CONFLICTS_MAX, jitter};
+use super::attempt::{Call, Stopped, attempt, is_handlers_doing};
 use super::park::{FailedParked, Lane, Parked};
 use super::pg::{self, Cause, PgConnection, Transaction};
 use super::place::{Given, Place};
@@ -16,6 +16,9 @@ use super::span::Spans;
 use super::{Error, Failure};
 use crate::dead_letter::Attributes;
 use crate::event::envelope;
+
+/// A transaction that took this long takes no further event: its locks are held, and what joins the lane waits for its end.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// What a lane came to.
 #[derive(Debug, Default)]
@@ -69,7 +72,7 @@ pub(super) async fn drain(place: &Place, lane: &Lane, mut most: usize) -> Result
             }
             Outcome::Conflict(..) => {
                 conflicts += 1;
-                tokio::time::sleep(Duration::from_millis(rand::random_range(1..50))).await;
+                jitter().await;
             }
         }
     }
@@ -107,7 +110,7 @@ async fn traced(
         .acquire("taking a connection to apply what is parked")
         .await?;
     let mut tx = store.begin(&mut connection, None).await?;
-    store.fence(&mut tx, &place.stream.key, place.lease).await?;
+    let backend = store.fence(&mut tx, &place.stream.key, place.lease).await?;
     let Some(is_whole) = store
         .lock_lane(&mut tx, &place.flow, lane, &place.stream.key)
         .await?
@@ -128,9 +131,10 @@ async fn traced(
         Ok(()) => return work.close(tx).await,
         Err(halt) => halt,
     };
-    let is_lost = matches!(halt.1, Stopped::Lost { .. });
-    let outcome = halt.outcome()?;
-    if is_lost {
+    if matches!(halt.1, Stopped::Abandoned { .. }) {
+        store.end_backend(backend).await;
+    }
+    if matches!(halt.1, Stopped::Abandoned { .. } | Stopped::Lost { .. }) {
         drop(tx);
         connection.close();
     } else if let Err(error) = pg::rollback(tx).await {
@@ -139,7 +143,7 @@ async fn traced(
         }
         connection.close();
     }
-    Ok(outcome)
+    halt.outcome()
 }
 
 /// The place at which it ended, and why.
@@ -148,9 +152,9 @@ struct Halt(i64, Stopped);
 impl Halt {
     fn outcome(self) -> Result<Outcome, Error> {
         match self.1 {
-            Stopped::Undone { failure, took } | Stopped::Lost { failure, took } => {
-                Ok(Outcome::Lost(self.0, failure, took))
-            }
+            Stopped::Undone { failure, took }
+            | Stopped::Lost { failure, took }
+            | Stopped::Abandoned { failure, took } => Ok(Outcome::Lost(self.0, failure, took)),
             Stopped::Conflict(failure) => Ok(Outcome::Conflict(self.0, failure)),
             Stopped::Dependency(failure) => Ok(Outcome::Dependency(failure)),
             Stopped::Outage(error) => Err(error),
@@ -182,7 +186,11 @@ impl Emptying<'_> {
         events: &[Parked],
         known: Option<&Known>,
     ) -> Result<(), Halt> {
+        let began = Instant::now();
         for parked in events {
+            if began.elapsed() > LONG_ENOUGH {
+                break;
+            }
             let failed = match known {
                 Some(known) if known.at == parked.place => Some((known.failure.clone(), known.took)),
                 _ => {
@@ -228,7 +236,7 @@ impl Emptying<'_> {
         let span = self
             .spans
             .begin(self.place, parked.entry_id, &event, parked.attempts + 1);
-        match attempt(&**handler, tx, &event, limit, span).await {
+        match attempt(tx, Call::One(handler, &event), limit, span).await {
             Ok(()) => {
                 self.place.settle(tx, parked.dead_letter, "applied").await?;
                 self.drained.applied += 1;
@@ -246,7 +254,9 @@ impl Emptying<'_> {
     /// Says in the span of an event how it ended the transaction.
     fn tell(&mut self, parked: &Parked, stopped: &Stopped) {
         match stopped {
-            Stopped::Undone { failure, .. } | Stopped::Lost { failure, .. } => {
+            Stopped::Undone { failure, .. }
+            | Stopped::Lost { failure, .. }
+            | Stopped::Abandoned { failure, .. } => {
                 let next = self.place.next(parked.attempts + 1, failure);
                 self.spans.lose(parked.entry_id, &failure.class, next);
             }

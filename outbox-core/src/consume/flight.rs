@@ -23,6 +23,9 @@ pub(super) enum Flown {
         began: Instant,
         outcome: Result<Landing, Error>,
     },
+    Parked {
+        outcome: Result<Landing, Error>,
+    },
     Lane {
         lane: Lane,
         began: Instant,
@@ -44,6 +47,7 @@ pub(super) struct Flights {
     tasks: JoinSet<Flown>,
     batches: usize,
     lanes: usize,
+    parking: usize,
     /// One writer at a time moves the chain on: a transaction, or a statement of its own.
     is_moving: bool,
     moved_at: Option<Instant>,
@@ -93,6 +97,20 @@ impl Flights {
 
     pub(super) fn set_probe(&mut self) {
         self.is_probe = true;
+    }
+
+    /// Whether entries are being parked so that others need not wait for them.
+    pub(super) fn is_parking(&self) -> bool {
+        self.parking > 0
+    }
+
+    /// Parks entries. Calls no handler, so it does not count as a transaction that may be slow.
+    pub(super) fn park(&mut self, work: impl Future<Output = Result<Landing, Error>> + Send + 'static) {
+        self.parking += 1;
+        self.tasks.spawn(async move {
+            let outcome = work.await;
+            Flown::Parked { outcome }
+        });
     }
 
     /// Starts a batch; `moves`: it moves the chain on as well.
@@ -184,11 +202,21 @@ impl Flights {
                     self.moved();
                 }
             }
+            Flown::Parked { .. } => self.parking -= 1,
             Flown::Lane { .. } => self.lanes -= 1,
             Flown::Moved { .. } => self.moved(),
             Flown::Acknowledged { count, .. } => self.acknowledging -= count,
         }
         Ok(flown)
+    }
+
+    /// Lets transactions come to their end; what they came to is in the database.
+    pub(super) async fn wind_down(&mut self) {
+        while !self.tasks.is_empty() && self.transactions() > 0 {
+            if self.next().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Whoever moved the chain on is done.

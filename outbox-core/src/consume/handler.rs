@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -43,6 +44,62 @@ where
         event: &'a Event,
     ) -> BoxFuture<'a, HandlerResult> {
         self(transaction, event)
+    }
+}
+
+/// Applies several events of a topic at once, inside the transaction that also records them as applied: one statement for all
+/// of them is what makes it fast. The events come in their order; those of one key may be among them.
+pub trait BatchHandler: Send + Sync + 'static {
+    /// Applies the events.
+    ///
+    /// # Errors
+    /// Everything it did is undone, and each event is tried alone, as a slice of one: that is an attempt, the whole was none.
+    fn handle<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        events: &'a [Event],
+    ) -> BoxFuture<'a, HandlerResult>;
+}
+
+impl<F> BatchHandler for F
+where
+    F: for<'a> Fn(&'a mut PgConnection, &'a [Event]) -> BoxFuture<'a, HandlerResult> + Send + Sync + 'static,
+{
+    fn handle<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        events: &'a [Event],
+    ) -> BoxFuture<'a, HandlerResult> {
+        self(transaction, events)
+    }
+}
+
+/// What an event is handed to.
+#[derive(Clone)]
+pub(super) enum Applier {
+    One(Arc<dyn Handler>),
+    Many(Arc<dyn BatchHandler>),
+}
+
+impl Applier {
+    /// Hands over an event.
+    pub(super) fn call<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        event: &'a Event,
+    ) -> BoxFuture<'a, HandlerResult> {
+        match self {
+            Self::One(handler) => handler.handle(transaction, event),
+            Self::Many(handler) => handler.handle(transaction, std::slice::from_ref(event)),
+        }
+    }
+
+    /// What takes several events at once; the same for both.
+    pub(super) fn of_both<'a>(&'a self, other: &Self) -> Option<&'a Arc<dyn BatchHandler>> {
+        match (self, other) {
+            (Self::Many(handler), Self::Many(other)) if Arc::ptr_eq(handler, other) => Some(handler),
+            _ => None,
+        }
     }
 }
 

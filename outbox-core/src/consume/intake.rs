@@ -1,5 +1,6 @@
 //! What comes from the stream, new or pending: judged at the gate, taken in hand, held or passed over.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use super::delivery::{Delivery, Work};
@@ -12,10 +13,8 @@ use super::session::Session;
 use super::settings::Ordering;
 use super::window::Item;
 use super::{Error, Failure};
-use crate::event::{EntryId, envelope};
+use crate::event::{EntryId, Event, envelope};
 
-/// How many pending entries are claimed at a time.
-const CLAIM_COUNT: usize = 100;
 /// How many ids of held entries are remembered. The others are found again among the pending ones.
 pub(super) const HELD_MAX: usize = 10_000;
 
@@ -27,17 +26,12 @@ impl Session<'_> {
             return Ok(());
         }
         self.held.remove(&id);
-        let bytes = entry
-            .fields
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum::<usize>()
-            * 2;
         let event = match envelope::decode_entry(&entry.fields) {
             Ok(event) => event,
             Err(error) => {
                 tracing::warn!(stream = self.stream().key, entry = %id, %error, advice = error.advice(), "unreadable entry");
-                self.push_unreadable(entry, false, bytes, Failure::of_entry(&error));
+                let item = self.unreadable(entry, false, Failure::of_entry(&error));
+                self.push(item);
                 return Ok(());
             }
         };
@@ -63,52 +57,110 @@ impl Session<'_> {
             self.skip(id, chained);
             return Ok(());
         }
+        match self.item(entry, event, chained) {
+            Some(item) => self.push(item),
+            None => self.skip(id, chained),
+        }
+        Ok(())
+    }
+
+    /// What is to be done with an event; none if nobody here wants it.
+    fn item(&mut self, entry: Entry, event: Event, chained: bool) -> Option<Item<Delivery>> {
         if let Some(failure) = Failure::of_unfit(&event) {
-            self.push_unreadable(entry, chained, bytes, failure);
-            return Ok(());
+            return Some(self.unreadable(entry, chained, failure));
         }
         let work = match self.shared().routes.find(&self.stream().topic, &event) {
             Route::Handler(handler) => Work::Handle(handler),
             Route::UnknownVersion => Work::Fail(Failure::of_version(&event)),
-            Route::Skip => {
-                self.skip(id, chained);
-                return Ok(());
-            }
+            Route::Skip => return None,
         };
         let lane = match (&event.key, self.place.settings().ordering) {
             (Some(key), Ordering::Key) => Lane::of_key(key),
-            _ => Lane::of_entry(id),
+            _ => Lane::of_entry(entry.id),
         };
-        let payload = Delivery {
-            fields: entry.fields,
-            event: Some(event),
-            work,
-        };
-        self.push(id, chained, lane, bytes, payload);
+        Some(Item {
+            id: entry.id,
+            chained,
+            lane,
+            bytes: entry.size() * 2,
+            attempts: self.failures.get(&entry.id).copied().unwrap_or(0),
+            payload: Delivery {
+                fields: entry.fields,
+                event: Some(event),
+                work,
+            },
+        })
+    }
+
+    /// What can only be given up.
+    fn unreadable(&mut self, entry: Entry, chained: bool, failure: Failure) -> Item<Delivery> {
+        Item {
+            id: entry.id,
+            chained,
+            lane: Lane::of_entry(entry.id),
+            bytes: entry.size() * 2,
+            attempts: self.failures.get(&entry.id).copied().unwrap_or(0),
+            payload: Delivery {
+                fields: entry.fields,
+                event: None,
+                work: Work::Fail(failure),
+            },
+        }
+    }
+
+    fn push(&mut self, item: Item<Delivery>) {
+        self.window.push(item);
+        self.meters.in_hand.set(self.window.len() as f64);
+    }
+
+    /// Loads entries again that were set aside, once nothing else of their lane is in hand.
+    pub(super) async fn load_aside(&mut self) -> Result<(), Error> {
+        if !self.window.has_room() {
+            return Ok(());
+        }
+        let ids = self.window.to_load(self.portion.count());
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let stream = self.stream().key.clone();
+        let mut entries = self.link.fetch(&stream, &ids).await?;
+        if let Some(prelude) = self.prelude.as_ref().map(|prelude| prelude.key().to_owned())
+            && entries.len() < ids.len()
+        {
+            let is_there = |id: &EntryId| entries.iter().any(|entry| entry.id == *id);
+            let missing: Vec<EntryId> = ids.iter().filter(|id| !is_there(id)).copied().collect();
+            entries.extend(self.link.fetch(&prelude, &missing).await?);
+        }
+        self.portion.learn(entries.iter().map(Entry::size));
+        let found: HashSet<EntryId> = entries.iter().map(|entry| entry.id).collect();
+        for entry in entries {
+            let id = entry.id;
+            // It could be read before it was set aside, it passed the gate, and somebody here wants it.
+            let event = envelope::decode_entry(&entry.fields).ok();
+            let chained = event.as_ref().is_some_and(|event| event.previous_id.is_some());
+            match event.and_then(|event| self.item(entry, event, chained)) {
+                Some(item) => drop(self.window.reload(item)),
+                None => self.window.lose(id),
+            }
+        }
+        self.lost(ids.into_iter().filter(|id| !found.contains(id)).collect());
         Ok(())
     }
 
-    /// Takes in hand what can only be given up.
-    fn push_unreadable(&mut self, entry: Entry, chained: bool, bytes: usize, failure: Failure) {
-        let payload = Delivery {
-            fields: entry.fields,
-            event: None,
-            work: Work::Fail(failure),
-        };
-        self.push(entry.id, chained, Lane::of_entry(entry.id), bytes, payload);
-    }
-
-    fn push(&mut self, id: EntryId, chained: bool, lane: Lane, bytes: usize, payload: Delivery) {
-        let attempts = self.failures.remove(&id).unwrap_or(0);
-        self.window.push(Item {
-            id,
-            chained,
-            lane,
-            bytes,
-            attempts,
-            payload,
-        });
-        self.meters.in_hand.set(self.window.len() as f64);
+    /// These were deleted from the stream while they were set aside.
+    fn lost(&mut self, ids: Vec<EntryId>) {
+        if ids.is_empty() {
+            return;
+        }
+        self.meters.deleted.increment(ids.len() as u64);
+        tracing::error!(
+            stream = self.stream().key,
+            entries = ids.len(),
+            "entries were deleted from the stream while pending"
+        );
+        for id in ids {
+            self.window.lose(id);
+        }
     }
 
     /// Nobody here wants it: passed in its turn, without a transaction.
@@ -169,7 +221,8 @@ impl Session<'_> {
     }
 
     async fn claim(&mut self, from: EntryId) -> Result<Option<EntryId>, Error> {
-        let claimed = self.link.claim(from, CLAIM_COUNT).await?;
+        let claimed = self.link.claim(from, self.portion.count()).await?;
+        self.portion.learn(claimed.entries.iter().map(Entry::size));
         if claimed.deleted > 0 {
             self.meters.deleted.increment(claimed.deleted as u64);
             let entries = claimed.deleted;

@@ -16,6 +16,8 @@ pub(super) struct Lanes {
     queued: HashSet<Lane>,
     draining: HashSet<Lane>,
     look_at: Instant,
+    /// There were more than one look shows.
+    is_more: bool,
 }
 
 impl Lanes {
@@ -28,6 +30,7 @@ impl Lanes {
             queued: HashSet::new(),
             draining: HashSet::new(),
             look_at: now,
+            is_more: false,
         }
     }
 
@@ -49,6 +52,7 @@ impl Lanes {
     /// What a look has found: lanes, and how long until each is due.
     pub(super) fn found(&mut self, found: Vec<(Lane, Duration)>, now: Instant) {
         self.look_at = now + LOOK_EVERY;
+        self.is_more = found.len() >= Self::FOUND_MAX;
         for (lane, pause) in found {
             if pause > Duration::ZERO {
                 self.due_after(now, pause);
@@ -85,6 +89,9 @@ impl Lanes {
     /// A lane was drained; `again`: after how long there is more to do.
     pub(super) fn drained(&mut self, lane: Lane, again: Option<Duration>, now: Instant) {
         self.draining.remove(&lane);
+        if self.is_more && self.queue.is_empty() {
+            self.look_at = now;
+        }
         match again {
             Some(Duration::ZERO) => self.queue(lane),
             Some(pause) => self.due_after(now, pause),
@@ -125,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn when_there_were_more_than_a_look_shows_it_looks_again_at_the_end_of_them() {
+        let now = Instant::now();
+        let mut lanes = Lanes::new(now);
+        let many = (0..Lanes::FOUND_MAX).map(|n| (lane(&n.to_string()), Duration::ZERO));
+        lanes.found(many.collect(), now);
+        for n in 0..Lanes::FOUND_MAX {
+            assert_eq!(lanes.look_at(), now + LOOK_EVERY, "{n}");
+            let next = lanes.next(None, |_| true).expect("there are some");
+            lanes.drained(next, None, now);
+        }
+        assert_eq!(lanes.look_at(), now);
+    }
+
+    #[test]
     fn a_lane_that_may_not_be_drained_now_keeps_its_place() {
         let now = Instant::now();
         let mut lanes = Lanes::new(now);
@@ -144,7 +165,7 @@ mod tests {
         lanes.found(vec![(lane("a"), SECOND / 4), (lane("b"), SECOND / 2)], now);
         assert_eq!(lanes.look_at(), now + SECOND / 4);
         assert!(!lanes.is_any(|_| true));
-        lanes.found(vec![(lane("a"), 9 * SECOND)], now);
+        lanes.found(vec![(lane("a"), 2 * LOOK_EVERY)], now);
         assert_eq!(lanes.look_at(), now + LOOK_EVERY);
         lanes.due_after(now, SECOND / 2);
         assert_eq!(lanes.look_at(), now + SECOND / 2);

@@ -40,9 +40,13 @@ mod layout;
 
 mod window;
 
+mod portion;
+
 mod delivery;
 
 mod breaker;
+
+mod breakers;
 
 mod fingerprint;
 
@@ -88,6 +92,7 @@ mod place;
 
 mod apply;
 
+mod batch;
 mod span;
 
 mod attempt;
@@ -124,7 +129,7 @@ pub use error::Error;
 pub use failure::{Failure, FailureKind};
 pub use fingerprint::fingerprint;
 pub use gate::{Gate, Verdict as GateVerdict};
-pub use handler::{BoxFuture, Handler, HandlerError, HandlerResult};
+pub use handler::{BatchHandler, BoxFuture, Handler, HandlerError, HandlerResult};
 pub use inbox::keyed::Identity;
 pub use metric::{
     APPLIED, ATTEMPTS, BREAKER, DEAD, DELAY_SECONDS, DELETED, DRAINED, DUPLICATES, FAILURES, GROUPS_MADE,

@@ -150,6 +150,14 @@ impl Store {
         bounded("looking for a dead letter", query.fetch_one(&self.pool)).await
     }
 
+    /// Ends the server's side of a transaction that was given up in the middle. When that fails, it ends by itself, later.
+    pub(super) async fn end_backend(&self, backend: i32) {
+        let query = sqlx::query(include_str!("../../queries/consume/end_backend.sql")).bind(backend);
+        if let Err(error) = bounded("ending a session", query.execute(&self.pool)).await {
+            tracing::warn!(%error, "the session of a handler that did not answer was not ended");
+        }
+    }
+
     pub(super) async fn acquire(&self, doing: &'static str) -> Result<Lent, Error> {
         bounded(doing, self.pool.acquire()).await.map(Lent::new)
     }

@@ -37,6 +37,10 @@ impl Prelude {
         }
     }
 
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The generation that begins with this entry is open now: from there on it is read again.
     pub(super) fn reopen(&mut self, from: EntryId) {
         if !self.is_read || from <= self.behind {

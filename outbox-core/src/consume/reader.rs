@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Error;
+use super::portion::Portion;
 use super::redis::{Entry, Link};
 use super::shared::Shared;
 
@@ -22,14 +23,17 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) async fn start(link: &Link, shared: &Shared) -> Result<Self, Error> {
         let mut link = link.connect_reader(&shared.redis, BLOCK).await?;
-        let count = shared.settings.read_count;
+        let mut portion = Portion::new(shared.settings.read_count);
         let (sender, batches) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             // The place in the channel is taken first: nothing is read that nobody has room for.
             while let Ok(place) = sender.reserve().await {
-                match link.read(count, BLOCK).await {
+                match link.read(portion.count(), BLOCK).await {
                     Ok(entries) if entries.is_empty() => drop(place),
-                    Ok(entries) => place.send(Ok(entries)),
+                    Ok(entries) => {
+                        portion.learn(entries.iter().map(Entry::size));
+                        place.send(Ok(entries));
+                    }
                     Err(error) => {
                         place.send(Err(error));
                         return;

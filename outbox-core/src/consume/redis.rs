@@ -47,6 +47,16 @@ pub(super) fn client(url: &str) -> Result<Client, Error> {
     Client::open(url).map_err(|error| failed("reading the URL", error))
 }
 
+impl Entry {
+    /// What it takes on the way.
+    pub(super) fn size(&self) -> usize {
+        self.fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
+    }
+}
+
 impl Link {
     pub(super) async fn connect(client: &Client, stream: &str, group: &str) -> Result<Self, Error> {
         let connection = connect(client, RESPONSE_LIMIT).await?;
@@ -185,6 +195,22 @@ impl Link {
             deleted: nil + apart,
             next: (cursor > EntryId::MIN).then_some(cursor),
         })
+    }
+
+    /// Reads entries of a stream again. Those that are not there do not come.
+    pub(super) async fn fetch(&mut self, key: &str, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
+        let mut pipe = redis::pipe();
+        for id in ids {
+            pipe.cmd("XRANGE")
+                .arg(key)
+                .arg(id.to_string())
+                .arg(id.to_string());
+        }
+        let rows: Vec<Vec<Value>> = pipe
+            .query_async(&mut self.connection)
+            .await
+            .map_err(|error| failed("reading entries again", error))?;
+        Ok(rows.into_iter().flatten().filter_map(entry_of).collect())
     }
 
     /// How many entries are delivered and not acknowledged, and the lowest of them.

@@ -1,9 +1,8 @@
 //! Which handler an event goes to: by the topic of its stream, then by its type. Pure.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use super::handler::Handler;
+use super::handler::Applier;
 use crate::event::Event;
 
 /// The handlers of a consumer.
@@ -14,8 +13,8 @@ pub(super) struct Routes {
 
 #[derive(Clone, Default)]
 struct Topic {
-    any: Option<Arc<dyn Handler>>,
-    by_type: HashMap<String, Arc<dyn Handler>>,
+    any: Option<Applier>,
+    by_type: HashMap<String, Applier>,
     /// Of these types, these versions only.
     versions: HashMap<String, HashSet<String>>,
 }
@@ -23,7 +22,7 @@ struct Topic {
 /// Where an event goes.
 pub(super) enum Route {
     /// To this handler.
-    Handler(Arc<dyn Handler>),
+    Handler(Applier),
     /// Nobody here wants its type.
     Skip,
     /// Its type is wanted, but not in this version.
@@ -32,12 +31,12 @@ pub(super) enum Route {
 
 impl Routes {
     /// Every type on the topic that has no handler of its own. False when there was one already.
-    pub(super) fn add(&mut self, topic: &str, handler: Arc<dyn Handler>) -> bool {
+    pub(super) fn add(&mut self, topic: &str, handler: Applier) -> bool {
         self.topic(topic).any.replace(handler).is_none()
     }
 
     /// One type on the topic. False when there was one already.
-    pub(super) fn add_type(&mut self, topic: &str, r#type: &str, handler: Arc<dyn Handler>) -> bool {
+    pub(super) fn add_type(&mut self, topic: &str, r#type: &str, handler: Applier) -> bool {
         self.topic(topic)
             .by_type
             .insert(r#type.to_owned(), handler)
@@ -100,11 +99,17 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::consume::handler::{BoxFuture, HandlerResult};
     use crate::consume::pg::PgConnection;
 
-    fn nothing<'a>(_: &'a mut PgConnection, _: &'a Event) -> BoxFuture<'a, HandlerResult> {
+    fn none<'a>(_: &'a mut PgConnection, _: &'a Event) -> BoxFuture<'a, HandlerResult> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn nothing() -> Applier {
+        Applier::One(Arc::new(none))
     }
 
     fn event(r#type: &str, version: Option<&str>) -> Event {
@@ -117,8 +122,8 @@ mod tests {
     #[test]
     fn a_type_goes_to_its_own_handler_then_to_the_topics_and_else_nowhere() {
         let mut routes = Routes::default();
-        assert!(routes.add_type("orders", "placed", Arc::new(nothing)));
-        assert!(!routes.add_type("orders", "placed", Arc::new(nothing)));
+        assert!(routes.add_type("orders", "placed", nothing()));
+        assert!(!routes.add_type("orders", "placed", nothing()));
         assert!(matches!(
             routes.find("orders", &event("placed", None)),
             Route::Handler(_)
@@ -128,7 +133,7 @@ mod tests {
             routes.find("stock", &event("placed", None)),
             Route::Skip
         ));
-        assert!(routes.add("orders", Arc::new(nothing)));
+        assert!(routes.add("orders", nothing()));
         assert!(matches!(
             routes.find("orders", &event("paid", None)),
             Route::Handler(_)
@@ -138,7 +143,7 @@ mod tests {
     #[test]
     fn a_version_is_unknown_only_if_others_are_named() {
         let mut routes = Routes::default();
-        assert!(routes.add("orders", Arc::new(nothing)));
+        assert!(routes.add("orders", nothing()));
         routes.add_versions("orders", "placed", ["1".to_owned(), "2".to_owned()]);
         let find = |event| routes.find("orders", &event);
         assert!(matches!(find(event("placed", Some("2"))), Route::Handler(_)));

@@ -21,6 +21,7 @@ use super::lease::Lease;
 use super::metric::Meters;
 use super::park::Lane;
 use super::place::Place;
+use super::portion::Portion;
 use super::prelude::{self, Prelude};
 use super::reader::Reader;
 use super::redis::{Entry, Link};
@@ -44,6 +45,11 @@ pub(super) struct Session<'a> {
     /// How far the chain is passed, and that is committed.
     pub(super) committed: Option<EntryId>,
     pub(super) window: Window<Delivery>,
+    pub(super) portion: Portion,
+    /// When a transaction came back last.
+    pub(super) landed_at: Instant,
+    /// How long an event's handler takes, of late.
+    pub(super) pace: Duration,
     pub(super) flights: Flights,
     pub(super) lanes: Lanes,
     /// Held entries and what they wait for. Their contents stay in Redis.
@@ -100,6 +106,9 @@ impl<'a> Session<'a> {
             barrier: Barrier::new(&shared.discovery, stream),
             committed,
             window: Window::new(shared.settings.window, shared.settings.window_bytes),
+            portion: Portion::new(shared.settings.read_count),
+            landed_at: Instant::now(),
+            pace: Duration::ZERO,
             flights: Flights::default(),
             lanes: Lanes::new(Instant::now()),
             held: BTreeMap::new(),
@@ -125,8 +134,21 @@ impl<'a> Session<'a> {
 
     /// Reads and applies until the token is cancelled or something fails.
     pub(super) async fn run(&mut self, token: &CancellationToken) -> Result<(), Error> {
+        let outcome = self.work(token).await;
+        if let Err(error @ Error::Redis { .. }) = &outcome {
+            let cause = format!("{error}. {}", error.advice());
+            let line = &self.stream().key;
+            self.shared().board.set(line, Standing::Waiting { cause });
+            // Handlers under way need no stream; ended in the middle they would do their work in vain.
+            self.flights.wind_down().await;
+        }
+        outcome
+    }
+
+    async fn work(&mut self, token: &CancellationToken) -> Result<(), Error> {
         let due = self.shared().signals.due(&self.stream().key);
         let mut paused = self.shared().signals.paused();
+        let mut closed = self.shared().breakers.closed();
         let mut reader: Option<Reader> = None;
         loop {
             let is_stopping = token.is_cancelled();
@@ -138,6 +160,8 @@ impl<'a> Session<'a> {
                     self.release_held().await?;
                 }
                 self.acknowledge_superseded().await?;
+                self.load_aside().await?;
+                self.make_room();
                 self.dispatch();
             }
             self.settle(is_stopping);
@@ -153,7 +177,7 @@ impl<'a> Session<'a> {
                 && !self.is_before_stream()
                 && self.window.has_room()
                 && !self.barrier.is_closed();
-            let wake = self.next_wake();
+            let wake = self.next_wake(is_paused);
             tokio::select! {
                 () = token.cancelled(), if !is_stopping => {}
                 flown = self.flights.next(), if !self.flights.is_empty() => self.landed(flown?)?,
@@ -170,6 +194,7 @@ impl<'a> Session<'a> {
                 }
                 () = due.notified(), if !is_stopping => self.lanes.look_now(Instant::now()),
                 _ = paused.changed() => {}
+                _ = closed.changed(), if self.is_open => {}
                 () = tokio::time::sleep_until(wake.into()), if !is_stopping => self.look_around().await?,
             }
         }
@@ -188,9 +213,13 @@ impl<'a> Session<'a> {
         &self.place.stream
     }
 
-    fn next_wake(&self) -> Instant {
-        [self.probe_at, self.flights.moves_at()]
+    fn next_wake(&self, is_paused: bool) -> Instant {
+        // What nothing may be done about wakes nobody.
+        let to_start = (!is_paused).then(|| [self.probe_at, self.slow_at()]);
+        to_start
             .into_iter()
+            .flatten()
+            .chain([self.flights.moves_at()])
             .flatten()
             .chain([self.look_at, self.lanes.look_at()])
             .min()
@@ -245,9 +274,7 @@ impl<'a> Session<'a> {
 
     /// Says where this stream stands.
     pub(super) fn stand(&self) {
-        let breaker = self
-            .shared()
-            .breaker(&self.stream().topic, |breaker| breaker.cause().map(str::to_owned));
+        let breaker = self.shared().breakers.cause(&self.stream().topic);
         let cause = if let Some(paused) = &self.paused {
             Some(format!("paused by {}: {}", paused.by, paused.reason))
         } else if let Some(cause) = breaker {

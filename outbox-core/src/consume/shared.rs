@@ -1,6 +1,6 @@
 //! What the lanes of one consumer share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -9,7 +9,7 @@ use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::Error;
 use super::board::Board;
-use super::breaker::Breaker;
+use super::breakers::Breakers;
 use super::discovery::Discovery;
 use super::inbox;
 use super::pg::Store;
@@ -30,8 +30,7 @@ pub(super) struct Shared {
     pub(super) board: Board,
     pub(super) discovery: Discovery,
     pub(super) signals: Signals,
-    /// By topic: what a handler needs is needed for all of its streams.
-    breakers: Mutex<HashMap<String, Breaker>>,
+    pub(super) breakers: Breakers,
     /// Transactions that may be open at a time: the pool's connections but those for leases.
     slots: Semaphore,
     /// Days of the inbox that are known to be there.
@@ -56,7 +55,7 @@ impl Shared {
             board,
             discovery,
             signals: Signals::default(),
-            breakers: Mutex::default(),
+            breakers: Breakers::default(),
             slots: Semaphore::new(slots),
             days: Mutex::default(),
         }
@@ -65,12 +64,6 @@ impl Shared {
     /// Waits for the right to open a transaction. None only if nobody can ever have one again, which nothing makes happen.
     pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         self.slots.acquire().await.ok()
-    }
-
-    /// Looks at the breaker of a topic, or changes it.
-    pub(super) fn breaker<R>(&self, topic: &str, work: impl FnOnce(&mut Breaker) -> R) -> R {
-        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        work(breakers.entry(topic.to_owned()).or_default())
     }
 
     /// Makes the days of the inbox that these events need.

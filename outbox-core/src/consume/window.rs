@@ -1,15 +1,22 @@
-//! What a member has in hand of one stream: at most one transaction per key, and finished from the head. Pure.
+//! What a member has in hand of one stream: at most one transaction per lane, and finished from the head. Pure.
 //!
-//! Entries are taken from here into transactions, several at a time; a key is in one of them at most, and its entries in
+//! Entries are taken from here into transactions, several at a time; a lane is in one of them at most, and its entries in
 //! order. What is finished behind an unfinished one is remembered, and acknowledged only when everything before it is
 //! finished and that is committed: until then a crash leaves it pending, and the inbox knows that it had its effect.
 //! Strangers have no place in the chain: nothing waits for them.
+//!
+//! Loaded entries are bounded by number and by bytes, and so are places.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::park::Lane;
 use crate::event::EntryId;
+
+mod aside;
+
+/// So many places there are for each loaded entry: a few dozen bytes each.
+const PLACES: usize = 100;
 
 /// One entry in hand.
 #[derive(Debug)]
@@ -34,6 +41,8 @@ enum Slot<T> {
     Open { item: Arc<Item<T>>, is_alone: bool },
     /// In a transaction.
     Flying(Arc<Item<T>>),
+    /// Not loaded.
+    Aside { id: EntryId, chained: bool, lane: Lane },
     /// Committed, behind one that is not.
     Finished(EntryId),
 }
@@ -42,15 +51,38 @@ impl<T> Slot<T> {
     fn id(&self) -> EntryId {
         match self {
             Self::Open { item, .. } | Self::Flying(item) => item.id,
-            Self::Finished(id) => *id,
+            Self::Aside { id, .. } | Self::Finished(id) => *id,
         }
     }
 
     fn is_chained(&self) -> bool {
         match self {
             Self::Open { item, .. } | Self::Flying(item) => item.chained,
+            Self::Aside { chained, .. } => *chained,
             Self::Finished(_) => true,
         }
+    }
+
+    fn lane(&self) -> Option<&Lane> {
+        match self {
+            Self::Open { item, .. } | Self::Flying(item) => Some(&item.lane),
+            Self::Aside { lane, .. } => Some(lane),
+            Self::Finished(_) => None,
+        }
+    }
+}
+
+/// What is in hand of one lane.
+#[derive(Debug, Default)]
+struct Share {
+    flying: usize,
+    open: BTreeSet<u64>,
+    aside: BTreeSet<u64>,
+}
+
+impl Share {
+    fn is_empty(&self) -> bool {
+        self.flying == 0 && self.open.is_empty() && self.aside.is_empty()
     }
 }
 
@@ -59,23 +91,33 @@ impl<T> Slot<T> {
 pub(super) struct Window<T> {
     slots: BTreeMap<u64, Slot<T>>,
     places: HashMap<EntryId, u64>,
+    open: BTreeSet<u64>,
+    lanes: HashMap<Lane, Share>,
     next: u64,
     superseded: BTreeSet<EntryId>,
+    finished: usize,
+    aside: usize,
     capacity: usize,
+    loaded: usize,
     bytes: usize,
     bytes_max: usize,
 }
 
 impl<T> Window<T> {
-    /// A window of at most `capacity` entries that closes at `bytes_max`; the read in flight may exceed it once.
+    /// A window of at most `capacity` loaded entries that closes at `bytes_max`; the read in flight may exceed it once.
     #[must_use]
     pub(super) fn new(capacity: usize, bytes_max: usize) -> Self {
         Self {
             slots: BTreeMap::new(),
             places: HashMap::new(),
+            open: BTreeSet::new(),
+            lanes: HashMap::new(),
             next: 0,
             superseded: BTreeSet::new(),
+            finished: 0,
+            aside: 0,
             capacity,
+            loaded: 0,
             bytes: 0,
             bytes_max,
         }
@@ -84,13 +126,19 @@ impl<T> Window<T> {
     /// Whether more may be read.
     #[must_use]
     pub(super) fn has_room(&self) -> bool {
-        self.len() < self.capacity && self.bytes < self.bytes_max
+        self.loaded < self.capacity && self.bytes < self.bytes_max && self.len() < self.capacity * PLACES
     }
 
-    /// How many entries are in hand, the finished ones behind an unfinished one included.
+    /// How many entries are in hand, those set aside and the finished ones behind an unfinished one included.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.slots.len() + self.superseded.len()
+    }
+
+    /// Whether so many are finished that the chain should be moved on.
+    #[must_use]
+    pub(super) fn is_half_full(&self) -> bool {
+        self.finished * 2 >= self.capacity
     }
 
     /// Whether the entry is in hand.
@@ -99,36 +147,61 @@ impl<T> Window<T> {
         self.superseded.contains(&id) || self.places.contains_key(&id)
     }
 
-    /// Whether it is time to move the chain on, so that there is room again.
-    #[must_use]
-    pub(super) fn is_half_full(&self) -> bool {
-        self.len() * 2 >= self.capacity
-    }
-
     /// An unfinished entry.
     #[must_use]
     pub(super) fn item(&self, id: EntryId) -> Option<&Item<T>> {
         match self.slots.get(self.places.get(&id)?)? {
             Slot::Open { item, .. } | Slot::Flying(item) => Some(item),
-            Slot::Finished(_) => None,
+            Slot::Aside { .. } | Slot::Finished(_) => None,
         }
     }
 
     /// Whether an entry of this lane is in a transaction.
     #[must_use]
     pub(super) fn is_flying(&self, lane: &Lane) -> bool {
-        self.slots
-            .values()
-            .any(|slot| matches!(slot, Slot::Flying(item) if item.lane == *lane))
+        self.lanes.get(lane).is_some_and(|share| share.flying > 0)
     }
 
-    /// Takes an entry in hand.
+    /// Takes an entry in hand. Behind others of its lane that are set aside, it is too.
     pub(super) fn push(&mut self, item: Item<T>) {
+        let place = self.add(item.id);
+        if self
+            .lanes
+            .get(&item.lane)
+            .is_some_and(|share| !share.aside.is_empty())
+        {
+            self.keep_place(place, item.id, item.chained, item.lane);
+        } else {
+            self.load(place, item);
+        }
+    }
+
+    /// Takes an entry of the chain in hand that there is nothing to do about.
+    pub(super) fn push_finished(&mut self, id: EntryId) {
+        let place = self.add(id);
+        self.slots.insert(place, Slot::Finished(id));
+        self.finished += 1;
+    }
+
+    fn add(&mut self, id: EntryId) -> u64 {
+        let place = self.next;
+        self.places.insert(id, place);
+        self.next += 1;
+        place
+    }
+
+    fn load(&mut self, place: u64, item: Item<T>) {
+        self.loaded += 1;
         self.bytes += item.bytes;
-        let id = item.id;
+        self.lanes
+            .entry(item.lane.clone())
+            .or_default()
+            .open
+            .insert(place);
+        self.open.insert(place);
         let item = Arc::new(item);
-        self.add(
-            id,
+        self.slots.insert(
+            place,
             Slot::Open {
                 item,
                 is_alone: false,
@@ -136,52 +209,74 @@ impl<T> Window<T> {
         );
     }
 
-    /// Takes an entry of the chain in hand that there is nothing to do about.
-    pub(super) fn push_finished(&mut self, id: EntryId) {
-        self.add(id, Slot::Finished(id));
-    }
-
-    fn add(&mut self, id: EntryId, slot: Slot<T>) {
-        self.places.insert(id, self.next);
-        self.slots.insert(self.next, slot);
-        self.next += 1;
-    }
-
     /// Notes an entry that must be acknowledged without effect once the entry that superseded it is finished.
     pub(super) fn supersede(&mut self, id: EntryId) {
         self.superseded.insert(id);
     }
 
-    /// The entries to try now, in order: at most `most`, none of a key that is in a transaction or in `busy`. One that may
-    /// only be tried alone is.
+    /// The entries to try now, in order: at most `most`, none of a lane that is in a transaction or in `busy`. One that
+    /// may only be tried alone is.
     #[must_use]
     pub(super) fn ready(&self, busy: &HashSet<Lane>, most: usize) -> Vec<Arc<Item<T>>> {
-        let mut blocked: HashSet<&Lane> = HashSet::new();
+        let mut held: HashSet<&Lane> = HashSet::new();
         let mut ready: Vec<Arc<Item<T>>> = Vec::new();
-        for slot in self.slots.values() {
-            match slot {
-                Slot::Finished(_) => {}
-                Slot::Flying(item) => drop(blocked.insert(&item.lane)),
-                Slot::Open { item, .. } if blocked.contains(&item.lane) || busy.contains(&item.lane) => {}
-                Slot::Open { item, is_alone: true } if ready.is_empty() => return vec![item.clone()],
-                Slot::Open { item, is_alone: true } => drop(blocked.insert(&item.lane)),
-                Slot::Open { item, .. } => {
-                    ready.push(item.clone());
-                    if ready.len() == most {
-                        break;
-                    }
-                }
+        for (item, is_alone) in self.open() {
+            let lane = &item.lane;
+            if busy.contains(lane) || held.contains(lane) || self.is_flying(lane) {
+                continue;
+            }
+            if is_alone && ready.is_empty() {
+                return vec![item.clone()];
+            }
+            if is_alone {
+                held.insert(lane);
+                continue;
+            }
+            ready.push(item.clone());
+            if ready.len() == most {
+                break;
             }
         }
         ready
     }
 
+    /// The entries of these lanes that are not in a transaction, in order: at most `most`.
+    #[must_use]
+    pub(super) fn of_lanes(&self, lanes: &HashSet<Lane>, most: usize) -> Vec<Arc<Item<T>>> {
+        let places = lanes
+            .iter()
+            .filter_map(|lane| self.lanes.get(lane))
+            .flat_map(|share| &share.open);
+        let places: BTreeSet<u64> = places.copied().collect();
+        let items = places
+            .into_iter()
+            .filter_map(|place| match self.slots.get(&place)? {
+                Slot::Open { item, .. } if !self.is_flying(&item.lane) => Some(item.clone()),
+                _ => None,
+            });
+        items.take(most).collect()
+    }
+
+    fn open(&self) -> impl Iterator<Item = (&Arc<Item<T>>, bool)> {
+        self.open.iter().filter_map(|place| match self.slots.get(place)? {
+            Slot::Open { item, is_alone } => Some((item, *is_alone)),
+            _ => None,
+        })
+    }
+
     /// These are in a transaction now.
     pub(super) fn start(&mut self, ids: &[EntryId]) {
         for id in ids {
-            if let Some(slot) = self.places.get(id).and_then(|place| self.slots.get_mut(place))
+            let Some(&place) = self.places.get(id) else {
+                continue;
+            };
+            if let Some(slot) = self.slots.get_mut(&place)
                 && let Slot::Open { item, .. } = slot
             {
+                let share = self.lanes.entry(item.lane.clone()).or_default();
+                share.open.remove(&place);
+                share.flying += 1;
+                self.open.remove(&place);
                 *slot = Slot::Flying(item.clone());
             }
         }
@@ -190,10 +285,17 @@ impl<T> Window<T> {
     /// These came back from a transaction as they were; perhaps to be tried each apart from all others.
     pub(super) fn release(&mut self, ids: &[EntryId], is_alone: bool) {
         for id in ids {
-            if let Some(slot) = self.places.get(id).and_then(|place| self.slots.get_mut(place))
+            let Some(&place) = self.places.get(id) else {
+                continue;
+            };
+            if let Some(slot) = self.slots.get_mut(&place)
                 && let Slot::Flying(item) = slot
             {
                 let item = item.clone();
+                let share = self.lanes.entry(item.lane.clone()).or_default();
+                share.flying -= 1;
+                share.open.insert(place);
+                self.open.insert(place);
                 *slot = Slot::Open { item, is_alone };
             }
         }
@@ -217,12 +319,21 @@ impl<T> Window<T> {
             let Some(&place) = self.places.get(id) else {
                 continue;
             };
-            let (Some(Slot::Open { item, .. }) | Some(Slot::Flying(item))) = self.slots.get(&place) else {
+            let Some(Slot::Flying(item)) = self.slots.get(&place) else {
                 continue;
             };
+            self.loaded -= 1;
             self.bytes -= item.bytes;
-            if item.chained {
+            let (lane, chained) = (item.lane.clone(), item.chained);
+            if let Some(share) = self.lanes.get_mut(&lane) {
+                share.flying -= 1;
+                if share.is_empty() {
+                    self.lanes.remove(&lane);
+                }
+            }
+            if chained {
                 self.slots.insert(place, Slot::Finished(*id));
+                self.finished += 1;
             } else {
                 self.slots.remove(&place);
                 self.places.remove(id);
@@ -234,17 +345,21 @@ impl<T> Window<T> {
 
     /// The chain is passed up to here, and that is committed. Returns what may be acknowledged.
     pub(super) fn pass(&mut self, passed: EntryId) -> Vec<EntryId> {
-        let mut acknowledge = Vec::new();
-        self.slots.retain(|_, slot| match slot {
-            Slot::Finished(id) if *id <= passed => {
-                acknowledge.push(*id);
-                false
-            }
-            _ => true,
-        });
-        for id in &acknowledge {
+        let head: Vec<(u64, EntryId)> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.is_chained())
+            .map_while(|(place, slot)| match slot {
+                Slot::Finished(id) if *id <= passed => Some((*place, *id)),
+                _ => None,
+            })
+            .collect();
+        for (place, id) in &head {
+            self.slots.remove(place);
             self.places.remove(id);
         }
+        self.finished -= head.len();
+        let mut acknowledge: Vec<EntryId> = head.into_iter().map(|(_, id)| id).collect();
         let later = self.superseded.split_off(&passed);
         acknowledge.extend(std::mem::replace(&mut self.superseded, later));
         acknowledge

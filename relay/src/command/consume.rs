@@ -25,6 +25,13 @@ pub struct Arguments {
     /// The function, called as `schema.function(event json)`; what it raises is a failed attempt
     #[arg(long, value_name = "SCHEMA.FUNCTION")]
     call: String,
+    /// Attempts for one topic, instead of `consume.attempts`; repeat it for several
+    #[arg(long = "topic-attempts", value_name = "TOPIC=N", value_parser = topic_attempts)]
+    topic_attempts: Vec<(String, u32)>,
+    /// The versions (`schemaversion`) of a type that the function knows; events of others wait, with their keys, for a member
+    /// that knows them. Repeat it for several types
+    #[arg(long = "versions", value_name = "TYPE=V[,V…]", value_parser = versions)]
+    versions: Vec<(String, Vec<String>)>,
     /// Tell input also by what it says, for senders that repeat a request under a new id; what comes again is passed
     #[arg(long, value_enum, value_name = "BY")]
     deduplicate: Option<Deduplicate>,
@@ -85,6 +92,9 @@ fn describe(config: &Config, arguments: Arguments, pool: PgPool) -> Result<Consu
         .redis_client(connect::redis(config)?)
         .prefix(&config.redis.prefix)
         .retry(policy)
+        .on_dead(settings.on_dead)
+        .ordering(settings.ordering)
+        .concurrency(settings.concurrency)
         .batch(settings.batch)
         .lease(settings.lease_ttl)
         .handler_limit(settings.handler_limit)
@@ -92,8 +102,14 @@ fn describe(config: &Config, arguments: Arguments, pool: PgPool) -> Result<Consu
     if let Some(member) = arguments.member {
         builder = builder.member(member);
     }
+    for (topic, attempts) in arguments.topic_attempts {
+        builder = builder.retry_topic(&topic, RetryPolicy { attempts, ..policy });
+    }
     for topic in &arguments.topics {
         builder = builder.call(topic, &arguments.call);
+        for (r#type, versions) in &arguments.versions {
+            builder = builder.versions(topic, r#type, versions.iter().cloned());
+        }
         if let Some(by) = arguments.deduplicate {
             let identity = match by {
                 Deduplicate::CorrelationId => Identity::CorrelationId,
@@ -105,4 +121,55 @@ fn describe(config: &Config, arguments: Arguments, pool: PgPool) -> Result<Consu
     builder
         .build()
         .map_err(|error| Failure::new(Exit::Usage, format!("{error}; {}", error.advice())))
+}
+
+/// Reads `orders.placed=5`.
+fn topic_attempts(text: &str) -> Result<(String, u32), String> {
+    let example = || format!("must be a topic and 1 to 100 attempts, such as orders.placed=5, got {text:?}");
+    let (topic, attempts) = text.split_once('=').ok_or_else(example)?;
+    let attempts = attempts
+        .parse()
+        .ok()
+        .filter(|attempts| (1..=100).contains(attempts));
+    Ok((topic.to_owned(), attempts.ok_or_else(example)?))
+}
+
+/// Reads `orders.placed=1,2`.
+fn versions(text: &str) -> Result<(String, Vec<String>), String> {
+    let example = || format!("must be a type and its versions, such as orders.placed=1,2, got {text:?}");
+    let (r#type, versions) = text.split_once('=').ok_or_else(example)?;
+    let versions: Vec<String> = versions.split(',').map(str::to_owned).collect();
+    if r#type.is_empty() || versions.iter().any(String::is_empty) {
+        return Err(example());
+    }
+    Ok((r#type.to_owned(), versions))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_and_versions_are_read_and_a_mistake_is_told_with_an_example() {
+        assert_eq!(
+            topic_attempts("orders.placed=5"),
+            Ok(("orders.placed".to_owned(), 5))
+        );
+        let two = vec!["1".to_owned(), "2".to_owned()];
+        assert_eq!(
+            versions("orders.placed=1,2"),
+            Ok(("orders.placed".to_owned(), two))
+        );
+        for refused in [
+            "orders.placed",
+            "orders.placed=0",
+            "orders.placed=101",
+            "orders.placed=many",
+        ] {
+            assert!(topic_attempts(refused).is_err_and(|error| error.contains("orders.placed=5")));
+        }
+        for refused in ["orders.placed", "orders.placed=", "=1", "orders.placed=1,,2"] {
+            assert!(versions(refused).is_err_and(|error| error.contains("orders.placed=1,2")));
+        }
+    }
 }

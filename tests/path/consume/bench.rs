@@ -25,6 +25,8 @@ pub(crate) struct Bench {
     pub(crate) pool: PgPool,
     pub(crate) redis: MultiplexedConnection,
     listener: PgListener,
+    /// Entries of [`Self::put_all`].
+    length: u64,
 }
 
 /// A member at work.
@@ -77,6 +79,7 @@ impl Bench {
             pool,
             redis,
             listener,
+            length: 0,
         })
     }
 
@@ -99,6 +102,30 @@ impl Bench {
     pub(crate) async fn put(&mut self, id: &str, previous: Option<&str>, key: &str, number: i64) -> Result {
         let event = event(previous, key, number);
         self.put_raw(id, "event", event.to_string().as_bytes()).await
+    }
+
+    /// Puts one event per key at the end of the chain `1-1`, `1-2`, …; each has its place as its number.
+    pub(crate) async fn put_all(&mut self, keys: &[&str]) -> Result {
+        for keys in keys.chunks(500) {
+            let mut pipe = redis::pipe();
+            for key in keys {
+                let previous = match self.length {
+                    0 => EntryId::MIN,
+                    length => EntryId::new(1, length),
+                };
+                self.length += 1;
+                let event = event(Some(&previous.to_string()), key, i64::try_from(self.length)?);
+                let id = EntryId::new(1, self.length).to_string();
+                pipe.cmd("XADD")
+                    .arg(STREAM)
+                    .arg(id)
+                    .arg("event")
+                    .arg(event.to_string())
+                    .ignore();
+            }
+            pipe.query_async::<()>(&mut self.redis).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn put_raw(&mut self, id: &str, field: &str, value: &[u8]) -> Result {

@@ -33,3 +33,13 @@ mod storm;
 mod tracing;
 
 mod lag;
+
+mod parallel;
+
+mod parking;
+
+mod kinds;
+
+mod batch;
+
+mod transaction;

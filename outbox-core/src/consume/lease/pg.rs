@@ -24,19 +24,20 @@ impl Store {
         bounded("looking at the lease", query.fetch_one(&self.pool)).await
     }
 
-    /// Fails unless this lease still holds. Keeps a takeover waiting until the transaction ends.
+    /// Fails unless this lease still holds. Keeps a takeover waiting until the transaction ends. Answers who serves the
+    /// transaction.
     pub(in crate::consume) async fn fence(
         &self,
         tx: &mut PgConnection,
         stream: &str,
         lease: Lease,
-    ) -> Result<(), Error> {
+    ) -> Result<i32, Error> {
         let query = sqlx::query_scalar(include_str!("../../../queries/consume/fence.sql"))
             .bind(&self.consumer)
             .bind(stream)
             .bind(lease.epoch);
-        let held: Option<bool> = bounded("checking the lease", query.fetch_optional(tx)).await?;
-        held.map(drop).ok_or(Error::Fenced)
+        let backend: Option<i32> = bounded("checking the lease", query.fetch_optional(tx)).await?;
+        backend.ok_or(Error::Fenced)
     }
 
     pub(in crate::consume) fn lease_ms(&self) -> f64 {

@@ -32,6 +32,11 @@ fn ids(numbers: &[u64]) -> Vec<EntryId> {
     numbers.iter().map(|n| id(*n)).collect()
 }
 
+fn finish(window: &mut Window<()>, numbers: &[u64]) -> Vec<EntryId> {
+    window.start(&ids(numbers));
+    window.finish(&ids(numbers))
+}
+
 fn ready(window: &Window<()>, busy: &[&str], most: usize) -> Vec<EntryId> {
     let busy = busy.iter().map(|key| Lane::of_key(key)).collect();
     window.ready(&busy, most).iter().map(|item| item.id).collect()
@@ -133,7 +138,7 @@ fn a_stranger_is_acknowledged_at_once_and_neither_moves_nor_holds_the_chain() {
     assert_eq!(window.finish(&ids(&[2])), ids(&[2]));
     assert_eq!(window.head_after(&[]), None);
     window.push(stranger(4, "d"));
-    assert_eq!(window.finish(&ids(&[1, 3])), []);
+    assert_eq!(finish(&mut window, &[1, 3]), []);
     assert_eq!(window.head_after(&[]), Some(id(3)));
     assert_eq!(window.pass(id(3)), ids(&[1, 3]));
     assert_eq!(window.len(), 1);
@@ -145,7 +150,7 @@ fn a_superseded_entry_is_acknowledged_when_its_successor_is_passed() {
     window.push(item(5, "a"));
     window.supersede(id(3));
     assert!(window.contains(id(3)));
-    assert_eq!(window.finish(&ids(&[5])), []);
+    assert_eq!(finish(&mut window, &[5]), []);
     assert_eq!(window.pass(id(5)), ids(&[5, 3]));
     assert_eq!(window.len(), 0);
 }
@@ -158,11 +163,109 @@ fn it_closes_by_number_and_by_bytes() {
     assert!(window.has_room());
     window.push(item(2, "b"));
     assert!(!window.has_room());
-    let _ = window.finish(&ids(&[1]));
-    let _ = window.pass(id(1));
+    finish(&mut window, &[1]);
     assert!(window.has_room());
     let mut window: Window<()> = Window::new(9, 15);
     window.push(item(1, "a"));
     window.push(item(2, "b"));
     assert!(!window.has_room(), "20 bytes of 15");
+}
+
+/// A window of eight, so that one loaded entry is the share of a lane.
+fn slow_lane() -> Window<()> {
+    let mut window = Window::new(8, 1000);
+    for (n, key) in [(1, "a"), (2, "a"), (3, "a"), (4, "b"), (5, "a")] {
+        window.push(item(n, key));
+    }
+    window.start(&ids(&[1]));
+    window
+}
+
+#[test]
+fn what_waits_behind_a_slow_transaction_makes_room_and_keeps_its_place() {
+    let mut window = slow_lane();
+    for n in 6..=8 {
+        window.push(item(n, "c"));
+    }
+    assert!(!window.has_room());
+    assert_eq!(
+        window.set_aside(),
+        3,
+        "2, 3 and 5, but not the one that is under way"
+    );
+    assert!(window.has_room());
+    assert_eq!(window.to_load(10), ids(&[]), "not while the first is under way");
+    for n in 9..=100 {
+        window.push(item(n, "a"));
+    }
+    assert!(window.has_room(), "what comes behind them is not loaded either");
+    assert_eq!(ready(&window, &[], 10), ids(&[4, 6, 7, 8]));
+    assert_eq!(window.finish(&ids(&[1])), []);
+    assert_eq!(ready(&window, &[], 10), ids(&[4, 6, 7, 8]));
+    assert_eq!(window.set_aside(), 0, "nothing of it is under way");
+}
+
+#[test]
+fn what_was_set_aside_comes_back_in_its_order() {
+    let mut window = slow_lane();
+    assert_eq!(window.set_aside(), 3);
+    assert_eq!(window.finish(&ids(&[1])), []);
+    assert_eq!(window.to_load(2), ids(&[2, 3]));
+    assert!(window.reload(item(2, "a")));
+    assert!(!window.reload(item(2, "a")), "it is there");
+    assert!(!window.reload(item(4, "b")), "it was not set aside");
+    assert_eq!(ready(&window, &[], 10), ids(&[2, 4]));
+    window.lose(id(3));
+    assert_eq!(window.to_load(2), ids(&[]), "first what is loaded");
+    assert_eq!(finish(&mut window, &[2, 4]), []);
+    assert_eq!(window.head_after(&[]), Some(id(4)));
+    assert_eq!(window.to_load(2), ids(&[5]));
+}
+
+#[test]
+fn what_is_lost_outside_the_chain_leaves_no_trace_in_it() {
+    let mut window = slow_lane();
+    window.push(Item {
+        chained: false,
+        ..item(9, "a")
+    });
+    assert_eq!(window.set_aside(), 4);
+    window.lose(id(9));
+    assert!(!window.contains(id(9)));
+    assert_eq!(window.len(), 5);
+}
+
+#[test]
+fn a_lane_holds_the_others_up_when_much_is_finished_behind_it() {
+    let mut window = slow_lane();
+    let lane = Lane::of_key("a");
+    for n in 6..=9 {
+        window.push(item(n, "c"));
+    }
+    finish(&mut window, &[4, 6, 7]);
+    assert_eq!(window.holder(), None, "not much");
+    finish(&mut window, &[8]);
+    assert_eq!(window.holder(), None, "it is in a transaction");
+    window.release(&ids(&[1]), false);
+    assert_eq!(window.holder(), Some(&lane));
+    let lanes = HashSet::from([lane]);
+    let of_lane: Vec<EntryId> = window.of_lanes(&lanes, 3).iter().map(|item| item.id).collect();
+    assert_eq!(of_lane, ids(&[1, 2, 3]));
+    finish(&mut window, &[1, 2, 3, 5]);
+    assert_eq!(window.pass(id(8)).len(), 8);
+    assert_eq!(window.holder(), None);
+}
+
+#[test]
+fn places_are_bounded_however_slow_a_lane_is() {
+    let mut window = Window::new(2, 1000);
+    window.push(item(1, "a"));
+    window.start(&ids(&[1]));
+    let mut n = 1;
+    while window.has_room() {
+        n += 1;
+        window.push(item(n, "b"));
+        finish(&mut window, &[n]);
+    }
+    assert_eq!(window.len(), 2 * PLACES);
 }

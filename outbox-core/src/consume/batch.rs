@@ -1,0 +1,392 @@
+//! The work on one batch inside its transaction: who is called, who joins a parked lane, who failed, and what is written of it.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use tracing::Span;
+
+use super::apply::{Fate, Items, Purpose};
+use super::attempt::{Call, Stopped, attempt};
+use super::delivery::{Delivery, Work};
+use super::handler::{Applier, BatchHandler};
+use super::inbox::Entered;
+use super::park::{FailedParked, Lane, Parking};
+use super::pg::{self, PgConnection};
+use super::place::{Given, Place};
+use super::retry::Next;
+use super::span::Spans;
+use super::window::Item;
+use super::{Error, Failure};
+use crate::dead_letter::Attributes;
+use crate::event::{EntryId, Event};
+
+/// Where the work on a batch ended before its end.
+pub(super) struct Halt {
+    /// The entry at fault; none if it may be any of several.
+    pub(super) id: Option<EntryId>,
+    pub(super) stopped: Stopped,
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self {
+            id: None,
+            stopped: Stopped::Outage(error),
+        }
+    }
+}
+
+/// What is to be done with an entry.
+enum Plan<'a> {
+    Leave(Fate),
+    Fail(Failure, Duration),
+    Call(&'a Applier, &'a Event),
+}
+
+pub(super) struct Batch<'a> {
+    pub(super) place: &'a Place,
+    /// How long the handlers took together.
+    pub(super) took: Duration,
+    purpose: Purpose<'a>,
+    entered: Entered,
+    /// Entries whose input came before, under another id.
+    repeated: HashSet<EntryId>,
+    /// Lanes of which nothing is applied here.
+    parked: HashSet<Lane>,
+    /// Lanes that are parked without a failure.
+    opened: HashSet<Lane>,
+    failures: HashMap<EntryId, (Failure, Duration)>,
+    fates: Vec<(EntryId, Fate, &'a Item<Delivery>)>,
+    is_begun: bool,
+    spans: &'a mut Spans,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(
+        place: &'a Place,
+        purpose: Purpose<'a>,
+        entered: Entered,
+        spans: &'a mut Spans,
+    ) -> Self {
+        Self {
+            place,
+            took: Duration::ZERO,
+            purpose,
+            entered,
+            repeated: HashSet::new(),
+            parked: HashSet::new(),
+            opened: HashSet::new(),
+            failures: HashMap::new(),
+            fates: Vec::new(),
+            is_begun: false,
+            spans,
+        }
+    }
+
+    /// Whether any key of the flow is parked: it must be asked which.
+    pub(super) fn may_be_parked(&self) -> bool {
+        self.entered.may_be_parked
+    }
+
+    /// Finds out which of the new events say what another one said before, where that is asked for.
+    pub(super) async fn find_repeated(
+        &mut self,
+        tx: &mut PgConnection,
+        events: &[(EntryId, &Event)],
+    ) -> Result<(), Error> {
+        let topic = &self.place.stream.topic;
+        let Some(by) = self.place.settings().deduplicate.get(topic) else {
+            return Ok(());
+        };
+        let is_new = |id: &EntryId| self.entered.fresh.contains(id) && !self.entered.too_old.contains_key(id);
+        let new: Vec<(EntryId, &Event)> = events.iter().filter(|(id, _)| is_new(id)).copied().collect();
+        let repeated = self.place.store().enter_keyed(tx, topic, *by, &new).await?;
+        self.repeated = repeated.into_iter().collect();
+        Ok(())
+    }
+
+    /// Finds out which lanes are parked already, and keeps them so until the commit.
+    pub(super) async fn find_parked(&mut self, tx: &mut PgConnection, items: &Items) -> Result<(), Error> {
+        let fresh = items.iter().filter(|item| self.entered.fresh.contains(&item.id));
+        let mut lanes: Vec<&str> = fresh.map(|item| item.lane.as_str()).collect();
+        lanes.sort_unstable();
+        lanes.dedup();
+        let (store, flow, stream) = (self.place.store(), &self.place.flow, &self.place.stream.key);
+        let parked = store.lock_lanes(tx, flow, &lanes).await?;
+        let elsewhere = parked.iter().filter(|(_, owner)| owner != stream);
+        let elsewhere: Vec<&str> = elsewhere.map(|(lane, _)| lane.as_str()).collect();
+        if !elsewhere.is_empty() {
+            store.move_lanes(tx, flow, stream, &elsewhere).await?;
+        }
+        self.parked = parked.iter().map(|(lane, _)| Lane::stored(lane)).collect();
+        Ok(())
+    }
+
+    pub(super) async fn work(&mut self, tx: &mut PgConnection, items: &'a Items) -> Result<(), Halt> {
+        let mut rest = items;
+        while let [item, others @ ..] = rest {
+            let count = match self.plan(item) {
+                Plan::Call(applier, _) => self.together(applier, rest),
+                _ => None,
+            };
+            match count {
+                Some((handler, count)) => {
+                    let (run, others) = rest.split_at(count);
+                    if !self.many(tx, handler, run).await? {
+                        for item in run {
+                            self.one(tx, item).await?;
+                        }
+                    }
+                    rest = others;
+                }
+                None => {
+                    self.one(tx, item).await?;
+                    rest = others;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, item: &'a Item<Delivery>) -> Plan<'a> {
+        let Delivery { event, work, .. } = &item.payload;
+        if event.is_some() && !self.entered.fresh.contains(&item.id) {
+            return Plan::Leave(Fate::Duplicate);
+        }
+        if self.repeated.contains(&item.id) {
+            return Plan::Leave(Fate::Repeated);
+        }
+        if let (Some(until), Some(event)) = (self.entered.too_old.get(&item.id), event) {
+            return Plan::Fail(Failure::of_age(event, until), Duration::ZERO);
+        }
+        if self.parked.contains(&item.lane) {
+            return Plan::Leave(Fate::Joined);
+        }
+        match (self.purpose, work, event) {
+            (Purpose::Park, _, Some(_)) => {
+                self.opened.insert(item.lane.clone());
+                self.parked.insert(item.lane.clone());
+                Plan::Leave(Fate::Joined)
+            }
+            (Purpose::Fail(failure, took), ..) => Plan::Fail(failure.clone(), took),
+            (_, Work::Handle(applier), Some(event)) => Plan::Call(applier, event),
+            (_, Work::Fail(failure), _) => Plan::Fail(failure.clone(), Duration::ZERO),
+            // Nothing can be done with an event that is not there; nothing makes such an entry.
+            (_, Work::Handle(_), None) => Plan::Leave(Fate::Duplicate),
+        }
+    }
+
+    /// How many entries from the first on can be handed over together, if there are several.
+    fn together(&mut self, applier: &'a Applier, items: &'a Items) -> Option<(&'a dyn BatchHandler, usize)> {
+        let mut handler = None;
+        let mut count = 0;
+        for item in items {
+            match self.plan(item) {
+                Plan::Call(other, _) if applier.of_both(other).is_some() => {
+                    handler = applier.of_both(other);
+                    count += 1;
+                }
+                _ => break,
+            }
+        }
+        handler.filter(|_| count > 1).map(|handler| (&**handler, count))
+    }
+
+    /// Hands several over together. False if that failed and is undone: each of them is tried alone.
+    async fn many(
+        &mut self,
+        tx: &mut PgConnection,
+        handler: &'a dyn BatchHandler,
+        items: &'a Items,
+    ) -> Result<bool, Halt> {
+        let events: Vec<Event> = items
+            .iter()
+            .filter_map(|item| item.payload.event.clone())
+            .collect();
+        // The handler is called once for all of them: within the span of the first.
+        let spans: Vec<Span> = items
+            .iter()
+            .zip(&events)
+            .map(|(item, event)| self.spans.begin(self.place, item.id, event, item.attempts + 1))
+            .collect();
+        let first = spans.into_iter().next().unwrap_or_else(Span::none);
+        match self.call(tx, Call::Many(handler, &events), first).await {
+            Ok(()) => {
+                let applied = items.iter().map(|item| (item.id, Fate::Applied, &**item));
+                self.fates.extend(applied);
+                Ok(true)
+            }
+            Err(Stopped::Undone { failure, .. }) => {
+                for item in items {
+                    self.spans.give_back(item.id, &failure.class);
+                }
+                Ok(false)
+            }
+            Err(stopped @ (Stopped::Conflict(_) | Stopped::Dependency(_))) => Err(Halt {
+                id: Some(items[0].id),
+                stopped,
+            }),
+            Err(stopped) => Err(Halt { id: None, stopped }),
+        }
+    }
+
+    /// One entry by itself.
+    async fn one(&mut self, tx: &mut PgConnection, item: &'a Item<Delivery>) -> Result<(), Halt> {
+        let (applier, event) = match self.plan(item) {
+            Plan::Leave(fate) => {
+                let outcome = match fate {
+                    Fate::Duplicate => "duplicate",
+                    Fate::Repeated => "repeated",
+                    _ => "parked",
+                };
+                self.mark(item, outcome);
+                self.fates.push((item.id, fate, item));
+                return Ok(());
+            }
+            Plan::Fail(failure, took) => {
+                if matches!(self.purpose, Purpose::Apply) {
+                    self.mark(item, "parked");
+                }
+                self.fail(item, failure, took);
+                return Ok(());
+            }
+            Plan::Call(applier, event) => (applier, event),
+        };
+        let span = self.spans.begin(self.place, item.id, event, item.attempts + 1);
+        match self.call(tx, Call::One(applier, event), span).await {
+            Ok(()) => self.fates.push((item.id, Fate::Applied, item)),
+            Err(Stopped::Undone { failure, took }) => self.fail(item, failure, took),
+            Err(stopped) => {
+                let id = Some(item.id);
+                return Err(Halt { id, stopped });
+            }
+        }
+        Ok(())
+    }
+
+    /// The span of an event that no handler is called for.
+    fn mark(&mut self, item: &Item<Delivery>, outcome: &'static str) {
+        if let Some(event) = &item.payload.event {
+            self.spans
+                .mark(self.place, item.id, event, item.attempts + 1, outcome);
+        }
+    }
+
+    async fn call(&mut self, tx: &mut PgConnection, call: Call<'_>, span: Span) -> Result<(), Stopped> {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            pg::begin_attempt(tx, None).await.map_err(Stopped::Outage)?;
+        }
+        let began = Instant::now();
+        let outcome = attempt(tx, call, self.place.settings().handler_limit, span).await;
+        self.took += began.elapsed();
+        outcome
+    }
+
+    fn fail(&mut self, item: &'a Item<Delivery>, failure: Failure, took: Duration) {
+        let attempts = item.attempts + 1;
+        let next = self.place.next(attempts, &failure);
+        if next != Next::Dead || self.place.parks_dead(&item.lane, failure.kind) {
+            self.parked.insert(item.lane.clone());
+        }
+        let class = failure.class.clone();
+        self.spans.fail(item.id, &class, next);
+        self.failures.insert(item.id, (failure, took));
+        let fate = Fate::Failed {
+            class,
+            attempts,
+            next,
+        };
+        self.fates.push((item.id, fate, item));
+    }
+
+    /// Writes down what was parked and given up: letters first, so that their places are before those who wait for them.
+    pub(super) async fn record(self, tx: &mut PgConnection) -> Result<Vec<(EntryId, Fate)>, Error> {
+        let place = self.place;
+        let mut parking = Parking::default();
+        let mut dead: Vec<&Event> = Vec::new();
+        let mut skipped: Vec<&Event> = Vec::new();
+        for lane in &self.opened {
+            parking.turn(lane, "draining", Duration::ZERO);
+        }
+        for (id, fate, item) in &self.fates {
+            let Delivery { fields, event, .. } = &item.payload;
+            match (fate, event, self.failures.get(id)) {
+                (Fate::Repeated, Some(event), _) => skipped.push(event),
+                (Fate::Joined, Some(event), _) => parking.join(&item.lane, *id, event, fields, None),
+                (Fate::Failed { next: Next::Wait, .. }, Some(event), _) => {
+                    parking.turn(&item.lane, "waiting_version", Duration::ZERO);
+                    parking.join(&item.lane, *id, event, fields, None);
+                }
+                (
+                    Fate::Failed {
+                        next: Next::Retry(pause),
+                        attempts,
+                        ..
+                    },
+                    Some(event),
+                    Some((failure, took)),
+                ) => {
+                    let failed = FailedParked {
+                        attempts: *attempts,
+                        failure,
+                        took: *took,
+                    };
+                    parking.turn(&item.lane, "retrying", *pause);
+                    parking.join(&item.lane, *id, event, fields, Some(failed));
+                }
+                (Fate::Failed { attempts, .. }, _, Some((failure, took))) => {
+                    place
+                        .give_up(tx, given(place, item, failure, *took, *attempts))
+                        .await?;
+                    dead.extend(event);
+                    if place.parks_dead(&item.lane, failure.kind) {
+                        parking.turn(&item.lane, "dead", Duration::ZERO);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !dead.is_empty() {
+            place.store().set_outcome(tx, "dead", &["applied"], &dead).await?;
+        }
+        if !skipped.is_empty() {
+            place
+                .store()
+                .set_outcome(tx, "skipped", &["applied"], &skipped)
+                .await?;
+        }
+        place
+            .store()
+            .park(tx, &place.flow, &place.stream.key, &parking)
+            .await?;
+        Ok(self.fates.into_iter().map(|(id, fate, _)| (id, fate)).collect())
+    }
+}
+
+fn given<'a>(
+    place: &'a Place,
+    item: &'a Item<Delivery>,
+    failure: &'a Failure,
+    took: Duration,
+    attempts: u32,
+) -> Given<'a> {
+    Given {
+        stream: &place.stream.key,
+        entry_id: item.id.to_string(),
+        lane: &item.lane,
+        place: None,
+        event: item.payload.event.as_ref().map(|event| Attributes {
+            source: &event.source,
+            id: &event.id,
+            r#type: &event.r#type,
+            schema_version: event.schema_version.as_deref(),
+            key: event.key.as_deref(),
+            recorded_at: event.recorded_at,
+        }),
+        fields: &item.payload.fields,
+        failure,
+        attempts,
+        history: "[]",
+        took,
+    }
+}

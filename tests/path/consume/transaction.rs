@@ -1,0 +1,84 @@
+//! The transaction belongs to the consumer: a handler that commits it is found out before anything is kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use outbox_core::consume::{HandlerError, HandlerResult, PgConnection};
+use outbox_core::event::Event;
+use system_tests::Result;
+
+use super::bench::{Bench, Member, TOPIC, note};
+
+/// Notes the order and commits.
+async fn note_and_commit(tx: &mut PgConnection, event: &Event) -> HandlerResult {
+    note(tx, event).await?;
+    sqlx::query("commit").execute(&mut *tx).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_commits_keeps_nothing_and_has_failed() -> Result {
+    // GIVEN a handler that commits the transaction of its event, among others that do not
+    let mut bench = Bench::new().await?;
+    bench.put_all(&["a", "b", "c"]).await?;
+    let member = Member::start(bench.describe().on(TOPIC, |tx, event| {
+        Box::pin(async move {
+            match event.id.as_str() {
+                "event-2" => note_and_commit(tx, event).await,
+                _ => note(tx, event).await,
+            }
+        })
+    }))?;
+    // WHEN it had its attempts, the first of them in a batch, the others by itself
+    bench.until("select count(*) = 1 from outbox.dead_letter").await?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-3'), false) from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    // THEN it is given up with that reason, has no effect, and the others have one
+    let (class, attempts): (String, i32) =
+        sqlx::query_as("select error_class, attempts from outbox.dead_letter")
+            .fetch_one(&bench.pool)
+            .await?;
+    assert_eq!((class.as_str(), attempts), ("2D000", 3));
+    let mut numbers: Vec<i64> = sqlx::query_scalar("select number from effect")
+        .fetch_all(&bench.pool)
+        .await?;
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 3]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_is_found_out_also_behind_an_event_that_came_again() -> Result {
+    // GIVEN an applied event that comes again in one batch with a new one, whose handler commits and says that all is well
+    let mut bench = Bench::new().await?;
+    bench.put_all(&["a"]).await?;
+    let member = bench.start()?;
+    bench.effects(1).await?;
+    member.stop().await?;
+    bench.put("2-1", Some("1-1"), "a", 1).await?;
+    bench.put("2-2", Some("2-1"), "b", 2).await?;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let member = Member::start(bench.describe().on(TOPIC, move |tx, event| {
+        let count = count.clone();
+        Box::pin(async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            note(tx, event).await?;
+            match sqlx::query("commit").execute(&mut *tx).await {
+                Ok(_) => Ok(()),
+                Err(_) => Err(HandlerError::new("the commit was refused")),
+            }
+        })
+    }))?;
+    // WHEN it is applied
+    bench.until("select count(*) = 1 from outbox.dead_letter").await?;
+    member.stop().await?;
+    // THEN each of its commits was refused
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    let error: String = bench.value("select error from outbox.dead_letter").await?;
+    assert_eq!(error, "the commit was refused");
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 1);
+    Ok(())
+}
