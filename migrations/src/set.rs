@@ -34,7 +34,8 @@ macro_rules! steps {
     };
 }
 
-const LOG: &[Step] = steps!("log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views");
+const LOG: &[Step] =
+    steps!("log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views", 6 "partitions");
 
 const INBOX: &[Step] =
     steps!("inbox": 1 "inbox", 2 "inbox_views", 3 "parking", 4 "redrive", 5 "window", 6 "operate");

@@ -28,6 +28,8 @@ mod naive_tail;
 
 mod ops;
 
+mod partitions;
+
 mod pieces;
 
 mod publish;

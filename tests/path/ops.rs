@@ -11,7 +11,7 @@ use xtask::servers::{Postgres, Redis};
 const COLUMNS: &[(&str, &str)] = &[
     (
         "backlog",
-        "topic, partition, events, exact, oldest_recorded_at, oldest_age",
+        "topic, partition, events, exact, oldest_recorded_at, oldest_age, stream",
     ),
     (
         "batches",
@@ -29,7 +29,7 @@ const COLUMNS: &[(&str, &str)] = &[
     (
         "topics",
         "topic, partition, retention, keep, seen_since, state, stopped_since, reason, event_id, passed_batch, passed_position, \
-         last_entry, passed_at",
+         last_entry, passed_at, stream",
     ),
     (
         "waiting_transactions",

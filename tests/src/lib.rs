@@ -31,6 +31,8 @@ pub mod journal;
 
 pub mod stream;
 
+pub mod plain_reader;
+
 pub mod witness;
 
 pub mod naive_tail;
@@ -50,6 +52,7 @@ pub use failure::{Failure, Result};
 pub use invocation::{Answer, Invocation};
 pub use journal::Journal;
 pub use members::Members;
+pub use plain_reader::PlainReader;
 pub use producers::{Producers, Workload};
 pub use proxy::{Fault, Proxy};
 pub use relay::Relay;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamRangeReply;
+use redis::streams::{StreamId, StreamRangeReply};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -82,13 +82,52 @@ pub async fn entries(redis: &mut MultiplexedConnection, stream: &str) -> Result<
             return Ok(entries);
         };
         after = format!("({}", last.id);
-        for entry in &page.ids {
-            let json: String = entry.get(FIELD).ok_or_else(|| {
-                Failure::new(format!("entry {} of {stream} has no field `{FIELD}`", entry.id))
-            })?;
-            entries.push(parse(&entry.id, json)?);
-        }
+        entries.extend(parse_page(stream, &page)?);
     }
+}
+
+/// The entries of an answer about a stream.
+///
+/// # Errors
+/// When one is not a CloudEvent in structured mode.
+pub fn parse_page(stream: &str, page: &StreamRangeReply) -> Result<Vec<Entry>> {
+    let entry = |entry: &StreamId| {
+        let json: String = entry
+            .get(FIELD)
+            .ok_or_else(|| Failure::new(format!("entry {} of {stream} has no field `{FIELD}`", entry.id)))?;
+        parse(&entry.id, json)
+    };
+    page.ids.iter().map(entry).collect()
+}
+
+/// Every stream of a topic, whatever number of partitions it has or had, with everything on it.
+///
+/// # Errors
+/// When Redis does not answer or an entry is not a CloudEvent in structured mode.
+pub async fn of_topic(redis: &mut MultiplexedConnection, topic: &str) -> Result<Vec<(String, Vec<Entry>)>> {
+    let mut streams = Vec::new();
+    for key in keys_of_topic(redis, topic).await? {
+        let entries = entries(redis, &key).await?;
+        streams.push((key, entries));
+    }
+    Ok(streams)
+}
+
+/// The keys of a topic's streams, with the default prefix.
+///
+/// # Errors
+/// When Redis does not answer.
+pub async fn keys_of_topic(redis: &mut MultiplexedConnection, topic: &str) -> Result<Vec<String>> {
+    let whole = format!("outbox:{topic}");
+    let mut keys: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{whole}:*"))
+        .query_async(redis)
+        .await?;
+    if redis::cmd("EXISTS").arg(&whole).query_async(redis).await? {
+        keys.push(whole);
+    }
+    keys.sort();
+    Ok(keys)
 }
 
 /// How many entries a stream has.

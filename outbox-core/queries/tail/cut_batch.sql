@@ -1,39 +1,54 @@
 -- Which rows are in the next batch: those that this statement sees and the snapshot of the batch before did not.
 -- Two arms, one index each: transactions that began after that snapshot, and those that were open in it.
 -- One statement takes the snapshot, stores the batch with its shares, and returns its rows if they are few.
+-- Which partition a row goes to is decided here, by the layouts in force in the same snapshot. If a topic should have more
+-- partitions than it has, the statement fails (OB428) and they are laid first: what is appended after a topic was set finds them.
 -- $1 number of the batch before, $2 xmax of its snapshot, $3 its open transactions, $4 era, $5 epoch of the leader,
 -- $6 up to how many rows are returned at once, $7 up to how many bytes of them.
 with flushed as materialized (
     -- The commit of a batch flushes the log past every commit that it contains, whatever the server's default.
     select set_config('synchronous_commit', 'on', true)
+), layout as materialized (
+    -- Null where no topic has partitions, and then nothing else about them is asked.
+    select case when exists (select from outbox.topic t where t.partitions > 1) then outbox.layouts_in_force() end as laid
 ), arrived as (
     select topic, position, true as is_new from outbox.log where transaction_id >= $2::text::xid8
     union all
     select topic, position, false from outbox.log where transaction_id = any($3::text[]::xid8[])
-), share as materialized (
+), topic_share as materialized (
     select topic, count(*) as event_count, min(position) as first_position, max(position) as last_position,
            min(position) filter (where is_new) as first_new_position
     from arrived
     group by topic
+), share as materialized (
+    select topic, 0 as partition, event_count, first_position, last_position, first_new_position
+    from topic_share, layout
+    where layout.laid is null or not layout.laid -> 'partitions' ? topic_share.topic
+    union all
+    -- The rows of topics with partitions, counted again by partition, in the same snapshot.
+    select parted.topic, parted.partition, parted.event_count, parted.first_position, parted.last_position, parted.first_new_position
+    from outbox.partition_shares($2::text, $3::text[], (select laid from layout)) parted
+    where (select laid from layout) is not null
 ), total as materialized (
     select sum(event_count)::bigint as event_count, min(first_position) as first_position, max(last_position) as last_position
     from share
     having count(*) > 0
 ), cut as (
-    insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position)
+    insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position, layouts)
     select before.number + 1,
            greatest(before.batch_id + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint),
-           $4::integer, $5::bigint, pg_current_snapshot(), total.event_count, total.first_position, total.last_position
-    from total, flushed, outbox.batch before
+           $4::integer, $5::bigint, pg_current_snapshot(), total.event_count, total.first_position, total.last_position,
+           coalesce((layout.laid ->> 'layouts')::bigint, 0)
+    from total, flushed, layout, outbox.batch before
     where before.number = $1::bigint
     returning number, batch_id, snapshot, event_count, first_position, last_position
 ), shared as (
-    insert into outbox.share (batch_number, topic, event_count, first_position, last_position, first_new_position)
-    select cut.number, share.topic, share.event_count, share.first_position, share.last_position, share.first_new_position
+    insert into outbox.share (batch_number, topic, partition, event_count, first_position, last_position, first_new_position)
+    select cut.number, share.topic, share.partition, share.event_count, share.first_position, share.last_position, share.first_new_position
     from cut, share
 ), seen as (
     insert into outbox.topic (name)
-    select share.topic from share where not exists (select from outbox.topic known where known.name = share.topic)
+    select topic_share.topic from topic_share where not exists (select from outbox.topic known where known.name = topic_share.topic)
     on conflict do nothing
 ), few as (
     select row.*, sum(row.bytes) over (order by row.position) as bytes_so_far
@@ -49,7 +64,8 @@ with flushed as materialized (
 )
 select cut.number, cut.batch_id, cut.snapshot::text as snapshot, cut.event_count, cut.first_position, cut.last_position,
        case when row_number() over (order by few.position) = 1 then
-           (select json_agg(json_build_array(topic, event_count, first_position, last_position, first_new_position))::text from share)
+           (select json_agg(json_build_array(topic, partition, coalesce(((select laid -> 'partitions' from layout) ->> topic)::integer, 1), event_count,
+                                             first_position, last_position, first_new_position))::text from share)
        end as shares,
        few.position, few.topic, few.key, few.id, few.source, few.type, few.subject, few.time, few.recorded_at, few.data_content_type,
        few.data_schema, few.schema_version, few.correlation_id, few.causation_id, few.traceparent, few.tracestate,

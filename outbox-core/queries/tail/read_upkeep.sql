@@ -1,4 +1,5 @@
--- What decides about pieces: the next values, and the first batch that some stream has not wholly passed.
+-- What decides about pieces: the next values, and the first batch that some stream has not wholly passed. Every stream counts,
+-- those that a topic had before it grew included.
 -- Everything visible in the snapshot before that batch is on its streams, skipped ones included, set-aside ones not.
 -- Positions up to the settled one were drawn a minute ago or more: if nobody lingers, whoever drew them has ended.
 -- Who lingers holds a lock on a table of ours for more than five seconds, or is prepared (no process): a detach would wait
@@ -6,14 +7,14 @@
 with stream as (
     select passed.batch_number as passed_number, passed.position as passed_position,
            ahead.batch_number as target_number, ahead.last_position as target_position
-    from outbox.topic topic
+    from outbox.topic_stream named
     cross join lateral (
         select s.batch_number, s.last_position from outbox.share s
-        where s.topic = topic.name and s.partition = 0 order by s.batch_number desc limit 1
+        where s.topic = named.topic and s.partition = named.partition order by s.batch_number desc limit 1
     ) ahead
     left join lateral (
         select p.batch_number, p.position from outbox.progress p
-        where p.topic = topic.name and p.partition = 0 order by p.batch_number desc, p.position desc limit 1
+        where p.topic = named.topic and p.partition = named.partition order by p.batch_number desc, p.position desc limit 1
     ) passed on true
 ), floor as (
     select coalesce(

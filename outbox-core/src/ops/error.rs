@@ -79,12 +79,14 @@ impl Error {
             Some("57014") => {
                 "the server is slow or blocked; raise postgres.query_timeout or look at pg_stat_activity"
             }
-            Some("P0002" | "22023") => "outbox-relay topic list shows which topics wait, and at which event",
+            Some("P0002" | "22023") => {
+                "outbox-relay topic list shows which streams wait, and at which event; --partition names one"
+            }
             Some("23503") => {
                 "retention must be a class in outbox.retention_class: standard, audit, durable or one of yours"
             }
             Some("23514") => {
-                "names are 1 to 200 of A-Z a-z 0-9 . _ -, and this version has one partition per topic"
+                "names are 1 to 200 of A-Z a-z 0-9 . _ -, and a topic has 1 to 1024 partitions, never fewer than before"
             }
             _ => "see what the server says and try again",
         }

@@ -11,6 +11,7 @@ use super::check::{LogFacts, ServerFacts};
 use super::lag::{Lag, TopicLag, labelled};
 use super::{Error, Halves, View};
 use crate::publish::UNKNOWN_BATCHES;
+use crate::tail::StreamId;
 
 /// Which halves of the schema this database holds.
 ///
@@ -105,16 +106,26 @@ pub async fn log_facts(conn: &mut PgConnection) -> Result<LogFacts, Error> {
         .map_err(|error| Error::postgres("the log's state", error))
 }
 
-/// The topics seen so far, at most ten thousand.
+/// The streams of the topics seen so far, at most ten thousand.
 ///
 /// # Errors
 /// The log is not there or may not be read.
-pub async fn topics(conn: &mut PgConnection) -> Result<Vec<String>, Error> {
-    let read = sqlx::query_scalar(include_str!("../../queries/ops/list_topics.sql"))
-        .persistent(false)
-        .fetch_all(conn)
-        .await;
-    read.map_err(|error| Error::postgres("outbox.topic", error))
+pub async fn streams(conn: &mut PgConnection) -> Result<Vec<StreamId>, Error> {
+    let read = async {
+        let rows = sqlx::query(include_str!("../../queries/ops/list_streams.sql"))
+            .persistent(false)
+            .fetch_all(conn)
+            .await?;
+        let stream = |row: &PgRow| -> Result<Option<StreamId>, sqlx::Error> {
+            let topic: String = row.try_get("topic")?;
+            Ok(StreamId::from_slot(topic, row.try_get("partition")?))
+        };
+        rows.iter()
+            .filter_map(|row| stream(row).transpose())
+            .collect::<Result<_, _>>()
+    };
+    read.await
+        .map_err(|error| Error::postgres("outbox.topic_stream", error))
 }
 
 /// Which of these batch ids, found in marks at the sink, the ledger never cut. The same question as the publisher's.
@@ -138,7 +149,7 @@ pub async fn unknown_batches(conn: &mut PgConnection, ids: &[u64]) -> Result<Vec
 /// Sets the retention class and the number of partitions of a topic, where given. Returns both as they are now.
 ///
 /// # Errors
-/// There is no such class, the number is not possible, or the role is not in `outbox_maintainer`.
+/// There is no such class, the number is not possible or smaller than before, or the role is not in `outbox_maintainer`.
 pub async fn set_topic(
     conn: &mut PgConnection,
     topic: &str,
@@ -156,28 +167,37 @@ pub async fn set_topic(
 }
 
 /// Lets a stream go on after its cause was mended; audited. Returns the position it goes on from,
-/// where one event stopped it.
+/// where one event stopped it. Without a `partition` it is the one of the topic that does not move.
 ///
 /// # Errors
-/// The topic is not set aside, or the role is not in `outbox_maintainer`.
-pub async fn resume_topic(conn: &mut PgConnection, topic: &str, reason: &str) -> Result<Option<i64>, Error> {
+/// The topic is not set aside, several of its partitions are, or the role is not in `outbox_maintainer`.
+pub async fn resume_topic(
+    conn: &mut PgConnection,
+    topic: &str,
+    partition: Option<i32>,
+    reason: &str,
+) -> Result<Option<i64>, Error> {
     let query = sqlx::query_scalar(include_str!("../../queries/ops/resume_topic.sql")).persistent(false);
-    let resumed = query.bind(topic).bind(reason).fetch_one(conn).await;
+    let bound = query.bind(topic).bind(reason).bind(partition);
+    let resumed = bound.fetch_one(conn).await;
     resumed.map_err(|error| Error::changing(format!("topic {topic}"), error))
 }
 
 /// Gives up the event that a stream waits at; audited, and the event stays in `outbox.unpublished`. Returns its position.
+/// Without a `partition` it is the one of the topic that is set aside.
 ///
 /// # Errors
 /// The topic is not set aside, waits at another event, or the role is not in `outbox_maintainer`.
 pub async fn skip_event(
     conn: &mut PgConnection,
     topic: &str,
+    partition: Option<i32>,
     event: Uuid,
     reason: &str,
 ) -> Result<i64, Error> {
     let query = sqlx::query_scalar(include_str!("../../queries/ops/skip_event.sql")).persistent(false);
-    let skipped = query.bind(topic).bind(event).bind(reason).fetch_one(conn).await;
+    let bound = query.bind(topic).bind(event).bind(reason).bind(partition);
+    let skipped = bound.fetch_one(conn).await;
     skipped.map_err(|error| Error::changing(format!("topic {topic}"), error))
 }
 

@@ -38,6 +38,7 @@ impl Leader {
     pub(super) async fn connect_and_compare(&mut self) -> Result<(), Error> {
         let sink: Arc<dyn SinkConnection> = self.sink.connect().await?.into();
         self.check_marks(sink.as_ref()).await?;
+        self.announce_layouts(sink.as_ref()).await?;
         self.links += 1;
         self.link = Some(Link {
             number: self.links,
@@ -151,6 +152,7 @@ impl Leader {
     /// The schedule: compares quiet streams, and looks for decisions of people.
     pub(super) async fn compare(&mut self) -> Result<(), Error> {
         self.compare_chains().await?;
+        self.compare_layouts().await?;
         let halted: Vec<StreamId> = self
             .lanes
             .values()

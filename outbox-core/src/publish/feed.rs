@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::gather::{Brought, gather};
 use super::lane::{Gate, Lane, Place, Portion};
 use super::leader::Leader;
 use super::sink::Halt;
@@ -22,7 +23,15 @@ impl Leader {
         for row in cut.rows {
             by_stream.entry(row.stream.clone()).or_default().push_back(row);
         }
+        if let Some(laid) = &cut.laid {
+            self.lay(laid);
+            for share in &cut.shares {
+                let row = laid.row(&share.stream, &self.publisher.database_id);
+                by_stream.insert(share.stream.clone(), VecDeque::from([row]));
+            }
+        }
         self.head.batch = cut.batch.clone();
+        let mut room = self.room();
         for share in cut.shares {
             let target = Place {
                 batch_number: cut.batch.number,
@@ -34,7 +43,6 @@ impl Leader {
                 batch_id: cut.batch.batch_id,
                 rows,
             };
-            let room = self.room();
             let lane = self.lanes.entry(share.stream.clone()).or_insert_with(|| {
                 Lane::new(
                     share.stream.clone(),
@@ -49,8 +57,11 @@ impl Leader {
                 snapshot: cut.batch.snapshot.clone(),
                 before: cut.before.clone(),
                 share,
+                laid: cut.laid.clone(),
             };
+            let held = lane.held_bytes();
             lane.follow(target, bound, portion, room);
+            room = room.saturating_sub(lane.held_bytes() - held);
         }
     }
 
@@ -62,51 +73,71 @@ impl Leader {
     pub(super) fn start_reads(&mut self) {
         let (rows, bytes) = (self.options.chunk_rows, self.options.chunk_bytes);
         // Each read may bring this much; it counts before it arrives.
-        let expected = self.widest.max(bytes.unsigned_abs() as usize);
-        let mut room = self.room().saturating_sub(self.reads * expected);
+        let mut room = self.room().saturating_sub(self.expected_bytes);
         while self.reads < READS_IN_FLIGHT && room > 0 {
             let Some(stream) = self.next_in_turn(&self.read_last, Lane::wants_rows) else {
                 return;
             };
-            let Some(lane) = self.lanes.get_mut(&stream) else {
+            let Some(reading) = gather(&self.lanes, &stream, rows, bytes) else {
                 return;
             };
-            lane.reading = true;
-            self.reads += 1;
+            for reader in &reading.readers {
+                if let Some(lane) = self.lanes.get_mut(&reader.stream) {
+                    lane.reading = true;
+                }
+            }
+            let expected = self.widest.max(reading.expected_bytes());
             room = room.saturating_sub(expected);
+            self.reads += 1;
+            self.expected_bytes += expected;
+            let database_id = self.publisher.database_id.clone();
             self.in_flight
-                .push(work::read(self.reader.clone(), lane, rows, bytes));
+                .push(work::read(self.reader.clone(), reading, expected, database_id));
             self.read_last = stream;
         }
     }
 
-    pub(super) async fn take_rows(
-        &mut self,
-        stream: &StreamId,
-        stretch: u64,
-        found: Option<(BoundShare, Portion)>,
-    ) -> Result<(), Error> {
-        let Some(lane) = self.lanes.get_mut(stream) else {
+    /// Rows for the lanes that read together came.
+    pub(super) async fn take_rows(&mut self, brought: Vec<Brought>) -> Result<(), Error> {
+        let bytes = brought
+            .iter()
+            .flat_map(|brought| &brought.rows)
+            .map(|row| row.bytes)
+            .sum();
+        self.widest = self.widest.max(bytes);
+        for brought in brought {
+            self.take_portion(brought).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_portion(&mut self, brought: Brought) -> Result<(), Error> {
+        let Some(lane) = self.lanes.get_mut(&brought.stream) else {
             return Ok(());
         };
         lane.reading = false;
-        if lane.gate != Gate::Open || lane.stretch() != stretch {
+        if lane.gate != Gate::Open || lane.stretch() != brought.stretch {
             return Ok(());
         }
-        match found {
-            Some((share, portion)) if !portion.rows.is_empty() => {
-                self.widest = self.widest.max(portion.bytes());
-                lane.hold(portion);
-                lane.reading_share = Some(share);
-                Ok(())
-            }
-            _ => {
-                let why = format!(
-                    "the ledger has events of {stream} up to batch {} position {}, the log does not: rows are gone",
-                    lane.target.batch_number, lane.target.position
-                );
-                self.halt(stream, Halt::Rejected(why)).await
-            }
+        if brought.lacks_rows() {
+            let why = format!(
+                "the ledger has events of {} up to batch {} position {}, the log does not: rows are gone",
+                brought.stream, lane.target.batch_number, lane.target.position
+            );
+            return self.halt(&brought.stream, Halt::Rejected(why)).await;
         }
+        if let Some(share) = brought.share {
+            lane.hold(Portion {
+                batch_number: share.batch_number,
+                batch_id: share.batch_id,
+                rows: brought.rows,
+            });
+            lane.seen = Place {
+                batch_number: share.batch_number,
+                position: brought.seen,
+            };
+            lane.reading_share = Some(share);
+        }
+        Ok(())
     }
 }

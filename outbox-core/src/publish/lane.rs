@@ -65,6 +65,8 @@ pub struct Lane {
     pub handed: Place,
     /// The share that is being read, while behind.
     pub reading_share: Option<BoundShare>,
+    /// Everything up to here was looked at: of a share that is read together with others there may be no rows for long.
+    pub seen: Place,
     /// A read is in flight.
     pub reading: bool,
     /// A parcel is in flight.
@@ -93,6 +95,7 @@ impl Lane {
             target,
             handed: progress,
             reading_share: None,
+            seen: Place::default(),
             reading: false,
             publishing: false,
             sending: 0,
@@ -145,13 +148,61 @@ impl Lane {
     /// Whether rows should be read from the log now.
     #[must_use]
     pub fn wants_rows(&self) -> bool {
-        self.gate == Gate::Open && !self.reading && self.handed < self.target && self.ready.len() < 2
+        self.may_read() && self.ready.len() < 2
+    }
+
+    /// Whether rows may be taken that are read for another stream of the topic.
+    #[must_use]
+    pub fn may_join(&self) -> bool {
+        self.may_read() && self.ready.len() < 4
+    }
+
+    fn may_read(&self) -> bool {
+        self.gate == Gate::Open && !self.reading && self.handed < self.target
+    }
+
+    /// The share that it is in the middle of.
+    #[must_use]
+    pub fn unread_share(&self) -> Option<&BoundShare> {
+        self.reading_share.as_ref().filter(|bound| {
+            let end = Place {
+                batch_number: bound.batch_number,
+                position: bound.share.last_position,
+            };
+            self.handed < end
+        })
+    }
+
+    /// The batch of that share, and the position in it up to which everything was looked at.
+    #[must_use]
+    pub fn standing(&self) -> Option<(i64, i64)> {
+        let number = self.unread_share()?.batch_number;
+        let within = |place: Place| {
+            if place.batch_number == number {
+                place.position
+            } else {
+                0
+            }
+        };
+        Some((number, within(self.handed).max(within(self.seen))))
     }
 
     /// Whether a parcel could leave now.
     #[must_use]
     pub fn wants_to_publish(&self) -> bool {
         self.gate == Gate::Open && !self.publishing && !self.ready.is_empty()
+    }
+
+    /// Whether anything is on the stream.
+    #[must_use]
+    pub fn has_entries(&self) -> bool {
+        self.chain > EntryId::MIN
+    }
+
+    /// The batch of the next entry that is held.
+    #[must_use]
+    pub fn next_batch_id(&self) -> Option<u64> {
+        self.ready.front().map(|portion| portion.batch_id)
     }
 
     /// The rows at the head, as many as fit one parcel, with their batch id. At least one.
@@ -231,6 +282,7 @@ impl Lane {
         self.held_bytes = 0;
         self.handed = self.progress;
         self.reading_share = None;
+        self.seen = Place::default();
     }
 
     /// Goes on from `progress`, as the database has it.
@@ -303,7 +355,9 @@ mod tests {
                 first_position,
                 last_position,
                 first_new_position: Some(first_position),
+                partitions: 1,
             },
+            laid: None,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! All of it is owned by the loop in [`super::run`]; what it does is told in `feed`, `send`, `compare` and `halt`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::halt::lane_backoff;
 use super::lane::{Gate, Lane};
+use super::opening::Openings;
 use super::parcel::Publisher;
 use super::retry::{Backoff, Breaker};
 use super::run::Term;
@@ -21,6 +22,7 @@ use super::work::{Done, Link};
 use super::{Error, Kind, Options, StreamName, pg};
 use crate::standing::Standing;
 use crate::tail::StreamId;
+use crate::tail::layout::Layout;
 use crate::tail::lease::Lease;
 use crate::tail::ledger::Head;
 use crate::tail::pg::Session;
@@ -40,6 +42,8 @@ pub(super) struct Leader {
     pub(super) lanes: BTreeMap<StreamId, Lane>,
     pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) reads: usize,
+    /// What the reads in flight are expected to bring, in bytes.
+    pub(super) expected_bytes: usize,
     /// The most that one read brought: an event may be larger than a chunk.
     pub(super) widest: usize,
     /// The streams read and sent last: the next ones come behind them, so that none waits for those before it in the alphabet.
@@ -49,6 +53,12 @@ pub(super) struct Leader {
     pub(super) backoff: Backoff,
     pub(super) breaker: Breaker,
     pub(super) lane_backoffs: BTreeMap<StreamId, Backoff>,
+    /// Of each topic that has partitions.
+    pub(super) layouts: BTreeMap<String, Layout>,
+    /// Topics of which the sink does not say yet how many they have.
+    pub(super) unannounced: BTreeSet<String>,
+    /// What must be on their streams first.
+    pub(super) openings: Openings,
 }
 
 impl Leader {
@@ -77,6 +87,12 @@ impl Leader {
             }
             lanes.insert(stored.stream, lane);
         }
+        // Behind the streams: what they should come to was cut by a layout that is among these.
+        let layouts = pg::load_layouts(&session).await?;
+        let mut openings = Openings::default();
+        for (topic, layout) in &layouts {
+            openings.look(topic, layout, &lanes);
+        }
         let backoff = Backoff::new(term.options.backoff_min, term.options.backoff_max);
         Ok(Self {
             sink: term.sink,
@@ -92,6 +108,7 @@ impl Leader {
             lanes,
             in_flight: FuturesUnordered::new(),
             reads: 0,
+            expected_bytes: 0,
             widest: 0,
             read_last: StreamId::default(),
             sent_last: StreamId::default(),
@@ -99,6 +116,9 @@ impl Leader {
             backoff,
             breaker: Breaker::Closed,
             lane_backoffs,
+            layouts,
+            unannounced: BTreeSet::new(),
+            openings,
         })
     }
 
@@ -138,7 +158,8 @@ impl Leader {
 
     /// Nothing in flight and nothing held that could move.
     pub(super) fn is_idle(&self) -> bool {
-        let stuck = |lane: &Lane| lane.held_bytes() == 0 || lane.gate != Gate::Open;
+        let stuck =
+            |lane: &Lane| lane.held_bytes() == 0 || lane.gate != Gate::Open || !self.openings.admits(lane);
         self.in_flight.is_empty() && (self.link.is_none() || self.lanes.values().all(stuck))
     }
 

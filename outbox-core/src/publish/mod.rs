@@ -20,6 +20,8 @@
 
 pub mod lane;
 
+mod opening;
+
 pub(crate) mod parcel;
 
 pub mod retry;
@@ -28,7 +30,11 @@ pub mod run;
 
 mod leader;
 
+mod announce;
+
 mod feed;
+
+mod gather;
 
 mod send;
 
@@ -56,5 +62,5 @@ pub mod redis;
 pub use error::{Error, Kind};
 pub use options::{Mode, Options};
 pub(crate) use pg::UNKNOWN_BATCHES;
-pub use sink::{Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection};
+pub use sink::{Announced, Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection};
 pub use stream::StreamName;

@@ -1,14 +1,18 @@
 //! Progress of streams, and decisions about them, in Postgres.
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::types::Type;
 
 use super::lane::{Lane, Place};
 use crate::event::EntryId;
+use crate::tail::layout::{Generation, Layout};
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{get, stream, unsigned};
+use crate::tail::pg::rows::{get, small, stream, unsigned};
 use crate::tail::{Error, StreamId};
 
 const LOAD_STREAMS: &str = include_str!("../../queries/publish/load_streams.sql");
+const LOAD_LAYOUTS: &str = include_str!("../../queries/publish/load_layouts.sql");
 const RECORD_PROGRESS: &str = include_str!("../../queries/publish/record_progress.sql");
 const SET_ASIDE: &str = include_str!("../../queries/publish/set_aside.sql");
 const BLOCK: &str = include_str!("../../queries/publish/block.sql");
@@ -51,6 +55,21 @@ pub(super) async fn load_streams(session: &Session, only: Option<&StreamId>) -> 
             })
         })
         .collect()
+}
+
+/// The layouts of all topics that have partitions.
+pub(super) async fn load_layouts(session: &Session) -> Result<BTreeMap<String, Layout>, Error> {
+    let mut layouts: BTreeMap<String, Layout> = BTreeMap::new();
+    for row in session.query(LOAD_LAYOUTS, &[]).await? {
+        let layout = layouts.entry(get(&row, "topic")?).or_default();
+        layout.grow(Generation {
+            number: get(&row, "generation")?,
+            partitions: small(get(&row, "partitions")?)?,
+            batch_id: unsigned(get(&row, "batch_id")?)?,
+            moved: get(&row, "moved")?,
+        });
+    }
+    Ok(layouts)
 }
 
 /// Records how far these lanes have come.

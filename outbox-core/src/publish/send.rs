@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::lane::{Gate, Lane};
+use super::lane::Gate;
 use super::leader::Leader;
 use super::parcel::{Packed, pack};
 use super::retry::Breaker;
@@ -42,7 +42,9 @@ impl Leader {
         };
         let mut sending: usize = self.lanes.values().map(|lane| lane.sending).sum();
         while self.breaker.admits(Instant::now()) {
-            let Some(stream) = self.next_in_turn(&self.sent_last, Lane::wants_to_publish) else {
+            let Some(stream) = self.next_in_turn(&self.sent_last, |lane| {
+                lane.wants_to_publish() && self.openings.admits(lane)
+            }) else {
                 break;
             };
             let Some(lane) = self.lanes.get_mut(&stream) else {
@@ -52,7 +54,12 @@ impl Leader {
             if sending > 0 && sending + bytes > SENDING_BYTES {
                 break;
             }
-            let work = if lane.vetted {
+            let work = if self.unannounced.contains(&stream.topic)
+                && let Some(layout) = self.layouts.get(&stream.topic)
+            {
+                let key = self.publisher.names.layout(&stream.topic);
+                work::announce(link.clone(), stream.clone(), key, layout.to_string())
+            } else if lane.vetted {
                 match pack(lane, &self.publisher, &self.options) {
                     Some(Packed::Parcel(parcel)) => {
                         lane.sending = bytes;
@@ -87,13 +94,35 @@ impl Leader {
 
     pub(super) async fn settle(&mut self, done: Done) -> Result<(), Error> {
         match done {
-            Done::Read {
-                stream,
-                stretch,
-                found,
-            } => {
+            Done::Read { expected, found } => {
                 self.reads -= 1;
-                self.take_rows(&stream, stretch, found?).await
+                self.expected_bytes = self.expected_bytes.saturating_sub(expected);
+                self.take_rows(found?).await
+            }
+            Done::Announced {
+                stream,
+                link,
+                layout,
+                answer,
+            } => {
+                if let Some(lane) = self.lanes.get_mut(&stream) {
+                    lane.publishing = false;
+                }
+                match answer {
+                    _ if !self.is_current(link) => Ok(()),
+                    Ok(Some(answer)) => {
+                        self.breaker.half_open();
+                        self.settle_layout(&stream, &layout, answer).await
+                    }
+                    Ok(None) => {
+                        self.sink_failed(&Error::new(Kind::SinkDown, "no answer about a layout"));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        self.sink_failed(&error);
+                        Ok(())
+                    }
+                }
             }
             Done::Vetted { stream, link, mark } => {
                 if let Some(lane) = self.lanes.get_mut(&stream) {
@@ -163,8 +192,11 @@ impl Leader {
             return Ok(());
         };
         let confirmed = lane.confirm(settled.confirmed);
+        if !confirmed.is_empty() {
+            self.openings.has_entries(stream);
+        }
         metrics::counter!(observe::PUBLISH_EVENTS, "topic" => stream.topic.clone())
-            .increment(confirmed.len() as u64);
+            .increment(confirmed.iter().filter(|row| row.position > 0).count() as u64);
         if settled.repeated > 0 {
             metrics::counter!(observe::PUBLISH_REPEATED, "topic" => stream.topic.clone())
                 .increment(settled.repeated as u64);

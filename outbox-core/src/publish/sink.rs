@@ -23,6 +23,12 @@ pub trait SinkConnection: Send + Sync {
     /// What is found under the key of each mark.
     fn marks<'a>(&'a self, marks: &'a [String]) -> BoxFuture<'a, Result<Vec<Marked>, Error>>;
 
+    /// Says how many partitions topics have: under each key the layout, if nothing is there or the beginning of it.
+    fn announce<'a>(
+        &'a self,
+        layouts: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<Vec<Announced>, Error>>;
+
     /// Whether each stream still holds the entry.
     fn holds<'a>(
         &'a self,
@@ -61,6 +67,40 @@ pub enum Marked {
     By(Mark),
     /// The sink does not say, or it is not a mark: whose the stream is, is not known.
     Unreadable(String),
+}
+
+/// Whether the sink says how many partitions a topic has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// It does.
+    Known,
+    /// It does not, or says something else.
+    Refused(String),
+}
+
+/// What to do about a layout, given what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Announcing {
+    /// It is there.
+    Nothing,
+    /// It is not there, or its beginning is.
+    Set,
+    /// More than it is there: whoever wrote that knows more than this ledger.
+    Newer,
+    /// Something else is there.
+    Other,
+}
+
+/// Compares a layout with what is there. Nothing newer is ever written over.
+pub(super) fn announcing(found: Option<&str>, layout: &str) -> Announcing {
+    let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(','));
+    match found {
+        None => Announcing::Set,
+        Some(found) if found == layout => Announcing::Nothing,
+        Some(found) if begins(layout, found) => Announcing::Set,
+        Some(found) if begins(found, layout) => Announcing::Newer,
+        Some(_) => Announcing::Other,
+    }
 }
 
 /// What goes to one stream at once.
@@ -167,6 +207,17 @@ pub fn settle(receipt: Receipt) -> Settled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_newer_layout_is_not_written_over() {
+        let ours = "1@0,4@17";
+        assert_eq!(announcing(None, ours), Announcing::Set);
+        assert_eq!(announcing(Some("1@0"), ours), Announcing::Set);
+        assert_eq!(announcing(Some("1@0,4@17"), ours), Announcing::Nothing);
+        assert_eq!(announcing(Some("1@0,4@17,8@23"), ours), Announcing::Newer);
+        assert_eq!(announcing(Some("1@0,4@175"), ours), Announcing::Other);
+        assert_eq!(announcing(Some("x"), ours), Announcing::Other);
+    }
 
     #[test]
     fn only_a_prefix_counts() {

@@ -2,7 +2,8 @@
 //!
 //! `<prefix><topic>`, or `<prefix><topic>:<partition>` where a topic has partitions, either with `@<writer>` behind it where
 //! the topic has several writing databases. The mark of a stream is `<prefix>@mark:<topic>[:<partition>][@<writer>]`: no topic
-//! contains `@` or `:`, so it never meets a stream.
+//! contains `@` or `:`, so it never meets a stream. Neither does the layout of a topic with partitions,
+//! `<prefix>@layout:<topic>[@<writer>]`.
 
 use crate::tail::StreamId;
 
@@ -35,6 +36,12 @@ impl StreamName {
         self.with_writer(format!("{}@mark:{stream}", self.prefix))
     }
 
+    /// The key that says how many partitions a topic has.
+    #[must_use]
+    pub fn layout(&self, topic: &str) -> String {
+        self.with_writer(format!("{}@layout:{topic}", self.prefix))
+    }
+
     fn with_writer(&self, key: String) -> String {
         match &self.writer {
             Some(writer) => format!("{key}@{writer}"),
@@ -60,5 +67,6 @@ mod tests {
         };
         assert_eq!(named.key(&third), "p:t:2@eu");
         assert_eq!(named.mark(&third), "p:@mark:t:2@eu");
+        assert_eq!(named.layout("t"), "p:@layout:t@eu");
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::Error;
-use super::lane::{Lane, Place, Portion};
-use super::sink::{Marked, Parcel, Receipt, SinkConnection};
+use super::gather::{Brought, Reading};
+use super::lane::Lane;
+use super::sink::{Announced, Marked, Parcel, Receipt, SinkConnection};
 use super::span::Sending;
-use crate::tail::batch::BoundShare;
-use crate::tail::pg::{Session, rows};
+use crate::tail::pg::Session;
+use crate::tail::pg::rows::{self, Come};
 use crate::tail::{self, StreamId};
 
 /// A connection to the sink, told from those before it: what fails on an earlier one says nothing about this one.
@@ -21,17 +22,24 @@ pub(super) struct Link {
 
 /// Something in flight that ended. What belongs to a stretch that the lane has let go of since counts no more.
 pub(super) enum Done {
-    /// Rows for a lane, with the share they are of. None: the ledger has no more for it.
+    /// Rows for the lanes that read together.
     Read {
-        stream: StreamId,
-        stretch: u64,
-        found: Result<Option<(BoundShare, Portion)>, tail::Error>,
+        /// What it was expected to bring.
+        expected: usize,
+        found: Result<Vec<Brought>, tail::Error>,
     },
     /// The mark of a stream that was not known when the connection was made.
     Vetted {
         stream: StreamId,
         link: u64,
         mark: Result<Option<Marked>, Error>,
+    },
+    /// Whether the sink took the layout of the topic of a stream.
+    Announced {
+        stream: StreamId,
+        link: u64,
+        layout: String,
+        answer: Result<Option<Announced>, Error>,
     },
     /// The answer for a parcel.
     Published {
@@ -74,51 +82,66 @@ pub(super) fn vet(link: Link, stream: StreamId, key: String) -> BoxFuture<'stati
     })
 }
 
-/// Reads what comes next in a lane.
-pub(super) fn read(session: Arc<Session>, lane: &Lane, rows: i64, bytes: i64) -> BoxFuture<'static, Done> {
-    let (stream, stretch, handed) = (lane.stream.clone(), lane.stretch(), lane.handed);
-    let share = lane.reading_share.clone().filter(|bound| {
-        handed
-            < Place {
-                batch_number: bound.batch_number,
-                position: bound.share.last_position,
-            }
-    });
+/// Says how many partitions a topic has, before anything leaves that must not be read without it.
+pub(super) fn announce(
+    link: Link,
+    stream: StreamId,
+    key: String,
+    layout: String,
+) -> BoxFuture<'static, Done> {
     Box::pin(async move {
-        let found = next_rows(&session, &stream, handed, share, (rows, bytes)).await;
-        Done::Read {
+        let answer = link
+            .sink
+            .announce(&[(key, layout.clone())])
+            .await
+            .map(|answers| answers.into_iter().next());
+        Done::Announced {
             stream,
-            stretch,
-            found,
+            link: link.number,
+            layout,
+            answer,
         }
     })
 }
 
-async fn next_rows(
+/// Reads what comes next in some lanes of a topic.
+pub(super) fn read(
+    session: Arc<Session>,
+    reading: Reading,
+    expected: usize,
+    database_id: String,
+) -> BoxFuture<'static, Done> {
+    Box::pin(async move {
+        let found = bring(&session, reading, &database_id).await;
+        Done::Read { expected, found }
+    })
+}
+
+async fn bring(
     session: &Session,
-    stream: &StreamId,
-    handed: Place,
-    share: Option<BoundShare>,
-    (max_rows, max_bytes): (i64, i64),
-) -> Result<Option<(BoundShare, Portion)>, tail::Error> {
-    let bound = match share {
-        Some(bound) => bound,
-        None => match rows::next_share(session, stream, handed.batch_number, handed.position).await? {
-            Some(bound) => bound,
-            None => return Ok(None),
-        },
-    };
-    // Positions are compared within one batch only: a later batch may hold a lower position.
-    let after = if handed.batch_number == bound.batch_number {
-        handed.position
-    } else {
-        0
-    };
-    let found = rows::read_share(session, &bound, after, max_rows, max_bytes).await?;
-    let portion = Portion {
-        batch_number: bound.batch_number,
-        batch_id: bound.batch_id,
-        rows: found.into(),
-    };
-    Ok(Some((bound, portion)))
+    mut reading: Reading,
+    database_id: &str,
+) -> Result<Vec<Brought>, tail::Error> {
+    let come: Vec<Come> = reading
+        .readers
+        .iter()
+        .filter(|reader| reader.share.is_none())
+        .map(|reader| Come {
+            slot: reader.stream.slot(),
+            batch_number: reader.handed.batch_number,
+            position: reader.handed.position,
+        })
+        .collect();
+    if let Some(first) = reading.readers.first().filter(|_| !come.is_empty()) {
+        let found = rows::next_shares(session, &first.stream.topic, &come).await?;
+        reading.begin(found);
+    }
+    let mut brought = reading.take_ready(database_id);
+    brought.extend(reading.take_waiting());
+    if let Some(section) = reading.section() {
+        let (rows, bytes) = reading.limits();
+        let found = rows::read_section(session, &section, rows, bytes).await?;
+        brought.extend(reading.split(&section, found));
+    }
+    Ok(brought)
 }

@@ -1,8 +1,9 @@
 //! Pure: a batch of the ledger, its shares per stream, and the rows of a share.
 //!
-//! Which rows are in a batch is decided by `queries/tail/cut_batch.sql` and found again by `queries/tail/read_share.sql`;
-//! the types here carry the answer.
+//! Which rows are in a batch, and which partition each goes to, is decided by `queries/tail/cut_batch.sql` and found again by
+//! `queries/tail/read_share.sql`; the types here carry the answer.
 
+use super::layout::Laid;
 use super::snapshot::Snapshot;
 use super::stream::StreamId;
 use crate::event::Event;
@@ -25,6 +26,8 @@ pub struct Batch {
 pub struct Share {
     /// The stream.
     pub stream: StreamId,
+    /// How many partitions the topic had in this batch.
+    pub partitions: u16,
     /// How many events.
     pub event_count: i64,
     /// Lowest position.
@@ -48,6 +51,29 @@ pub struct BoundShare {
     pub before: Snapshot,
     /// The share.
     pub share: Share,
+    /// The share is no events, but the entry that says that the topic has more partitions from here on.
+    pub laid: Option<Laid>,
+}
+
+/// Rows of one topic in one batch: what is read of the log at once.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// The topic.
+    pub topic: String,
+    /// What the batch sees.
+    pub snapshot: Snapshot,
+    /// What the batch before saw.
+    pub before: Snapshot,
+    /// Behind this position.
+    pub after: i64,
+    /// Up to this one.
+    pub last_position: i64,
+    /// Lowest position of a transaction that began after the batch before; none if all were open then.
+    pub first_new_position: Option<i64>,
+    /// How many partitions the topic had in this batch.
+    pub partitions: u16,
+    /// Only rows of these partitions; none for all rows of the topic.
+    pub only: Option<Vec<i32>>,
 }
 
 /// One event of the log with its place.
@@ -63,7 +89,7 @@ pub struct Row {
     pub bytes: usize,
 }
 
-/// What one cut brought.
+/// What one row of the ledger brought.
 #[derive(Debug)]
 pub struct Cut {
     /// The new end of the ledger.
@@ -74,4 +100,6 @@ pub struct Cut {
     pub shares: Vec<Share>,
     /// The rows in order of position: all of them, a first part (bounded by bytes), or none if the batch is large.
     pub rows: Vec<Row>,
+    /// The batch is no events: a topic has more partitions from here on.
+    pub laid: Option<Laid>,
 }

@@ -11,6 +11,8 @@ pub enum Kind {
     Timeout,
     /// The server refused a statement.
     Statement,
+    /// A topic should have more partitions than it has: they are laid before the next batch.
+    LayoutDue,
     /// Another leader holds this place in the ledger, or the lease is over.
     Superseded,
     /// Going on would break a guarantee.
@@ -29,6 +31,7 @@ impl Kind {
             Self::Statement => {
                 "check the role's grants (outbox_relay, outbox_maintainer) and `outbox-relay migrate`"
             }
+            Self::LayoutDue => "nothing to do: the relay lays the partitions and goes on",
             Self::Superseded => "nothing to do: another relay leads",
             Self::Refused => "run `outbox-relay check`; nothing is published until a person decides",
             Self::Shape => "run the relay version that belongs to this schema (`outbox-relay migrate`)",
@@ -75,7 +78,9 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.kind {
-            Kind::Connection | Kind::Timeout | Kind::Superseded | Kind::Statement => Verdict::Retry,
+            Kind::Connection | Kind::Timeout | Kind::Superseded | Kind::LayoutDue | Kind::Statement => {
+                Verdict::Retry
+            }
             Kind::Refused | Kind::Shape => Verdict::Stop,
         }
     }

@@ -13,6 +13,9 @@
 //! **Invariants.** The ledger's numbers have no gap; a snapshot never has a lower xmax than the one before; the lock of the
 //! doorbell is held only while asleep; transactions of the relay never append.
 //!
+//! **Partitions.** Which partition a row goes to is decided where its batch is cut, by the layout of its topic in the same
+//! snapshot ([`layout`]). A topic that should have more partitions is laid first, as a row of the same chain.
+//!
 //! **How it fails.** A lost connection: reconnect, take the lease, read the ledger, go on. A cut whose outcome is unknown:
 //! the ledger is read; if the batch is not there, it is cut again. A database that is not the one of the ledger, or has
 //! gone back in time, or is a standby: refused, with the reason ([`ledger`]).
@@ -26,7 +29,11 @@ pub mod doorbell;
 
 pub mod ledger;
 
+pub mod layout;
+
 pub mod lease;
+
+pub mod partition;
 
 pub mod pieces;
 
@@ -50,4 +57,5 @@ pub mod pg;
 
 pub use error::{Error, Kind};
 pub use options::Options;
+pub use partition::partition_of;
 pub use stream::StreamId;

@@ -3,16 +3,17 @@
 //! Runs as a task of its own, so that no cut is ever abandoned half way by whoever waits for it. The channel to the
 //! publisher holds one cut: when the publisher is busy, rows gather in the database and make a larger next batch.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Cut};
 use super::doorbell::{Doorbell, Seen, Step};
+use super::layout::Laid;
 use super::ledger::Head;
 use super::pg::cut::{self, CutBounds};
-use super::pg::{Dial, Session};
+use super::pg::{Dial, Session, lay};
 use super::{Error, Kind, Options};
 use crate::observe;
 
@@ -22,6 +23,11 @@ pub struct Tail {
     head: Batch,
     bounds: CutBounds,
     bell: Doorbell,
+    /// A ring came, and no rows so far.
+    rung: bool,
+    /// When to look for topics without new events that should have more partitions.
+    lay_at: Instant,
+    lay_every: Duration,
 }
 
 impl Tail {
@@ -58,6 +64,9 @@ impl Tail {
                 head: head.batch.clone(),
                 bounds,
                 bell,
+                rung: true,
+                lay_at: Instant::now(),
+                lay_every: options.slow_poll,
             },
             head,
         ))
@@ -86,7 +95,13 @@ impl Tail {
 
     async fn look(&mut self, cuts: &mpsc::Sender<Cut>, token: &CancellationToken) -> Result<Seen, Error> {
         let asleep = self.bell.is_asleep();
-        let Some(cut) = cut::cut_batch(&self.session, &self.head, self.bounds).await? else {
+        let rung = std::mem::take(&mut self.rung);
+        let found = match cut::cut_batch(&self.session, &self.head, self.bounds).await {
+            Err(error) if error.kind() == Kind::LayoutDue => self.lay().await?,
+            Ok(None) if rung || Instant::now() >= self.lay_at => self.lay().await?,
+            found => found?,
+        };
+        let Some(cut) = found else {
             return Ok(Seen::Nothing);
         };
         if asleep {
@@ -95,12 +110,36 @@ impl Tail {
         self.head = cut.batch.clone();
         metrics::counter!(observe::TAIL_BATCHES).increment(1);
         metrics::counter!(observe::TAIL_EVENTS).increment(cut.batch.event_count.unsigned_abs());
-        metrics::histogram!(observe::TAIL_BATCH_SIZE).record(cut.batch.event_count as f64);
+        if cut.laid.is_none() {
+            metrics::histogram!(observe::TAIL_BATCH_SIZE).record(cut.batch.event_count as f64);
+        }
         tokio::select! {
             sent = cuts.send(cut) => drop(sent),
             () = token.cancelled() => {}
         }
         Ok(Seen::Rows)
+    }
+
+    /// Lays the partitions of a topic that should have more than it has. A topic of which nothing is appended is not in any cut:
+    /// hence also after a ring that brought no rows, and now and then.
+    async fn lay(&mut self) -> Result<Option<Cut>, Error> {
+        self.lay_at = Instant::now() + self.lay_every;
+        let laid = lay::lay_partitions(&self.session, &self.head, self.bounds).await?;
+        if let Some(Laid {
+            topic,
+            generation,
+            before,
+            ..
+        }) = laid.as_ref().and_then(|cut| cut.laid.as_ref())
+        {
+            tracing::info!(
+                topic,
+                before,
+                partitions = generation.partitions,
+                "a topic has more partitions from here on"
+            );
+        }
+        Ok(laid)
     }
 
     async fn pause(&self, pause: Duration, token: &CancellationToken) -> Result<Seen, Error> {
@@ -116,6 +155,7 @@ impl Tail {
             ring = self.session.ring() => match ring {
                 Some(_) => {
                     metrics::counter!(observe::TAIL_WAKE_UPS, "cause" => "ring").increment(1);
+                    self.rung = true;
                     cut::wake_up(&self.session).await?;
                     Ok(Seen::Ring)
                 }

@@ -23,7 +23,7 @@ struct Seen {
     /// Seconds that its clock is ahead of ours.
     clock_offset: Option<f64>,
     log: Option<LogFacts>,
-    topics: Vec<String>,
+    streams: Vec<StreamId>,
 }
 
 /// Looks at both servers and reports.
@@ -80,8 +80,15 @@ async fn postgres(config: &Config, checks: &mut Vec<Check>) -> Result<Seen, Fail
         match ops::log_facts(&mut connection).await {
             Ok(log) => {
                 checks.extend(check::log(&server, &log));
-                seen.topics = ops::topics(&mut connection).await?;
-                seen.log = Some(log);
+                match ops::streams(&mut connection).await {
+                    Ok(streams) => (seen.streams, seen.log) = (streams, Some(log)),
+                    Err(error) => checks.push(Check::found(
+                        "log.marks",
+                        error.to_string(),
+                        "whether the streams are of this database is not known",
+                        error.advice(),
+                    )),
+                }
             }
             Err(error) => checks.push(Check::found(
                 "log.role",
@@ -159,7 +166,7 @@ async fn redis(config: &Config, seen: &Seen, checks: &mut Vec<Check>) -> Result<
     let offset = facts.clock.map(|clock| clock - (before + now()) / 2.0);
     checks.extend(check::redis(&facts));
     if let Some(log) = &seen.log {
-        match marks(config, log, &seen.topics).await {
+        match marks(config, log, &seen.streams).await {
             Ok((marks, unknown)) => checks.push(check::marks(log, &marks, &unknown)),
             Err(error) => checks.push(Check::found(
                 "log.marks",
@@ -176,13 +183,10 @@ async fn redis(config: &Config, seen: &Seen, checks: &mut Vec<Check>) -> Result<
 async fn marks(
     config: &Config,
     log: &LogFacts,
-    topics: &[String],
+    streams: &[StreamId],
 ) -> Result<(Vec<(String, Marked)>, Vec<u64>), Failure> {
     let names = StreamName::new(&config.redis.prefix, log.writer.clone());
-    let keys: Vec<String> = topics
-        .iter()
-        .map(|topic| names.mark(&StreamId::whole(topic)))
-        .collect();
+    let keys: Vec<String> = streams.iter().map(|stream| names.mark(stream)).collect();
     if keys.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }

@@ -58,7 +58,7 @@ fn page(halves: Halves, views: &Row) -> String {
             (
                 "BACKLOG",
                 "backlog",
-                &["topic", "events", "exact", "oldest_age_seconds"],
+                &["stream", "events", "exact", "oldest_age_seconds"],
             ),
             (
                 "RELAYS",
@@ -86,12 +86,12 @@ fn page(halves: Halves, views: &Row) -> String {
         ];
         let aside: Vec<&Row> = rows(views, "topics")
             .into_iter()
-            .filter(|row| row["state"] != "moving")
+            .filter(|row| row["state"] == "set_aside" || row["state"] == "blocked")
             .collect();
         page.push_str(&section(
             "STOPPED",
             &aside,
-            &["topic", "state", "event_id", "stopped_since", "reason"],
+            &["stream", "state", "event_id", "stopped_since", "reason"],
         ));
         for (title, view, columns) in sections {
             let shown: Vec<&Row> = rows(views, view).into_iter().take(10).collect();

@@ -15,7 +15,7 @@ use crate::output::{Output, cell, table};
 /// What to do with topics.
 #[derive(Debug, Subcommand)]
 pub enum Arguments {
-    /// List the topics: retention, how far each was published, which wait for a person
+    /// List the streams of the topics: retention, how far each was published, which wait for a person
     List,
     /// Set a topic's retention class or number of partitions
     Set(Set),
@@ -33,8 +33,8 @@ pub struct Set {
     /// A class of outbox.retention_class: standard (7 days), audit (400 days), durable (for ever)
     #[arg(long, required_unless_present = "partitions")]
     retention: Option<String>,
-    /// How many streams it has; this version knows 1
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1))]
+    /// How many partitions it has, 1 to 1024: keys are spread over as many streams, and order is kept per key. Only grows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024))]
     partitions: Option<i32>,
 }
 
@@ -43,6 +43,9 @@ pub struct Set {
 pub struct Resume {
     /// The topic
     topic: String,
+    /// The partition, where several of the topic wait
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..1024))]
+    partition: Option<i32>,
     /// What was mended, for the audit
     #[arg(long)]
     reason: String,
@@ -53,6 +56,9 @@ pub struct Resume {
 pub struct SkipEvent {
     /// The topic
     topic: String,
+    /// The partition, where several of the topic wait
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..1024))]
+    partition: Option<i32>,
     /// The event it waits at, as `topic list` shows it
     #[arg(long, value_name = "ID")]
     event: Uuid,
@@ -102,13 +108,15 @@ async fn act(connection: &mut PgConnection, arguments: &Arguments, output: Outpu
             output.write(&report, |_| said)?;
         }
         Arguments::Resume(resume) => {
-            let position = ops::resume_topic(connection, &resume.topic, &resume.reason).await?;
+            let position =
+                ops::resume_topic(connection, &resume.topic, resume.partition, &resume.reason).await?;
             let report = json!({ "topic": resume.topic, "position": position });
             output.write(&report, |_| format!("topic {} goes on\n", resume.topic))?;
         }
         Arguments::SkipEvent(skip) => {
             confirm(connection, skip).await?;
-            let position = ops::skip_event(connection, &skip.topic, skip.event, &skip.reason).await?;
+            let position =
+                ops::skip_event(connection, &skip.topic, skip.partition, skip.event, &skip.reason).await?;
             let report = json!({ "topic": skip.topic, "event": skip.event, "position": position });
             let said = format!(
                 "event {} of topic {} is given up and kept in outbox.unpublished at position {position}; the topic goes on\n",
@@ -128,12 +136,13 @@ async fn confirm(connection: &mut PgConnection, skip: &SkipEvent) -> Result<(), 
     let topics = ops::view(connection, View::Topics).await?;
     let waiting = topics
         .iter()
-        .find(|row| row["topic"] == skip.topic.as_str() && row["state"] == "set_aside");
+        .filter(|row| row["topic"] == skip.topic.as_str() && row["state"] == "set_aside")
+        .max_by_key(|row| row["event_id"] == skip.event.to_string());
     let seen = match waiting {
         None => format!("topic {} is not set aside", skip.topic),
         Some(row) => format!(
-            "topic {} waits at event {} since {}: {}",
-            skip.topic,
+            "stream {} waits at event {} since {}: {}",
+            cell(row, "stream"),
             cell(row, "event_id"),
             cell(row, "stopped_since"),
             cell(row, "reason")
@@ -149,7 +158,7 @@ async fn confirm(connection: &mut PgConnection, skip: &SkipEvent) -> Result<(), 
 }
 
 fn list(topics: &[Map<String, Value>]) -> String {
-    const COLUMNS: [&str; 6] = ["topic", "retention", "state", "last_entry", "event_id", "reason"];
+    const COLUMNS: [&str; 6] = ["stream", "retention", "state", "last_entry", "event_id", "reason"];
     let rows: Vec<Vec<String>> = topics
         .iter()
         .map(|row| COLUMNS.iter().map(|column| cell(row, column)).collect())

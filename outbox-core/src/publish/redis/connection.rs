@@ -10,7 +10,9 @@ use super::reply::{self, Refusal};
 use super::unfit;
 use crate::event::{EntryId, envelope};
 use crate::publish::sink::foreign;
-use crate::publish::{Answer, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection};
+use crate::publish::{
+    Announced, Answer, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection,
+};
 
 /// A connection that reports its failures and does not mend them.
 pub(super) struct Connection {
@@ -62,7 +64,7 @@ impl Connection {
         })
     }
 
-    async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
+    pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
         let count = pipeline.len();
         self.redis
             .clone()
@@ -208,6 +210,13 @@ impl SinkConnection for Connection {
                 .map(|(answer, key)| read_mark(answer, key))
                 .collect()
         })
+    }
+
+    fn announce<'a>(
+        &'a self,
+        layouts: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<Vec<Announced>, Error>> {
+        Box::pin(self.set_layouts(layouts))
     }
 
     fn holds<'a>(
@@ -361,6 +370,6 @@ fn bytes(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     String::from_utf8(bytes(value)?).ok()
 }

@@ -8,6 +8,8 @@
 
 mod connection;
 
+mod layout;
+
 mod reply;
 
 use std::time::Duration;

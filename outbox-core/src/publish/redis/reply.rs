@@ -30,7 +30,7 @@ pub(super) fn read(error: &ServerError) -> Refusal {
             "the key is not a stream: {said}; remove or rename the key, the relay goes on by itself"
         )),
         "NOPERM" => Refusal::Stream(format!(
-            "no permission: {said}; grant the relay's user xadd and xrange on this key"
+            "no permission: {said}; grant the relay's user xadd, xrange, get and set on this key"
         )),
         "MOVED" | "ASK" | "CROSSSLOT" => Refusal::Unfit(format!(
             "{said}: the server is a cluster, which is not supported; use a stand-alone Redis"

@@ -1,12 +1,14 @@
 //! Cutting a batch, and reading the end of the ledger.
 
+use std::collections::HashMap;
+
 use tokio_postgres::types::Type;
 
-use super::rows::{event_row, get, snapshot, unsigned};
+use super::rows::{event_row, get, snapshot, stream_of, unsigned};
 use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
 use crate::tail::ledger::Head;
-use crate::tail::{Error, Kind, StreamId};
+use crate::tail::{Error, Kind};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
 const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
@@ -51,6 +53,8 @@ pub(crate) async fn read_head(session: &Session) -> Result<Head, Error> {
 }
 
 /// Cuts the batch after `head`, if there is anything to cut. The batch is durable when this returns.
+///
+/// [`Kind::LayoutDue`] if a topic should have more partitions than it has.
 pub(crate) async fn cut_batch(
     session: &Session,
     head: &Batch,
@@ -84,8 +88,14 @@ pub(crate) async fn cut_batch(
     };
     let shares = read_shares(&get::<String>(first, "shares")?)?;
     let has_rows = get::<Option<i64>>(first, "position")?.is_some();
+    let partitions: HashMap<&str, u16> = shares
+        .iter()
+        .map(|share| (share.stream.topic.as_str(), share.partitions))
+        .collect();
     let rows = if has_rows {
-        rows.iter().map(event_row).collect::<Result<_, _>>()?
+        rows.iter()
+            .map(|row| event_row(row, |topic| partitions.get(topic).copied().unwrap_or(1)))
+            .collect::<Result<_, _>>()?
     } else {
         Vec::new()
     };
@@ -94,24 +104,28 @@ pub(crate) async fn cut_batch(
         before: head.snapshot.clone(),
         shares,
         rows,
+        laid: None,
     }))
 }
 
+/// A share as the statement tells it: topic, slot, partitions, events, first and last position, first new position.
+type Told = (String, i32, u16, i64, i64, i64, Option<i64>);
+
 fn read_shares(text: &str) -> Result<Vec<Share>, Error> {
-    let told: Vec<(String, i64, i64, i64, Option<i64>)> = serde_json::from_str(text)
+    let told: Vec<Told> = serde_json::from_str(text)
         .map_err(|error| Error::with_source(Kind::Shape, "the shares of a batch cannot be read", error))?;
-    Ok(told
-        .into_iter()
-        .map(
-            |(topic, event_count, first_position, last_position, first_new_position)| Share {
-                stream: StreamId::whole(topic),
+    let share =
+        |(topic, slot, partitions, event_count, first_position, last_position, first_new_position)| {
+            Ok(Share {
+                stream: stream_of(topic, slot)?,
+                partitions,
                 event_count,
                 first_position,
                 last_position,
                 first_new_position,
-            },
-        )
-        .collect())
+            })
+        };
+    told.into_iter().map(share).collect()
 }
 
 /// Tries to take the doorbell's lock.

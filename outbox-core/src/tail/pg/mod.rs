@@ -4,6 +4,8 @@ pub mod session;
 
 pub mod cut;
 
+pub mod lay;
+
 pub mod leases;
 
 pub mod pieces;

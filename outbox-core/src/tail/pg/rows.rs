@@ -4,89 +4,123 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use tokio_postgres::Row as PgRow;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::session::Session;
 use crate::event::{Data, Event, ExtensionValue, extensions_from_json};
-use crate::tail::batch::{BoundShare, Row, Share};
+use crate::tail::batch::{BoundShare, Row, Section, Share};
+use crate::tail::layout::{Generation, Laid};
 use crate::tail::{Error, Kind, StreamId};
 
 const READ_SHARE: &str = include_str!("../../../queries/tail/read_share.sql");
+const READ_PARTITIONS: &str = include_str!("../../../queries/tail/read_partitions.sql");
 const NEXT_SHARE: &str = include_str!("../../../queries/tail/next_share.sql");
 
-/// The first share of `stream` that is not wholly passed at (`batch_number`, `position`).
-pub(crate) async fn next_share(
+/// A stream of a topic, and the batch and position that it has come to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Come {
+    pub(crate) slot: i32,
+    pub(crate) batch_number: i64,
+    pub(crate) position: i64,
+}
+
+/// Of each of these streams of a topic the first share that is not wholly passed. One that the ledger has nothing for is left out.
+pub(crate) async fn next_shares(
     session: &Session,
-    stream: &StreamId,
-    batch_number: i64,
-    position: i64,
-) -> Result<Option<BoundShare>, Error> {
+    topic: &str,
+    come: &[Come],
+) -> Result<Vec<BoundShare>, Error> {
+    let slots: Vec<i32> = come.iter().map(|come| come.slot).collect();
+    let batches: Vec<i64> = come.iter().map(|come| come.batch_number).collect();
+    let positions: Vec<i64> = come.iter().map(|come| come.position).collect();
     let rows = session
         .query(
             NEXT_SHARE,
             &[
-                (&stream.topic, Type::TEXT),
-                (&stream.slot(), Type::INT4),
-                (&batch_number, Type::INT8),
-                (&position, Type::INT8),
+                (&topic, Type::TEXT),
+                (&slots, Type::INT4_ARRAY),
+                (&batches, Type::INT8_ARRAY),
+                (&positions, Type::INT8_ARRAY),
             ],
         )
         .await?;
-    rows.first()
-        .map(|row| {
-            Ok(BoundShare {
-                batch_number: get(row, "batch_number")?,
-                batch_id: unsigned(get(row, "batch_id")?)?,
-                snapshot: snapshot(row, "snapshot")?,
-                before: snapshot(row, "snapshot_before")?,
-                share: Share {
-                    stream: stream.clone(),
-                    event_count: get(row, "event_count")?,
-                    first_position: get(row, "first_position")?,
-                    last_position: get(row, "last_position")?,
-                    first_new_position: get(row, "first_new_position")?,
-                },
-            })
-        })
-        .transpose()
+    rows.iter().map(|row| bound_share(topic, row)).collect()
 }
 
-/// The next rows of a share after `position`, at most `rows` of them and about `bytes`.
-pub(crate) async fn read_share(
+fn bound_share(topic: &str, row: &PgRow) -> Result<BoundShare, Error> {
+    let batch_id = unsigned(get(row, "batch_id")?)?;
+    let partitions = small(get(row, "partitions")?)?;
+    let laid = match (get(row, "moved_generation")?, get(row, "moved_partitions")?) {
+        (Some(number), Some(to)) => Some(Laid {
+            topic: topic.to_owned(),
+            generation: Generation {
+                number,
+                partitions: small(to)?,
+                batch_id,
+                moved: true,
+            },
+            before: partitions,
+            at: get(row, "cut_at")?,
+        }),
+        _ => None,
+    };
+    Ok(BoundShare {
+        batch_number: get(row, "batch_number")?,
+        batch_id,
+        snapshot: snapshot(row, "snapshot")?,
+        before: snapshot(row, "snapshot_before")?,
+        share: Share {
+            stream: stream_of(topic.to_owned(), get(row, "partition")?)?,
+            partitions,
+            event_count: get(row, "event_count")?,
+            first_position: get(row, "first_position")?,
+            last_position: get(row, "last_position")?,
+            first_new_position: get(row, "first_new_position")?,
+        },
+        laid,
+    })
+}
+
+/// The next rows of a section, at most `rows` of them and about `bytes`.
+pub(crate) async fn read_section(
     session: &Session,
-    bound: &BoundShare,
-    position: i64,
+    section: &Section,
     rows: i64,
     bytes: i64,
 ) -> Result<Vec<Row>, Error> {
-    let share = &bound.share;
-    // No new transactions in the share: the first arm has nothing to find.
-    let first_new = share.first_new_position.unwrap_or(share.last_position + 1);
-    let after = position.max(share.first_position - 1);
-    let xmax = bound.before.xmax().to_string();
-    let open: Vec<String> = bound.before.open().iter().map(u64::to_string).collect();
-    let snapshot = bound.snapshot.to_string();
-    let found = session
-        .query(
-            READ_SHARE,
-            &[
-                (&share.stream.topic, Type::TEXT),
-                (&after, Type::INT8),
-                (&share.last_position, Type::INT8),
-                (&first_new, Type::INT8),
-                (&xmax, Type::TEXT),
-                (&open, Type::TEXT_ARRAY),
-                (&snapshot, Type::TEXT),
-                (&rows, Type::INT8),
-                (&bytes, Type::INT8),
-            ],
-        )
-        .await?;
-    found.iter().map(event_row).collect()
+    // No new transactions in it: the first arm has nothing to find.
+    let first_new = section.first_new_position.unwrap_or(section.last_position + 1);
+    let xmax = section.before.xmax().to_string();
+    let open: Vec<String> = section.before.open().iter().map(u64::to_string).collect();
+    let snapshot = section.snapshot.to_string();
+    let partitions = i32::from(section.partitions);
+    let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> = vec![
+        (&section.topic, Type::TEXT),
+        (&section.after, Type::INT8),
+        (&section.last_position, Type::INT8),
+        (&first_new, Type::INT8),
+        (&xmax, Type::TEXT),
+        (&open, Type::TEXT_ARRAY),
+        (&snapshot, Type::TEXT),
+        (&rows, Type::INT8),
+        (&bytes, Type::INT8),
+    ];
+    let found = match &section.only {
+        None => session.query(READ_SHARE, &parameters).await?,
+        Some(only) => {
+            parameters.push((&partitions, Type::INT4));
+            parameters.push((only, Type::INT4_ARRAY));
+            session.query(READ_PARTITIONS, &parameters).await?
+        }
+    };
+    found
+        .iter()
+        .map(|row| event_row(row, |_| section.partitions))
+        .collect()
 }
 
-/// Turns a row of the log into an event.
-pub(crate) fn event_row(row: &PgRow) -> Result<Row, Error> {
+/// Turns a row of the log into an event for its stream; `partitions` says how many a topic has.
+pub(crate) fn event_row(row: &PgRow, partitions: impl Fn(&str) -> u16) -> Result<Row, Error> {
     let id: uuid::Uuid = get(row, "id")?;
     let recorded_at: time::OffsetDateTime = get(row, "recorded_at")?;
     let happened_at: Option<time::OffsetDateTime> = get(row, "time")?;
@@ -111,9 +145,12 @@ pub(crate) fn event_row(row: &PgRow) -> Result<Row, Error> {
         extensions: extensions.map_or(Ok(BTreeMap::new()), |text| read_extensions(&text))?,
         data,
     };
+    let topic: String = get(row, "topic")?;
+    let count = partitions(&topic);
+    let stream = StreamId::of(topic, &event, count);
     Ok(Row {
         position: get(row, "position")?,
-        stream: StreamId::whole(get::<String>(row, "topic")?),
+        stream,
         event,
         bytes: bytes + 512,
     })
@@ -159,9 +196,19 @@ pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(
 
 /// The stream of a row that names its topic and the slot it is kept under.
 pub(crate) fn stream(row: &PgRow) -> Result<StreamId, Error> {
-    let slot: i32 = get(row, "partition")?;
-    StreamId::from_slot(get::<String>(row, "topic")?, slot)
+    stream_of(get(row, "topic")?, get(row, "partition")?)
+}
+
+/// The stream of a topic that is kept under a slot.
+pub(crate) fn stream_of(topic: String, slot: i32) -> Result<StreamId, Error> {
+    StreamId::from_slot(topic, slot)
         .ok_or_else(|| Error::new(Kind::Shape, format!("partition {slot} of a stream cannot be")))
+}
+
+/// A number of partitions.
+pub(crate) fn small(value: i32) -> Result<u16, Error> {
+    u16::try_from(value)
+        .map_err(|error| Error::with_source(Kind::Shape, "a number of partitions is not possible", error))
 }
 
 pub(crate) fn unsigned(value: i64) -> Result<u64, Error> {

@@ -121,6 +121,11 @@ impl Session {
         Ok(matches!(heard, Ok(Some(_))))
     }
 
+    /// The longest that a statement may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Waits for a notification; `None` when the connection is gone.
     pub(crate) async fn ring(&mut self) -> Option<String> {
         let first = self.rung.recv().await;
@@ -294,6 +299,7 @@ fn translate(error: &tokio_postgres::Error) -> Error {
     }
     let kind = match said.code().code() {
         "23505" => Kind::Superseded,
+        "OB428" => Kind::LayoutDue,
         // Somebody's lock was waited for, or somebody cancelled.
         "55P03" | "57014" => Kind::Timeout,
         "42883" | "42P01" | "42703" => Kind::Refused,

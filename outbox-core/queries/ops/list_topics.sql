@@ -1,2 +1,0 @@
--- The topics seen so far.
-select name from outbox.topic order by name limit 10000

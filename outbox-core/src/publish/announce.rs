@@ -1,0 +1,104 @@
+//! Tells consumers how many partitions each topic has: at every new connection, before anything of a new generation leaves, and
+//! again when the sink lost it.
+
+use super::lane::Gate;
+use super::leader::Leader;
+use super::sink::{Announced, Halt, SinkConnection};
+use super::{Error, Kind};
+use crate::tail::StreamId;
+use crate::tail::layout::Laid;
+
+impl Leader {
+    /// A topic has more partitions from here on: nothing of it leaves before the sink says so.
+    pub(super) fn lay(&mut self, laid: &Laid) {
+        let layout = self.layouts.entry(laid.topic.clone()).or_default();
+        layout.grow(laid.generation.clone());
+        self.openings.look(&laid.topic, layout, &self.lanes);
+        self.unannounced.insert(laid.topic.clone());
+    }
+
+    /// Compares what the sink says about every topic with partitions, and completes it.
+    pub(super) async fn announce_layouts(&mut self, sink: &dyn SinkConnection) -> Result<(), Error> {
+        if self.layouts.is_empty() {
+            return Ok(());
+        }
+        let (topics, layouts): (Vec<String>, Vec<(String, String)>) = self
+            .layouts
+            .iter()
+            .map(|(topic, layout)| {
+                (
+                    topic.clone(),
+                    (self.publisher.names.layout(topic), layout.to_string()),
+                )
+            })
+            .unzip();
+        let answers = sink.announce(&layouts).await?;
+        for ((topic, (_, layout)), answer) in topics.into_iter().zip(&layouts).zip(answers) {
+            let first = StreamId::whole(topic.as_str());
+            let streams: Vec<StreamId> = self
+                .lanes
+                .range(first..)
+                .map(|(stream, _)| stream)
+                .take_while(|stream| stream.topic == topic)
+                .cloned()
+                .collect();
+            match answer {
+                Announced::Known => self.is_announced(&topic, layout),
+                Announced::Refused(why) => {
+                    self.unannounced.insert(topic);
+                    for stream in streams {
+                        self.block_open(&stream, &why).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The schedule: a sink that lost what it was told, without disconnecting anyone, is told again.
+    pub(super) async fn compare_layouts(&mut self) -> Result<(), Error> {
+        let Some(link) = self.link.clone() else {
+            return Ok(());
+        };
+        match self.announce_layouts(link.sink.as_ref()).await {
+            Err(error) if matches!(error.kind(), Kind::SinkDown | Kind::SinkUnfit) => {
+                self.sink_failed(&error);
+                Ok(())
+            }
+            compared => compared,
+        }
+    }
+
+    /// What the sink said about the layout that the topic of `stream` had when it was asked.
+    pub(super) async fn settle_layout(
+        &mut self,
+        stream: &StreamId,
+        layout: &str,
+        answer: Announced,
+    ) -> Result<(), Error> {
+        match answer {
+            Announced::Known => {
+                self.is_announced(&stream.topic, layout);
+                Ok(())
+            }
+            Announced::Refused(why) => self.block_open(stream, &why).await,
+        }
+    }
+
+    fn is_announced(&mut self, topic: &str, layout: &str) {
+        if self
+            .layouts
+            .get(topic)
+            .is_some_and(|ours| ours.to_string() == layout)
+        {
+            self.unannounced.remove(topic);
+        }
+    }
+
+    async fn block_open(&mut self, stream: &StreamId, why: &str) -> Result<(), Error> {
+        if self.lanes.get(stream).is_some_and(|lane| lane.gate == Gate::Open) {
+            self.halt(stream, Halt::Blocked(why.to_owned())).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! Pure: which streams of a topic are read together, and what of the rows that came is whose.
+//!
+//! The rows of a topic lie in the log in one order, those of its partitions between each other. So partitions that stand at
+//! the same place of a batch read together: each row is read once, and not once per partition. One that lags, since it was set
+//! aside or takes longer, reads alone until it comes to where another stands, and goes on with it from there.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::lane::{Lane, Place};
+use crate::tail::StreamId;
+use crate::tail::batch::{BoundShare, Row, Section};
+
+/// A chunk counts so many times for streams that read together, one for each, up to this.
+const TOGETHER: i64 = 4;
+
+/// A lane that takes part in a read.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) stream: StreamId,
+    pub(super) stretch: u64,
+    pub(super) handed: Place,
+    /// The share that it is in the middle of; none if it must be found.
+    pub(super) share: Option<BoundShare>,
+    /// What it has seen of that share.
+    after: i64,
+}
+
+/// What is to be read at once for some streams of one topic.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) readers: Vec<Reader>,
+    /// Another one of the topic stands here, in the same batch.
+    meet: Option<i64>,
+    rows: i64,
+    bytes: i64,
+}
+
+/// What a read brought one stream.
+#[derive(Debug)]
+pub(super) struct Brought {
+    pub(super) stream: StreamId,
+    pub(super) stretch: u64,
+    /// The share that it reads. None: the ledger has nothing more for it.
+    pub(super) share: Option<BoundShare>,
+    /// Its rows, rising.
+    pub(super) rows: VecDeque<Row>,
+    /// Everything up to this position of the share was seen.
+    pub(super) seen: i64,
+}
+
+impl Brought {
+    /// Whether the ledger has events for it that the log does not have.
+    pub(super) fn lacks_rows(&self) -> bool {
+        let end = self.share.as_ref().map(|share| share.share.last_position);
+        self.rows.is_empty() && end.is_none_or(|end| self.seen >= end)
+    }
+}
+
+/// The lane of `chosen`, with every other one of its topic that stands where it stands and has room.
+pub(super) fn gather(
+    lanes: &BTreeMap<StreamId, Lane>,
+    chosen: &StreamId,
+    rows: i64,
+    bytes: i64,
+) -> Option<Reading> {
+    let standing = lanes.get(chosen)?.standing();
+    let first = StreamId::whole(chosen.topic.as_str());
+    let siblings = lanes
+        .range(first..)
+        .take_while(|(stream, _)| stream.topic == chosen.topic);
+    let mut reading = Reading {
+        readers: Vec::new(),
+        meet: None,
+        rows,
+        bytes,
+    };
+    for (stream, lane) in siblings {
+        if stream == chosen || lane.may_join() && lane.standing() == standing {
+            reading.readers.push(Reader::of(lane));
+        } else if let (Some((batch, after)), Some((there, ahead))) = (standing, lane.standing())
+            && batch == there
+            && ahead > after
+        {
+            reading.meet = Some(reading.meet.map_or(ahead, |meet| meet.min(ahead)));
+        }
+    }
+    let together = i64::try_from(reading.readers.len()).map_or(TOGETHER, |count| count.min(TOGETHER));
+    reading.rows *= together;
+    reading.bytes *= together;
+    Some(reading)
+}
+
+impl Reader {
+    fn of(lane: &Lane) -> Self {
+        Self {
+            stream: lane.stream.clone(),
+            stretch: lane.stretch(),
+            handed: lane.handed,
+            share: lane.unread_share().cloned(),
+            after: lane.standing().map_or(0, |(_, after)| after),
+        }
+    }
+
+    /// It reads this share; what it has of it already is not read again.
+    fn begin(&mut self, share: BoundShare) {
+        // Positions are compared within one batch only: a later batch may hold a lower position.
+        if self.handed.batch_number == share.batch_number {
+            self.after = self.after.max(self.handed.position);
+        }
+        self.share = Some(share);
+    }
+
+    fn bring(self, rows: VecDeque<Row>, seen: i64) -> Brought {
+        Brought {
+            stream: self.stream,
+            stretch: self.stretch,
+            share: self.share,
+            rows,
+            seen,
+        }
+    }
+}
+
+impl Reading {
+    /// How many bytes it may bring.
+    pub(super) fn expected_bytes(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn limits(&self) -> (i64, i64) {
+        (self.rows, self.bytes)
+    }
+
+    /// The shares that were found for those who had none.
+    pub(super) fn begin(&mut self, shares: Vec<BoundShare>) {
+        let mut by_stream: BTreeMap<StreamId, BoundShare> = shares
+            .into_iter()
+            .map(|share| (share.share.stream.clone(), share))
+            .collect();
+        for reader in &mut self.readers {
+            if let Some(share) = by_stream.remove(&reader.stream) {
+                reader.begin(share);
+            }
+        }
+    }
+
+    /// Takes out what needs no rows of the log: the entry that says that a topic moved on, and streams without a share.
+    pub(super) fn take_ready(&mut self, database_id: &str) -> Vec<Brought> {
+        let is_ready = |reader: &Reader| reader.share.as_ref().is_none_or(|share| share.laid.is_some());
+        let (ready, rest) = std::mem::take(&mut self.readers).into_iter().partition(is_ready);
+        self.readers = rest;
+        let ready: Vec<Reader> = ready;
+        ready
+            .into_iter()
+            .map(|reader| {
+                let laid = reader.share.as_ref().and_then(|share| share.laid.as_ref());
+                let rows = laid
+                    .map(|laid| laid.row(&reader.stream, database_id))
+                    .into_iter()
+                    .collect();
+                reader.bring(rows, 0)
+            })
+            .collect()
+    }
+
+    /// Takes out those who wait: their share is in a later batch, or they have seen more of it already.
+    pub(super) fn take_waiting(&mut self) -> Vec<Brought> {
+        let place = |reader: &Reader| {
+            let batch = reader.share.as_ref().map_or(i64::MAX, |share| share.batch_number);
+            (batch, reader.after)
+        };
+        let Some(first) = self.readers.iter().map(place).min() else {
+            return Vec::new();
+        };
+        let (now, waiting): (Vec<Reader>, Vec<Reader>) = std::mem::take(&mut self.readers)
+            .into_iter()
+            .partition(|reader| place(reader) == first);
+        self.readers = now;
+        waiting
+            .into_iter()
+            .map(|reader| {
+                let (batch, after) = place(&reader);
+                if batch == first.0 {
+                    self.meet = Some(self.meet.map_or(after, |meet| meet.min(after)));
+                }
+                reader.bring(VecDeque::new(), after)
+            })
+            .collect()
+    }
+
+    /// What to read for those who are left: all of them stand at the same place.
+    pub(super) fn section(&self) -> Option<Section> {
+        let shares = || self.readers.iter().filter_map(|reader| reader.share.as_ref());
+        let first = shares().next()?;
+        let end = shares().map(|share| share.share.last_position).max()?;
+        let begin = shares().map(|share| share.share.first_position).min()?;
+        let partitions = first.share.partitions;
+        // Asking each row for its partition costs about as much as reading it.
+        let only = if self.readers.len() * 2 < usize::from(partitions) {
+            let wanted = self.readers.iter().filter_map(|reader| reader.stream.partition);
+            Some(wanted.map(i32::from).collect())
+        } else {
+            None
+        };
+        Some(Section {
+            topic: first.share.stream.topic.clone(),
+            snapshot: first.snapshot.clone(),
+            before: first.before.clone(),
+            after: self.readers.first()?.after.max(begin - 1),
+            last_position: self.meet.map_or(end, |meet| meet.min(end)),
+            first_new_position: shares().filter_map(|share| share.share.first_new_position).min(),
+            partitions,
+            only,
+        })
+    }
+
+    /// The rows that came of a section, to each its own.
+    pub(super) fn split(self, section: &Section, rows: Vec<Row>) -> Vec<Brought> {
+        let bytes: usize = rows.iter().map(|row| row.bytes).sum();
+        let is_cut_short = i64::try_from(rows.len()).is_ok_and(|count| count >= self.rows)
+            || i64::try_from(bytes).is_ok_and(|bytes| bytes >= self.bytes);
+        let seen = match rows.last() {
+            Some(last) if is_cut_short => last.position,
+            _ => section.last_position,
+        };
+        let mut by_stream: BTreeMap<StreamId, VecDeque<Row>> = BTreeMap::new();
+        for row in rows {
+            by_stream.entry(row.stream.clone()).or_default().push_back(row);
+        }
+        self.readers
+            .into_iter()
+            .map(|reader| {
+                let rows = by_stream.remove(&reader.stream).unwrap_or_default();
+                reader.bring(rows, seen)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
