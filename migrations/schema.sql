@@ -146,34 +146,42 @@ CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, ev
     with head as (
         select snapshot from outbox.batch order by number desc limit 1
     ), fresh as (
-        select new.topic, new.recorded_at
-        from head, lateral (select l.topic, l.recorded_at from outbox.log l
+        select new.topic, new.key, new.id, new.recorded_at
+        from head, lateral (select l.topic, l.key, l.id, l.recorded_at from outbox.log l
                             where l.transaction_id >= pg_snapshot_xmax(head.snapshot) order by l.transaction_id, l.position limit 10000) new
         union all
-        select late.topic, late.recorded_at
+        select late.topic, late.key, late.id, late.recorded_at
         from head, pg_snapshot_xip(head.snapshot) open_then,
-             lateral (select l.topic, l.recorded_at from outbox.log l
+             lateral (select l.topic, l.key, l.id, l.recorded_at from outbox.log l
                       where l.transaction_id = open_then order by l.position limit 10000) late
+    ), placed as (
+        -- The next cut lays first what a topic should have.
+        select fresh.topic, fresh.recorded_at,
+               coalesce(1 + outbox.partition_of(coalesce(fresh.key, fresh.id::text), t.partitions), 0) as partition
+        from fresh left join outbox.topic t on t.name = fresh.topic and t.partitions > 1
     ), uncut as (
-        select fresh.topic, 0 as partition, count(*) as events, min(fresh.recorded_at) as oldest from fresh group by fresh.topic
+        select placed.topic, placed.partition, count(*) as events, min(placed.recorded_at) as oldest from placed group by placed.topic, placed.partition
     ), cut as (
         select t.topic, t.partition, sum(pending.events)::bigint as events, min(pending.recorded_at) as oldest,
                bool_and(pending.whole) as whole
-        from outbox_ops.topics t,
-             lateral (
+        from outbox.topic_stream t
+        left join lateral (select p.batch_number, p.position from outbox.progress p where p.topic = t.topic and p.partition = t.partition
+                           order by p.batch_number desc, p.position desc limit 1) passed on true
+        cross join lateral (
                 select s.event_count as events,
                        (select l.recorded_at from outbox.log l where l.topic = t.topic and l.position = s.first_position) as recorded_at,
                        true as whole
                 from outbox.share s
-                where s.topic = t.topic and s.partition = t.partition and s.batch_number > coalesce(t.passed_batch, -1)
+                where s.topic = t.topic and s.partition = t.partition and s.batch_number > coalesce(passed.batch_number, -1)
+                  and s.first_position > 0
                 union all
                 -- The share in progress: what is left of it by position.
-                select ceil(s.event_count * (s.last_position - t.passed_position)::numeric / (s.last_position - s.first_position + 1)),
-                       (select l.recorded_at from outbox.log l where l.topic = t.topic and l.position = t.passed_position),
+                select ceil(s.event_count * (s.last_position - passed.position)::numeric / (s.last_position - s.first_position + 1)),
+                       (select l.recorded_at from outbox.log l where l.topic = t.topic and l.position = passed.position),
                        false
                 from outbox.share s
-                where s.topic = t.topic and s.partition = t.partition and s.batch_number = t.passed_batch
-                  and s.last_position > t.passed_position) pending
+                where s.topic = t.topic and s.partition = t.partition and s.batch_number = passed.batch_number
+                  and s.last_position > passed.position) pending
         group by t.topic, t.partition
     )
     select topic,
@@ -622,6 +630,25 @@ $$;
 
 ALTER FUNCTION outbox.keep_epoch_rising() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.keep_layout_growing() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    previous outbox.topic_layout;
+begin
+    select * into previous from outbox.topic_layout l where l.topic = new.topic order by l.generation desc limit 1;
+    if new.generation <> coalesce(previous.generation, 0) + 1 or new.partitions <= previous.partitions or new.batch_number <= previous.batch_number then
+        raise exception 'layout % of topic % (% partitions from batch %) does not follow layout % (% from batch %)',
+            new.generation, new.topic, new.partitions, new.batch_number, previous.generation, previous.partitions, previous.batch_number
+            using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.keep_layout_growing() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.keep_one_chain() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -638,6 +665,11 @@ begin
     if previous.number is not null and pg_snapshot_xmax(new.snapshot) < pg_snapshot_xmax(previous.snapshot) then
         raise exception 'batch % has an older snapshot (%) than batch % (%)', new.number, new.snapshot, previous.number, previous.snapshot
             using errcode = 'check_violation', hint = 'Postgres went back in time: see outbox-relay check.';
+    end if;
+    -- A relay from before partitions would put events behind the end of their old stream.
+    if new.layouts is null and new.kind = 'cut' and exists (select from outbox.topic_layout) then
+        raise exception 'a topic has partitions, and this relay knows of none: run the version that belongs to this schema'
+            using errcode = 'undefined_column';
     end if;
     return new;
 end
@@ -656,6 +688,27 @@ end
 $$;
 
 ALTER FUNCTION outbox.keep_outcome() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.keep_partitions_growing() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if new.partitions not between 1 and 1024 then
+        raise exception 'topic %: partitions must be 1 to 1024, got %', new.name, new.partitions
+            using errcode = 'check_violation';
+    elsif tg_op = 'UPDATE' and new.partitions < old.partitions then
+        raise exception 'topic % has % partitions, and the number only grows: % refused', new.name, old.partitions, new.partitions
+            using errcode = 'check_violation',
+                  hint = 'Members of a consumer share the partitions; fewer members may own more of them each.';
+    end if;
+    -- A sleeping relay lays it at once.
+    notify outbox;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.keep_partitions_growing() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -698,6 +751,31 @@ end
 $$;
 
 ALTER FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.layouts_in_force() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    counts jsonb;
+    unlaid text;
+begin
+    select jsonb_object_agg(t.name, laid.partitions), min(t.name) filter (where t.partitions is distinct from laid.partitions)
+    into counts, unlaid
+    from outbox.topic t
+    left join lateral (
+        select l.partitions from outbox.topic_layout l where l.topic = t.name order by l.generation desc limit 1
+    ) laid on true
+    where t.partitions > 1;
+    if unlaid is not null then
+        raise exception 'topic % should have more partitions than it has: they are laid before the next batch is cut', unlaid
+            using errcode = 'OB428';
+    end if;
+    return jsonb_build_object('partitions', counts, 'layouts', (select count(*) from outbox.topic_layout));
+end
+$$;
+
+ALTER FUNCTION outbox.layouts_in_force() OWNER TO outbox_maintainer;
 
 CREATE TABLE outbox.parked_lane (
     consumer text NOT NULL,
@@ -774,6 +852,40 @@ CREATE FUNCTION outbox.outcome_of(consumer text, source text, id text) RETURNS t
 $$;
 
 ALTER FUNCTION outbox.outcome_of(consumer text, source text, id text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.partition_of(key text, partitions integer) RETURNS integer
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    select ((('x' operator(pg_catalog.||) pg_catalog.encode(
+                pg_catalog.substring(pg_catalog.sha256(pg_catalog.convert_to(key, 'UTF8')), 1, 4), 'hex'))::pg_catalog.bit(32))::bigint
+            operator(pg_catalog.%) partitions)::integer
+$$;
+
+ALTER FUNCTION outbox.partition_of(key text, partitions integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) RETURNS TABLE(topic text, partition integer, event_count bigint, first_position bigint, last_position bigint, first_new_position bigint)
+    LANGUAGE plpgsql STABLE ROWS 8
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+    return query
+        select arrived.topic, 1 + outbox.partition_of(coalesce(arrived.key, arrived.id::text), (layouts -> 'partitions' ->> arrived.topic)::integer),
+               count(*), min(arrived.position), max(arrived.position), min(arrived.position) filter (where arrived.is_new)
+        from (
+            select l.topic, l.key, l.id, l.position, true as is_new from outbox.log l where l.transaction_id >= partition_shares.xmax::xid8
+            union all
+            select l.topic, l.key, l.id, l.position, false from outbox.log l where l.transaction_id = any(open::xid8[])
+        ) arrived
+        where layouts -> 'partitions' ? arrived.topic
+        group by 1, 2;
+end
+$$;
+
+ALTER FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.pause_consumer(consumer text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1384,17 +1496,14 @@ $$;
 
 ALTER FUNCTION outbox.resume_operation(number bigint, reason text) OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.resume_topic(topic text, reason text) RETURNS bigint
+CREATE FUNCTION outbox.resume_topic(topic text, reason text, partition integer DEFAULT NULL::integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     latest outbox.stream_action;
 begin
-    select * into latest from outbox.stream_action a where a.topic = resume_topic.topic order by a.number desc limit 1;
-    if latest.action is null or latest.action not in ('set_aside', 'blocked') then
-        raise exception 'topic % is neither set aside nor blocked', topic using errcode = 'no_data_found';
-    end if;
+    latest := outbox.stopped_stream(topic, partition, array['set_aside', 'blocked'], 'neither set aside nor blocked');
     -- A resume that a crash undid after the stream went on would set it aside again behind itself.
     perform set_config('synchronous_commit', 'on', true);
     insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
@@ -1404,7 +1513,7 @@ begin
 end
 $$;
 
-ALTER FUNCTION outbox.resume_topic(topic text, reason text) OWNER TO outbox_maintainer;
+ALTER FUNCTION outbox.resume_topic(topic text, reason text, partition integer) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.ring() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1527,7 +1636,7 @@ $$;
 
 ALTER FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) RETURNS bigint
+CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer DEFAULT NULL::integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1537,11 +1646,12 @@ declare
 begin
     -- A skip that a crash undid after the next event was published would put that event on the stream twice.
     perform set_config('synchronous_commit', 'on', true);
-    select * into latest from outbox.stream_action a where a.topic = skip_event.topic order by a.number desc limit 1;
-    if latest.action is distinct from 'set_aside' then
-        raise exception 'topic % is not set aside', topic using errcode = 'no_data_found';
-    elsif latest.event_id is distinct from skip_event.event_id then
+    latest := outbox.stopped_stream(topic, partition, array['set_aside'], 'not set aside');
+    if latest.event_id is distinct from skip_event.event_id then
         raise exception 'topic % waits at event %, not at %', topic, latest.event_id, skip_event.event_id using errcode = 'invalid_parameter_value';
+    elsif latest.position = 0 then
+        raise exception 'entry % of topic % is no event: it says that the topic has more partitions now, and consumers wait for it', event_id, topic
+            using errcode = 'invalid_parameter_value', hint = 'Mend the cause, then: outbox-relay topic resume.';
     end if;
     select * into passed from outbox.progress p
     where p.topic = skip_event.topic and p.partition = latest.partition order by p.batch_number desc, p.position desc limit 1;
@@ -1558,7 +1668,56 @@ begin
 end
 $$;
 
-ALTER FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) OWNER TO outbox_maintainer;
+ALTER FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer) OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.stream_action (
+    number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    action text NOT NULL,
+    batch_number bigint,
+    "position" bigint,
+    event_id uuid,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT stream_action_action_check CHECK ((action = ANY (ARRAY['set_aside'::text, 'blocked'::text, 'unblocked'::text, 'resume'::text, 'skip'::text]))),
+    CONSTRAINT stream_action_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE outbox.stream_action OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_action IS 'Audit of streams set aside by the relay and resumed or skipped past by a person; the latest row of a stream is its state.';
+
+COMMENT ON COLUMN outbox.stream_action.partition IS '0: the stream without a number; n + 1: partition n.';
+
+CREATE FUNCTION outbox.stopped_stream(topic text, partition integer, actions text[], wanted text) RETURNS outbox.stream_action
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    stopped outbox.stream_action[];
+begin
+    select array_agg(latest order by latest.partition) into stopped
+    from (
+        select distinct on (a.partition) a.* from outbox.stream_action a
+        where a.topic = stopped_stream.topic
+          and (stopped_stream.partition is null or a.partition = stopped_stream.partition + 1)
+        order by a.partition, a.number desc
+    ) latest
+    where latest.action = any(actions);
+    if stopped is null then
+        raise exception '% is %', concat('topic ' || topic, ' partition ' || partition), wanted using errcode = 'no_data_found';
+    elsif cardinality(stopped) > 1 and stopped[1].partition > 0 then
+        raise exception 'several partitions of topic % wait: say which of them is meant: %', topic,
+            (select string_agg((s.partition - 1)::text, ', ' order by s.partition) from unnest(stopped) s)
+            using errcode = 'invalid_parameter_value', hint = 'outbox-relay topic list shows why each waits; name one with --partition.';
+    end if;
+    return stopped[1];
+end
+$$;
+
+ALTER FUNCTION outbox.stopped_stream(topic text, partition integer, actions text[], wanted text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, verdict text, reason text, backlog bigint, backlog_exact boolean, oldest_unpublished_age interval, leader text, epoch bigint, lease_expires_at timestamp with time zone, live_relays bigint, topics_set_aside bigint, topics_blocked bigint, last_batch bigint, last_batch_events bigint, last_batch_at timestamp with time zone, events_skipped bigint, notification_queue_usage double precision)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
@@ -1707,10 +1866,11 @@ CREATE TABLE outbox.batch (
     first_position bigint NOT NULL,
     last_position bigint NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    layouts bigint,
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 )
 PARTITION BY RANGE (number);
@@ -1718,6 +1878,8 @@ PARTITION BY RANGE (number);
 ALTER TABLE outbox.batch OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.batch IS 'The ledger. batch_id is the first part of the entry ids on the streams.';
+
+COMMENT ON COLUMN outbox.batch.layouts IS 'How many layouts were laid when it was cut. Null: the relay knew nothing of partitions.';
 
 CREATE TABLE outbox.batch_from_0 (
     number bigint NOT NULL,
@@ -1730,10 +1892,11 @@ CREATE TABLE outbox.batch_from_0 (
     first_position bigint NOT NULL,
     last_position bigint NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    layouts bigint,
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -1750,10 +1913,11 @@ CREATE TABLE outbox.batch_from_1835008 (
     first_position bigint NOT NULL,
     last_position bigint NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    layouts bigint,
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -1770,10 +1934,11 @@ CREATE TABLE outbox.batch_from_262144 (
     first_position bigint NOT NULL,
     last_position bigint NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    layouts bigint,
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -1790,10 +1955,11 @@ CREATE TABLE outbox.batch_from_3932160 (
     first_position bigint NOT NULL,
     last_position bigint NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    layouts bigint,
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -1810,10 +1976,11 @@ CREATE TABLE outbox.batch_from_786432 (
     first_position bigint NOT NULL,
     last_position bigint NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    layouts bigint,
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -2747,6 +2914,8 @@ PARTITION BY RANGE (number);
 
 ALTER TABLE outbox.progress OWNER TO outbox_maintainer;
 
+COMMENT ON COLUMN outbox.progress.partition IS '0: the stream without a number; n + 1: partition n.';
+
 CREATE TABLE outbox.progress_from_0 (
     number bigint DEFAULT nextval('outbox.progress_number'::regclass) NOT NULL,
     topic text NOT NULL,
@@ -2873,6 +3042,10 @@ PARTITION BY RANGE (batch_number);
 
 ALTER TABLE outbox.share OWNER TO outbox_maintainer;
 
+COMMENT ON COLUMN outbox.share.partition IS '0: the stream without a number; n + 1: partition n.';
+
+COMMENT ON COLUMN outbox.share.first_position IS '0, and so the last: no event, but the entry that says that the topic moved on.';
+
 CREATE TABLE outbox.share_from_0 (
     batch_number bigint NOT NULL,
     topic text NOT NULL,
@@ -2943,25 +3116,6 @@ CREATE TABLE outbox.share_from_786432 (
 
 ALTER TABLE outbox.share_from_786432 OWNER TO outbox_maintainer;
 
-CREATE TABLE outbox.stream_action (
-    number bigint NOT NULL,
-    topic text NOT NULL,
-    partition integer DEFAULT 0 NOT NULL,
-    action text NOT NULL,
-    batch_number bigint,
-    "position" bigint,
-    event_id uuid,
-    reason text NOT NULL,
-    actor text DEFAULT SESSION_USER NOT NULL,
-    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT stream_action_action_check CHECK ((action = ANY (ARRAY['set_aside'::text, 'blocked'::text, 'unblocked'::text, 'resume'::text, 'skip'::text]))),
-    CONSTRAINT stream_action_reason_check CHECK ((reason <> ''::text))
-);
-
-ALTER TABLE outbox.stream_action OWNER TO outbox_maintainer;
-
-COMMENT ON TABLE outbox.stream_action IS 'Audit of streams set aside by the relay and resumed or skipped past by a person; the latest row of a stream is its state.';
-
 ALTER TABLE outbox.stream_action ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME outbox.stream_action_number_seq
     START WITH 1
@@ -2992,12 +3146,52 @@ CREATE TABLE outbox.topic (
     partitions integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT topic_name_check CHECK ((name ~ '^[A-Za-z0-9._-]{1,200}$'::text)),
-    CONSTRAINT topic_partitions_check CHECK ((partitions = 1))
+    CONSTRAINT topic_partitions_check CHECK (((partitions >= 1) AND (partitions <= 1024)))
 );
 
 ALTER TABLE outbox.topic OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.topic IS 'Topics seen so far and their retention class. A change of class holds for events appended afterwards.';
+
+CREATE TABLE outbox.topic_layout (
+    topic text NOT NULL,
+    generation integer NOT NULL,
+    partitions integer NOT NULL,
+    batch_number bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    moved boolean NOT NULL,
+    laid_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT topic_layout_batch_number_check CHECK ((batch_number > 0)),
+    CONSTRAINT topic_layout_check CHECK ((batch_id >= batch_number)),
+    CONSTRAINT topic_layout_generation_check CHECK ((generation > 0)),
+    CONSTRAINT topic_layout_partitions_check CHECK (((partitions >= 2) AND (partitions <= 1024)))
+);
+
+ALTER TABLE outbox.topic_layout OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.topic_layout IS 'From which batch on a topic has how many partitions: one row per change, laid by the leading relay. outbox.topic.partitions is what it should have.';
+
+CREATE VIEW outbox.topic_stream AS
+ SELECT topic.name AS topic,
+    slot.partition,
+        CASE slot.partition
+            WHEN 0 THEN topic.name
+            ELSE ((topic.name || ':'::text) || (slot.partition - 1))
+        END AS name
+   FROM ((outbox.topic topic
+     CROSS JOIN LATERAL ( SELECT max(l.partitions) AS partitions,
+            COALESCE(bool_or((NOT l.moved)), false) AS from_the_start
+           FROM outbox.topic_layout l
+          WHERE (l.topic = topic.name)) laid)
+     CROSS JOIN LATERAL generate_series(
+        CASE
+            WHEN laid.from_the_start THEN 1
+            ELSE 0
+        END, COALESCE(laid.partitions, 0)) slot(partition));
+
+ALTER TABLE outbox.topic_stream OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox.topic_stream IS 'Every stream of every topic, with its name at the sink but for prefix and writer; partition as the ledger keeps it: 0 without a number, n + 1 for partition n.';
 
 CREATE TABLE outbox.unpublished (
     "position" bigint NOT NULL,
@@ -3048,13 +3242,17 @@ COMMENT ON COLUMN outbox_ops.audit.target IS 'What it was done to.';
 COMMENT ON COLUMN outbox_ops.audit.reason IS 'Why.';
 
 CREATE VIEW outbox_ops.backlog AS
- SELECT backlog.topic,
-    backlog.partition,
-    backlog.events,
-    backlog.exact,
-    backlog.oldest_recorded_at,
-    (clock_timestamp() - backlog.oldest_recorded_at) AS oldest_age
-   FROM outbox.backlog() backlog(topic, partition, events, exact, oldest_recorded_at);
+ SELECT waiting.topic,
+    GREATEST((waiting.partition - 1), 0) AS partition,
+    waiting.events,
+    waiting.exact,
+    waiting.oldest_recorded_at,
+    (clock_timestamp() - waiting.oldest_recorded_at) AS oldest_age,
+        CASE waiting.partition
+            WHEN 0 THEN waiting.topic
+            ELSE ((waiting.topic || ':'::text) || (waiting.partition - 1))
+        END AS stream
+   FROM outbox.backlog() waiting(topic, partition, events, exact, oldest_recorded_at);
 
 ALTER TABLE outbox_ops.backlog OWNER TO outbox_maintainer;
 
@@ -3062,7 +3260,7 @@ COMMENT ON VIEW outbox_ops.backlog IS 'Streams that have events to publish, cut 
 
 COMMENT ON COLUMN outbox_ops.backlog.topic IS 'Topic.';
 
-COMMENT ON COLUMN outbox_ops.backlog.partition IS 'Partition of the topic; 0 where it has one.';
+COMMENT ON COLUMN outbox_ops.backlog.partition IS 'Partition of the topic; 0 also for the stream without a number.';
 
 COMMENT ON COLUMN outbox_ops.backlog.events IS 'Committed events that are not on the stream yet.';
 
@@ -3071,6 +3269,8 @@ COMMENT ON COLUMN outbox_ops.backlog.exact IS 'False when events is an estimate:
 COMMENT ON COLUMN outbox_ops.backlog.oldest_recorded_at IS 'When the oldest of them was appended; for a share half published, when its last published event was.';
 
 COMMENT ON COLUMN outbox_ops.backlog.oldest_age IS 'How long ago that was.';
+
+COMMENT ON COLUMN outbox_ops.backlog.stream IS 'The stream''s key at the sink, without prefix and writer.';
 
 CREATE VIEW outbox_ops.batches AS
  SELECT batch.number,
@@ -3095,7 +3295,7 @@ COMMENT ON COLUMN outbox_ops.batches.number IS 'Place in the chain, without gaps
 
 COMMENT ON COLUMN outbox_ops.batches.batch_id IS 'First part of the ids of its entries on the streams.';
 
-COMMENT ON COLUMN outbox_ops.batches.kind IS '`cut` from the log, or `reissue`.';
+COMMENT ON COLUMN outbox_ops.batches.kind IS '`cut` from the log; `moved`: a topic has more partitions from here on; or `reissue`.';
 
 COMMENT ON COLUMN outbox_ops.batches.era IS 'Stretch of history of one physical database.';
 
@@ -3703,11 +3903,17 @@ COMMENT ON COLUMN outbox_ops.summary.notification_queue_usage IS 'How full the n
 
 CREATE VIEW outbox_ops.topics AS
  SELECT topic.name AS topic,
-    slot.partition,
+    GREATEST((stream.partition - 1), 0) AS partition,
     topic.retention,
     class.keep,
     topic.created_at AS seen_since,
-    COALESCE(stopped.action, 'moving'::text) AS state,
+    COALESCE(stopped.action,
+        CASE
+            WHEN ((stream.partition = 0) AND (EXISTS ( SELECT
+               FROM outbox.topic_layout l
+              WHERE ((l.topic = topic.name) AND (l.batch_number <= passed.batch_number))))) THEN 'ended'::text
+            ELSE 'moving'::text
+        END) AS state,
     stopped.acted_at AS stopped_since,
     stopped.reason,
     stopped.event_id,
@@ -3717,10 +3923,11 @@ CREATE VIEW outbox_ops.topics AS
             WHEN (passed.chain_batch_id > 0) THEN ((passed.chain_batch_id || '-'::text) || passed.chain_position)
             ELSE NULL::text
         END AS last_entry,
-    passed.recorded_at AS passed_at
+    passed.recorded_at AS passed_at,
+    stream.name AS stream
    FROM (((((outbox.topic topic
      JOIN outbox.retention_class class ON ((class.name = topic.retention)))
-     CROSS JOIN LATERAL generate_series(0, (topic.partitions - 1)) slot(partition))
+     JOIN outbox.topic_stream stream ON ((stream.topic = topic.name)))
      LEFT JOIN LATERAL ( SELECT a.number,
             a.topic,
             a.partition,
@@ -3732,7 +3939,7 @@ CREATE VIEW outbox_ops.topics AS
             a.actor,
             a.acted_at
            FROM outbox.stream_action a
-          WHERE ((a.topic = topic.name) AND (a.partition = slot.partition))
+          WHERE ((a.topic = topic.name) AND (a.partition = stream.partition))
           ORDER BY a.number DESC
          LIMIT 1) latest ON (true))
      LEFT JOIN LATERAL ( SELECT latest.number,
@@ -3756,7 +3963,7 @@ CREATE VIEW outbox_ops.topics AS
             p.epoch,
             p.recorded_at
            FROM outbox.progress p
-          WHERE ((p.topic = topic.name) AND (p.partition = slot.partition))
+          WHERE ((p.topic = topic.name) AND (p.partition = stream.partition))
           ORDER BY p.batch_number DESC, p."position" DESC
          LIMIT 1) passed ON (true));
 
@@ -3766,7 +3973,7 @@ COMMENT ON VIEW outbox_ops.topics IS 'One row per stream: how long its events ar
 
 COMMENT ON COLUMN outbox_ops.topics.topic IS 'Topic.';
 
-COMMENT ON COLUMN outbox_ops.topics.partition IS 'Partition of the topic; 0 where it has one.';
+COMMENT ON COLUMN outbox_ops.topics.partition IS 'Partition of the topic; 0 also for the stream without a number.';
 
 COMMENT ON COLUMN outbox_ops.topics.retention IS 'Retention class.';
 
@@ -3774,7 +3981,7 @@ COMMENT ON COLUMN outbox_ops.topics.keep IS 'How long events of the class are ke
 
 COMMENT ON COLUMN outbox_ops.topics.seen_since IS 'When the relay saw the topic first, or a person set it up.';
 
-COMMENT ON COLUMN outbox_ops.topics.state IS '`moving`; `blocked`: the sink does not take this stream now (wrong type, no permission), and the relay tries again; `set_aside`: it waits at one event for `outbox-relay topic resume` or `topic skip-event`.';
+COMMENT ON COLUMN outbox_ops.topics.state IS '`moving`; `ended`: the topic has partitions since, and nothing more comes on this stream; `blocked`: the sink does not take this stream now (wrong type, no permission), and the relay tries again; `set_aside`: it waits at one event for `outbox-relay topic resume` or `topic skip-event`.';
 
 COMMENT ON COLUMN outbox_ops.topics.stopped_since IS 'Since when it does not move.';
 
@@ -3789,6 +3996,8 @@ COMMENT ON COLUMN outbox_ops.topics.passed_position IS 'Position in the log of t
 COMMENT ON COLUMN outbox_ops.topics.last_entry IS 'Id of its last entry on the stream.';
 
 COMMENT ON COLUMN outbox_ops.topics.passed_at IS 'When that was recorded.';
+
+COMMENT ON COLUMN outbox_ops.topics.stream IS 'The stream''s key at the sink, without prefix and writer: the topic, or the topic and `:` and the partition.';
 
 CREATE VIEW outbox_ops.waiting_transactions AS
  SELECT waiting_transactions.pid,
@@ -4005,6 +4214,9 @@ ALTER TABLE ONLY outbox.stream_action
 ALTER TABLE ONLY outbox.stream_mark
     ADD CONSTRAINT stream_mark_pkey PRIMARY KEY (consumer, stream);
 
+ALTER TABLE ONLY outbox.topic_layout
+    ADD CONSTRAINT topic_layout_pkey PRIMARY KEY (topic, generation);
+
 ALTER TABLE ONLY outbox.topic
     ADD CONSTRAINT topic_pkey PRIMARY KEY (name);
 
@@ -4167,6 +4379,8 @@ CREATE INDEX progress_from_786432_topic_partition_batch_number_position_idx ON o
 
 CREATE INDEX stream_action_of_stream ON outbox.stream_action USING btree (topic, partition, number);
 
+CREATE INDEX topic_with_partitions ON outbox.topic USING btree (name) WHERE (partitions > 1);
+
 ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_0_batch_id_idx;
 
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_0_pkey;
@@ -4287,6 +4501,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.share FOR EACH ROW 
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_action FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.ring();
@@ -4299,6 +4515,8 @@ CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FU
 
 CREATE TRIGGER keep_above_floor BEFORE UPDATE ON outbox.inbox_settings FOR EACH ROW EXECUTE FUNCTION outbox.refuse_low_keep();
 
+CREATE TRIGGER layout_grows BEFORE INSERT ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.keep_layout_growing();
+
 CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
 
 CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox_foreign DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
@@ -4308,6 +4526,10 @@ CREATE TRIGGER one_chain BEFORE INSERT ON outbox.batch FOR EACH ROW EXECUTE FUNC
 CREATE TRIGGER outcome_stays BEFORE UPDATE ON outbox.inbox FOR EACH ROW WHEN (((old.outcome = 'applied'::text) AND (old.xmin <> (pg_current_xact_id())::xid))) EXECUTE FUNCTION outbox.keep_outcome();
 
 CREATE TRIGGER outcome_stays BEFORE UPDATE ON outbox.inbox_foreign FOR EACH ROW WHEN (((old.outcome = 'applied'::text) AND (old.xmin <> (pg_current_xact_id())::xid))) EXECUTE FUNCTION outbox.keep_outcome();
+
+CREATE TRIGGER partitions_are_possible BEFORE INSERT ON outbox.topic FOR EACH ROW WHEN ((new.partitions <> 1)) EXECUTE FUNCTION outbox.keep_partitions_growing();
+
+CREATE TRIGGER partitions_grow BEFORE UPDATE OF partitions ON outbox.topic FOR EACH ROW WHEN ((new.partitions IS DISTINCT FROM old.partitions)) EXECUTE FUNCTION outbox.keep_partitions_growing();
 
 CREATE TRIGGER passed_rises BEFORE UPDATE ON outbox.consumer_stream FOR EACH ROW WHEN ((ROW(new.passed_batch, new.passed_position) < ROW(old.passed_batch, old.passed_position))) EXECUTE FUNCTION outbox.refuse_fall();
 
@@ -4415,10 +4637,17 @@ GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.keep_entry() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.keep_layout_growing() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.keep_partitions_growing() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.layouts_in_force() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.layouts_in_force() TO outbox_relay;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_lane TO outbox_consumer;
 
@@ -4433,6 +4662,14 @@ REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.outcome_of(consumer text, source text, id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.partition_of(key text, partitions integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.partition_of(key text, partitions integer) TO outbox_producer;
+GRANT ALL ON FUNCTION outbox.partition_of(key text, partitions integer) TO outbox_relay;
+GRANT ALL ON FUNCTION outbox.partition_of(key text, partitions integer) TO outbox_observer;
+
+REVOKE ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) TO outbox_operator;
@@ -4508,7 +4745,7 @@ GRANT ALL ON FUNCTION outbox.resume_consumer(consumer text, reason text) TO outb
 REVOKE ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) TO outbox_operator;
 
-REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text, partition integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
@@ -4526,7 +4763,12 @@ GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], af
 REVOKE ALL ON FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) TO outbox_operator;
 
-REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer) FROM PUBLIC;
+
+GRANT SELECT,INSERT ON TABLE outbox.stream_action TO outbox_relay;
+GRANT SELECT ON TABLE outbox.stream_action TO outbox_observer;
+
+REVOKE ALL ON FUNCTION outbox.stopped_stream(topic text, partition integer, actions text[], wanted text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
@@ -4633,14 +4875,17 @@ GRANT SELECT ON TABLE outbox.settings TO outbox_observer;
 GRANT SELECT,INSERT ON TABLE outbox.share TO outbox_relay;
 GRANT SELECT ON TABLE outbox.share TO outbox_observer;
 
-GRANT SELECT,INSERT ON TABLE outbox.stream_action TO outbox_relay;
-GRANT SELECT ON TABLE outbox.stream_action TO outbox_observer;
-
 GRANT SELECT,INSERT,UPDATE ON TABLE outbox.stream_mark TO outbox_consumer;
 
 GRANT SELECT ON TABLE outbox.topic TO outbox_producer;
 GRANT SELECT,INSERT ON TABLE outbox.topic TO outbox_relay;
 GRANT SELECT ON TABLE outbox.topic TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.topic_layout TO outbox_relay;
+GRANT SELECT ON TABLE outbox.topic_layout TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.topic_stream TO outbox_relay;
+GRANT SELECT ON TABLE outbox.topic_stream TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.unpublished TO outbox_relay;
 

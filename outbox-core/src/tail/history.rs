@@ -120,14 +120,19 @@ impl Walk<'_> {
 
     /// Opens the next share; false at the end.
     async fn open_share(&mut self) -> Result<bool, Error> {
-        let (number, position) = self.place;
-        let next = rows::next_share(&self.history.session, &self.stream, number, position).await?;
-        let Some(bound) = next.filter(|bound| bound.batch_id <= self.until.batch_id) else {
-            return Ok(false);
-        };
-        self.place = (bound.batch_number, 0);
-        self.share = Some((bound, 0));
-        Ok(true)
+        loop {
+            let (number, position) = self.place;
+            let next = rows::next_share(&self.history.session, &self.stream, number, position).await?;
+            let Some(bound) = next.filter(|bound| bound.batch_id <= self.until.batch_id) else {
+                return Ok(false);
+            };
+            self.place = (bound.batch_number, 0);
+            // No events, but the relay's own entry that the topic moved on.
+            if bound.laid.is_none() {
+                self.share = Some((bound, 0));
+                return Ok(true);
+            }
+        }
     }
 }
 

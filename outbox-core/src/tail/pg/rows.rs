@@ -47,6 +47,44 @@ pub(crate) async fn next_shares(
     rows.iter().map(|row| bound_share(topic, row)).collect()
 }
 
+/// The first share of one stream that is not wholly passed.
+pub(crate) async fn next_share(
+    session: &Session,
+    stream: &StreamId,
+    batch_number: i64,
+    position: i64,
+) -> Result<Option<BoundShare>, Error> {
+    let come = Come {
+        slot: stream.slot(),
+        batch_number,
+        position,
+    };
+    let mut found = next_shares(session, &stream.topic, &[come]).await?;
+    Ok(found.pop())
+}
+
+/// The next rows of one stream's share after `position`, at most `rows` of them and about `bytes`.
+pub(crate) async fn read_share(
+    session: &Session,
+    bound: &BoundShare,
+    position: i64,
+    rows: i64,
+    bytes: i64,
+) -> Result<Vec<Row>, Error> {
+    let share = &bound.share;
+    let section = Section {
+        topic: share.stream.topic.clone(),
+        snapshot: bound.snapshot.clone(),
+        before: bound.before.clone(),
+        after: position.max(share.first_position - 1),
+        last_position: share.last_position,
+        first_new_position: share.first_new_position,
+        partitions: share.partitions,
+        only: share.stream.partition.map(|partition| vec![i32::from(partition)]),
+    };
+    read_section(session, &section, rows, bytes).await
+}
+
 fn bound_share(topic: &str, row: &PgRow) -> Result<BoundShare, Error> {
     let batch_id = unsigned(get(row, "batch_id")?)?;
     let partitions = small(get(row, "partitions")?)?;
