@@ -256,6 +256,29 @@ async fn a_lane_in_other_hands_is_left_for_later_and_holds_nobody_up() -> Result
 }
 
 #[tokio::test]
+async fn nothing_of_a_key_overtakes_a_letter_that_is_in_other_hands() -> Result {
+    // GIVEN two letters of one key, of which somebody edits the first at this moment
+    let desk = Desk::new().await?;
+    desk.run("select die(1, 'a', holds => false); select die(2, 'a', holds => false)")
+        .await?;
+    let mut operator = desk.pool.acquire().await?;
+    let mut editing = operator.begin().await?;
+    sqlx::query("select from outbox.dead_letter where number = 1 for update")
+        .execute(&mut *editing)
+        .await?;
+    // WHEN both are to go back
+    let operation = desk.redrive(&of_key("a")).await?;
+    assert_eq!(desk.release(operation).await?, 0);
+    desk.drain(&[]).await?;
+    editing.commit().await?;
+    desk.release(operation).await?;
+    desk.drain(&[]).await?;
+    // THEN the second waited for the first
+    assert_eq!(desk.effects().await?, [1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_key_that_an_open_transaction_parks_is_left_for_later() -> Result {
     // GIVEN a letter whose key went on, and a transaction that parks an event of that key and is not committed
     let desk = Desk::new().await?;

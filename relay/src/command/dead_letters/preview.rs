@@ -75,7 +75,7 @@ fn warnings(preview: &Preview) -> [(i64, &'static str); 7] {
         ),
         (
             preview.older_than_inbox,
-            "from before what the inbox remembers: if the effect is there already, it will be there twice",
+            "from before what the inbox remembers: their letters alone say that they had no effect",
         ),
         (preview.edited, "with edited data"),
         (preview.redriven_before, "put back before and died again"),
