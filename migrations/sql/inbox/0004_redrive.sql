@@ -550,7 +550,7 @@ declare
     had text;
     goes boolean := false;
 begin
-    select * into letter from outbox.dead_letter d where d.number = letter_number for update skip locked;
+    select * into letter from outbox.dead_letter d where d.number = letter_number for no key update skip locked;
     if not found then
         return 'busy';
     elsif letter.state <> 'dead' or letter.id is null then
@@ -749,7 +749,7 @@ declare
     letter outbox.dead_letter;
 begin
     perform outbox.refuse_without_reason(reason);
-    select * into letter from outbox.dead_letter d where d.number = edit_dead_letter.number for update;
+    select * into letter from outbox.dead_letter d where d.number = edit_dead_letter.number for no key update;
     if not found then
         raise exception 'there is no dead letter %', number using errcode = 'no_data_found';
     elsif letter.state <> 'dead' then

@@ -263,7 +263,7 @@ async fn nothing_of_a_key_overtakes_a_letter_that_is_in_other_hands() -> Result 
         .await?;
     let mut operator = desk.pool.acquire().await?;
     let mut editing = operator.begin().await?;
-    sqlx::query("select from outbox.dead_letter where number = 1 for update")
+    sqlx::query("select from outbox.dead_letter where number = 1 for no key update")
         .execute(&mut *editing)
         .await?;
     // WHEN both are to go back
