@@ -1,4 +1,4 @@
--- A letter that was put back and died again is the same row; any other that is kept already stays as it is.
+-- A letter that died again, put back or after its inbox was forgotten, is the same row; one that waits already stays as it is.
 insert into outbox.dead_letter as known
     (consumer, stream, entry_id, flow, lane, place, source, id, type, schema_version, key, recorded_at, entry_fields,
      error_class, error, error_kind, fingerprint, attempts, history, first_failed_at)
@@ -21,4 +21,4 @@ set state = 'dead',
     history = excluded.history,
     dead_at = clock_timestamp(),
     changed_at = clock_timestamp()
-where known.state = 'redriving'
+where known.state <> 'dead'

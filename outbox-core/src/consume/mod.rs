@@ -26,7 +26,7 @@
 //!
 //! What the handler does outside the transaction may happen again.
 //!
-//! Deliberately absent, so far: putting dead letters back.
+//! Deliberately absent: the wish to put a dead letter back is written by `dead_letter`; here it is only carried out.
 
 mod gate;
 
