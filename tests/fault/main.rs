@@ -19,3 +19,5 @@ mod huge_batch;
 mod standby;
 
 mod pooler;
+
+mod consumers;

@@ -45,6 +45,8 @@ pub mod crew;
 
 pub mod members;
 
+pub mod real_input;
+
 pub use collector::Collector;
 pub use crew::Crew;
 pub use database::Database;

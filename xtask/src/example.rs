@@ -1,42 +1,66 @@
-//! Building the examples and the relay, and running one of them in this process' place.
+//! Building programs of the workspace, and running one of them in this process' place.
 
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use crate::servers::{Error, Result};
 
-/// Builds what is needed and becomes the program, so that signals and its exit code are its own.
+/// Builds the relay and the examples and becomes one of these, so that signals and its exit code are its own.
 ///
 /// # Errors
 /// When it cannot be built or started.
 pub(crate) fn become_program(name: &str, arguments: &[String]) -> Result<()> {
+    build(
+        "the relay and the examples",
+        &["outbox-relay", "outbox-examples"],
+        &[],
+    )?;
+    // Started from where cargo put it, beside this program: `cargo run` would build it once more, with other features of
+    // its dependencies than beside the relay.
+    become_file(&me()?.with_file_name(name), arguments)
+}
+
+/// The same with a program of the system tests, built for speed.
+///
+/// # Errors
+/// When it cannot be built or started.
+pub(crate) fn become_release(name: &str, arguments: &[String]) -> Result<()> {
+    build("for speed", &["outbox-relay", "system-tests"], &["--release"])?;
+    let me = me()?;
+    let target = me.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    become_file(&target.join("release").join(name), arguments)
+}
+
+fn build(what: &str, packages: &[&str], options: &[&str]) -> Result<()> {
     let begun = Instant::now();
-    let build = [
-        "build",
-        "--package",
-        "outbox-relay",
-        "--package",
-        "outbox-examples",
-        "--bins",
-    ];
-    eprintln!("Building the relay and the examples …");
+    let mut words = vec!["build", "--bins"];
+    words.extend(options);
+    for package in packages {
+        words.extend(["--package", package]);
+    }
+    eprintln!("Building {what} …");
     let built = Command::new(cargo())
-        .args(build)
+        .args(&words)
         .status()
         .map_err(Error::io("start cargo"))?;
     if !built.success() {
         return Err(Error::new(format!(
             "cargo {} ended with {built}",
-            build.join(" ")
+            words.join(" ")
         )));
     }
     eprintln!("Built in {} s.", begun.elapsed().as_secs());
-    // Started from where cargo put it, beside this program: `cargo run` would build it once more, with other features of
-    // its dependencies than beside the relay.
-    let me = std::env::current_exe().map_err(Error::io("find this program"))?;
-    let program = me.with_file_name(name);
-    let error = Command::new(&program).args(arguments).exec();
+    Ok(())
+}
+
+fn me() -> Result<PathBuf> {
+    std::env::current_exe().map_err(Error::io("find this program"))
+}
+
+fn become_file(program: &Path, arguments: &[String]) -> Result<()> {
+    let error = Command::new(program).args(arguments).exec();
     Err(Error::io(format!("start {}", program.display()))(error))
 }
 

@@ -11,3 +11,5 @@ mod example;
 pub mod demo;
 
 pub mod import_check;
+
+pub mod bench;

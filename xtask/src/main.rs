@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{demo, import_check, test};
+use xtask::{bench, demo, import_check, test};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
@@ -17,7 +17,11 @@ cargo xtask demo [--seconds N] [--keep]
     --keep          leaves it running afterwards, until Ctrl-C, and prints commands to try
 
 cargo xtask import-check --data FOLDER
-    Imports real files (olist-orders.csv, github-webhooks.ndjson.gz) and compares the streams with them.";
+    Imports real files (olist-orders.csv, github-webhooks.ndjson.gz) and compares the streams with them.
+
+cargo xtask bench consume [--runs N]
+    How fast a consumer applies what is on its streams, against raw inserts: a table, from release builds.
+    --runs N        how often each case is run; default 5";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(arguments.collect()),
         Some("demo") => demo::run(&arguments.collect::<Vec<_>>()),
         Some("import-check") => import_check::run(&arguments.collect::<Vec<_>>()),
+        Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -43,3 +43,5 @@ mod kinds;
 mod batch;
 
 mod transaction;
+
+mod real;

@@ -1,0 +1,185 @@
+//! A consumer without code: its database, its function that fails on purpose, and where it put every event.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sqlx::{Executor, PgPool};
+use system_tests::patience::until;
+use system_tests::relay::RelayOptions;
+use system_tests::witness::Ending;
+use system_tests::{Database, Failure, Journal, Relay, Result, Schema, World};
+use uuid::Uuid;
+
+pub(super) const TOPIC: &str = "orders.placed";
+pub(super) const GROUP: &str = "stock";
+
+/// Chance, seed and event decide: 2 % of the events are poisoned until they are mended, and 5 % of the attempts fail for
+/// another reason, each attempt anew. Sequences count what a rolled back attempt would take away. An effect may be there
+/// twice, or the test could not see it.
+const FUNCTION: &str = "
+    create table public.setting (seed bigint not null, mended boolean not null default false);
+    create table public.effect (n bigint generated always as identity primary key, id uuid not null, applied_at timestamptz not null default clock_timestamp());
+    create sequence public.poisoned_attempts;
+    create sequence public.failed_attempts;
+    create function public.chance(seed bigint, what text) returns integer immutable language sql
+        return abs(hashtextextended(what, seed) % 100);
+    create function public.is_poisoned(seed bigint, id uuid) returns boolean immutable language sql
+        return public.chance(seed, id::text) < 2;
+    create function public.apply_order(event json) returns void language plpgsql as $$
+    declare
+        id uuid := event ->> 'id';
+        setting public.setting;
+    begin
+        -- Whoever mends waits for all that began before.
+        perform pg_advisory_xact_lock_shared(4);
+        select * into setting from public.setting;
+        if not setting.mended and public.is_poisoned(setting.seed, id) then
+            perform nextval('public.poisoned_attempts');
+            raise exception 'this order cannot be taken' using errcode = 'OB422';
+        end if;
+        if public.chance(setting.seed, id || ' ' || pg_current_xact_id()) < 5 then
+            perform nextval('public.failed_attempts');
+            raise exception 'the price list is being written' using errcode = 'P0001';
+        end if;
+        insert into public.effect (id) values (id);
+    end
+    $$;";
+
+pub(super) struct Shop {
+    database: Database,
+    pool: PgPool,
+}
+
+/// How much happened, in the words of the function and of the library's tables.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) poisoned_attempts: i64,
+    pub(super) failed_attempts: i64,
+    pub(super) applied: i64,
+    pub(super) dead: i64,
+    pub(super) parked: i64,
+    /// Dead letters that went back and were applied.
+    pub(super) redriven: i64,
+    /// Leases that were taken.
+    pub(super) takeovers: i64,
+    /// Lanes that go on by themselves.
+    pub(super) busy: i64,
+}
+
+impl Shop {
+    pub(super) async fn open(world: &World, seed: i64) -> Result<Self> {
+        let database = world.another_database(Schema::Inbox).await?;
+        let pool = database.pool().await?;
+        pool.execute(FUNCTION).await?;
+        sqlx::query("insert into public.setting (seed) values ($1)")
+            .bind(seed)
+            .execute(&pool)
+            .await?;
+        Ok(Self { database, pool })
+    }
+
+    /// A member's command line, without its name.
+    pub(super) fn member(&self, world: &World) -> RelayOptions {
+        let call = [
+            "consume",
+            "--group",
+            GROUP,
+            "--topic",
+            TOPIC,
+            "--call",
+            "public.apply_order",
+        ];
+        Relay::command(&call)
+            .set("DATABASE_URL", self.database.url())
+            .set("REDIS_URL", world.redis_url())
+            .set("OUTBOX_CONSUME_LEASE_TTL", "1s")
+            // Nothing but poison may fail so often.
+            .set("OUTBOX_CONSUME_ATTEMPTS", 10)
+            .set("OUTBOX_CONSUME_BACKOFF_MIN", "20ms")
+            .set("OUTBOX_CONSUME_BACKOFF_MAX", "500ms")
+    }
+
+    pub(super) fn url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// From now on nothing is poisoned; what found it so has ended.
+    pub(super) async fn mend(&self) -> Result {
+        let mut transaction = self.pool.begin().await?;
+        transaction.execute("select pg_advisory_xact_lock(4)").await?;
+        transaction
+            .execute("update public.setting set mended = true")
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    pub(super) async fn seen(&self) -> Result<Seen> {
+        let (poisoned_attempts, failed_attempts, applied, dead, parked, redriven, takeovers, busy) = sqlx::query_as(
+            "select (select case when is_called then last_value else 0 end from public.poisoned_attempts),
+                    (select case when is_called then last_value else 0 end from public.failed_attempts),
+                    (select count(distinct id) from public.effect),
+                    (select count(*) from outbox.dead_letter where state = 'dead'),
+                    (select count(*) from outbox.parked_event),
+                    (select count(*) from outbox.dead_letter where state = 'applied' and redrives > 0),
+                    (select coalesce(sum(epoch), 0)::bigint from outbox.consumer_lease),
+                    (select count(*) from outbox.parked_lane where state <> 'dead')",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Seen {
+            poisoned_attempts,
+            failed_attempts,
+            applied,
+            dead,
+            parked,
+            redriven,
+            takeovers,
+            busy,
+        })
+    }
+
+    /// Waits until so many events are somewhere and nothing is on its way any more.
+    pub(super) async fn settled(&self, events: usize, limit: Duration) -> Result<Seen> {
+        let events = i64::try_from(events)?;
+        let mut last = None;
+        let wait = until("everything is applied, given up or parked", limit, async || {
+            let seen = self.seen().await?;
+            last = Some(seen);
+            let is_settled = seen.applied + seen.dead + seen.parked >= events && seen.busy == 0;
+            Ok(is_settled.then_some(seen))
+        });
+        let outcome = wait.await;
+        outcome.map_err(|failure| Failure::new(format!("{failure}; {events} events, and {last:?}")))
+    }
+
+    /// Where every event is.
+    pub(super) async fn ending(&self) -> Result<Ending> {
+        let mut ids = Vec::new();
+        for query in [
+            "select id from public.effect order by n",
+            "select id::uuid from outbox.dead_letter where state = 'dead' order by number",
+            "select id::uuid from outbox.parked_event order by place",
+        ] {
+            ids.push(sqlx::query_scalar(query).fetch_all(&self.pool).await?);
+        }
+        let [applied, dead, parked] =
+            <[Vec<Uuid>; 3]>::try_from(ids).map_err(|_| Failure::new("three questions, three answers"))?;
+        Ok(Ending {
+            applied,
+            dead,
+            parked,
+        })
+    }
+
+    /// The poisoned ones of these events.
+    pub(super) async fn poison(&self, journal: &Journal) -> Result<HashSet<Uuid>> {
+        let ids: Vec<Uuid> = journal.committed().map(|fact| fact.id).collect();
+        let poisoned: Vec<Uuid> = sqlx::query_scalar(
+            "select id from unnest($1::uuid[]) as id, public.setting where public.is_poisoned(seed, id)",
+        )
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(poisoned.into_iter().collect())
+    }
+}
