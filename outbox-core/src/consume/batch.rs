@@ -203,13 +203,17 @@ impl<'a> Batch<'a> {
             .iter()
             .filter_map(|item| item.payload.event.clone())
             .collect();
-        // The handler is called once for all of them: within the span of the first.
+        // The handler is called once for all of them: within the span of the first, which points at those of the others.
         let spans: Vec<Span> = items
             .iter()
             .zip(&events)
             .map(|(item, event)| self.spans.begin(self.place, item.id, event, item.attempts + 1))
             .collect();
-        let first = spans.into_iter().next().unwrap_or_else(Span::none);
+        let mut spans = spans.into_iter();
+        let first = spans.next().unwrap_or_else(Span::none);
+        for other in spans {
+            first.follows_from(&other);
+        }
         match self.call(tx, Call::Many(handler, &events), first).await {
             Ok(()) => {
                 let applied = items.iter().map(|item| (item.id, Fate::Applied, &**item));

@@ -191,6 +191,47 @@ async fn a_span_says_what_became_of_its_event() -> Result {
     member.stop().await
 }
 
+#[tokio::test]
+async fn a_handler_of_several_events_runs_within_the_span_of_the_first_which_points_at_the_others() -> Result
+{
+    // GIVEN three events, and a handler that takes them together and has a span of its own
+    let kept = Kept::default();
+    let _subscriber = subscribe(&kept);
+    let mut bench = Bench::new().await?;
+    for (n, place) in (1..).zip(&chain(3)) {
+        put_traced(&mut bench, place, "a", n).await?;
+    }
+    fn handle<'a>(tx: &'a mut PgConnection, events: &'a [Event]) -> BoxFuture<'a, HandlerResult> {
+        let span = tracing::info_span!(target: "path", "take all from stock");
+        let noted = async move {
+            for event in events {
+                note(tx, event).await?;
+            }
+            Ok(())
+        };
+        Box::pin(noted.instrument(span))
+    }
+    // WHEN they are consumed in one transaction
+    let member = Member::start(bench.describe().concurrency(1).on_batch(TOPIC, handle))?;
+    bench.effects(3).await?;
+    // THEN each has its span, and the handler's is within the first
+    let spans = kept.until_there_are(3, "process orders.placed").await?;
+    assert!(
+        spans
+            .iter()
+            .all(|span| attribute(span, "outbox.outcome") == "applied"),
+        "{spans:#?}"
+    );
+    let own = kept.named("take all from stock");
+    let first = own.iter().find_map(|own| {
+        let is_parent = |span: &&SpanData| span.span_context.span_id() == own.parent_span_id;
+        spans.iter().find(is_parent)
+    });
+    let links = first.map(|first| first.links.len());
+    assert_eq!((own.len(), links), (1, Some(2)), "{spans:#?}");
+    member.stop().await
+}
+
 /// Counts the spans that are made of a target.
 #[derive(Clone, Default)]
 struct Count(Arc<AtomicUsize>);
