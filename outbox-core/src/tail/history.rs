@@ -14,6 +14,7 @@ use crate::event::EntryId;
 /// A log to read from.
 pub(crate) struct History {
     session: Session,
+    database_id: String,
     /// The writer in whose streams this log's events are; none where a topic has one writer.
     pub(crate) writer: Option<String>,
 }
@@ -33,8 +34,12 @@ impl History {
     /// Connects.
     pub(crate) async fn open(dial: &Dial, options: &Options) -> Result<Self, Error> {
         let session = Session::open(dial, "history", options.pooled, options.statement_limit).await?;
-        let writer = history::writer(&session).await?;
-        Ok(Self { session, writer })
+        let (database_id, writer) = history::identity(&session).await?;
+        Ok(Self {
+            session,
+            database_id,
+            writer,
+        })
     }
 
     /// The entry id under which an event was published; none if it is not in this log, or not published yet.
@@ -95,7 +100,10 @@ impl Walk<'_> {
             let Some((bound, read)) = &mut self.share else {
                 return Ok(Vec::new());
             };
-            let found = rows::read_share(&self.history.session, bound, self.place.1, rows, bytes).await?;
+            let found = match &bound.laid {
+                Some(laid) => vec![laid.row(&self.stream, &self.history.database_id)],
+                None => rows::read_share(&self.history.session, bound, self.place.1, rows, bytes).await?,
+            };
             *read += i64::try_from(found.len()).unwrap_or(i64::MAX);
             match found.last() {
                 Some(last) => self.place.1 = last.position,
@@ -103,7 +111,9 @@ impl Walk<'_> {
             }
             let batch_id = bound.batch_id;
             if self.place.1 >= bound.share.last_position {
-                complete(bound, *read)?;
+                if bound.laid.is_none() {
+                    complete(bound, *read)?;
+                }
                 self.share = None;
             }
             let wanted = found.into_iter().filter_map(|row| {
@@ -120,19 +130,16 @@ impl Walk<'_> {
 
     /// Opens the next share; false at the end.
     async fn open_share(&mut self) -> Result<bool, Error> {
-        loop {
-            let (number, position) = self.place;
-            let next = rows::next_share(&self.history.session, &self.stream, number, position).await?;
-            let Some(bound) = next.filter(|bound| bound.batch_id <= self.until.batch_id) else {
-                return Ok(false);
-            };
-            self.place = (bound.batch_number, 0);
-            // No events, but the relay's own entry that the topic moved on.
-            if bound.laid.is_none() {
-                self.share = Some((bound, 0));
-                return Ok(true);
-            }
-        }
+        let (number, position) = self.place;
+        let next = rows::next_share(&self.history.session, &self.stream, number, position).await?;
+        let Some(bound) = next.filter(|bound| bound.batch_id <= self.until.batch_id) else {
+            return Ok(false);
+        };
+        // The relay's own entry that the topic moved on has position 0, and no other has.
+        let before = if bound.laid.is_some() { -1 } else { 0 };
+        self.place = (bound.batch_number, before);
+        self.share = Some((bound, 0));
+        Ok(true)
     }
 }
 

@@ -16,10 +16,13 @@ const WRITER: &str = include_str!("../../../queries/tail/history_writer.sql");
 const SKIPPED: &str = include_str!("../../../queries/tail/list_skipped.sql");
 const FIND_EVENT: &str = include_str!("../../../queries/tail/find_event.sql");
 
-/// The writer of this database's streams.
-pub(crate) async fn writer(session: &Session) -> Result<Option<String>, Error> {
+/// How this database is named at the sink, and the writer of its streams.
+pub(crate) async fn identity(session: &Session) -> Result<(String, Option<String>), Error> {
     let rows = session.query(WRITER, &[]).await?;
-    rows.first().map_or(Ok(None), |row| get(row, "writer"))
+    rows.first().map_or_else(
+        || Ok((String::new(), None)),
+        |row| Ok((get(row, "database_id")?, get(row, "writer")?)),
+    )
 }
 
 /// The number of the first batch behind an entry from which on the log has everything of a stream; none if it has nothing.
