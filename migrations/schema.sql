@@ -449,7 +449,13 @@ begin
     delete from outbox.inbox_foreign f
     where (f.consumer, f.source, f.id) in (
         select g.consumer, g.source, g.id from outbox.inbox_foreign g
-        where g.applied_at < clock_timestamp() - outbox.inbox_kept() order by g.applied_at limit most * 1000);
+        where g.applied_at < clock_timestamp() - outbox.inbox_kept()
+          -- What waits may still have its effect.
+          and g.outcome <> 'parked'
+          and (g.outcome <> 'dead' or not exists (
+              select from outbox.dead_letter d
+              where d.consumer = g.consumer and d.source = g.source and d.id = g.id and d.state in ('dead', 'redriving')))
+        order by g.applied_at limit most * 1000);
     begin
         for victim in select d.day, d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
             -- With the parent in hand nothing is applied or parked: what came since it was looked at is seen now.
@@ -1175,11 +1181,16 @@ $$;
 ALTER FUNCTION outbox.refuse_early_commit() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolean) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    if filter - 'consumer' = '{}' and not coalesce(all_of_them, false) then
+    -- Bounds of time that leave nothing out are no filter either.
+    if not coalesce(all_of_them, false) and filter - array['consumer', 'dead_before', 'dead_after'] = '{}'
+       and (filter - 'consumer' = '{}' or not exists (
+           select from outbox.dead_letter d
+           where d.state = 'dead' and (filter ->> 'consumer' is null or d.consumer = filter ->> 'consumer')
+             and d.number not in (select outbox.select_dead_letters(filter)))) then
         raise exception 'this filter takes every dead letter%', coalesce(' of consumer ' || (filter ->> 'consumer'), '')
             using errcode = 'invalid_parameter_value', hint = 'narrow it, or pass all_of_them => true';
     end if;

@@ -495,9 +495,14 @@ end
 $$;
 
 create function outbox.refuse_everything(filter jsonb, all_of_them boolean) returns void
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-    if filter - 'consumer' = '{}' and not coalesce(all_of_them, false) then
+    -- Bounds of time that leave nothing out are no filter either.
+    if not coalesce(all_of_them, false) and filter - array['consumer', 'dead_before', 'dead_after'] = '{}'
+       and (filter - 'consumer' = '{}' or not exists (
+           select from outbox.dead_letter d
+           where d.state = 'dead' and (filter ->> 'consumer' is null or d.consumer = filter ->> 'consumer')
+             and d.number not in (select outbox.select_dead_letters(filter)))) then
         raise exception 'this filter takes every dead letter%', coalesce(' of consumer ' || (filter ->> 'consumer'), '')
             using errcode = 'invalid_parameter_value', hint = 'narrow it, or pass all_of_them => true';
     end if;

@@ -175,7 +175,13 @@ begin
     delete from outbox.inbox_foreign f
     where (f.consumer, f.source, f.id) in (
         select g.consumer, g.source, g.id from outbox.inbox_foreign g
-        where g.applied_at < clock_timestamp() - outbox.inbox_kept() order by g.applied_at limit most * 1000);
+        where g.applied_at < clock_timestamp() - outbox.inbox_kept()
+          -- What waits may still have its effect.
+          and g.outcome <> 'parked'
+          and (g.outcome <> 'dead' or not exists (
+              select from outbox.dead_letter d
+              where d.consumer = g.consumer and d.source = g.source and d.id = g.id and d.state in ('dead', 'redriving')))
+        order by g.applied_at limit most * 1000);
     begin
         for victim in select d.day, d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
             -- With the parent in hand nothing is applied or parked: what came since it was looked at is seen now.

@@ -88,11 +88,8 @@ pub(super) async fn attempt(
                 return Err(Stopped::Conflict(failure));
             }
             Cause::Outage => {
-                return Err(Stopped::Outage(Error::Postgres {
-                    doing: "applying an event",
-                    code: None,
-                    source: Failure::of_handler(&error, None).text.into(),
-                }));
+                let failure = Failure::of_handler(&error, None);
+                return Err(perhaps_outage(tx, failure, took).await);
             }
         },
     };
@@ -100,6 +97,19 @@ pub(super) async fn attempt(
         return Err(Stopped::Dependency(failure));
     }
     undo(tx, failure, took).await
+}
+
+/// The handler met a server that is gone. If this transaction goes on, it was another one, and the attempt failed.
+async fn perhaps_outage(tx: &mut PgConnection, failure: Failure, took: Duration) -> Stopped {
+    match pg::undo_attempt(tx).await {
+        Ok(()) if failure.kind == FailureKind::Dependency => Stopped::Dependency(failure),
+        Ok(()) => Stopped::Undone { failure, took },
+        Err(_) => Stopped::Outage(Error::Postgres {
+            doing: "applying an event",
+            code: None,
+            source: failure.text.into(),
+        }),
+    }
 }
 
 /// Undoes what a handler did, up to the savepoint before it.

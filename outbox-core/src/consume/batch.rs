@@ -112,13 +112,11 @@ impl<'a> Batch<'a> {
         lanes.sort_unstable();
         lanes.dedup();
         let (store, flow, stream) = (self.place.store(), &self.place.flow, &self.place.stream.key);
-        let parked = store.lock_lanes(tx, flow, &lanes).await?;
-        let elsewhere = parked.iter().filter(|(_, owner)| owner != stream);
-        let elsewhere: Vec<&str> = elsewhere.map(|(lane, _)| lane.as_str()).collect();
-        if !elsewhere.is_empty() {
-            store.move_lanes(tx, flow, stream, &elsewhere).await?;
+        if self.place.stream.partition.is_some() {
+            store.move_lanes(tx, flow, stream, &lanes).await?;
         }
-        self.parked = parked.iter().map(|(lane, _)| Lane::stored(lane)).collect();
+        let parked = store.lock_lanes(tx, flow, &lanes).await?;
+        self.parked = parked.iter().map(|lane| Lane::stored(lane)).collect();
         Ok(())
     }
 

@@ -195,10 +195,12 @@ impl Session<'_> {
                 self.meters
                     .transaction_seconds
                     .record(began.elapsed().as_secs_f64());
-                self.batch_landed(outcome?);
+                let is_probe = self.flights.take_probe();
+                self.batch_landed(outcome?, is_probe);
             }
             Flown::Parked { outcome } => {
-                self.batch_landed(outcome?);
+                // No handler was called: it says nothing about what is down.
+                self.batch_landed(outcome?, false);
                 self.lanes.due_after(Instant::now(), Duration::ZERO);
             }
             Flown::Lane { lane, began, outcome } => {
@@ -217,13 +219,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn batch_landed(&mut self, landing: Landing) {
+    fn batch_landed(&mut self, landing: Landing, is_probe: bool) {
         self.landed_at = Instant::now();
         let is_handled = |(_, fate): &&(EntryId, Fate)| matches!(fate, Fate::Applied | Fate::Failed { .. });
         if let Ok(handled @ 1..) = u32::try_from(landing.fates.iter().filter(is_handled).count()) {
             self.pace = (self.pace * 3 + landing.took / handled) / 4;
         }
-        let is_probe = self.flights.take_probe();
         if let Some((id, failure)) = &landing.dependency {
             self.suspect = self.window.item(*id).map(|item| item.lane.clone());
             self.dependency_down(failure, is_probe);
@@ -278,7 +279,8 @@ impl Session<'_> {
         let fraction = rand::random_range(0.0..=1.0);
         let topic = self.stream().topic.clone();
         self.shared().breakers.of(&topic, |breaker| {
-            breaker.fail(Instant::now(), is_probe, &failure.text, fraction);
+            // Not what the handler said: this is shown to whoever asks for readiness.
+            breaker.fail(Instant::now(), is_probe, &failure.class, fraction);
         });
         tracing::warn!(
             stream = self.stream().key,

@@ -15,7 +15,7 @@ use super::routes::Route;
 use super::span::Spans;
 use super::{Error, Failure};
 use crate::dead_letter::Attributes;
-use crate::event::envelope;
+use crate::event::{Event, envelope};
 
 /// A transaction that took this long takes no further event: its locks are held, and what joins the lane waits for its end.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
@@ -227,7 +227,8 @@ impl Emptying<'_> {
             .change_outcome(tx, outcome, &["parked", "dead"], &[row])
             .await?;
         store.unpark(tx, flow, self.lane, parked.place).await?;
-        let (Some(handler), true) = (handler, changed == 1) else {
+        let is_new = changed == 1 || handler.is_some() && self.enter_again(tx, parked, &event).await?;
+        let (Some(handler), true) = (handler, is_new) else {
             self.place.settle(tx, parked.dead_letter, "applied").await?;
             self.drained.dropped += 1;
             return Ok(None);
@@ -249,6 +250,21 @@ impl Emptying<'_> {
                 Err(Halt(parked.place, stopped))
             }
         }
+    }
+
+    /// An event that waits and whose row the inbox does not have: that it waits proves that it had no effect. False when
+    /// there is a row that says that it had.
+    async fn enter_again(
+        &self,
+        tx: &mut PgConnection,
+        parked: &Parked,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        self.place.shared.ensure_days([event]).await?;
+        let events = [(parked.entry_id, event)];
+        let (stream, flow) = (&self.place.stream.key, &self.place.flow);
+        let entered = self.place.store().enter_inbox(tx, stream, flow, &events).await?;
+        Ok(entered.fresh.contains(&parked.entry_id))
     }
 
     /// Says in the span of an event how it ended the transaction.

@@ -64,9 +64,10 @@ impl Store {
     /// `statement_limit` bounds a handler's statement; between two of them at most `lease` may pass.
     pub(super) fn new(pool: PgPool, consumer: &str, lease: Duration, statement_limit: Duration) -> Self {
         // The server ends a member that stopped in the middle: its locks go within the time of the lease.
+        // Each statement must see what was committed before it: claims and lanes are told by that, whatever the default is.
         // An entry is acknowledged after the commit, so the commit must be one that a crash does not undo.
         let begin = format!(
-            "begin; set local outbox.applying = 'on'; \
+            "begin isolation level read committed read write; set local outbox.applying = 'on'; \
              set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}; \
              select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'",
             lease.as_millis(),

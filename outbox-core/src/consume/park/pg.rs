@@ -101,14 +101,14 @@ type ParkedRow = (
 );
 
 impl Store {
-    /// Which of these lanes are parked, with the stream that owns what waits of each.
+    /// Which of these lanes are parked.
     pub(in crate::consume) async fn lock_lanes(
         &self,
         tx: &mut PgConnection,
         flow: &str,
         lanes: &[&str],
-    ) -> Result<Vec<(String, String)>, Error> {
-        let query = sqlx::query_as(include_str!("../../../queries/consume/lock_lanes.sql"))
+    ) -> Result<Vec<String>, Error> {
+        let query = sqlx::query_scalar(include_str!("../../../queries/consume/lock_lanes.sql"))
             .bind(&self.consumer)
             .bind(flow)
             .bind(lanes);
