@@ -45,6 +45,8 @@ pub(super) struct State {
 pub(super) struct Step {
     /// Streams to take: they are free.
     pub(super) take: Vec<String>,
+    /// Those of them that were another member's to take.
+    pub(super) left: Vec<String>,
     /// The stream to finish and give back.
     pub(super) give: Option<String>,
     /// Streams that no member may take, by topic or static assignment.
@@ -68,9 +70,12 @@ impl State {
             };
             step.is_moving = true;
             *loads.entry(next.name.clone()).or_default() += 1;
-            let is_left_to_all = place.is_left || next.partitions.is_some();
-            if is_mine(next) || (is_left_to_all && candidates.iter().any(is_mine)) {
+            let may_i = candidates.iter().any(is_mine);
+            if is_mine(next) || (next.partitions.is_some() && may_i) {
                 step.take.push(key.clone());
+            } else if place.is_left && may_i {
+                step.take.push(key.clone());
+                step.left.push(key.clone());
             }
         }
         if !step.is_moving

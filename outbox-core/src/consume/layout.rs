@@ -40,8 +40,11 @@ impl fmt::Display for NotALayout {
 pub(super) enum Rest {
     /// It passed this entry; none if it never passed one.
     Passed(Option<EntryId>),
-    /// It did not pass the end, and this is the first entry on the stream; none if there is none.
-    First(Option<EntryId>),
+    /// It did not pass the end, and this is the first entry on the stream.
+    First(EntryId),
+    /// It did not pass the end, and nothing is on the stream; this was the last entry there, the smallest id if there never
+    /// was one.
+    Empty(EntryId),
 }
 
 impl Layout {
@@ -120,9 +123,10 @@ impl Layout {
         };
         match rest {
             Rest::Passed(passed) => passed.is_some_and(|passed| passed >= end),
-            Rest::First(None) => true,
             // Beyond the end there are newer generations, or what was re-issued and is still to be applied.
-            Rest::First(Some(first)) => first > end && self.has(generation + 1, partition),
+            Rest::First(first) => first > end && self.has(generation + 1, partition),
+            // Of a stream that was trimmed before its end there is more to come; one that was in use has at least its end.
+            Rest::Empty(last) => last == EntryId::MIN || last >= end,
         }
     }
 
@@ -228,24 +232,23 @@ mod tests {
         assert!(!over(Rest::Passed(None)));
         assert!(!over(Rest::Passed(Some(id(16, 9)))));
         assert!(over(Rest::Passed(Some(id(17, 0)))));
+        assert!(over(Rest::Empty(EntryId::MIN)), "there was never anything on it");
+        assert!(over(Rest::Empty(id(17, 0))), "all of it was trimmed");
+        assert!(!over(Rest::Empty(id(16, 9))), "trimmed before its end came");
         assert!(
-            over(Rest::First(None)),
-            "there is no such stream, or nothing on it"
-        );
-        assert!(
-            !over(Rest::First(Some(id(17, 0)))),
+            !over(Rest::First(id(17, 0))),
             "the control entry is still to be passed"
         );
-        assert!(over(Rest::First(Some(id(17, 1)))), "trimmed beyond the end");
+        assert!(over(Rest::First(id(17, 1))), "trimmed beyond the end");
         assert!(
-            !grown.is_over(1, Some(1), Rest::First(None)),
+            !grown.is_over(1, Some(1), Rest::Empty(EntryId::MIN)),
             "the newest is never over"
         );
     }
 
     #[test]
     fn what_was_reissued_on_a_stream_that_is_no_more_is_still_to_be_applied() {
-        assert!(!layout("1@0,4@17").is_over(0, None, Rest::First(Some(id(20, 1)))));
+        assert!(!layout("1@0,4@17").is_over(0, None, Rest::First(id(20, 1))));
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Name of this member, unique within the group [default: made at random]
     #[arg(long)]
     member: Option<String>,
+    /// Partitions to apply, such as 0,2, and no others [default: a fair share]
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS", value_parser = clap::value_parser!(u32).range(0..1024))]
+    partitions: Vec<u32>,
 }
 
 /// By what two events are one and the same input.
@@ -101,6 +104,10 @@ fn describe(config: &Config, arguments: Arguments, pool: PgPool) -> Result<Consu
         .discovery(Some(settings.discovery));
     if let Some(member) = arguments.member {
         builder = builder.member(member);
+    }
+    let named = Some(arguments.partitions).filter(|named| !named.is_empty());
+    if let Some(partitions) = named.or_else(|| settings.partitions.clone()) {
+        builder = builder.partitions(partitions);
     }
     for (topic, attempts) in arguments.topic_attempts {
         builder = builder.retry_topic(&topic, RetryPolicy { attempts, ..policy });

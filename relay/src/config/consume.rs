@@ -7,7 +7,7 @@ pub use outbox_core::consume::{
     DEFAULT_LEASE, DeadPolicy, Ordering,
 };
 
-use super::kind::{Count, Span, Words, one_of};
+use super::kind::{Count, Maybe, Numbers, Span, Words, one_of};
 use super::section::section;
 
 /// A handler that fails three times with growing pauses will most likely fail the fourth.
@@ -46,6 +46,8 @@ section! {
         lease_ttl: Duration = DEFAULT_LEASE, Span(Duration::from_millis(300), Duration::from_secs(600));
         /// How long one attempt may take; longer is a failed attempt.
         handler_limit: Duration = DEFAULT_HANDLER_LIMIT, Span(Duration::from_millis(100), Duration::from_secs(3600));
+        /// Apply these partitions and no others, instead of a fair share. Other members leave them to this one while it lives. A topic without partitions counts as partition 0. `--partitions` of `consume` goes before it.
+        partitions: Option<Vec<u32>> = None, Maybe(Numbers(0, 1023));
         /// How often streams of new writers of a topic are looked for; one look walks over the keys of the Redis database.
         discovery: Duration = DEFAULT_DISCOVERY, Span(Duration::from_secs(1), Duration::from_secs(86_400));
         /// Connections to the consumer's database: all but two are for transactions, so together no more of them are open at a time.

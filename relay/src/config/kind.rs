@@ -94,6 +94,32 @@ impl Kind for Count {
     }
 }
 
+/// Whole numbers with commas between them, both bounds included.
+pub struct Numbers(pub u32, pub u32);
+
+impl Kind for Numbers {
+    type Value = Vec<u32>;
+
+    fn read(&self, text: &str) -> Option<Vec<u32>> {
+        let number = |text: &str| {
+            let number = text.trim().parse().ok()?;
+            (self.0..=self.1).contains(&number).then_some(number)
+        };
+        text.split(',').map(number).collect()
+    }
+
+    fn show(&self, value: &Vec<u32>) -> Option<String> {
+        Some(value.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
+    }
+
+    fn expects(&self) -> String {
+        format!(
+            "whole numbers from {} to {} with commas between them, such as 0,2",
+            self.0, self.1
+        )
+    }
+}
+
 /// A size in bytes, plain or with a binary unit, both bounds included.
 pub struct Bytes(pub usize, pub usize);
 
@@ -311,6 +337,16 @@ impl<K: Kind> Kind for Maybe<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_stand_between_commas() {
+        let kind = Numbers(0, 1023);
+        assert_eq!(kind.read("0, 2"), Some(vec![0, 2]));
+        assert_eq!(kind.show(&vec![0, 2]), Some("0,2".to_owned()));
+        for refused in ["", ",", "0,", "0 2", "1024", "-1", "0-2"] {
+            assert_eq!(kind.read(refused), None, "{refused:?}");
+        }
+    }
 
     #[test]
     fn durations_need_a_unit_and_keep_their_bounds() {

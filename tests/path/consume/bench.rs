@@ -154,6 +154,35 @@ impl Bench {
             .map_err(|_| Failure::new(format!("never became true: {query}")))??)
     }
 
+    /// Waits until every member has renewed its leases once more.
+    pub(crate) async fn until_renewed(&mut self) -> Result {
+        let before: time::OffsetDateTime = self
+            .value("select coalesce(max(seen_at), clock_timestamp()) from outbox.consumer_member")
+            .await?;
+        let waited = tokio::time::timeout(PATIENCE, async {
+            let query = "select coalesce(min(seen_at) > $1, false) from outbox.consumer_member";
+            while !sqlx::query_scalar::<_, bool>(query)
+                .bind(before)
+                .fetch_one(&self.pool)
+                .await?
+            {
+                self.listener.recv().await?;
+            }
+            Ok::<(), sqlx::Error>(())
+        });
+        Ok(waited
+            .await
+            .map_err(|_| Failure::new("a member does not renew its leases"))??)
+    }
+
+    /// Lets the members look at the group several times more: long enough to do what they should not.
+    pub(crate) async fn until_looked_again(&mut self) -> Result {
+        for _ in 0..3 {
+            self.until_renewed().await?;
+        }
+        Ok(())
+    }
+
     /// Waits until a query answers this text.
     pub(crate) async fn until_is(&mut self, query: &'static str, wanted: &str) -> Result {
         let mut seen = String::new();

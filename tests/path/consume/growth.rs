@@ -31,24 +31,6 @@ async fn until_read(bench: &Bench, stream: &str, entries: i64) -> Result {
     .await
 }
 
-/// Lets the members look at the group three times more: long enough to do what they should not.
-async fn until_looked_again(bench: &mut Bench) -> Result {
-    bench
-        .pool
-        .execute("create table looked as select member, seen_at from outbox.consumer_member")
-        .await?;
-    for _ in 0..3 {
-        bench
-            .until("select bool_and(now.seen_at > looked.seen_at) from looked join outbox.consumer_member now using (member)")
-            .await?;
-        bench
-            .pool
-            .execute("update looked set seen_at = now.seen_at from outbox.consumer_member now where now.member = looked.member")
-            .await?;
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_key_that_moved_waits_until_its_older_stream_is_passed() -> Result {
     // GIVEN a member that hangs in an event of a topic without partitions
@@ -82,7 +64,7 @@ async fn a_key_that_moved_waits_until_its_older_stream_is_passed() -> Result {
     writer.grow(4).await?;
     writer.put(&["a"]).await?;
     until_read(&bench, &writer.stream(writer.partition_of("a")), 1).await?;
-    until_looked_again(&mut bench).await?;
+    bench.until_looked_again().await?;
     // THEN it waits for the first one
     assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 0);
     holder.execute("select pg_advisory_unlock(7)").await?;
@@ -112,7 +94,7 @@ async fn a_stream_that_goes_on_is_not_read_past_its_end_before_the_others_reache
         .unwrap_or_default();
     writer.put(&[&stays]).await?;
     until_read(&bench, &writer.stream(0), 1).await?;
-    until_looked_again(&mut bench).await?;
+    bench.until_looked_again().await?;
     // THEN its event waits for the end of the second one
     assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 2);
     writer.end(1).await?;

@@ -14,6 +14,8 @@ mod spread;
 
 mod growth;
 
+mod processes;
+
 mod failure;
 
 mod group;

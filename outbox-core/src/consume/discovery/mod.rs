@@ -22,6 +22,8 @@ use super::stream::{Flow, Stream};
 
 mod barrier;
 
+mod older;
+
 mod opening;
 
 mod pg;

@@ -172,7 +172,7 @@ mod tests {
         assert!(!opening.may_be_empty((0, None)) && !opening.is_awaited());
         opening.await_generation(1);
         assert!(opening.may_be_empty((0, None)) && opening.is_awaited());
-        opening.note((0, None), Rest::First(None));
+        opening.note((0, None), Rest::Empty(EntryId::MIN));
         assert!(!opening.is_awaited());
         assert_eq!(opening.open(), 1);
     }

@@ -1,8 +1,11 @@
 //! What Redis says about flows: their layouts, the streams of their writers, what a stream begins with.
 
 use redis::aio::MultiplexedConnection;
+use redis::streams::StreamInfoStreamReply;
 use redis::{Client, Value};
 
+use super::Discovery;
+use crate::consume::layout::Rest;
 use crate::consume::redis::{RESPONSE_LIMIT, ask, connect, entry_of};
 use crate::consume::{Error, prelude, stream};
 use crate::event::EntryId;
@@ -35,18 +38,28 @@ impl Link {
         Ok(layouts)
     }
 
-    /// The first entry that a stream has for a group, its prelude included; none if there is none.
-    pub(super) async fn first(&mut self, stream: &str, group: &str) -> Result<Option<EntryId>, Error> {
+    /// What a stream has for a group, its prelude included.
+    pub(super) async fn rest(&mut self, stream: &str, group: &str) -> Result<Rest, Error> {
         for key in [prelude::key(stream, group), stream.to_owned()] {
             let mut command = redis::cmd("XRANGE");
             command.arg(key).arg("-").arg("+").arg("COUNT").arg(1);
             let doing = "looking for the first entry of a stream";
             let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
             if let Some(entry) = rows.into_iter().find_map(entry_of) {
-                return Ok(Some(entry.id));
+                return Ok(Rest::First(entry.id));
             }
         }
-        Ok(None)
+        let mut command = redis::cmd("XINFO");
+        command.arg("STREAM").arg(stream);
+        let doing = "looking for the last entry that a stream had";
+        match ask::<StreamInfoStreamReply>(&mut self.connection, doing, &command).await {
+            Ok(info) => Ok(Rest::Empty(
+                info.last_generated_id.parse().unwrap_or(EntryId::MIN),
+            )),
+            // There is no such stream.
+            Err(Error::Redis { code: Some(code), .. }) if code == "ERR" => Ok(Rest::Empty(EntryId::MIN)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The keys of streams that writers have.
@@ -64,5 +77,23 @@ impl Link {
                 return Ok(keys);
             }
         }
+    }
+}
+
+impl Discovery {
+    /// Asks on the one connection that is kept. After trouble it is not used again.
+    pub(super) async fn ask<T>(
+        &self,
+        client: &Client,
+        question: impl AsyncFnOnce(&mut Link) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let kept = self.link.lock().await.clone();
+        let mut link = match kept {
+            Some(link) => link,
+            None => Link::connect(client).await?,
+        };
+        let answer = question(&mut link).await;
+        *self.link.lock().await = answer.is_ok().then_some(link);
+        answer
     }
 }

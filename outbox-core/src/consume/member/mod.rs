@@ -25,6 +25,10 @@ mod pg;
 
 mod run;
 
+mod tenures;
+
+mod vacancies;
+
 pub(super) use run::run;
 
 /// What a member says of itself.

@@ -1,0 +1,123 @@
+//! What is left of older generations, and who holds a newer one back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::Known;
+use super::opening::{Opening, Part};
+use crate::consume::Error;
+use crate::consume::layout::Rest;
+use crate::consume::shared::Shared;
+use crate::consume::stream::Flow;
+use crate::event::EntryId;
+use crate::standing::Standing;
+
+/// Older streams that did not move for so long hold a newer generation back.
+const STILL_FOR_LONG: Duration = Duration::from_secs(30);
+/// For so long a barrier that closed is looked at often.
+const CLOSED_LATELY: Duration = Duration::from_secs(5);
+/// A flow with a generation that somebody waits for.
+pub(super) struct Closed {
+    since: Instant,
+    /// How far its older streams were passed, and since when that is so.
+    passed: Vec<Option<EntryId>>,
+    still_since: Instant,
+}
+
+impl Closed {
+    pub(super) fn is_lately(&self) -> bool {
+        self.since.elapsed() < CLOSED_LATELY
+    }
+}
+
+/// Asks what is left on the streams of older generations. Returns how far they were passed.
+pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Option<EntryId>)>, Error> {
+    let key = |flow: &Flow, part: Part| flow.stream(&shared.settings.prefix, part.1).key;
+    let asked: Vec<(&Flow, Part)> = due
+        .iter()
+        .flat_map(|(flow, opening)| parts_of(flow, opening))
+        .collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = asked.iter().map(|(flow, part)| key(flow, *part)).collect();
+    let mut passed = Vec::with_capacity(asked.len());
+    let mut seeks = 0;
+    for ((flow, part), older) in asked.iter().zip(shared.store.older(keys).await?) {
+        let is_retired = due[*flow].retired().contains(&part.1);
+        seeks = older.seeks;
+        let is_current = shared.discovery.update_at(seeks, Some(flow), |opening| {
+            opening.note(*part, Rest::Passed(older.passed));
+            if is_retired {
+                opening.note_waiting(part.1, older.is_waiting);
+            }
+        });
+        if !is_current {
+            return Ok(Vec::new());
+        }
+        passed.push(((*flow).clone(), older.passed));
+    }
+    for (flow, before) in &due {
+        let left = shared.discovery.known.borrow().get(flow).map(Opening::unfinished);
+        let left = left.unwrap_or_default().into_iter();
+        for part in left.filter(|part| before.may_be_empty(*part)) {
+            let (stream, group) = (key(flow, part), shared.store.consumer());
+            let rest = shared
+                .discovery
+                .ask(&shared.redis, async |link| link.rest(&stream, group).await)
+                .await?;
+            shared
+                .discovery
+                .update_at(seeks, Some(flow), |opening| opening.note(part, rest));
+        }
+    }
+    Ok(passed)
+}
+
+fn parts_of<'a>(flow: &'a Flow, opening: &Opening) -> Vec<(&'a Flow, Part)> {
+    let (unfinished, retired) = (opening.unfinished(), opening.retired());
+    let parts = opening.layout().older();
+    parts
+        .filter(|part| unfinished.contains(part) || retired.contains(&part.1))
+        .map(|part| (flow, part))
+        .collect()
+}
+
+/// Says which streams hold a generation back when they do not move.
+pub(super) fn show_closed(
+    shared: &Shared,
+    passed: Vec<(Flow, Option<EntryId>)>,
+    closed: &mut BTreeMap<Flow, Closed>,
+) {
+    let now = Instant::now();
+    for (flow, opening) in shared.discovery.known.borrow().iter() {
+        let line = format!("partitions of {flow}");
+        if !opening.is_awaited() {
+            if closed.remove(flow).is_some() {
+                shared.board.clear(&line);
+            }
+            continue;
+        }
+        let of_flow = passed.iter().filter(|(of, _)| of == flow);
+        let passed: Vec<_> = of_flow.map(|(_, passed)| *passed).collect();
+        let seen = closed.entry(flow.clone()).or_insert_with(|| Closed {
+            since: now,
+            passed: Vec::new(),
+            still_since: now,
+        });
+        if seen.passed != passed {
+            (seen.passed, seen.still_since) = (passed, now);
+            shared.board.clear(&line);
+        } else if now - seen.still_since > STILL_FOR_LONG {
+            let older = opening.unfinished().into_iter();
+            let keys = older.map(|(_, partition)| flow.stream(&shared.settings.prefix, partition).key);
+            let keys: BTreeSet<String> = keys.collect();
+            let cause = format!(
+                "events wait in the newer partitions until the group has passed what is left of the older ones, and those do \
+                 not move: {}. Look at what holds them.",
+                keys.into_iter().take(3).collect::<Vec<_>>().join(", ")
+            );
+            shared.board.set(&line, Standing::Waiting { cause });
+        }
+    }
+}
