@@ -14,6 +14,8 @@ mod postgres_crash;
 
 mod doorbell;
 
+mod growing_topic;
+
 mod huge_batch;
 
 mod standby;
