@@ -365,6 +365,20 @@ $$;
 
 ALTER FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform from outbox.consumer_lease l where l.consumer = drain_seized.consumer and l.stream = drain_seized.stream for update;
+    perform outbox.require_seized(consumer, array[stream], array[epoch]);
+    select p.passed_batch, p.passed_position into drain_seized.passed_batch, drain_seized.passed_position
+    from outbox.consumer_stream p where p.consumer = drain_seized.consumer and p.stream = drain_seized.stream;
+end
+$$;
+
+ALTER FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1577,10 +1591,10 @@ $$;
 
 ALTER FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) RETURNS record
+CREATE FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '25s'
+    SET lock_timeout TO '5s'
     AS $$
 declare
     former record;
@@ -1591,23 +1605,21 @@ begin
     insert into outbox.consumer (name) values (seize_stream.consumer) on conflict do nothing;
     insert into outbox.consumer_lease (consumer, stream) values (seize_stream.consumer, seize_stream.stream) on conflict do nothing;
     select l.* into former from outbox.consumer_lease l
-    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream for update;
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream for no key update;
     if former.holder like 'seek %' and former.expires_at > clock_timestamp() then
         raise exception '% is at work on stream % of consumer %', former.holder, stream, consumer
             using errcode = 'object_in_use', hint = 'Wait until it is done. If it crashed, its lease ends within seconds.';
     end if;
     update outbox.consumer_lease l
     set epoch = l.epoch + 1, holder = seize_stream.holder, acquired_at = clock_timestamp(), expires_at = clock_timestamp() + seize_stream.lease
-    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream
-    returning l.epoch into seize_stream.epoch;
-    select p.passed_batch, p.passed_position into seize_stream.passed_batch, seize_stream.passed_position
-    from outbox.consumer_stream p where p.consumer = seize_stream.consumer and p.stream = seize_stream.stream;
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream;
     insert into outbox.consumer_audit (action, consumer, target, reason)
-    values ('seek begun', consumer, jsonb_build_object('stream', stream, 'epoch', seize_stream.epoch, 'former holder', former.holder), reason);
+    values ('seek begun', consumer, jsonb_build_object('stream', stream, 'epoch', former.epoch + 1, 'former holder', former.holder), reason);
+    return former.epoch + 1;
 end
 $$;
 
-ALTER FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) OWNER TO outbox_maintainer;
+ALTER FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.select_dead_letters(filter jsonb, states text[] DEFAULT '{dead}'::text[], after bigint DEFAULT 0, most bigint DEFAULT NULL::bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE
@@ -4604,6 +4616,9 @@ GRANT ALL ON FUNCTION outbox.dead_letter_predicate(filter jsonb) TO outbox_opera
 REVOKE ALL ON FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) TO outbox_operator;
 
@@ -4763,8 +4778,8 @@ REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) TO outbox_operator;
 
-REVOKE ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) FROM PUBLIC;
-GRANT ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text, OUT epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) TO outbox_operator;
+REVOKE ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], after bigint, most bigint) TO outbox_consumer;

@@ -128,11 +128,12 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     order by c.relname
 $$;
 
--- Takes the lease of a stream for a seek, from whoever has it, after what is being committed: until it is given back or ends
--- no member applies the stream. The group need not be known yet. Answers with the epoch and how far the group came.
-create function outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text,
-                                    out epoch bigint, out passed_batch numeric, out passed_position numeric)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '25s' as $$
+-- Takes the lease of a stream for a seek, from whoever has it. It waits for nobody: an update of what is no key goes beside the
+-- locks of what is being applied, and once it is committed nothing new is applied under the former epoch, so that no chain of
+-- overlapping transactions keeps the seek away. What is under way is waited for by outbox.drain_seized. The group need not be
+-- known yet.
+create function outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
     former record;
 begin
@@ -142,19 +143,29 @@ begin
     insert into outbox.consumer (name) values (seize_stream.consumer) on conflict do nothing;
     insert into outbox.consumer_lease (consumer, stream) values (seize_stream.consumer, seize_stream.stream) on conflict do nothing;
     select l.* into former from outbox.consumer_lease l
-    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream for update;
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream for no key update;
     if former.holder like 'seek %' and former.expires_at > clock_timestamp() then
         raise exception '% is at work on stream % of consumer %', former.holder, stream, consumer
             using errcode = 'object_in_use', hint = 'Wait until it is done. If it crashed, its lease ends within seconds.';
     end if;
     update outbox.consumer_lease l
     set epoch = l.epoch + 1, holder = seize_stream.holder, acquired_at = clock_timestamp(), expires_at = clock_timestamp() + seize_stream.lease
-    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream
-    returning l.epoch into seize_stream.epoch;
-    select p.passed_batch, p.passed_position into seize_stream.passed_batch, seize_stream.passed_position
-    from outbox.consumer_stream p where p.consumer = seize_stream.consumer and p.stream = seize_stream.stream;
+    where l.consumer = seize_stream.consumer and l.stream = seize_stream.stream;
     insert into outbox.consumer_audit (action, consumer, target, reason)
-    values ('seek begun', consumer, jsonb_build_object('stream', stream, 'epoch', seize_stream.epoch, 'former holder', former.holder), reason);
+    values ('seek begun', consumer, jsonb_build_object('stream', stream, 'epoch', former.epoch + 1, 'former holder', former.holder), reason);
+    return former.epoch + 1;
+end
+$$;
+
+-- Waits for what is being applied under an epoch from before a stream was seized, and answers how far the group came with it:
+-- until the lease is given back or ends no member applies the stream. In a transaction of its own, after the seizing is committed.
+create function outbox.drain_seized(consumer text, stream text, epoch bigint, out passed_batch numeric, out passed_position numeric)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform from outbox.consumer_lease l where l.consumer = drain_seized.consumer and l.stream = drain_seized.stream for update;
+    perform outbox.require_seized(consumer, array[stream], array[epoch]);
+    select p.passed_batch, p.passed_position into drain_seized.passed_batch, drain_seized.passed_position
+    from outbox.consumer_stream p where p.consumer = drain_seized.consumer and p.stream = drain_seized.stream;
 end
 $$;
 
@@ -261,7 +272,7 @@ declare
     object text;
 begin
     foreach object in array array['require_consumer', 'pause_consumer', 'resume_consumer', 'claim_stream', 'preview_seek', 'find_finished', 'count_finished',
-                                  'inbox_tables', 'seize_stream', 'require_seized',
+                                  'inbox_tables', 'seize_stream', 'drain_seized', 'require_seized',
                                   'keep_seized', 'release_seized', 'entry_is_after', 'forget_events', 'seek_stream'] loop
         execute format('alter function outbox.%I owner to outbox_maintainer', object);
         execute format('revoke execute on function outbox.%I from public', object);
@@ -269,5 +280,5 @@ begin
 end
 $$;
 grant execute on function outbox.pause_consumer, outbox.resume_consumer, outbox.claim_stream, outbox.preview_seek,
-    outbox.find_finished, outbox.count_finished, outbox.inbox_tables, outbox.seize_stream, outbox.keep_seized,
+    outbox.find_finished, outbox.count_finished, outbox.inbox_tables, outbox.seize_stream, outbox.drain_seized, outbox.keep_seized,
     outbox.release_seized, outbox.forget_events, outbox.seek_stream to outbox_operator;

@@ -22,7 +22,7 @@ pub(super) struct Known {
 pub(super) struct Seized {
     pub(super) stream: String,
     pub(super) epoch: i64,
-    /// How far the group had come.
+    /// How far the group had come; known once what was under way has ended.
     pub(super) passed: Option<EntryId>,
 }
 
@@ -102,7 +102,7 @@ impl Group {
         bounded("listing the tables of the inbox", query.fetch_all(&self.pool)).await
     }
 
-    /// Takes the lease of a stream, after what is being committed under it.
+    /// Takes the lease of a stream: nothing new is applied, what is under way goes on.
     pub(super) async fn seize(
         &self,
         stream: &str,
@@ -110,26 +110,46 @@ impl Group {
         lease_ms: f64,
         reason: &str,
     ) -> Result<Seized, Error> {
-        let query = sqlx::query_as(include_str!("../../../queries/consume/seize_stream.sql"))
+        let query = sqlx::query_scalar(include_str!("../../../queries/consume/seize_stream.sql"))
             .persistent(false)
             .bind(&self.name)
             .bind(stream)
             .bind(holder)
             .bind(lease_ms)
             .bind(reason);
-        let (epoch, batch, position): (i64, Option<String>, Option<String>) =
-            bounded("taking the lease of a stream", query.fetch_one(&self.pool))
-                .await
-                .map_err(refused)?;
-        let passed = match (batch, position) {
-            (Some(batch), Some(position)) => Some(entry_id(&format!("{batch}-{position}"))?),
-            _ => None,
-        };
+        let epoch: i64 = bounded("taking the lease of a stream", query.fetch_one(&self.pool))
+            .await
+            .map_err(refused)?;
         Ok(Seized {
             stream: stream.to_owned(),
             epoch,
-            passed,
+            passed: None,
         })
+    }
+
+    /// Waits for what was under way when the lease was taken, and learns how far the group came with it.
+    pub(super) async fn drain(&self, seized: &mut Seized) -> Result<(), Error> {
+        let mut connection = bounded("taking a connection", self.pool.acquire()).await?;
+        let mut transaction = bounded("beginning a transaction", connection.begin()).await?;
+        let bound = sqlx::query(include_str!("../../../queries/consume/bound_drain.sql")).persistent(false);
+        bounded("limiting a wait", bound.execute(&mut *transaction)).await?;
+        let query = sqlx::query_as(include_str!("../../../queries/consume/drain_seized.sql"))
+            .persistent(false)
+            .bind(&self.name)
+            .bind(&seized.stream)
+            .bind(seized.epoch);
+        let row: (Option<String>, Option<String>) = bounded(
+            "waiting for what is being applied",
+            query.fetch_one(&mut *transaction),
+        )
+        .await
+        .map_err(refused)?;
+        bounded("ending the wait", transaction.commit()).await?;
+        seized.passed = match row {
+            (Some(batch), Some(position)) => Some(entry_id(&format!("{batch}-{position}"))?),
+            _ => None,
+        };
+        Ok(())
     }
 
     /// Renews the leases; a failure means that members may apply the streams again.

@@ -74,9 +74,9 @@ pub async fn execute(
             }
         }
     }
-    progress(Progress::Seized);
+    // Before the wait: it may be longer than the leases.
     let keeper = Keeper::start(prepared.group.clone(), seized.clone());
-    let outcome = work(&mut prepared, request, &seized, &keeper, &mut progress).await;
+    let outcome = work(&mut prepared, request, &mut seized, &keeper, &mut progress).await;
     drop(keeper);
     if outcome.is_err() {
         give_up(&mut prepared, &seized, request).await;
@@ -103,10 +103,15 @@ async fn give_up(prepared: &mut Prepared, seized: &[Seized], request: &Request) 
 async fn work(
     prepared: &mut Prepared,
     request: &Request,
-    seized: &[Seized],
+    seized: &mut [Seized],
     keeper: &Keeper,
     progress: &mut impl FnMut(Progress),
 ) -> Result<Done, Error> {
+    for seized in &mut *seized {
+        keeper.check()?;
+        prepared.group.drain(seized).await?;
+    }
+    progress(Progress::Seized);
     let mut moves = Vec::with_capacity(seized.len());
     let mut done = Vec::with_capacity(seized.len());
     for (number, seized) in seized.iter().enumerate() {
