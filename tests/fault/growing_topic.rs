@@ -73,7 +73,8 @@ async fn a_topic_that_grows_while_members_and_leaders_die_is_applied_once_and_in
         Ok::<_, system_tests::Failure>(())
     };
     let (stormed, grown) = tokio::join!(members.storm(STORM, &mut random), growth);
-    (stormed?, grown?);
+    stormed?;
+    grown?;
     producers.commit_more(100, LIMIT).await?;
     let journal = producers.stop().await?;
     let committed = i64::try_from(journal.count(Outcome::Committed))?;
