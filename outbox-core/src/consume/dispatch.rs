@@ -278,9 +278,13 @@ impl Session<'_> {
         self.meters.attempted("dependency");
         let fraction = rand::random_range(0.0..=1.0);
         let topic = self.stream().topic.clone();
+        // Its name or class, not what was said about it: this is shown to whoever asks for readiness.
+        let name = failure.text.split_once(": ").map(|(name, _)| name);
+        let cause = name
+            .filter(|_| failure.class == "dependency")
+            .unwrap_or(&failure.class);
         self.shared().breakers.of(&topic, |breaker| {
-            // Not what the handler said: this is shown to whoever asks for readiness.
-            breaker.fail(Instant::now(), is_probe, &failure.class, fraction);
+            breaker.fail(Instant::now(), is_probe, cause, fraction);
         });
         tracing::warn!(
             stream = self.stream().key,
