@@ -118,10 +118,18 @@ async fn moved_is_the_last_entry_of_the_old_stream_and_the_layout_says_where() -
         assert!(end.is_control(), "{key}");
     }
     // AND the views tell of every stream
-    let streams: Vec<(String, i32, String)> = sqlx::query_as(
-        "select stream, partition, state from outbox_ops.topics where topic = 'orders' order by stream",
-    )
-    .fetch_all(&mut connection)
+    // Progress is recorded a little after the entries are there.
+    let streams = until("the end of the old stream in the view", LIMIT, async || {
+        let streams: Vec<(String, i32, String)> = sqlx::query_as(
+            "select stream, partition, state from outbox_ops.topics where topic = 'orders' order by stream",
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        Ok(streams
+            .iter()
+            .any(|stream| stream.2 == "ended")
+            .then_some(streams))
+    })
     .await?;
     assert_eq!(streams.len(), 6);
     assert_eq!(streams[0], ("orders".to_owned(), 0, "ended".to_owned()));
