@@ -1558,7 +1558,7 @@ $$;
 
 ALTER FUNCTION outbox.ring() OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) RETURNS void
+CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1569,10 +1569,12 @@ begin
     perform outbox.require_seized(consumer, array[stream], array[epoch]);
     delete from outbox.consumer_stream p
     where p.consumer = seek_stream.consumer and p.stream = seek_stream.stream
-    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position
+    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position,
+              p.prelude as prelude
     into former;
-    insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position)
-    select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position"
+    insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position, prelude)
+    select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position",
+           seek_stream.prelude
     from (
         select given.batch, given."position"
         from (values (seek_stream.replayed_batch, seek_stream.replayed_position), (former.again_batch, former.again_position)) given (batch, "position")
@@ -1586,10 +1588,11 @@ begin
             jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),
                                'to', format('%s-%s', passed_batch, passed_position), 'inbox forgotten', replayed_batch is not null),
             reason);
+    return former.prelude;
 end
 $$;
 
-ALTER FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) OWNER TO outbox_maintainer;
+ALTER FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2107,6 +2110,7 @@ CREATE TABLE outbox.consumer_stream (
     moved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     replayed_batch numeric(20,0),
     replayed_position numeric(20,0),
+    prelude text,
     CONSTRAINT consumer_stream_passed_batch_check CHECK ((passed_batch >= (0)::numeric)),
     CONSTRAINT consumer_stream_passed_position_check CHECK ((passed_position >= (0)::numeric)),
     CONSTRAINT consumer_stream_replayed_batch_check CHECK ((replayed_batch >= (0)::numeric)),
@@ -4775,8 +4779,8 @@ REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text, partition in
 
 REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) FROM PUBLIC;
-GRANT ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, reason text) TO outbox_operator;
+REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.seize_stream(consumer text, stream text, holder text, lease interval, reason text) TO outbox_operator;

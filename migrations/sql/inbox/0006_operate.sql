@@ -80,6 +80,9 @@ alter table outbox.consumer_stream
     add column replayed_batch numeric(20) check (replayed_batch >= 0),
     add column replayed_position numeric(20) check (replayed_position >= 0),
     add constraint consumer_stream_replayed_check check ((replayed_batch is null) = (replayed_position is null));
+-- Where the group finds what the stream no longer has. Only what is named here counts: beside it may lie what a seek that died
+-- left behind.
+alter table outbox.consumer_stream add column prelude text;
 -- How often a group was set back: what a member concluded from what was passed holds for as long as this does not rise.
 alter table outbox.consumer add column seeks bigint not null default 0 check (seeks >= 0);
 
@@ -236,9 +239,10 @@ end
 $$;
 
 -- Sets a seized stream back (or forward) to an entry, and gives it to the members. The one way by which what was passed falls.
--- `replayed`: with the inbox forgotten, the entry up to which effects happen again; null otherwise.
+-- `replayed`: with the inbox forgotten, the entry up to which effects happen again; null otherwise. `prelude`: where the group
+-- finds what the stream no longer has; null if it has all. Returns the former one, which nobody reads any more.
 create function outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric,
-                                   replayed_batch numeric, replayed_position numeric, reason text) returns void
+                                   replayed_batch numeric, replayed_position numeric, prelude text, reason text) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     former record;
@@ -247,10 +251,12 @@ begin
     perform outbox.require_seized(consumer, array[stream], array[epoch]);
     delete from outbox.consumer_stream p
     where p.consumer = seek_stream.consumer and p.stream = seek_stream.stream
-    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position
+    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position,
+              p.prelude as prelude
     into former;
-    insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position)
-    select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position"
+    insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position, prelude)
+    select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position",
+           seek_stream.prelude
     from (
         select given.batch, given."position"
         from (values (seek_stream.replayed_batch, seek_stream.replayed_position), (former.again_batch, former.again_position)) given (batch, "position")
@@ -264,6 +270,7 @@ begin
             jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),
                                'to', format('%s-%s', passed_batch, passed_position), 'inbox forgotten', replayed_batch is not null),
             reason);
+    return former.prelude;
 end
 $$;
 

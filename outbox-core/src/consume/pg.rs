@@ -131,6 +131,19 @@ impl Store {
             .transpose()
     }
 
+    /// Where the group finds what the stream no longer has; none if no seek left anything.
+    pub(super) async fn prelude(&self, stream: &str) -> Result<Option<String>, Error> {
+        let query = sqlx::query_scalar(include_str!("../../queries/consume/prelude.sql"))
+            .bind(&self.consumer)
+            .bind(stream);
+        let row: Option<Option<String>> = bounded(
+            "reading where older entries are",
+            query.fetch_optional(&self.pool),
+        )
+        .await?;
+        Ok(row.flatten())
+    }
+
     /// What failed before failed events were parked: attempts so far.
     pub(super) async fn failures(&self, stream: &str) -> Result<HashMap<EntryId, u32>, Error> {
         let query = sqlx::query_as(include_str!("../../queries/consume/failures.sql"))

@@ -1,8 +1,9 @@
-//! The prelude of a stream for one group, `<stream>@prelude:<group>`.
+//! The prelude of a stream for one group, `<stream>@prelude:<group>:<epoch of the seek>`.
 //!
 //! A group that was set back to where its stream was trimmed finds there what the stream no longer has: the same entries under
 //! the same ids, written by the seek from the producer's log before it gave the stream to the members. Its last entry is the
-//! predecessor of the first one on the stream, so whoever reads the one and then the other reads one chain. It belongs to
+//! predecessor of the first one on the stream, so whoever reads the one and then the other reads one chain. Only the key that
+//! `outbox.consumer_stream` names is read: a seek that died leaves its own behind, and touches nobody else's. It belongs to
 //! whoever holds the stream's lease, who removes it when the group has passed it. What is read of it is pending nowhere: after
 //! a takeover it is read again, and the gate knows what was passed.
 
@@ -23,9 +24,10 @@ pub(super) struct Prelude {
     is_read: bool,
 }
 
-/// The key of a prelude. No stream of a topic contains `@prelude:`: a writer has no colon in its name.
-pub(super) fn key(stream: &str, group: &str) -> String {
-    format!("{stream}@prelude:{group}")
+/// The key of a prelude. No stream of a topic contains `@prelude:`: a writer has no colon in its name. The epoch under
+/// which the stream was seized makes it the key of one seek.
+pub(super) fn key(stream: &str, group: &str, epoch: i64) -> String {
+    format!("{stream}@prelude:{group}:{epoch}")
 }
 
 impl Prelude {

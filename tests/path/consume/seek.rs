@@ -279,9 +279,8 @@ async fn a_seek_that_is_killed_on_the_way_changes_nothing_and_is_run_again() -> 
         .set("REDIS_URL", service.world.redis_url())
         .start()?;
     let mut redis = service.world.redis().await?;
-    let prelude = format!("{}@prelude:{GROUP}", stream_of(TOPIC));
-    until("a prelude in the making", LIMIT, async || {
-        Ok((stream::length(&mut redis, &prelude).await? > 0).then_some(()))
+    let prelude = until("a prelude in the making", LIMIT, async || {
+        Ok(service.preludes().await?.pop())
     })
     .await?;
     seek.kill()?;
@@ -303,7 +302,10 @@ async fn a_seek_that_is_killed_on_the_way_changes_nothing_and_is_run_again() -> 
     member.stop().await?;
     more.merge(std::mem::take(&mut service.journal));
     service.judge(&more, i64::try_from(before + 1)?).await?;
-    assert_eq!(service.preludes().await?, Vec::<String>::new());
+    // AND what the killed one wrote was read by nobody, and ends by itself
+    assert_eq!(service.preludes().await?, std::slice::from_ref(&prelude));
+    let ends_in: i64 = redis::cmd("TTL").arg(&prelude).query_async(&mut redis).await?;
+    assert!(ends_in > 0, "{ends_in}");
     Ok(())
 }
 

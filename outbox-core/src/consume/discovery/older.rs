@@ -61,10 +61,13 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
         let left = shared.discovery.known.borrow().get(flow).map(Opening::unfinished);
         let left = left.unwrap_or_default().into_iter();
         for part in left.filter(|part| before.may_be_empty(*part)) {
-            let (stream, group) = (key(flow, part), shared.store.consumer());
+            let stream = key(flow, part);
+            let prelude = shared.store.prelude(&stream).await?;
             let rest = shared
                 .discovery
-                .ask(&shared.redis, async |link| link.rest(&stream, group).await)
+                .ask(&shared.redis, async |link| {
+                    link.rest(&stream, prelude.as_deref()).await
+                })
                 .await?;
             shared
                 .discovery

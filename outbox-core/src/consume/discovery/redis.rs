@@ -7,7 +7,7 @@ use redis::{Client, Value};
 use super::Discovery;
 use crate::consume::layout::Rest;
 use crate::consume::redis::{RESPONSE_LIMIT, ask, connect, entry_of};
-use crate::consume::{Error, prelude, stream};
+use crate::consume::{Error, stream};
 use crate::event::EntryId;
 
 /// Keys of one question.
@@ -39,8 +39,8 @@ impl Link {
     }
 
     /// What a stream has for a group, its prelude included.
-    pub(super) async fn rest(&mut self, stream: &str, group: &str) -> Result<Rest, Error> {
-        for key in [prelude::key(stream, group), stream.to_owned()] {
+    pub(super) async fn rest(&mut self, stream: &str, prelude: Option<&str>) -> Result<Rest, Error> {
+        for key in prelude.into_iter().chain([stream]) {
             let mut command = redis::cmd("XRANGE");
             command.arg(key).arg("-").arg("+").arg("COUNT").arg(1);
             let doing = "looking for the first entry of a stream";

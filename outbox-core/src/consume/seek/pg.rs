@@ -33,6 +33,8 @@ pub(super) struct Move {
     pub(super) passed: EntryId,
     /// With the inbox forgotten: up to here effects happen again.
     pub(super) replayed: Option<EntryId>,
+    /// Where the group finds what the stream no longer has.
+    pub(super) prelude: Option<String>,
 }
 
 /// The group in its database.
@@ -206,17 +208,25 @@ impl Group {
     }
 
     /// Sets all streams back at once and gives them to the members: before this commit nothing has happened, after it all has.
-    pub(super) async fn move_streams(&self, moves: &[Move], reason: &str) -> Result<(), Error> {
+    /// Returns the preludes of earlier seeks, which nobody reads any more.
+    pub(super) async fn move_streams(&self, moves: &[Move], reason: &str) -> Result<Vec<String>, Error> {
         let mut connection = bounded("taking a connection", self.pool.acquire()).await?;
         let mut transaction = bounded("beginning a transaction", connection.begin()).await?;
+        let mut former = Vec::new();
         for moved in moves {
-            self.move_stream(&mut transaction, moved, reason).await?;
+            former.extend(self.move_stream(&mut transaction, moved, reason).await?);
         }
-        bounded("committing the seek", transaction.commit()).await
+        bounded("committing the seek", transaction.commit()).await?;
+        Ok(former)
     }
 
-    async fn move_stream(&self, tx: &mut PgConnection, moved: &Move, reason: &str) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../../queries/consume/seek_stream.sql"))
+    async fn move_stream(
+        &self,
+        tx: &mut PgConnection,
+        moved: &Move,
+        reason: &str,
+    ) -> Result<Option<String>, Error> {
+        let query = sqlx::query_scalar(include_str!("../../../queries/consume/seek_stream.sql"))
             .persistent(false)
             .bind(&self.name)
             .bind(&moved.seized.stream)
@@ -225,10 +235,10 @@ impl Group {
             .bind(moved.passed.position.to_string())
             .bind(moved.replayed.map(|id| id.batch_id.to_string()))
             .bind(moved.replayed.map(|id| id.position.to_string()))
+            .bind(&moved.prelude)
             .bind(reason);
-        bounded("setting a stream back", query.execute(tx))
+        bounded("setting a stream back", query.fetch_one(tx))
             .await
-            .map(drop)
             .map_err(refused)
     }
 }

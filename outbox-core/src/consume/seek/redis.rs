@@ -14,6 +14,8 @@ const FRONT: usize = 100;
 /// How many entries are counted one by one before it is only said that there are more.
 const COUNTED: u64 = 20_000;
 const COUNT_AT_ONCE: usize = 1_000;
+/// After so many seconds without another entry a prelude that was not completed is gone.
+const UNFINISHED_SECONDS: u64 = 24 * 3600;
 
 /// A connection for a seek.
 pub(super) struct Streams {
@@ -127,13 +129,13 @@ impl Streams {
 
     /// Removes a prelude.
     pub(super) async fn remove(&mut self, prelude: &str) -> Result<(), Error> {
-        let doing = "removing what an earlier seek left";
+        let doing = "removing what a seek wrote";
         let mut ask = redis::pipe();
         ask.cmd("UNLINK").arg(prelude);
         checked(ask_all(&mut self.connection, doing, &ask).await?, doing).map(drop)
     }
 
-    /// Puts entries on a prelude, in their order.
+    /// Puts entries on a prelude, in their order. It ends by itself unless it is kept.
     pub(super) async fn write(&mut self, prelude: &str, entries: &[Outgoing]) -> Result<(), Error> {
         let doing = "writing older entries for the group";
         let mut ask = Pipeline::with_capacity(entries.len());
@@ -143,13 +145,15 @@ impl Streams {
                 command.arg(name).arg(value);
             }
         }
+        ask.cmd("EXPIRE").arg(prelude).arg(UNFINISHED_SECONDS);
         checked(ask_all(&mut self.connection, doing, &ask).await?, doing).map(drop)
     }
 
-    /// How many entries a prelude has.
-    pub(super) async fn length(&mut self, prelude: &str) -> Result<u64, Error> {
-        let doing = "counting older entries";
+    /// Keeps a prelude that is whole, until the group has passed it. Returns how many entries it has.
+    pub(super) async fn keep(&mut self, prelude: &str) -> Result<u64, Error> {
+        let doing = "keeping older entries";
         let mut ask = redis::pipe();
+        ask.cmd("PERSIST").arg(prelude);
         ask.cmd("XLEN").arg(prelude);
         match checked(ask_all(&mut self.connection, doing, &ask).await?, doing)?.pop() {
             Some(Value::Int(length)) => Ok(u64::try_from(length).unwrap_or(0)),

@@ -77,9 +77,16 @@ pub async fn execute(
     // Before the wait: it may be longer than the leases.
     let keeper = Keeper::start(prepared.group.clone(), seized.clone());
     let outcome = work(&mut prepared, request, &mut seized, &keeper, &mut progress).await;
+    let outcome = match outcome {
+        Ok((moves, done)) => finish(&mut prepared, request, &moves, done, &keeper).await,
+        Err(error) => Err(error),
+    };
     drop(keeper);
-    if outcome.is_err() {
-        give_up(&mut prepared, &seized, request).await;
+    match &outcome {
+        Ok(_) => {}
+        // Whether it was committed is not known: what was written may be what the group reads.
+        Err(Error::Postgres { .. } | Error::Slow { .. }) => release(&prepared, &seized).await,
+        Err(_) => give_up(&mut prepared, &seized, request).await,
     }
     outcome
 }
@@ -89,12 +96,16 @@ async fn give_up(prepared: &mut Prepared, seized: &[Seized], request: &Request) 
     for seized in seized {
         if let Err(error) = prepared
             .redis
-            .remove(&prelude::key(&seized.stream, &request.group))
+            .remove(&prelude::key(&seized.stream, &request.group, seized.epoch))
             .await
         {
-            tracing::warn!(%error, "what was written is left behind; a member removes it");
+            tracing::warn!(%error, "what was written is left behind; it ends by itself");
         }
     }
+    release(prepared, seized).await;
+}
+
+async fn release(prepared: &Prepared, seized: &[Seized]) {
     if let Err(error) = prepared.group.release(seized).await {
         tracing::warn!(%error, "the leases were not given back: they end by themselves");
     }
@@ -106,7 +117,7 @@ async fn work(
     seized: &mut [Seized],
     keeper: &Keeper,
     progress: &mut impl FnMut(Progress),
-) -> Result<Done, Error> {
+) -> Result<(Vec<Move>, Done), Error> {
     for seized in &mut *seized {
         keeper.check()?;
         prepared.group.drain(seized).await?;
@@ -116,11 +127,13 @@ async fn work(
     let mut done = Vec::with_capacity(seized.len());
     for (number, seized) in seized.iter().enumerate() {
         let stream = prepared.streams[number].0.clone();
-        let (passed, entries) = set_back(prepared, request, &stream, keeper, progress).await?;
+        let prelude = prelude::key(&stream.key, &request.group, seized.epoch);
+        let (passed, entries) = set_back(prepared, request, (&stream, &prelude), keeper, progress).await?;
         moves.push(Move {
             seized: seized.clone(),
             passed,
             replayed: request.forget.then(|| seized.passed.unwrap_or(EntryId::MIN)),
+            prelude: (entries > 0).then_some(prelude),
         });
         done.push((stream.key, passed, entries));
     }
@@ -128,12 +141,37 @@ async fn work(
         true => forget(prepared, seized, keeper, progress).await?,
         false => 0,
     };
-    keeper.check()?;
-    prepared.group.move_streams(&moves, &request.reason).await?;
-    Ok(Done {
+    let done = Done {
         streams: done,
         forgotten,
-    })
+    };
+    Ok((moves, done))
+}
+
+/// The step that counts.
+async fn finish(
+    prepared: &mut Prepared,
+    request: &Request,
+    moves: &[Move],
+    done: Done,
+    keeper: &Keeper,
+) -> Result<Done, Error> {
+    for (moved, (_, _, entries)) in moves.iter().zip(&done.streams) {
+        if let Some(prelude) = &moved.prelude
+            && prepared.redis.keep(prelude).await? != *entries
+        {
+            return Err(Error::Refused {
+                said: format!("{prelude} is not what was written there: run the same seek again"),
+            });
+        }
+    }
+    keeper.check()?;
+    for former in prepared.group.move_streams(moves, &request.reason).await? {
+        if let Err(error) = prepared.redis.remove(&former).await {
+            tracing::warn!(%error, prelude = former, "what an earlier seek wrote is left behind: remove it");
+        }
+    }
+    Ok(done)
 }
 
 /// Sets the group back on one stream and fetches what the stream no longer has. Returns what counts as passed then, and how
@@ -141,13 +179,11 @@ async fn work(
 async fn set_back(
     prepared: &mut Prepared,
     request: &Request,
-    stream: &Stream,
+    (stream, prelude): (&Stream, &str),
     keeper: &Keeper,
     progress: &mut impl FnMut(Progress),
 ) -> Result<(EntryId, u64), Error> {
     keeper.check()?;
-    let prelude = prelude::key(&stream.key, &request.group);
-    prepared.redis.remove(&prelude).await?;
     // From here on whoever trims waits for the group.
     prepared
         .redis
@@ -173,7 +209,7 @@ async fn set_back(
             };
             fetched = fetched.or(Some(first.id));
             last = end.id;
-            prepared.redis.write(&prelude, &batch).await?;
+            prepared.redis.write(prelude, &batch).await?;
             entries += batch.len() as u64;
             progress(Progress::Written {
                 stream: stream.key.clone(),
@@ -184,11 +220,6 @@ async fn set_back(
             break;
         }
         front = prepared.redis.front(&stream.key).await?;
-    }
-    if prepared.redis.length(&prelude).await? != entries {
-        return Err(Error::Refused {
-            said: format!("somebody else wrote to {prelude}: run the same seek again"),
-        });
     }
     Ok((plan::passed(prepared.behind, front, fetched), entries))
 }
