@@ -442,7 +442,10 @@ begin
     end if;
     execute format(
         'delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
-             and outbox.entry_is_after(i.entry_id, $5, $6)', name)
+             and outbox.entry_is_after(i.entry_id, $5, $6)
+             and not (i.outcome = ''dead'' and exists (
+                 select from outbox.dead_letter d
+                 where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))', name)
     using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
     get diagnostics forgotten = row_count;
     return forgotten;
@@ -1472,7 +1475,7 @@ begin
     limit 1;
     if lost is not null then
         raise exception 'the lease of stream % ran out in the middle of the seek: a member may apply it again', lost
-            using errcode = 'object_not_in_prerequisite_state', hint = 'Nothing was moved. Run the same seek again.';
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Run the same seek again.';
     end if;
 end
 $$;
@@ -1582,7 +1585,9 @@ begin
         limit 1
     ) again;
     update outbox.consumer c set seeks = c.seeks + 1 where c.name = seek_stream.consumer;
-    perform outbox.release_seized(consumer, array[stream], array[epoch]);
+    if seek_stream.replayed_batch is null then
+        perform outbox.release_seized(consumer, array[stream], array[epoch]);
+    end if;
     insert into outbox.consumer_audit (action, consumer, target, reason)
     values ('seek', consumer,
             jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),

@@ -191,7 +191,7 @@ begin
     limit 1;
     if lost is not null then
         raise exception 'the lease of stream % ran out in the middle of the seek: a member may apply it again', lost
-            using errcode = 'object_not_in_prerequisite_state', hint = 'Nothing was moved. Run the same seek again.';
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Run the same seek again.';
     end if;
 end
 $$;
@@ -217,7 +217,8 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- Forgets that events of seized streams behind an entry had their effect, so that they have it again. In one stretch of pages
--- of one table of the inbox, as the caller walks over it. What waits (parked) stays. Returns how many ids were forgotten.
+-- of one table of the inbox, as the caller walks over it. What waits stays: what is parked, and what is a dead letter that is open.
+-- Returns how many ids were forgotten.
 create function outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric,
                                      name text, first_page bigint, pages bigint) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -231,14 +232,19 @@ begin
     end if;
     execute format(
         'delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
-             and outbox.entry_is_after(i.entry_id, $5, $6)', name)
+             and outbox.entry_is_after(i.entry_id, $5, $6)
+             and not (i.outcome = ''dead'' and exists (
+                 select from outbox.dead_letter d
+                 where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))', name)
     using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
     get diagnostics forgotten = row_count;
     return forgotten;
 end
 $$;
 
--- Sets a seized stream back (or forward) to an entry, and gives it to the members. The one way by which what was passed falls.
+-- Sets a seized stream back (or forward) to an entry, and gives it to the members: at once, or, with the inbox to be forgotten,
+-- when that is done. That comes after this, so that whatever is forgotten is also read again, even if the forgetting is cut
+-- short. The one way by which what was passed falls.
 -- `replayed`: with the inbox forgotten, the entry up to which effects happen again; null otherwise. `prelude`: where the group
 -- finds what the stream no longer has; null if it has all. Returns the former one, which nobody reads any more.
 create function outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric,
@@ -264,7 +270,9 @@ begin
         limit 1
     ) again;
     update outbox.consumer c set seeks = c.seeks + 1 where c.name = seek_stream.consumer;
-    perform outbox.release_seized(consumer, array[stream], array[epoch]);
+    if seek_stream.replayed_batch is null then
+        perform outbox.release_seized(consumer, array[stream], array[epoch]);
+    end if;
     insert into outbox.consumer_audit (action, consumer, target, reason)
     values ('seek', consumer,
             jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),

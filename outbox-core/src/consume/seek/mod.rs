@@ -6,7 +6,9 @@
 //! Whatever happens before it changes nothing for the group: its members take the streams over where they were, and find what
 //! the group reads again superseded by what it had passed. So a seek that crashed is run again.
 //!
-//! What was applied before is a duplicate when it comes again. With the inbox forgotten it has its effect **again**.
+//! What was applied before is a duplicate when it comes again. With the inbox forgotten it has its effect **again**: there the
+//! step that counts comes before the first id is forgotten, and the leases are given up after the last. A seek that crashed in
+//! between left a group that reads everything again and has forgotten a part of it; run again, it forgets the rest.
 //!
 //! Authoritative: the consumer's database for who may apply and what was passed; the producer's ledger for what was on a
 //! stream. Invariants: everything is done under the leases' epochs; a prelude and its stream are one chain; entries that are

@@ -207,7 +207,8 @@ impl Group {
         Ok(count.unsigned_abs())
     }
 
-    /// Sets all streams back at once and gives them to the members: before this commit nothing has happened, after it all has.
+    /// Sets all streams back at once: before this commit nothing has happened, after it all has. Gives them to the members, unless
+    /// ids are to be forgotten before that.
     /// Returns the preludes of earlier seeks, which nobody reads any more.
     pub(super) async fn move_streams(&self, moves: &[Move], reason: &str) -> Result<Vec<String>, Error> {
         let mut connection = bounded("taking a connection", self.pool.acquire()).await?;

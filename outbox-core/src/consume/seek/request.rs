@@ -66,10 +66,7 @@ pub(super) async fn prepare(ends: &Ends, request: &Request) -> Result<Prepared, 
         (_, None) => EntryId::MIN,
     };
     let known = group.known(&names).await?;
-    let forgotten_ms = known
-        .forgotten_until
-        .map(|seconds| (seconds.max(0.0) * 1000.0) as u64);
-    let refusal = plan::refuse(behind, forgotten_ms, request.forget, known.parked_keys);
+    let refusal = refusal(behind, &known, request);
     Ok(Prepared {
         group,
         redis,
@@ -77,8 +74,28 @@ pub(super) async fn prepare(ends: &Ends, request: &Request) -> Result<Prepared, 
         behind,
         streams,
         known,
-        refusal: refusal.map(said),
+        refusal,
     })
+}
+
+impl Prepared {
+    /// Whether the request must be refused after all, by what is known now that nobody applies the streams.
+    pub(super) async fn look_again(&mut self, request: &Request) -> Result<Option<String>, Error> {
+        let names: Vec<String> = self
+            .streams
+            .iter()
+            .map(|(stream, _)| stream.key.clone())
+            .collect();
+        self.known = self.group.known(&names).await?;
+        Ok(refusal(self.behind, &self.known, request))
+    }
+}
+
+fn refusal(behind: EntryId, known: &Known, request: &Request) -> Option<String> {
+    let forgotten_ms = known
+        .forgotten_until
+        .map(|seconds| (seconds.max(0.0) * 1000.0) as u64);
+    plan::refuse(behind, forgotten_ms, request.forget, known.parked_keys).map(said)
 }
 
 /// The streams of the topic that the group applied, and those that are there.

@@ -81,6 +81,16 @@ pub async fn execute(
         Ok((moves, done)) => finish(&mut prepared, request, &moves, done, &keeper).await,
         Err(error) => Err(error),
     };
+    let outcome = match outcome {
+        Ok(done) if request.forget => {
+            let forgotten = forget(&prepared, &seized, &keeper, &mut progress).await;
+            drop(keeper);
+            // Moved they are, and what was written is what the group reads.
+            release(&prepared, &seized).await;
+            return forgotten.map(|forgotten| Done { forgotten, ..done });
+        }
+        outcome => outcome,
+    };
     drop(keeper);
     match &outcome {
         Ok(_) => {}
@@ -123,6 +133,10 @@ async fn work(
         prepared.group.drain(seized).await?;
     }
     progress(Progress::Seized);
+    // What was under way may have parked keys.
+    if let Some(said) = prepared.look_again(request).await? {
+        return Err(Error::Refused { said });
+    }
     let mut moves = Vec::with_capacity(seized.len());
     let mut done = Vec::with_capacity(seized.len());
     for (number, seized) in seized.iter().enumerate() {
@@ -137,13 +151,9 @@ async fn work(
         });
         done.push((stream.key, passed, entries));
     }
-    let forgotten = match request.forget {
-        true => forget(prepared, seized, keeper, progress).await?,
-        false => 0,
-    };
     let done = Done {
         streams: done,
-        forgotten,
+        forgotten: 0,
     };
     Ok((moves, done))
 }
