@@ -5,6 +5,9 @@ use super::request::{Ends, Prepared, Request, prepare};
 use crate::consume::Error;
 use crate::event::EntryId;
 
+/// SQLSTATE of a statement that took longer than the server allows.
+const CANCELLED: &str = "57014";
+
 /// What a seek would do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
@@ -89,6 +92,7 @@ async fn finished(prepared: &Prepared) -> Result<Option<u64>, Error> {
     match prepared.group.finished(&streams, prepared.behind).await {
         Ok(count) => Ok(Some(count)),
         Err(Error::Slow { .. }) => Ok(None),
+        Err(Error::Postgres { code: Some(code), .. }) if code == CANCELLED => Ok(None),
         Err(error) => Err(error),
     }
 }
