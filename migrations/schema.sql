@@ -1815,6 +1815,200 @@ $$;
 
 ALTER FUNCTION outbox.time_refusal("time" timestamp with time zone) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) RETURNS TABLE(at timestamp with time zone, step text, detail jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 10
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+    with now as materialized (
+        select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as next
+    ), meant as materialized (
+        select distinct given.xmin, (latest.number - case when latest.number >= now.next then 4294967296 else 0 end) as number
+        from now, unnest(transactions) given (xmin),
+             lateral (select div(now.next, 4294967296) * 4294967296 + given.xmin as number) latest
+    )
+    select l.recorded_at, 'caused', jsonb_build_object('position', l.position, 'topic', l.topic, 'source', l.source, 'type', l.type, 'id', l.id,
+               'transaction', meant.xmin)
+    from meant
+    cross join lateral (select l.* from outbox.log l
+                        where meant.number > 0 and l.transaction_id = meant.number::text::xid8 and l.causation_id = event_id
+                        order by l.position limit 100) l
+    order by l.position
+$$;
+
+ALTER FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.trace_consumers(event_id text, source text DEFAULT NULL::text, recorded_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(consumer text, at timestamp with time zone, step text, detail jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 10
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+    with recursive seen as (
+        select c.name as consumer, true as is_foreign,
+               (select min(i.source) from outbox.inbox_foreign i where i.consumer = c.name) as source
+        from outbox.consumer c where trace_consumers.source is null
+        union all
+        select c.name, false, (select min(i.source) from outbox.inbox i where i.consumer = c.name)
+        from outbox.consumer c where trace_consumers.source is null
+        union all
+        select s.consumer, s.is_foreign,
+               case when s.is_foreign
+                    then (select min(i.source) from outbox.inbox_foreign i where i.consumer = s.consumer and i.source > s.source)
+                    else (select min(i.source) from outbox.inbox i where i.consumer = s.consumer and i.source > s.source) end
+        from seen s where s.source is not null
+    ), origin as materialized (
+        select distinct known.consumer, known.source
+        from (select s.consumer, s.source from seen s where s.source is not null limit 1000) known
+        union
+        select c.name, trace_consumers.source from outbox.consumer c where trace_consumers.source is not null
+    ), entry as materialized (
+        select i.consumer, i.outcome, i.stream, i.entry_id, i.applied_at, i.history, i.xmin::text::bigint as transaction
+        from origin o
+        join outbox.inbox i on i.consumer = o.consumer and i.source = o.source and i.id = event_id
+             and i.recorded_at between coalesce(trace_consumers.recorded_at, '-infinity') and coalesce(trace_consumers.recorded_at, 'infinity')
+        union all
+        select i.consumer, i.outcome, i.stream, i.entry_id, i.applied_at, i.history, i.xmin::text::bigint
+        from origin o
+        join outbox.inbox_foreign i on i.consumer = o.consumer and i.source = o.source and i.id = event_id
+    ), parked as materialized (
+        select e.consumer, e.stream, e.entry_id, e.attempts, e.history, e.dead_letter, e.parked_at, l.state, nullif(l.due_at, 'infinity') as due_at,
+               (select count(*) from (select from outbox.parked_event before
+                                      where (before.consumer, before.flow, before.lane) = (e.consumer, e.flow, e.lane) and before.place < e.place
+                                      limit 10000) ahead) as ahead,
+               case when l.state = 'dead' then (select max(d.number) from outbox.dead_letter d
+                    where (d.consumer, d.flow, d.lane) = (e.consumer, e.flow, e.lane) and d.state = 'dead') end as behind
+        from origin o
+        join outbox.parked_event e on e.consumer = o.consumer and e.source = o.source and e.id = event_id
+        left join outbox.parked_lane l on (l.consumer, l.flow, l.lane) = (e.consumer, e.flow, e.lane)
+    ), letter as materialized (
+        select d.* from outbox.dead_letter d
+        where d.id = event_id and (trace_consumers.source is null or d.source = trace_consumers.source)
+        order by d.number limit 1000
+    ), attempt as (
+        select distinct of.consumer, made.value - 'error' as made
+        from (select e.consumer, e.history from entry e
+              union all select p.consumer, p.history from parked p
+              union all select d.consumer, d.history from letter d) of
+        cross join lateral jsonb_array_elements(of.history) made
+    )
+    select consumer, (made ->> 'failed_at')::timestamptz, 'failed', made - 'failed_at' from attempt
+    union all
+    select consumer, applied_at, outcome, jsonb_strip_nulls(jsonb_build_object(
+               'stream', stream, 'entry_id', entry_id, 'transaction', case when outcome = 'applied' then transaction end))
+    from entry e
+    where outcome in ('applied', 'skipped')
+       or outcome = 'parked' and not exists (select from parked p where p.consumer = e.consumer)
+       or outcome = 'dead' and not exists (select from letter d where d.consumer = e.consumer)
+    union all
+    select consumer, parked_at, 'parked', jsonb_strip_nulls(jsonb_build_object(
+               'stream', stream, 'entry_id', entry_id, 'state', state, 'due_at', due_at, 'ahead', ahead, 'attempts', attempts,
+               'letter', dead_letter, 'behind_letter', behind))
+    from parked
+    union all
+    select consumer, dead_at, 'dead', jsonb_strip_nulls(jsonb_build_object(
+               'stream', stream, 'entry_id', entry_id, 'letter', number, 'state', state, 'kind', error_kind, 'class', error_class,
+               'fingerprint', fingerprint, 'attempts', attempts, 'redrives', redrives))
+    from letter
+    union all
+    select consumer, edited_at, 'edited', jsonb_build_object('letter', number, 'actor', edited_by) from letter where edited_at is not null
+    union all
+    select d.consumer, d.changed_at, 'discarded', jsonb_strip_nulls(jsonb_build_object('letter', d.number, 'actor', said.actor, 'reason', said.reason))
+    from letter d
+    left join lateral (select a.actor, a.reason from outbox.consumer_audit a
+                       where a.action = 'discard' and a.consumer = d.consumer and a.acted_at >= d.changed_at
+                       order by a.number limit 1) said on true
+    where d.state = 'discarded'
+    union all
+    select d.consumer, o.created_at, 'redriven', jsonb_strip_nulls(jsonb_build_object(
+               'letter', d.number, 'operation', o.number, 'kind', o.kind, 'actor', o.actor, 'reason', o.reason, 'rate', o.rate,
+               'state', o.state, 'item', i.state, 'item_changed_at', i.changed_at))
+    from letter d
+    join outbox.operation_item i on i.dead_letter = d.number
+    join outbox.operation o on o.number = i.operation
+$$;
+
+ALTER FUNCTION outbox.trace_consumers(event_id text, source text, recorded_at timestamp with time zone) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.trace_log(event_id uuid) RETURNS TABLE(at timestamp with time zone, step text, detail jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 10
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+    with recursive appended as materialized (
+        select l.position, l.transaction_id, l.recorded_at, l.topic, l.key, l.id, l.source, l.type, l.schema_version,
+               l.correlation_id, l.causation_id, l.traceparent
+        from outbox.log l where l.id = event_id
+        order by l.position limit 100
+    ), ledger as materialized (
+        select (select b.number from outbox.batch b order by b.number limit 1) as first,
+               (select b.number from outbox.batch b order by b.number desc limit 1) as last
+    ), halving as (
+        select a.position, a.transaction_id, ledger.first as lower, ledger.last + 1 as upper from appended a, ledger
+        union all
+        select h.position, h.transaction_id,
+               case when middle.sees then h.lower else middle.number + 1 end,
+               case when middle.sees then middle.number else h.upper end
+        from halving h
+        cross join lateral (select b.number, pg_visible_in_snapshot(h.transaction_id, b.snapshot) as sees
+                            from outbox.batch b where b.number = (h.lower + h.upper) / 2) middle
+        where h.lower < h.upper
+    ), placed as materialized (
+        select a.*, b.number, b.batch_id, b.cut_at, b.epoch,
+               h.lower <= ledger.first and ledger.first > 0 as is_forgotten,
+               coalesce((select 1 + outbox.partition_of(coalesce(a.key, a.id::text), l.partitions) from outbox.topic_layout l
+                         where l.topic = a.topic and l.batch_number <= b.number order by l.generation desc limit 1), 0) as slot
+        from appended a
+        join halving h on h.position = a.position and h.lower = h.upper
+        cross join ledger
+        left join outbox.batch b on b.number = h.lower
+    ), place as materialized (
+        select p.*, case p.slot when 0 then p.topic else p.topic || ':' || p.slot - 1 end as stream
+        from placed p where p.number is not null and not p.is_forgotten
+    ), sent as materialized (
+        select place.*, passed.recorded_at as passed_at,
+               skipped.acted_at as skipped_at, skipped.actor, skipped.reason,
+               stopped.action as stopped, stopped.acted_at as stopped_at, stopped.reason as stopped_by
+        from place
+        left join lateral (select g.recorded_at from outbox.progress g
+                           where g.topic = place.topic and g.partition = place.slot
+                             and (g.batch_number, g.position) >= (place.number, place.position)
+                           order by g.batch_number, g.position limit 1) passed on true
+        left join lateral (select s.acted_at, s.actor, s.reason from outbox.stream_action s
+                           where s.topic = place.topic and s.partition = place.slot and s.action = 'skip' and s.position = place.position
+                           order by s.number desc limit 1) skipped on true
+        left join lateral (select latest.* from (select s.action, s.acted_at, s.reason from outbox.stream_action s
+                                                 where s.topic = place.topic and s.partition = place.slot
+                                                 order by s.number desc limit 1) latest
+                           where latest.action in ('set_aside', 'blocked')) stopped on true
+    )
+    select recorded_at, 'appended', jsonb_strip_nulls(jsonb_build_object(
+               'position', position, 'topic', topic, 'source', source, 'type', type, 'schema_version', schema_version,
+               'correlation_id', correlation_id, 'causation_id', causation_id, 'traceparent', traceparent))
+    from placed
+    union all
+    select null, 'uncut', jsonb_build_object('position', position) from placed where number is null
+    union all
+    select null, 'forgotten', jsonb_build_object('position', position) from placed where is_forgotten
+    union all
+    select cut_at, 'cut', jsonb_build_object('position', position, 'batch', number, 'batch_id', batch_id, 'epoch', epoch) from place
+    union all
+    select passed_at, 'published', jsonb_build_object(
+               'position', position, 'batch', number, 'stream', stream, 'entry_id', batch_id || '-' || position)
+    from sent where passed_at is not null and skipped_at is null
+    union all
+    select skipped_at, 'unpublished', jsonb_build_object('position', position, 'stream', stream, 'actor', actor, 'reason', reason)
+    from sent where skipped_at is not null
+    union all
+    select stopped_at, 'unsent', jsonb_strip_nulls(jsonb_build_object(
+               'position', position, 'stream', stream, 'state', stopped, 'reason', stopped_by))
+    from sent where passed_at is null and skipped_at is null
+$$;
+
+ALTER FUNCTION outbox.trace_log(event_id uuid) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.waiting_transactions() RETURNS TABLE(pid integer, kind text, user_name text, application text, state text, started_at timestamp with time zone, age interval, query_started_at timestamp with time zone, waits_for text, prepared_name text, holds_back text[])
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 20
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2201,6 +2395,7 @@ CREATE TABLE outbox.inbox (
     stream text NOT NULL,
     entry_id text NOT NULL,
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    history jsonb,
     CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'dead'::text, 'parked'::text, 'skipped'::text])))
 )
 PARTITION BY RANGE (recorded_at);
@@ -2217,6 +2412,7 @@ CREATE TABLE outbox.inbox_foreign (
     stream text NOT NULL,
     entry_id text NOT NULL,
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    history jsonb,
     CONSTRAINT inbox_foreign_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'dead'::text, 'parked'::text, 'skipped'::text])))
 );
 
@@ -4812,6 +5008,19 @@ GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
 REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.trace_consumers(event_id text, source text, recorded_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.trace_consumers(event_id text, source text, recorded_at timestamp with time zone) TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.trace_consumers(event_id text, source text, recorded_at timestamp with time zone) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.trace_consumers(event_id text, source text, recorded_at timestamp with time zone) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.trace_log(event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.trace_log(event_id uuid) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.trace_log(event_id uuid) TO outbox_relay;
+
 REVOKE ALL ON FUNCTION outbox.waiting_transactions() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_relay;
@@ -4848,11 +5057,15 @@ GRANT UPDATE(outcome) ON TABLE outbox.inbox TO outbox_consumer;
 
 GRANT UPDATE(applied_at) ON TABLE outbox.inbox TO outbox_consumer;
 
+GRANT UPDATE(history) ON TABLE outbox.inbox TO outbox_consumer;
+
 GRANT SELECT,INSERT ON TABLE outbox.inbox_foreign TO outbox_consumer;
 
 GRANT UPDATE(outcome) ON TABLE outbox.inbox_foreign TO outbox_consumer;
 
 GRANT UPDATE(applied_at) ON TABLE outbox.inbox_foreign TO outbox_consumer;
+
+GRANT UPDATE(history) ON TABLE outbox.inbox_foreign TO outbox_consumer;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE outbox.inbox_keyed TO outbox_consumer;
 

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     check, completions, config as config_command, consume, consumer, dead_letters, demo, migrate, operation,
-    run, status, topic, version,
+    run, status, topic, trace, version,
 };
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
@@ -65,6 +65,8 @@ pub enum Command {
     /// List consumer groups and their lag, pause and resume them, take a stream from a stuck member, read again from earlier
     #[command(subcommand)]
     Consumer(consumer::Arguments),
+    /// Show where one event is and was: appended, published, applied or not, and why
+    Trace(trace::Arguments),
     /// Show the whole path once, on the configured servers, in a database of its own that is dropped afterwards
     Demo(demo::Arguments),
     /// Print the settings in force and where each comes from, without secrets
@@ -81,9 +83,8 @@ impl Command {
         match self {
             Self::Run | Self::Consume(_) | Self::Demo(_) => &[Need::Postgres, Need::Redis],
             Self::Check => &[Need::Postgres, Need::Redis],
-            Self::Migrate(_) | Self::Status | Self::Topic(_) | Self::DeadLetters(_) | Self::Operation(_) => {
-                &[Need::Postgres]
-            }
+            Self::Migrate(_) | Self::Status | Self::Topic(_) => &[Need::Postgres],
+            Self::DeadLetters(_) | Self::Operation(_) | Self::Trace(_) => &[Need::Postgres],
             Self::Consumer(arguments) => arguments.needs(),
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
         }
@@ -100,6 +101,7 @@ impl Command {
             Self::DeadLetters(arguments) => dead_letters::run(config, &arguments, output).await,
             Self::Operation(arguments) => operation::run(config, &arguments, output).await,
             Self::Consumer(arguments) => consumer::run(config, &arguments, output).await,
+            Self::Trace(arguments) => trace::run(config, arguments, output).await,
             Self::Demo(arguments) => demo::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
             Self::Completions(arguments) => completions::run(&arguments),

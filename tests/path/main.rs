@@ -44,4 +44,6 @@ mod tls;
 
 mod tracing;
 
+mod trace_command;
+
 mod world;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::arrivals::arrived;
 
 /// A login with these roles, and the URL that it connects with.
-async fn login(world: &World, roles: &str) -> Result<(String, String)> {
+pub(crate) async fn login(world: &World, roles: &str) -> Result<(String, String)> {
     let name = format!("login_{}", Uuid::now_v7().simple());
     let mut administrator = world.connect().await?;
     sqlx::raw_sql(AssertSqlSafe(format!(

@@ -10,6 +10,8 @@ pub mod check;
 
 pub mod consumer;
 
+pub mod trace;
+
 mod view;
 
 mod lag;

@@ -18,6 +18,8 @@ pub mod dead_letters;
 
 pub mod operation;
 
+pub mod trace;
+
 pub mod config;
 
 pub mod completions;

@@ -17,7 +17,7 @@ mod redis;
 use std::time::Duration;
 
 pub use self::hearing::notifications_arrive;
-pub use self::pg::{Connection, Role, connection, describe_postgres, describe_sqlx, pool, postgres};
+pub use self::pg::{Connection, Role, address, connection, describe_postgres, describe_sqlx, pool, postgres};
 pub use self::redis::{redis, redis_connection};
 pub use self::tls::install_provider;
 pub(crate) use self::tls::trusting;

@@ -124,6 +124,18 @@ pub async fn connection(config: &Config, role: Role) -> Result<PgConnection, Err
     })
 }
 
+/// Where the database is, for people: host, port and name, never a user or a password. Empty if the URL cannot be understood.
+#[must_use]
+pub fn address(config: &Config) -> String {
+    match pool_options(config, Role::Report) {
+        Ok((target, options)) => {
+            let place = target.trim_start_matches("Postgres at ");
+            format!("{place}/{}", options.get_database().unwrap_or_default())
+        }
+        Err(_) => String::new(),
+    }
+}
+
 /// The driver prepares a statement and runs it in two steps, and behind a pooler in transaction mode only a transaction has
 /// both on one server connection. What reads is one; what changes something says itself where it ends.
 fn begin_behind_pooler(config: &Config, role: Role) -> Option<&'static str> {

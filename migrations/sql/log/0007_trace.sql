@@ -1,0 +1,105 @@
+-- What the log, the ledger and the publisher know of one event, step by step. For whoever looks for it: without payload, key and
+-- subject, and so for observers too.
+
+-- `at` is null for what is so and did not happen at a moment. Nothing is searched: the event by its id in each leaf; its batch
+-- by halving the ledger, since a batch sees a transaction if and only if it is the one that holds it or a later one; its place
+-- among the progress by index. Costs as much in a log of years as in one of a day.
+create function outbox.trace_log(event_id uuid) returns table (at timestamptz, step text, detail jsonb)
+language sql stable security definer cost 1000 rows 10
+set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
+    with recursive appended as materialized (
+        select l.position, l.transaction_id, l.recorded_at, l.topic, l.key, l.id, l.source, l.type, l.schema_version,
+               l.correlation_id, l.causation_id, l.traceparent
+        from outbox.log l where l.id = event_id
+        order by l.position limit 100
+    ), ledger as materialized (
+        select (select b.number from outbox.batch b order by b.number limit 1) as first,
+               (select b.number from outbox.batch b order by b.number desc limit 1) as last
+    ), halving as (
+        select a.position, a.transaction_id, ledger.first as lower, ledger.last + 1 as upper from appended a, ledger
+        union all
+        select h.position, h.transaction_id,
+               case when middle.sees then h.lower else middle.number + 1 end,
+               case when middle.sees then middle.number else h.upper end
+        from halving h
+        cross join lateral (select b.number, pg_visible_in_snapshot(h.transaction_id, b.snapshot) as sees
+                            from outbox.batch b where b.number = (h.lower + h.upper) / 2) middle
+        where h.lower < h.upper
+    ), placed as materialized (
+        select a.*, b.number, b.batch_id, b.cut_at, b.epoch,
+               h.lower <= ledger.first and ledger.first > 0 as is_forgotten,
+               coalesce((select 1 + outbox.partition_of(coalesce(a.key, a.id::text), l.partitions) from outbox.topic_layout l
+                         where l.topic = a.topic and l.batch_number <= b.number order by l.generation desc limit 1), 0) as slot
+        from appended a
+        join halving h on h.position = a.position and h.lower = h.upper
+        cross join ledger
+        left join outbox.batch b on b.number = h.lower
+    ), place as materialized (
+        select p.*, case p.slot when 0 then p.topic else p.topic || ':' || p.slot - 1 end as stream
+        from placed p where p.number is not null and not p.is_forgotten
+    ), sent as materialized (
+        select place.*, passed.recorded_at as passed_at,
+               skipped.acted_at as skipped_at, skipped.actor, skipped.reason,
+               stopped.action as stopped, stopped.acted_at as stopped_at, stopped.reason as stopped_by
+        from place
+        left join lateral (select g.recorded_at from outbox.progress g
+                           where g.topic = place.topic and g.partition = place.slot
+                             and (g.batch_number, g.position) >= (place.number, place.position)
+                           order by g.batch_number, g.position limit 1) passed on true
+        left join lateral (select s.acted_at, s.actor, s.reason from outbox.stream_action s
+                           where s.topic = place.topic and s.partition = place.slot and s.action = 'skip' and s.position = place.position
+                           order by s.number desc limit 1) skipped on true
+        left join lateral (select latest.* from (select s.action, s.acted_at, s.reason from outbox.stream_action s
+                                                 where s.topic = place.topic and s.partition = place.slot
+                                                 order by s.number desc limit 1) latest
+                           where latest.action in ('set_aside', 'blocked')) stopped on true
+    )
+    select recorded_at, 'appended', jsonb_strip_nulls(jsonb_build_object(
+               'position', position, 'topic', topic, 'source', source, 'type', type, 'schema_version', schema_version,
+               'correlation_id', correlation_id, 'causation_id', causation_id, 'traceparent', traceparent))
+    from placed
+    union all
+    select null, 'uncut', jsonb_build_object('position', position) from placed where number is null
+    union all
+    select null, 'forgotten', jsonb_build_object('position', position) from placed where is_forgotten
+    union all
+    select cut_at, 'cut', jsonb_build_object('position', position, 'batch', number, 'batch_id', batch_id, 'epoch', epoch) from place
+    union all
+    select passed_at, 'published', jsonb_build_object(
+               'position', position, 'batch', number, 'stream', stream, 'entry_id', batch_id || '-' || position)
+    from sent where passed_at is not null and skipped_at is null
+    union all
+    select skipped_at, 'unpublished', jsonb_build_object('position', position, 'stream', stream, 'actor', actor, 'reason', reason)
+    from sent where skipped_at is not null
+    union all
+    select stopped_at, 'unsent', jsonb_strip_nulls(jsonb_build_object(
+               'position', position, 'stream', stream, 'state', stopped, 'reason', stopped_by))
+    from sent where passed_at is null and skipped_at is null
+$$;
+
+-- Events that were appended in one of these transactions and name the event as their cause: what its handlers did besides.
+-- Transactions are given as a row shows them (xmin), without the epoch of the counter: the latest one that fits is meant, and
+-- the cause tells whether it is the right one.
+create function outbox.trace_caused(event_id text, transactions bigint[]) returns table (at timestamptz, step text, detail jsonb)
+language sql stable security definer cost 1000 rows 10
+set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
+    with now as materialized (
+        select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as next
+    ), meant as materialized (
+        select distinct given.xmin, (latest.number - case when latest.number >= now.next then 4294967296 else 0 end) as number
+        from now, unnest(transactions) given (xmin),
+             lateral (select div(now.next, 4294967296) * 4294967296 + given.xmin as number) latest
+    )
+    select l.recorded_at, 'caused', jsonb_build_object('position', l.position, 'topic', l.topic, 'source', l.source, 'type', l.type, 'id', l.id,
+               'transaction', meant.xmin)
+    from meant
+    cross join lateral (select l.* from outbox.log l
+                        where meant.number > 0 and l.transaction_id = meant.number::text::xid8 and l.causation_id = event_id
+                        order by l.position limit 100) l
+    order by l.position
+$$;
+
+alter function outbox.trace_log owner to outbox_maintainer;
+alter function outbox.trace_caused owner to outbox_maintainer;
+revoke execute on function outbox.trace_log, outbox.trace_caused from public;
+grant execute on function outbox.trace_log, outbox.trace_caused to outbox_observer, outbox_relay;
