@@ -17,17 +17,17 @@ use crate::publish::action;
 
 #[tokio::test]
 async fn a_topic_set_before_its_first_event_never_has_a_stream_without_a_number() -> Result {
-    // GIVEN a relay that sleeps, and a topic that is set up before its first event
+    // GIVEN a topic that is set up before its first event, and no relay yet
     let world = World::new().await?;
-    let mut relay = Relay::of(&world).start()?;
-    relay.leads().await?;
     set_partitions(&world, "orders", 4)?;
-    // WHEN events of many keys and without a key are appended at once
     let mut connection = world.connect().await?;
     let ids = append(&mut connection, "orders", &keys(200)).await?;
     sqlx::query("select outbox.append('orders', '{}') from generate_series(1, 40)")
         .execute(&mut connection)
         .await?;
+    // WHEN one comes that finds events of many keys and without a key
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
     // THEN they are on four streams, each where its key belongs
     let mut redis = world.redis().await?;
     until("240 entries", LIMIT, async || {

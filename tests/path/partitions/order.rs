@@ -6,6 +6,7 @@ use system_tests::journal::Outcome;
 use system_tests::patience::until;
 use system_tests::plain_reader::{PlainReader, layout, names};
 use system_tests::stream::{self, EntryId};
+use system_tests::witness::Verdict;
 use system_tests::{Crew, Journal, Members, Relay, Result, Schema, Witness, Workload, World};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -120,8 +121,24 @@ async fn a_topic_that_grows_under_load_with_leaders_killed_and_stopped_keeps_the
     assert_eq!(layout(&mut world.redis().await?, TOPIC).await?.len(), 4);
     ends_are_ends(&world).await?;
     following.judge(&world, &journal).await?;
+    // AND so does one that begins when all is over; who does not wait for the ends of the older streams turns keys around
+    Following::start(&world).await?.judge(&world, &journal).await?;
+    let turned = as_they_come(&world, &journal).await?;
+    assert!(!turned.reordered.is_empty() && turned.lost.is_empty(), "{turned}");
     assert_eq!(journal.errors, Vec::<String>::new(), "producers felt it");
     Ok(())
+}
+
+/// What the witness says of a reader that takes one stream after the other, the newest first.
+async fn as_they_come(world: &World, journal: &Journal) -> Result<Verdict> {
+    let streams = stream::of_topic(&mut world.redis().await?, TOPIC).await?;
+    let entries = streams.iter().rev().flat_map(|(_, entries)| entries);
+    let ids = entries
+        .filter(|entry| !entry.is_control())
+        .map(|entry| entry.event_id);
+    Ok(Witness::new(journal)
+        .effects("as they come", &[TOPIC], ids)
+        .verdict())
 }
 
 #[tokio::test]
