@@ -1561,7 +1561,7 @@ $$;
 
 ALTER FUNCTION outbox.ring() OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) RETURNS text
+CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1572,8 +1572,7 @@ begin
     perform outbox.require_seized(consumer, array[stream], array[epoch]);
     delete from outbox.consumer_stream p
     where p.consumer = seek_stream.consumer and p.stream = seek_stream.stream
-    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position,
-              p.prelude as prelude
+    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position
     into former;
     insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position, prelude)
     select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position",
@@ -1593,7 +1592,6 @@ begin
             jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),
                                'to', format('%s-%s', passed_batch, passed_position), 'inbox forgotten', replayed_batch is not null),
             reason);
-    return former.prelude;
 end
 $$;
 

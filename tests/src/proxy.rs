@@ -1,6 +1,8 @@
 //! A TCP proxy on loopback that does one kind of harm at a time.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,7 +40,18 @@ pub enum Fault {
 pub struct Proxy {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
+    later: Arc<Later>,
     _tasks: JoinSet<()>,
+}
+
+/// A harm that is to come.
+#[derive(Debug)]
+struct Later {
+    fault: watch::Sender<Fault>,
+    /// The sender of the faults that hold.
+    now: watch::Sender<Fault>,
+    /// How many more pieces of data reach the server before.
+    left: AtomicU64,
 }
 
 impl Proxy {
@@ -49,12 +62,18 @@ impl Proxy {
     pub async fn before(port: u16) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (fault, faults) = watch::channel(Fault::None);
+        let fault = watch::Sender::new(Fault::None);
+        let later = Arc::new(Later {
+            fault: watch::Sender::new(Fault::None),
+            now: fault.clone(),
+            left: AtomicU64::new(u64::MAX),
+        });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, port, faults));
+        tasks.spawn(accept(listener, port, later.clone()));
         Ok(Self {
             address,
             fault,
+            later,
             _tasks: tasks,
         })
     }
@@ -76,26 +95,57 @@ impl Proxy {
         self.fault.send_replace(fault);
     }
 
+    /// Does this harm when so many more pieces of data (statements, roughly) have reached the server, over all connections. The
+    /// answer to the last one is not seen if the harm keeps it back.
+    pub fn inflict_after(&self, pieces: u64, fault: Fault) {
+        self.later.fault.send_replace(fault);
+        self.later.left.store(pieces, Ordering::SeqCst);
+    }
+
+    /// Waits until there is some harm.
+    pub async fn is_inflicted(&self) {
+        let mut faults = self.fault.subscribe();
+        // It cannot fail: the sender is here.
+        faults.wait_for(|fault| *fault != Fault::None).await.ok();
+    }
+
     /// Lets everything pass again.
     pub fn heal(&self) {
+        self.later.left.store(u64::MAX, Ordering::SeqCst);
         self.inflict(Fault::None);
     }
 }
 
-async fn accept(listener: TcpListener, port: u16, faults: watch::Receiver<Fault>) {
+impl Later {
+    /// One more piece of data is at the server.
+    fn count(&self) {
+        let counted = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| match left {
+                0 | u64::MAX => None,
+                left => Some(left - 1),
+            });
+        if counted == Ok(1) {
+            self.now.send_replace(*self.fault.borrow());
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, port: u16, later: Arc<Later>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { return };
-                connections.spawn(serve(client, port, faults.clone()));
+                connections.spawn(serve(client, port, later.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn serve(mut client: TcpStream, port: u16, faults: watch::Receiver<Fault>) {
+async fn serve(mut client: TcpStream, port: u16, later: Arc<Later>) {
+    let faults = later.now.subscribe();
     let fault = *faults.borrow();
     if matches!(fault, Fault::Reject | Fault::Cut | Fault::Reset) {
         return end(&client, fault);
@@ -108,8 +158,8 @@ async fn serve(mut client: TcpStream, port: u16, faults: watch::Receiver<Fault>)
         let (server_read, server_write) = server.split();
         // Whichever direction ends first takes the other one with it: a half-open connection is nobody's case here.
         tokio::select! {
-            fault = pump(client_read, server_write, Direction::Up, faults.clone()) => fault,
-            fault = pump(server_read, client_write, Direction::Down, faults.clone()) => fault,
+            fault = pump(client_read, server_write, Some(&later), faults.clone()) => fault,
+            fault = pump(server_read, client_write, None, faults.clone()) => fault,
         }
     };
     end(&client, fault);
@@ -124,17 +174,12 @@ fn end(stream: &TcpStream, fault: Fault) {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Up,
-    Down,
-}
-
-/// Carries data until one side ends or a fault ends the connection; returns the fault at that moment.
+/// Carries data until one side ends or a fault ends the connection; returns the fault at that moment. `counting`: on the way
+/// to the server.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    direction: Direction,
+    counting: Option<&Later>,
     faults: watch::Receiver<Fault>,
 ) -> Fault {
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -151,12 +196,15 @@ async fn pump(
             fault = released(faults.clone()) => fault,
         };
         match fault {
-            Fault::FailAfterWrite if direction == Direction::Down => return fault,
+            Fault::FailAfterWrite if counting.is_none() => return fault,
             Fault::Slow(delay) => tokio::time::sleep(delay).await,
             _ => {}
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             return fault;
+        }
+        if let Some(later) = counting {
+            later.count();
         }
     }
 }

@@ -246,9 +246,9 @@ $$;
 -- when that is done. That comes after this, so that whatever is forgotten is also read again, even if the forgetting is cut
 -- short. The one way by which what was passed falls.
 -- `replayed`: with the inbox forgotten, the entry up to which effects happen again; null otherwise. `prelude`: where the group
--- finds what the stream no longer has; null if it has all. Returns the former one, which nobody reads any more.
+-- finds what the stream no longer has; null if it has all. What an earlier one named is read by nobody any more.
 create function outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric,
-                                   replayed_batch numeric, replayed_position numeric, prelude text, reason text) returns text
+                                   replayed_batch numeric, replayed_position numeric, prelude text, reason text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     former record;
@@ -257,8 +257,7 @@ begin
     perform outbox.require_seized(consumer, array[stream], array[epoch]);
     delete from outbox.consumer_stream p
     where p.consumer = seek_stream.consumer and p.stream = seek_stream.stream
-    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position,
-              p.prelude as prelude
+    returning p.passed_batch as batch, p.passed_position as "position", p.replayed_batch as again_batch, p.replayed_position as again_position
     into former;
     insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position, replayed_batch, replayed_position, prelude)
     select seek_stream.consumer, seek_stream.stream, seek_stream.passed_batch, seek_stream.passed_position, again.batch, again."position",
@@ -278,7 +277,6 @@ begin
             jsonb_build_object('stream', stream, 'from', format('%s-%s', coalesce(former.batch, 0), coalesce(former."position", 0)),
                                'to', format('%s-%s', passed_batch, passed_position), 'inbox forgotten', replayed_batch is not null),
             reason);
-    return former.prelude;
 end
 $$;
 

@@ -30,6 +30,13 @@ pub(super) fn key(stream: &str, group: &str, epoch: i64) -> String {
     format!("{stream}@prelude:{group}:{epoch}")
 }
 
+/// The epoch in the key of a prelude of this stream and group.
+pub(super) fn epoch(key: &str, stream: &str, group: &str) -> Option<i64> {
+    key.strip_prefix(&format!("{stream}@prelude:{group}:"))?
+        .parse()
+        .ok()
+}
+
 impl Prelude {
     pub(super) fn new(key: String) -> Self {
         Self {

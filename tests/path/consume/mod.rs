@@ -26,6 +26,10 @@ mod identity;
 
 mod seek;
 
+mod seek_cut;
+
+mod service;
+
 mod window;
 
 mod call;

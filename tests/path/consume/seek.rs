@@ -1,153 +1,15 @@
 //! A group reads again from an earlier place: what its stream no longer has comes from the producer's log, in order, while new
 //! events arrive; and a seek that dies on the way changes nothing.
 
-use std::time::Duration;
-
-use outbox_core::consume::Consumer;
 use serde_json::Value;
-use sqlx::{Executor, PgPool};
-use system_tests::arrival::{arrived, backlog, stream_of};
+use sqlx::Executor;
+use system_tests::arrival::backlog;
+use system_tests::arrival::stream_of;
 use system_tests::patience::until;
-use system_tests::producers::Producers;
-use system_tests::{
-    Answer, Failure, Invocation, Journal, Relay, Result, Schema, Witness, Workload, World, stream,
-};
+use system_tests::{Failure, Invocation, Relay, Result, stream};
 use uuid::Uuid;
 
-use super::bench::Member;
-
-const TOPIC: &str = "orders.placed";
-const GROUP: &str = "stock";
-/// Far longer than anything here takes.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A service that produces and consumes: log and inbox in one database, a relay, and a table of effects.
-struct Service {
-    world: World,
-    pool: PgPool,
-    relay: Relay,
-    journal: Journal,
-}
-
-impl Service {
-    /// With so many events on the stream.
-    async fn new(events: i32) -> Result<Self> {
-        let world = World::with_schema(Schema::Both).await?;
-        let pool = world.pool().await?;
-        pool.execute("create table effect (n bigint generated always as identity, id uuid)")
-            .await?;
-        let mut relay = Relay::of(&world).start()?;
-        relay.leads().await?;
-        let journal = backlog(&world, &[TOPIC.to_owned()], 10, events / 10, 50).await?;
-        arrived(&world, &[TOPIC.to_owned()], LIMIT).await?;
-        Ok(Self {
-            world,
-            pool,
-            relay,
-            journal,
-        })
-    }
-
-    /// A member that notes the id of each event.
-    fn member(&self) -> Result<Member> {
-        let builder = Consumer::builder(GROUP)
-            .database(self.pool.clone())
-            .redis(self.world.redis_url())
-            .discovery(None)
-            .lease(Duration::from_secs(2));
-        Member::start(builder.on(TOPIC, |tx, event| {
-            Box::pin(async move {
-                sqlx::query("insert into effect (id) values ($1::uuid)")
-                    .bind(&event.id)
-                    .execute(tx)
-                    .await?;
-                Ok(())
-            })
-        }))
-    }
-
-    async fn trim(&self, left: u64) -> Result {
-        let mut redis = self.world.redis().await?;
-        let mut command = redis::cmd("XTRIM");
-        command.arg(stream_of(TOPIC)).arg("MAXLEN").arg(left);
-        Ok(command.query_async::<()>(&mut redis).await?)
-    }
-
-    fn seek(&self, arguments: &[&str]) -> Result<Answer> {
-        let mut line = vec![
-            "consumer", "seek", "--group", GROUP, "--topic", TOPIC, "--reason", "rebuild", "--output", "json",
-        ];
-        line.extend(arguments);
-        Invocation::of(&self.world, &line)?.ask()
-    }
-
-    async fn count(&self) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar("select count(*) from effect")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// Waits until there are as many effects as events were committed.
-    async fn all_applied(&self) -> Result {
-        let wait = until("every event applied", LIMIT, async || {
-            let missing: bool = sqlx::query_scalar(
-                "select exists (select from outbox.log where id not in (select id from effect))",
-            )
-            .fetch_one(&self.pool)
-            .await?;
-            Ok((!missing).then_some(()))
-        });
-        wait.await
-    }
-
-    /// Waits until the group has passed the last entry of the stream.
-    async fn all_passed(&self) -> Result {
-        let mut redis = self.world.redis().await?;
-        let last = stream::entries(&mut redis, &stream_of(TOPIC)).await?;
-        let last = last.last().map(|entry| entry.id.to_string());
-        until("everything passed", LIMIT, async || {
-            let passed: Option<String> =
-                sqlx::query_scalar("select passed_entry from outbox_ops.inbox where consumer = $1")
-                    .bind(GROUP)
-                    .fetch_optional(&self.pool)
-                    .await?
-                    .flatten();
-            Ok((passed == last).then_some(()))
-        })
-        .await
-    }
-
-    /// What the witness says of the effects since then.
-    async fn judge(&self, journal: &Journal, after: i64) -> Result {
-        let effects: Vec<Uuid> = sqlx::query_scalar("select id from effect where n > $1 order by n")
-            .bind(after)
-            .fetch_all(&self.pool)
-            .await?;
-        Witness::new(journal)
-            .effects(GROUP, &[TOPIC], effects)
-            .verdict()
-            .clean()
-    }
-
-    async fn preludes(&self) -> Result<Vec<String>> {
-        let mut redis = self.world.redis().await?;
-        Ok(redis::cmd("KEYS")
-            .arg("*@prelude:*")
-            .query_async(&mut redis)
-            .await?)
-    }
-
-    async fn writers(&self) -> Result<Producers> {
-        let workload = Workload {
-            topics: vec![TOPIC.to_owned()],
-            hold: 0,
-            pause: Duration::from_millis(5),
-            ..Workload::default()
-        };
-        workload.start(self.world.log()).await
-    }
-}
+use super::service::{GROUP, LIMIT, Service, TOPIC};
 
 fn number(value: &Value, path: &str) -> Result<u64> {
     let found = value.pointer(path).and_then(Value::as_u64);
@@ -253,14 +115,6 @@ async fn a_group_that_reads_again_has_no_second_effect_unless_it_forgets() -> Re
     Ok(())
 }
 
-impl Service {
-    async fn last(&self) -> Result<i64> {
-        Ok(sqlx::query_scalar("select max(n) from effect")
-            .fetch_one(&self.pool)
-            .await?)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seek_that_is_killed_on_the_way_changes_nothing_and_is_run_again() -> Result {
     // GIVEN a group that applied everything, and a stream of which little is left
@@ -286,7 +140,10 @@ async fn a_seek_that_is_killed_on_the_way_changes_nothing_and_is_run_again() -> 
     seek.kill()?;
     let written = stream::length(&mut redis, &prelude).await?;
     assert!(written < 9_990, "killed too late: {written}");
-    // THEN its member goes on when the lease is over: a new event is applied, and nothing else
+    // THEN what it wrote would end by itself
+    let ends_in: i64 = redis::cmd("TTL").arg(&prelude).query_async(&mut redis).await?;
+    assert!(ends_in > 0, "{ends_in}");
+    // AND its member goes on when the lease is over: a new event is applied, and nothing else
     let mut more = backlog(&service.world, &[TOPIC.to_owned()], 1, 1, 50).await?;
     service.all_applied().await?;
     service.all_passed().await?;
@@ -302,10 +159,67 @@ async fn a_seek_that_is_killed_on_the_way_changes_nothing_and_is_run_again() -> 
     member.stop().await?;
     more.merge(std::mem::take(&mut service.journal));
     service.judge(&more, i64::try_from(before + 1)?).await?;
-    // AND what the killed one wrote was read by nobody, and ends by itself
-    assert_eq!(service.preludes().await?, std::slice::from_ref(&prelude));
-    let ends_in: i64 = redis::cmd("TTL").arg(&prelude).query_async(&mut redis).await?;
-    assert!(ends_in > 0, "{ends_in}");
+    // AND what the killed one wrote was read by nobody, and is gone
+    assert_eq!(service.preludes().await?, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seek_that_wakes_up_after_another_one_was_done_changes_nothing_of_it() -> Result {
+    // GIVEN a group that applied everything, a trimmed stream, and a seek that stops while it writes what is missing
+    let service = Service::new(10_000).await?;
+    let member = service.member()?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    member.stop().await?;
+    let mut redis = service.world.redis().await?;
+    let entries = stream::entries(&mut redis, &stream_of(TOPIC)).await?;
+    service.trim(10).await?;
+    let line = [
+        "consumer", "seek", "--group", GROUP, "--topic", TOPIC, "--to", "begin", "--reason", "r", "--yes",
+    ];
+    let mut sleeper = Relay::command(&line)
+        .set("DATABASE_URL", service.world.database_url())
+        .set("REDIS_URL", service.world.redis_url())
+        .start()?;
+    let first = until("a prelude in the making", LIMIT, async || {
+        Ok(service.preludes().await?.pop())
+    })
+    .await?;
+    sleeper.pause()?;
+    let written = stream::length(&mut redis, &first).await?;
+    assert!(written < 9_990, "stopped too late: {written}");
+    // WHEN its lease ends, and another seek is done, to another place
+    service
+        .pool
+        .execute("update outbox.consumer_lease set expires_at = '-infinity'")
+        .await?;
+    let last = service.last().await?;
+    let middle = entries[5_000].id.to_string();
+    let done = service.seek(&["--to", &middle, "--forget-inbox", "--yes"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    let second = service.preludes().await?.pop();
+    assert!(second.is_some_and(|second| second != first));
+    // AND the first one goes on, THEN it fails, and says what to do
+    sleeper.resume()?;
+    let status = sleeper.ended(LIMIT).await?;
+    assert_eq!(status.code(), Some(4), "{}", sleeper.log());
+    assert!(sleeper.log().contains("he same seek again"), "{}", sleeper.log());
+    // AND the group reads what the other one wrote: from the middle on everything happens again, once and in order
+    let member = service.member()?;
+    until("the other half twice", LIMIT, async || {
+        Ok((service.count().await? == 15_000).then_some(()))
+    })
+    .await?;
+    service.all_passed().await?;
+    let again: Vec<Uuid> = sqlx::query_scalar("select id from effect where n > $1 order by n")
+        .bind(last)
+        .fetch_all(&service.pool)
+        .await?;
+    member.stop().await?;
+    let wanted: Vec<Uuid> = entries[5_000..].iter().map(|entry| entry.event_id).collect();
+    assert_eq!(again, wanted);
+    assert_eq!(service.preludes().await?, Vec::<String>::new());
     Ok(())
 }
 

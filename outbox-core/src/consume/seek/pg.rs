@@ -207,27 +207,19 @@ impl Group {
         Ok(count.unsigned_abs())
     }
 
-    /// Sets all streams back at once: before this commit nothing has happened, after it all has. Gives them to the members, unless
-    /// ids are to be forgotten before that.
-    /// Returns the preludes of earlier seeks, which nobody reads any more.
-    pub(super) async fn move_streams(&self, moves: &[Move], reason: &str) -> Result<Vec<String>, Error> {
+    /// Sets all streams back at once: before this commit nothing has happened, after it all has. Gives them to the members,
+    /// unless ids are to be forgotten before that.
+    pub(super) async fn move_streams(&self, moves: &[Move], reason: &str) -> Result<(), Error> {
         let mut connection = bounded("taking a connection", self.pool.acquire()).await?;
         let mut transaction = bounded("beginning a transaction", connection.begin()).await?;
-        let mut former = Vec::new();
         for moved in moves {
-            former.extend(self.move_stream(&mut transaction, moved, reason).await?);
+            self.move_stream(&mut transaction, moved, reason).await?;
         }
-        bounded("committing the seek", transaction.commit()).await?;
-        Ok(former)
+        bounded("committing the seek", transaction.commit()).await
     }
 
-    async fn move_stream(
-        &self,
-        tx: &mut PgConnection,
-        moved: &Move,
-        reason: &str,
-    ) -> Result<Option<String>, Error> {
-        let query = sqlx::query_scalar(include_str!("../../../queries/consume/seek_stream.sql"))
+    async fn move_stream(&self, tx: &mut PgConnection, moved: &Move, reason: &str) -> Result<(), Error> {
+        let query = sqlx::query(include_str!("../../../queries/consume/seek_stream.sql"))
             .persistent(false)
             .bind(&self.name)
             .bind(&moved.seized.stream)
@@ -238,8 +230,9 @@ impl Group {
             .bind(moved.replayed.map(|id| id.position.to_string()))
             .bind(&moved.prelude)
             .bind(reason);
-        bounded("setting a stream back", query.fetch_one(tx))
+        bounded("setting a stream back", query.execute(tx))
             .await
+            .map(drop)
             .map_err(refused)
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::pg::{Group, Move, Seized};
 use super::plan::{self, missing};
 use super::request::{Ends, Prepared, Request, prepare};
-use crate::consume::stream::Stream;
+use crate::consume::stream::{self, Stream};
 use crate::consume::{Error, prelude};
 use crate::event::EntryId;
 
@@ -176,12 +176,27 @@ async fn finish(
         }
     }
     keeper.check()?;
-    for former in prepared.group.move_streams(moves, &request.reason).await? {
-        if let Err(error) = prepared.redis.remove(&former).await {
-            tracing::warn!(%error, prelude = former, "what an earlier seek wrote is left behind: remove it");
-        }
+    prepared.group.move_streams(moves, &request.reason).await?;
+    if let Err(error) = clear(prepared, request, moves).await {
+        tracing::warn!(%error, "what earlier seeks wrote is left behind; the next one removes it");
     }
     Ok(done)
+}
+
+/// Removes what earlier seeks left on these streams. Nobody reads it any more, and nobody else writes it: who seized a stream
+/// before is fenced, and who does so from now on has a higher epoch.
+async fn clear(prepared: &mut Prepared, request: &Request, moves: &[Move]) -> Result<(), Error> {
+    let pattern = stream::literal(&format!("{}{}", request.prefix, request.topic)) + "*@prelude:*";
+    for key in prepared.redis.find(&pattern).await? {
+        let is_former = |moved: &Move| {
+            prelude::epoch(&key, &moved.seized.stream, &request.group)
+                .is_some_and(|epoch| epoch < moved.seized.epoch)
+        };
+        if moves.iter().any(is_former) {
+            prepared.redis.remove(&key).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Sets the group back on one stream and fetches what the stream no longer has. Returns what counts as passed then, and how
