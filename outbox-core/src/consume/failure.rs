@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use super::handler::HandlerError;
+use crate::dead_letter::ENTRY_BYTES_MAX;
 use crate::event::{self, Event};
 
 /// What an id and a source may have so that the inbox's index takes them; no CloudEvents producer comes near.
@@ -144,16 +145,30 @@ impl Failure {
         }
     }
 
-    /// Why the inbox cannot take the event, if it cannot: Postgres has no NUL in texts and a limit on indexed ones.
+    /// Why the inbox cannot take the event of an entry of so many bytes, if it cannot: Postgres has no NUL in texts, a limit on
+    /// indexed ones, and another one on whole rows.
     #[must_use]
-    pub fn of_unfit(event: &Event) -> Option<Self> {
+    pub fn of_unfit(event: &Event, bytes: usize) -> Option<Self> {
+        if bytes > ENTRY_BYTES_MAX {
+            return Some(Self {
+                class: "unreadable".to_owned(),
+                text: format!("the entry must be at most {ENTRY_BYTES_MAX} bytes, has {bytes}"),
+                kind: FailureKind::Unreadable,
+            });
+        }
         let texts = [
             ("id", &event.id),
             ("source", &event.source),
             ("type", &event.r#type),
         ];
-        let key = event.key.as_ref().map(|key| ("partitionkey", key));
-        let problem = texts.into_iter().chain(key).find_map(|(name, text)| {
+        let others = [
+            ("partitionkey", &event.key),
+            ("schemaversion", &event.schema_version),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        let problem = texts.into_iter().chain(others).find_map(|(name, text)| {
             if text.contains('\0') {
                 Some(format!("{name}: must not contain a NUL"))
             } else if text.len() > NAME_MAX {
@@ -230,13 +245,21 @@ mod tests {
     #[test]
     fn what_the_inbox_cannot_take_is_named() {
         assert_eq!(
-            Failure::of_unfit(&Event::new("1", "/shop", "orders.placed")),
+            Failure::of_unfit(&Event::new("1", "/shop", "orders.placed"), 100),
             None
         );
-        let nul = Failure::of_unfit(&Event::new("1\0", "/shop", "orders.placed")).map(|failure| failure.text);
+        let nul =
+            Failure::of_unfit(&Event::new("1\0", "/shop", "orders.placed"), 100).map(|failure| failure.text);
         assert_eq!(nul.as_deref(), Some("id: must not contain a NUL"));
+        let version = Event {
+            schema_version: Some("1\0".to_owned()),
+            ..Event::new("1", "/shop", "orders.placed")
+        };
+        assert!(Failure::of_unfit(&version, 100).is_some());
+        let giant = Failure::of_unfit(&Event::new("1", "/shop", "orders.placed"), ENTRY_BYTES_MAX + 1);
+        assert!(giant.is_some_and(|failure| failure.kind == FailureKind::Unreadable));
         let long = Event::new("1", "s".repeat(NAME_MAX + 1), "orders.placed");
-        assert!(Failure::of_unfit(&long).is_some_and(|failure| failure.kind == FailureKind::Unreadable));
+        assert!(Failure::of_unfit(&long, 100).is_some_and(|failure| failure.kind == FailureKind::Unreadable));
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Session<'_> {
 
     /// What is to be done with an event; none if nobody here wants it.
     fn item(&mut self, entry: Entry, event: Event, chained: bool) -> Option<Item<Delivery>> {
-        if let Some(failure) = Failure::of_unfit(&event) {
+        if let Some(failure) = Failure::of_unfit(&event, entry.size()) {
             return Some(self.unreadable(entry, chained, failure));
         }
         let work = match self.shared().routes.find(&self.stream().topic, &event) {

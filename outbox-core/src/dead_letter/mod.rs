@@ -24,6 +24,8 @@ mod command;
 
 mod error;
 
+mod kept;
+
 mod pg;
 
 pub use command::{cancel, discard, edit, operation, operations, preview, preview_discard, redrive, resume};
@@ -35,6 +37,7 @@ pub use operation::{Operation, Stage};
 pub use preview::{DiscardPreview, Preview};
 pub use read::{Page, export, groups, list, whole};
 
+pub(crate) use kept::ENTRY_BYTES_MAX;
 pub(crate) use pg::{enter, settle};
 
 use time::OffsetDateTime;

@@ -3,14 +3,18 @@
 use sqlx::PgConnection;
 
 use super::DeadLetter;
+use super::kept::{ENTRY_BYTES_MAX, kept};
 
 /// Keeps the entry. One that is kept already stays as it is, unless it was put back and dies again.
 pub(crate) async fn enter(tx: &mut PgConnection, letter: &DeadLetter<'_>) -> Result<(), sqlx::Error> {
-    let fields: Vec<&[u8]> = letter
-        .fields
-        .iter()
-        .flat_map(|(name, value)| [name.as_slice(), value.as_slice()])
-        .collect();
+    let (fields, size) = kept(letter.fields, ENTRY_BYTES_MAX);
+    let error = match size {
+        Some(size) => format!(
+            "{} (the first {ENTRY_BYTES_MAX} of its {size} bytes are kept)",
+            letter.error
+        ),
+        None => letter.error.to_owned(),
+    };
     sqlx::query(include_str!("../../queries/dead_letter/enter.sql"))
         .bind(letter.consumer)
         .bind(letter.stream)
@@ -26,7 +30,7 @@ pub(crate) async fn enter(tx: &mut PgConnection, letter: &DeadLetter<'_>) -> Res
         .bind(letter.event.as_ref().and_then(|event| event.recorded_at))
         .bind(fields)
         .bind(letter.error_class)
-        .bind(letter.error)
+        .bind(error)
         .bind(letter.error_kind)
         .bind(letter.fingerprint.as_str())
         .bind(i32::try_from(letter.attempts).unwrap_or(i32::MAX))
