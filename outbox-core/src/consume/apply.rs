@@ -93,7 +93,16 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
     ensure_days(place, items).await?;
     let mut conflicts = 0;
     loop {
-        let (id, failure, took) = match transaction(place, items, Purpose::Apply, head).await? {
+        let outcome = match transaction(place, items, Purpose::Apply, head).await {
+            // A statement of ours met another transaction.
+            Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
+                conflicts += 1;
+                jitter().await;
+                continue;
+            }
+            outcome => outcome?,
+        };
+        let (id, failure, took) = match outcome {
             Outcome::Committed(fates, took) => {
                 return Ok(Landing {
                     fates,
@@ -155,8 +164,10 @@ async fn ensure_days(place: &Place, items: &Items) -> Result<(), Error> {
 /// A transaction that calls no handler: only another one can be in its way.
 async fn surely(place: &Place, items: &Items, purpose: Purpose<'_>) -> Result<Vec<(EntryId, Fate)>, Error> {
     for _ in 0..CONFLICTS_MAX {
-        if let Outcome::Committed(fates, _) = transaction(place, items, purpose, None).await? {
-            return Ok(fates);
+        match transaction(place, items, purpose, None).await {
+            Ok(Outcome::Committed(fates, _)) => return Ok(fates),
+            Err(error) if !error.is_conflict() => return Err(error),
+            _ => {}
         }
         jitter().await;
     }

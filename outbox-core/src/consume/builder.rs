@@ -387,11 +387,11 @@ impl Builder {
                 .all(|number| *number < PARTITIONS_MAX),
             "partitions: must be from 0 to 1023",
         );
-        // One is the member's own: it renews the leases whatever the handlers do.
+        // One is the member's own: it renews the leases whatever the handlers do. One records how far the streams came.
         let connections = match &self.database {
             Some(Database::Pool(pool)) => pg::pool_size(pool),
             _ => self.connections,
         };
-        check(connections >= 2, "connections: the pool must have at least two");
+        check(connections >= 3, "connections: the pool must have at least three");
     }
 }

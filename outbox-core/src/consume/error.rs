@@ -112,6 +112,11 @@ impl Error {
         }
     }
 
+    /// Whether two transactions were in each other's way: the same again may succeed.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Postgres { code: Some(code), .. } if code == "40001" || code == "40P01")
+    }
+
     /// Whether the consumer group is gone from its stream.
     pub(super) fn is_group_lost(&self) -> bool {
         matches!(self, Self::Redis { code: Some(code), .. } if code == "NOGROUP" || code == "UNBLOCKED")

@@ -115,6 +115,15 @@ impl Failure {
 }
 
 impl Failure {
+    /// What is down, as the handler named it, without what it said of the reason.
+    #[must_use]
+    pub fn dependency(&self) -> &str {
+        match self.text.split_once(':') {
+            Some((name, _)) if self.class == "dependency" => name,
+            _ => &self.class,
+        }
+    }
+
     /// The event has a version that its handler does not know.
     #[must_use]
     pub fn of_version(event: &Event) -> Self {
@@ -260,6 +269,16 @@ mod tests {
         assert!(giant.is_some_and(|failure| failure.kind == FailureKind::Unreadable));
         let long = Event::new("1", "s".repeat(NAME_MAX + 1), "orders.placed");
         assert!(Failure::of_unfit(&long, 100).is_some_and(|failure| failure.kind == FailureKind::Unreadable));
+    }
+
+    #[test]
+    fn what_is_down_is_named_without_the_reason() {
+        let error = HandlerError::dependency("stock service", "password=secret was refused");
+        let failure = Failure::of_handler(&error, None);
+        assert_eq!(failure.kind, FailureKind::Dependency);
+        assert_eq!(failure.dependency(), "stock service");
+        let raised = Failure::of_handler(&HandlerError::new("a: b"), Some("OB503".to_owned()));
+        assert_eq!(raised.dependency(), "OB503");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) enum Flown {
     Batch {
         /// It moves the chain on as well.
         moves: bool,
+        is_probe: bool,
         began: Instant,
         outcome: Result<Landing, Error>,
     },
@@ -28,6 +29,7 @@ pub(super) enum Flown {
     },
     Lane {
         lane: Lane,
+        is_probe: bool,
         began: Instant,
         outcome: Result<Drained, Error>,
     },
@@ -53,8 +55,6 @@ pub(super) struct Flights {
     moved_at: Option<Instant>,
     /// It is to be moved when its time comes.
     must_move: bool,
-    /// The only transaction under way is one event, tried to see whether what was down is back.
-    is_probe: bool,
     finished: Vec<EntryId>,
     acknowledging: usize,
 }
@@ -90,15 +90,6 @@ impl Flights {
         self.finished.len() + self.acknowledging
     }
 
-    /// Whether the transaction under way is a probe. Asked once.
-    pub(super) fn take_probe(&mut self) -> bool {
-        std::mem::take(&mut self.is_probe)
-    }
-
-    pub(super) fn set_probe(&mut self) {
-        self.is_probe = true;
-    }
-
     /// Whether entries are being parked so that others need not wait for them.
     pub(super) fn is_parking(&self) -> bool {
         self.parking > 0
@@ -113,10 +104,11 @@ impl Flights {
         });
     }
 
-    /// Starts a batch; `moves`: it moves the chain on as well.
+    /// Starts a batch; `moves`: it moves the chain on as well; `is_probe`: it is to show whether what was down is back.
     pub(super) fn batch(
         &mut self,
         moves: bool,
+        is_probe: bool,
         work: impl Future<Output = Result<Landing, Error>> + Send + 'static,
     ) {
         self.batches += 1;
@@ -126,6 +118,7 @@ impl Flights {
             let outcome = work.await;
             Flown::Batch {
                 moves,
+                is_probe,
                 began,
                 outcome,
             }
@@ -135,13 +128,19 @@ impl Flights {
     pub(super) fn lane(
         &mut self,
         lane: Lane,
+        is_probe: bool,
         work: impl Future<Output = Result<Drained, Error>> + Send + 'static,
     ) {
         self.lanes += 1;
         let began = Instant::now();
         self.tasks.spawn(async move {
             let outcome = work.await;
-            Flown::Lane { lane, began, outcome }
+            Flown::Lane {
+                lane,
+                is_probe,
+                began,
+                outcome,
+            }
         });
     }
 

@@ -86,6 +86,8 @@ mod reader;
 
 mod dispatch;
 
+mod landing;
+
 mod flight;
 
 mod place;
@@ -98,6 +100,8 @@ mod span;
 mod attempt;
 
 mod drain;
+
+mod emptying;
 
 mod park;
 

@@ -23,6 +23,9 @@ pub(super) use lent::Lent;
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 
+/// What is only of use at once is not waited for longer.
+const SOON: Duration = Duration::from_secs(2);
+
 /// With these SQLSTATEs the functions for operators refuse what they are asked for: a value that is not possible, nothing under
 /// that name, somebody else at work, a lease that ran out.
 const REFUSALS: [&str; 4] = ["22023", "P0002", "55006", "55000"];
@@ -167,8 +170,15 @@ impl Store {
     /// Ends the server's side of a transaction that was given up in the middle. When that fails, it ends by itself, later.
     pub(super) async fn end_backend(&self, backend: i32) {
         let query = sqlx::query(include_str!("../../queries/consume/end_backend.sql")).bind(backend);
-        if let Err(error) = bounded("ending a session", query.execute(&self.pool)).await {
-            tracing::warn!(%error, "the session of a handler that did not answer was not ended");
+        let work = async {
+            let mut connection = self.acquire("taking a connection to end a session").await?;
+            bounded("ending a session", query.execute(&mut *connection)).await
+        };
+        let ended = tokio::time::timeout(SOON, work).await;
+        if !matches!(ended, Ok(Ok(_))) {
+            tracing::warn!(
+                "the session of a handler that did not answer was not ended: its locks go when its statement ends"
+            );
         }
     }
 

@@ -51,6 +51,6 @@ section! {
         /// How often streams of new writers of a topic are looked for; one look walks over the keys of the Redis database.
         discovery: Duration = DEFAULT_DISCOVERY, Span(Duration::from_secs(1), Duration::from_secs(86_400));
         /// Connections to the consumer's database: all but two are for transactions, so together no more of them are open at a time.
-        connections: usize = DEFAULT_CONNECTIONS as usize, Count(2, 1000);
+        connections: usize = DEFAULT_CONNECTIONS as usize, Count(3, 1000);
     }
 }

@@ -266,6 +266,38 @@ async fn a_parked_event_that_had_its_effect_is_dropped_without_another() -> Resu
 }
 
 #[tokio::test]
+async fn a_parked_event_whose_id_was_forgotten_meanwhile_is_applied() -> Result {
+    // GIVEN a parked event of a stranger, whose ids are remembered for a time only
+    let mut bench = Bench::new().await?;
+    let broken = Broken::new();
+    let member = Member::start(
+        bench
+            .describe()
+            .retry(far_away())
+            .on_handler(TOPIC, broken.handler()),
+    )?;
+    let mut stranger = event(None, "s", 1);
+    stranger.as_object_mut().map(|event| event.remove("recordedtime"));
+    bench
+        .put_raw("1-1", "event", stranger.to_string().as_bytes())
+        .await?;
+    bench
+        .until("select count(*) = 1 from outbox.parked_event")
+        .await?;
+    // WHEN the time is over, and then it is due
+    bench.pool.execute("delete from outbox.inbox_foreign").await?;
+    broken.mend();
+    bench.all_is_due().await?;
+    // THEN it is not taken for one that had its effect
+    assert_eq!(bench.effects(1).await?, [("s".to_owned(), 1)]);
+    bench.until("select count(*) = 0 from outbox.parked_lane").await?;
+    member.stop().await?;
+    let outcome: String = bench.value("select outcome from outbox.inbox_foreign").await?;
+    assert_eq!(outcome, "applied");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_key_that_is_skipped_goes_on_and_its_dead_event_stays_dead() -> Result {
     // GIVEN a poison event and two behind it, for a consumer that skips what is dead
     let mut bench = Bench::new().await?;
