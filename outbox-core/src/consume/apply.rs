@@ -93,9 +93,11 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
     ensure_days(place, items).await?;
     let mut conflicts = 0;
     loop {
+        let company = place.company();
         let outcome = match transaction(place, items, Purpose::Apply, head).await {
             // A statement of ours met another transaction.
             Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
+                place.met(company);
                 conflicts += 1;
                 jitter().await;
                 continue;
@@ -125,8 +127,16 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
                     ..Landing::default()
                 });
             }
+            Outcome::Conflict(..) if items.len() > 1 => {
+                place.met(company);
+                return Ok(Landing {
+                    rest: ids(items),
+                    ..Landing::default()
+                });
+            }
             Outcome::Conflict(id, failure) if conflicts == CONFLICTS_MAX => (id, failure, Duration::ZERO),
             Outcome::Conflict(..) => {
+                place.met(company);
                 conflicts += 1;
                 jitter().await;
                 continue;

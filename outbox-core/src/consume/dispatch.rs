@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::apply::{apply, park};
 use super::breaker::Pass;
+use super::contention::Company;
 use super::drain::drain;
 use super::park::Lane;
 use super::session::Session;
@@ -19,8 +20,11 @@ impl Session<'_> {
     /// Starts as many transactions as may be and have something to do.
     pub(super) fn dispatch(&mut self) {
         self.probe_at = None;
-        let concurrency = self.place.settings().concurrency;
-        while self.flights.transactions() < concurrency {
+        loop {
+            let concurrency = self.concurrency();
+            if self.flights.transactions() >= concurrency {
+                return;
+            }
             let is_open = self.shared().breakers.cause(&self.stream().topic).is_some();
             if is_open != self.is_open {
                 self.is_open = is_open;
@@ -31,13 +35,26 @@ impl Session<'_> {
                 self.probe();
                 return;
             }
-            if !(self.start_lane(concurrency) || self.start_batch()) {
+            let is_lanes_turn = concurrency > 1 || !self.was_lane;
+            let is_started = is_lanes_turn && self.start_lane(concurrency)
+                || self.start_batch()
+                || self.start_lane(concurrency);
+            if !is_started {
                 return;
             }
         }
     }
 
-    /// One slot is never taken by lanes: what waits for slow handlers must not stop what is new.
+    /// How many transactions may run at a time.
+    fn concurrency(&self) -> usize {
+        match self.place.company() {
+            Company::OneByOne => 1,
+            Company::Together | Company::Alone => self.place.settings().concurrency,
+        }
+    }
+
+    /// One slot is never taken by lanes: what waits for slow handlers must not stop what is new. With one slot in all they
+    /// take turns.
     fn start_lane(&mut self, concurrency: usize) -> bool {
         let most = concurrency.saturating_sub(1).max(1);
         if self.flights.lanes() >= most {
@@ -47,7 +64,12 @@ impl Session<'_> {
         let Some(lane) = self.lanes.next(None, |lane| !window.is_flying(lane)) else {
             return false;
         };
-        self.drain(lane, self.place.settings().batch, false);
+        let most = match self.place.company() {
+            Company::Together => self.place.settings().batch,
+            Company::Alone | Company::OneByOne => 1,
+        };
+        self.drain(lane, most, false);
+        self.was_lane = true;
         true
     }
 
@@ -64,6 +86,7 @@ impl Session<'_> {
             None
         };
         self.window.start(&ids);
+        self.was_lane = false;
         let place = self.place.clone();
         let work = async move { apply(&place, &items, head).await };
         self.flights.batch(head.is_some(), false, work);
@@ -72,6 +95,9 @@ impl Session<'_> {
 
     /// So many that a transaction is over soon: what it locks is locked until then, and its keys wait.
     fn batch_size(&self) -> usize {
+        if self.place.company() != Company::Together {
+            return 1;
+        }
         let batch = self.place.settings().batch;
         let in_time = LONG_ENOUGH.as_nanos().checked_div(self.pace.as_nanos());
         in_time.map_or(batch, |count| {

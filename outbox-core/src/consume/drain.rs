@@ -50,9 +50,11 @@ pub(super) async fn drain(place: &Place, lane: &Lane, mut most: usize) -> Result
     let mut known: Option<Known> = None;
     let mut conflicts = 0;
     loop {
+        let company = place.company();
         let outcome = match transaction(place, lane, most, known.as_ref()).await {
             // A statement of ours met another transaction.
             Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
+                place.met(company);
                 conflicts += 1;
                 jitter().await;
                 continue;
@@ -75,6 +77,8 @@ pub(super) async fn drain(place: &Place, lane: &Lane, mut most: usize) -> Result
                 known = Some(Known { at, failure, took });
             }
             Outcome::Conflict(..) => {
+                place.met(company);
+                most = 1;
                 conflicts += 1;
                 jitter().await;
             }

@@ -112,9 +112,11 @@ impl Error {
         }
     }
 
-    /// Whether two transactions were in each other's way: the same again may succeed.
+    /// Whether another transaction was in the way of a statement of ours: in a circle, or for longer than the server lets a
+    /// statement wait. The same again may succeed.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Postgres { code: Some(code), .. } if code == "40001" || code == "40P01")
+        let ours = ["40001", "40P01", "57014"];
+        matches!(self, Self::Postgres { code: Some(code), .. } if ours.contains(&code.as_str()))
     }
 
     /// Whether the consumer group is gone from its stream.

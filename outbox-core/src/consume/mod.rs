@@ -47,6 +47,7 @@ mod delivery;
 mod breaker;
 
 mod breakers;
+mod contention;
 
 mod fingerprint;
 

@@ -39,6 +39,8 @@ pub(super) struct Store {
     pub(super) pool: PgPool,
     pub(super) consumer: String,
     pub(super) lease: Duration,
+    /// How long the server lets a statement of an applying transaction take.
+    statement_limit: Duration,
     begin: String,
 }
 
@@ -80,6 +82,7 @@ impl Store {
             pool,
             consumer: consumer.to_owned(),
             lease,
+            statement_limit,
             begin,
         }
     }
@@ -180,6 +183,16 @@ impl Store {
                 "the session of a handler that did not answer was not ended: its locks go when its statement ends"
             );
         }
+    }
+
+    /// Runs a statement of an applying transaction that may wait for another one, whose handlers are at work: the server ends it
+    /// after as long as a handler may take, which is a conflict and no outage.
+    pub(super) async fn in_turn<T>(
+        &self,
+        doing: &'static str,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
+        bounded_by(self.statement_limit + STATEMENT_LIMIT, doing, work).await
     }
 
     pub(super) async fn acquire(&self, doing: &'static str) -> Result<Lent, Error> {
@@ -313,12 +326,17 @@ pub(super) async fn bounded<T>(
     doing: &'static str,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, Error> {
-    match tokio::time::timeout(STATEMENT_LIMIT, work).await {
+    bounded_by(STATEMENT_LIMIT, doing, work).await
+}
+
+async fn bounded_by<T>(
+    limit: Duration,
+    doing: &'static str,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, work).await {
         Ok(outcome) => outcome.map_err(|error| failed(doing, error)),
-        Err(_) => Err(Error::Slow {
-            doing,
-            limit: STATEMENT_LIMIT,
-        }),
+        Err(_) => Err(Error::Slow { doing, limit }),
     }
 }
 

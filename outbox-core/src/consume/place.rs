@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contention::Company;
 use super::failure::FailureKind;
 use super::lease::Lease;
 use super::park::{DeadPolicy, Lane};
@@ -53,6 +54,16 @@ impl Place {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// How close together events are applied here now.
+    pub(super) fn company(&self) -> Company {
+        self.shared.company(&self.stream.topic)
+    }
+
+    /// A transaction that began in this company met another one.
+    pub(super) fn met(&self, began: Company) {
+        self.shared.met(&self.stream.topic, began);
     }
 
     fn policy(&self) -> Policy {

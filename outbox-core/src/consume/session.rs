@@ -50,6 +50,8 @@ pub(super) struct Session<'a> {
     pub(super) landed_at: Instant,
     /// How long an event's handler takes, of late.
     pub(super) pace: Duration,
+    /// What was started last was a lane that is drained.
+    pub(super) was_lane: bool,
     pub(super) flights: Flights,
     pub(super) lanes: Lanes,
     /// Held entries and what they wait for. Their contents stay in Redis.
@@ -111,6 +113,7 @@ impl<'a> Session<'a> {
             portion: Portion::new(shared.settings.read_count),
             landed_at: Instant::now(),
             pace: Duration::ZERO,
+            was_lane: false,
             flights: Flights::default(),
             lanes: Lanes::new(Instant::now()),
             held: BTreeMap::new(),

@@ -15,9 +15,9 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(10);
 pub const DEFAULT_HANDLER_LIMIT: Duration = Duration::from_secs(30);
 /// Events of one transaction: enough that its commit is shared, few enough that its locks are short.
 pub const DEFAULT_BATCH: usize = 32;
-/// Transactions of one stream at a time: batches of several keys that change the same rows of the service would meet in deadlocks,
-/// so more is for handlers that share no rows between keys.
-pub const DEFAULT_CONCURRENCY: usize = 1;
+/// Transactions of one stream at a time: enough that one waits for its commit while others work. Where handlers of different keys
+/// change the same rows, fewer run by themselves (`contention.rs`).
+pub const DEFAULT_CONCURRENCY: usize = 4;
 /// Entries in hand of one stream: the work of a moment, so that a takeover repeats little.
 pub const DEFAULT_WINDOW: usize = 1000;
 /// Bytes in hand of one stream, as an entry counts twice (as it came, and decoded).

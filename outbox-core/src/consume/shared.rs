@@ -1,7 +1,8 @@
 //! What the lanes of one consumer share.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -10,6 +11,7 @@ use time::{Date, OffsetDateTime, UtcOffset};
 use super::Error;
 use super::board::Board;
 use super::breakers::Breakers;
+use super::contention::{Company, Contention};
 use super::discovery::Discovery;
 use super::inbox;
 use super::pg::Store;
@@ -31,6 +33,8 @@ pub(super) struct Shared {
     pub(super) discovery: Discovery,
     pub(super) signals: Signals,
     pub(super) breakers: Breakers,
+    /// By topic: the handlers of all its streams change the same rows.
+    contention: Mutex<HashMap<String, Contention>>,
     /// Transactions that may be open at a time: the pool's connections but those for leases.
     slots: Semaphore,
     /// Days of the inbox that are known to be there.
@@ -56,6 +60,7 @@ impl Shared {
             discovery,
             signals: Signals::default(),
             breakers: Breakers::default(),
+            contention: Mutex::default(),
             slots: Semaphore::new(slots),
             days: Mutex::default(),
         }
@@ -64,6 +69,30 @@ impl Shared {
     /// Waits for the right to open a transaction. None only if nobody can ever have one again, which nothing makes happen.
     pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         self.slots.acquire().await.ok()
+    }
+
+    /// How close together events of the topic are applied now.
+    pub(super) fn company(&self, topic: &str) -> Company {
+        let contention = self.contention.lock().unwrap_or_else(PoisonError::into_inner);
+        contention
+            .get(topic)
+            .map_or_else(Company::default, |contention| contention.company(Instant::now()))
+    }
+
+    /// A transaction of the topic that began in this company met another one.
+    pub(super) fn met(&self, topic: &str, began: Company) {
+        let mut topics = self.contention.lock().unwrap_or_else(PoisonError::into_inner);
+        let contention = topics.entry(topic.to_owned()).or_default();
+        if let Some(pause) = contention.met(began, Instant::now()) {
+            let company = contention.company(Instant::now());
+            drop(topics);
+            tracing::info!(
+                topic,
+                ?company,
+                ?pause,
+                "transactions met in rows that their handlers change: events are applied apart for a while"
+            );
+        }
     }
 
     /// Makes the days of the inbox that these events need.

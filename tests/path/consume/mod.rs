@@ -40,6 +40,8 @@ mod tracing;
 
 mod lag;
 
+mod contention;
+
 mod parallel;
 
 mod parking;

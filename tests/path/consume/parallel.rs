@@ -135,7 +135,7 @@ impl Slow {
 
     fn start(self: &Arc<Self>, bench: &Bench) -> Result<Member> {
         let slow = self.clone();
-        Member::start(bench.describe().on(TOPIC, move |tx, event| {
+        Member::start(bench.describe().concurrency(2).on(TOPIC, move |tx, event| {
             let slow = slow.clone();
             Box::pin(async move {
                 if event.key.as_deref() == Some("slow") {

@@ -53,7 +53,7 @@ impl Store {
                     .map(|(_, event)| event.id.as_str())
                     .collect::<Vec<_>>(),
             );
-        bounded("claiming events", claim.execute(&mut *tx)).await?;
+        self.in_turn("claiming events", claim.execute(&mut *tx)).await?;
         let doing = "recording events in the inbox";
         let mut rows: Vec<(String, bool, Option<String>)> = Vec::new();
         if !ours.is_empty() {
@@ -82,7 +82,7 @@ impl Store {
                         .collect::<Vec<_>>(),
                 )
                 .bind(flow);
-            rows = bounded(doing, query.fetch_all(&mut *tx)).await?;
+            rows = self.in_turn(doing, query.fetch_all(&mut *tx)).await?;
         }
         if !foreign.is_empty() {
             let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox_foreign.sql"))
@@ -108,7 +108,7 @@ impl Store {
                         .collect::<Vec<_>>(),
                 )
                 .bind(flow);
-            rows.extend(bounded(doing, query.fetch_all(&mut *tx)).await?);
+            rows.extend(self.in_turn(doing, query.fetch_all(&mut *tx)).await?);
         }
         let may_be_parked = rows.iter().any(|(_, is_any_parked, _)| *is_any_parked);
         let mut entered = Entered {

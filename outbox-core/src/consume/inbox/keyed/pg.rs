@@ -36,8 +36,9 @@ impl Store {
             .bind(identities)
             .bind(sources)
             .bind(ids);
-        let first: Vec<(String, String)> =
-            bounded("recording what identifies events", query.fetch_all(tx)).await?;
+        let first: Vec<(String, String)> = self
+            .in_turn("recording what identifies events", query.fetch_all(tx))
+            .await?;
         let first: HashSet<(&str, &str)> = first
             .iter()
             .map(|(source, id)| (source.as_str(), id.as_str()))

@@ -19,7 +19,7 @@ impl Store {
             .bind(&self.consumer)
             .bind(flow)
             .bind(lanes);
-        bounded("looking for parked keys", query.fetch_all(tx)).await
+        self.in_turn("looking for parked keys", query.fetch_all(tx)).await
     }
 
     /// Events of these lanes came from another stream than before.
@@ -35,7 +35,7 @@ impl Store {
             .bind(flow)
             .bind(stream)
             .bind(lanes);
-        bounded("moving parked keys to another stream", query.execute(tx))
+        self.in_turn("moving parked keys to another stream", query.execute(tx))
             .await
             .map(drop)
     }
@@ -102,7 +102,8 @@ impl Store {
             .bind(flow)
             .bind(lane.as_str())
             .bind(stream);
-        bounded("locking a parked key", query.fetch_optional(tx)).await
+        self.in_turn("locking a parked key", query.fetch_optional(tx))
+            .await
     }
 
     /// The lane is in this state from now on.
