@@ -454,6 +454,33 @@ $_$;
 
 ALTER FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.forget_group(topic text, name text, reason text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    forgotten integer;
+begin
+    insert into outbox.stream_group (topic, partition, name, action, delivered, reason)
+    select latest.topic, latest.partition, latest.name, 'forgotten',
+           (select g ->> 'delivered' from outbox.stream_seen s, jsonb_array_elements(s.groups) g
+            where s.topic = latest.topic and s.partition = latest.partition and g ->> 'name' = latest.name),
+           forget_group.reason
+    from (select distinct on (g.partition) g.* from outbox.stream_group g
+          where g.topic = forget_group.topic and g.name = forget_group.name
+          order by g.partition, g.number desc) latest
+    where latest.action = 'registered';
+    get diagnostics forgotten = row_count;
+    if forgotten = 0 then
+        raise exception 'group % is not registered on a stream of topic %', name, topic
+            using errcode = 'no_data_found', hint = 'outbox_ops.stream_groups lists the groups.';
+    end if;
+    return forgotten;
+end
+$$;
+
+ALTER FUNCTION outbox.forget_group(topic text, name text, reason text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.forget_inbox(most integer DEFAULT 10) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -515,6 +542,22 @@ end
 $$;
 
 ALTER FUNCTION outbox.forget_keyed(most integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.groups_of(topic text, partition integer) RETURNS TABLE(name text, action text, is_own boolean, delivered text, reason text, actor text, acted_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select distinct on (latest.name)
+           latest.name, latest.action, latest.partition = groups_of.partition, latest.delivered, latest.reason, latest.actor, latest.acted_at
+    from (select distinct on (g.partition, g.name) g.*
+          from outbox.stream_group g
+          where g.topic = groups_of.topic and g.partition <= groups_of.partition
+          order by g.partition, g.name, g.number desc) latest
+    where latest.partition = groups_of.partition or latest.action = 'registered'
+    order by latest.name, latest.partition = groups_of.partition desc, latest.number desc
+$$;
+
+ALTER FUNCTION outbox.groups_of(topic text, partition integer) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.inbox_day_is_over(day date, name text) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -909,6 +952,40 @@ end
 $$;
 
 ALTER FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    passed outbox.consumer_stream;
+    entry numeric[];
+begin
+    perform outbox.require_consumer(consumer, reason);
+    if coalesce(entry_id, '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
+        raise exception 'the entry held is named by its id, as 1795233600000-41; got %', left(entry_id, 100) using errcode = 'invalid_parameter_value';
+    elsif not exists (select from outbox.consumer_lease l where l.consumer = pass_hole.consumer and l.stream = pass_hole.stream) then
+        raise exception 'consumer % does not read stream %', consumer, stream
+            using errcode = 'no_data_found', hint = 'outbox_ops.inbox lists consumers and their streams.';
+    end if;
+    entry := string_to_array(entry_id, '-')::numeric[];
+    select * into passed from outbox.consumer_stream p where p.consumer = pass_hole.consumer and p.stream = pass_hole.stream;
+    if (passed.passed_batch, passed.passed_position) >= (entry[1], entry[2]) then
+        raise exception 'consumer % has passed entry % of stream % already: nothing is held there', consumer, entry_id, stream
+            using errcode = 'invalid_parameter_value';
+    end if;
+    insert into outbox.hole_pass (consumer, stream, entry_id, reason)
+    values (pass_hole.consumer, pass_hole.stream, pass_hole.entry_id, pass_hole.reason)
+    on conflict do nothing;
+    -- Said again, it is audited again.
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('pass_hole', pass_hole.consumer, jsonb_build_object('stream', pass_hole.stream, 'entry', pass_hole.entry_id,
+        'passed', passed.passed_batch || '-' || passed.passed_position), pass_hole.reason);
+    return passed.passed_batch || '-' || passed.passed_position;
+end
+$_$;
+
+ALTER FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.pause_consumer(consumer text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1770,6 +1847,13 @@ CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, v
         -- A relay that refuses gives the lease back between its looks.
         select r.reason from outbox.relay r
         where r.state = 'refused' and r.seen_at > clock_timestamp() - interval '30 seconds' order by r.seen_at desc limit 1
+    ), held as (
+        -- Longer than a group takes that was restarted or is catching up.
+        select count(*) as streams, min(h.stream) as first, (array_agg(h.held_by order by h.stream))[1] as by
+        from outbox.stream_seen h where h.held_since < clock_timestamp() - interval '10 minutes'
+    ), refused_hole as (
+        select count(*) as holes, min(h.stream) as first, (array_agg(h.group_name order by h.stream))[1] as by
+        from outbox.hole h where h.state = 'refused'
     ), judged as (
         select case
             when not tail.valid and refused.reason is not null then array['stalled', refused.reason]
@@ -1778,9 +1862,11 @@ CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, v
             when leader.state in ('waiting', 'refused') then array['stalled', coalesce(leader.reason, format('the leading relay is %s', leader.state))]
             when aside.topics > 0 then array['degraded', format('%s stream(s) wait for a person, the first is %s: see outbox_ops.topics', aside.topics, aside.first)]
             when aside.blocked > 0 then array['degraded', format('%s stream(s) are not taken by the sink, the first is %s: see outbox_ops.topics', aside.blocked, aside.first_blocked)]
+            when refused_hole.holes > 0 then array['degraded', format('%s group(s) miss entries that cannot be put out again, the first is %s on %s: see outbox_ops.holes', refused_hole.holes, refused_hole.by, refused_hole.first)]
+            when held.streams > 0 then array['degraded', format('%s stream(s) cannot be trimmed, the first is %s, held by group %s: see outbox_ops.streams', held.streams, held.first, held.by)]
             when backlog.oldest_age > interval '1 minute' then array['degraded', format('the oldest event waits for %s', date_trunc('second', backlog.oldest_age))]
             else array['ok', null] end as words
-        from tail cross join backlog cross join aside left join leader on true left join refused on true
+        from tail cross join backlog cross join aside cross join held cross join refused_hole left join leader on true left join refused on true
     )
     select clock_timestamp() as as_of,
            judged.words[1] as verdict,
@@ -2383,6 +2469,55 @@ CREATE VIEW outbox.held_lane AS
   WHERE (l.state = 'dead'::text);
 
 ALTER TABLE outbox.held_lane OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.hole (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    group_name text NOT NULL,
+    stream text NOT NULL,
+    epoch bigint NOT NULL,
+    missing text NOT NULL,
+    held text NOT NULL,
+    passed text,
+    since timestamp with time zone NOT NULL,
+    state text NOT NULL,
+    reason text,
+    batch_number bigint,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT hole_state_check CHECK ((state = ANY (ARRAY['asked'::text, 'reissued'::text, 'closing'::text, 'refused'::text])))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.hole OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.hole IS 'Entries that a group holds because the one before them is missing, and what the leading relay makes of it.';
+
+COMMENT ON COLUMN outbox.hole.partition IS '0: the stream without a number; n + 1: partition n.';
+
+CREATE TABLE outbox.hole_pass (
+    number bigint NOT NULL,
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT hole_pass_entry_id_check CHECK ((entry_id ~ '^[0-9]{1,20}-[0-9]{1,20}$'::text)),
+    CONSTRAINT hole_pass_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE outbox.hole_pass OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.hole_pass IS 'Entries that a person lets pass although their predecessor is missing: what was between is given up for this consumer. Append-only.';
+
+ALTER TABLE outbox.hole_pass ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.hole_pass_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE outbox.inbox (
     consumer text NOT NULL,
@@ -3212,6 +3347,31 @@ CREATE TABLE outbox.progress_from_786432 (
 
 ALTER TABLE outbox.progress_from_786432 OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.reissue (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    kept_batch_id bigint NOT NULL,
+    kept_position bigint NOT NULL,
+    kept_number bigint NOT NULL,
+    base pg_snapshot NOT NULL,
+    base_number bigint NOT NULL,
+    passed_snapshots pg_snapshot[] NOT NULL,
+    passed_positions bigint[] NOT NULL,
+    missing text NOT NULL,
+    asked_by text NOT NULL,
+    cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT reissue_check CHECK ((kept_number < batch_number)),
+    CONSTRAINT reissue_check1 CHECK ((base_number <= kept_number)),
+    CONSTRAINT reissue_check2 CHECK ((cardinality(passed_snapshots) = cardinality(passed_positions)))
+);
+
+ALTER TABLE outbox.reissue OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.reissue IS 'One row per re-issue: which entry of which stream was kept, and which rows of the log its share has. Append-only.';
+
+COMMENT ON COLUMN outbox.reissue.partition IS '0: the stream without a number; n + 1: partition n.';
+
 CREATE TABLE outbox.relay (
     instance text NOT NULL,
     host text NOT NULL,
@@ -3351,6 +3511,36 @@ ALTER TABLE outbox.stream_action ALTER COLUMN number ADD GENERATED ALWAYS AS IDE
     CACHE 1
 );
 
+CREATE TABLE outbox.stream_group (
+    number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    name text NOT NULL,
+    action text NOT NULL,
+    delivered text,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT stream_group_action_check CHECK ((action = ANY (ARRAY['registered'::text, 'forgotten'::text]))),
+    CONSTRAINT stream_group_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT stream_group_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE outbox.stream_group OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_group IS 'Consumer groups that a stream waits for before it is trimmed, with who registered or forgot them and why. Append-only: the latest row of a group is its state.';
+
+COMMENT ON COLUMN outbox.stream_group.partition IS '0: the stream without a number; n + 1: partition n.';
+
+ALTER TABLE outbox.stream_group ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.stream_group_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE outbox.stream_mark (
     consumer text NOT NULL,
     stream text NOT NULL,
@@ -3366,6 +3556,19 @@ ALTER TABLE outbox.stream_mark OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.stream_mark IS 'How long each stream keeps its entries, and how far it was published, by when a consumer last looked.';
 
+CREATE TABLE outbox.stream_setting (
+    topic text NOT NULL,
+    retention interval DEFAULT '7 days'::interval,
+    cap bigint,
+    CONSTRAINT stream_setting_cap_check CHECK ((cap > 0)),
+    CONSTRAINT stream_setting_retention_check CHECK ((retention >= '00:00:01'::interval)),
+    CONSTRAINT stream_setting_topic_check CHECK (((topic = '*'::text) OR (topic ~ '^[A-Za-z0-9._-]{1,200}$'::text)))
+);
+
+ALTER TABLE outbox.stream_setting OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_setting IS 'How long entries stay on a topic''s streams at least, counted from when their batch was cut (null: for ever), and the hard cap on the length of each (null: none; more entries than that are taken off, read or not). Topic * is the default.';
+
 CREATE TABLE outbox.topic (
     name text NOT NULL,
     retention text DEFAULT 'standard'::text NOT NULL,
@@ -3378,6 +3581,44 @@ CREATE TABLE outbox.topic (
 ALTER TABLE outbox.topic OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.topic IS 'Topics seen so far and their retention class. A change of class holds for events appended afterwards.';
+
+CREATE VIEW outbox.stream_rule AS
+ SELECT topic.name AS topic,
+    setting.retention,
+    setting.cap
+   FROM (outbox.topic topic
+     CROSS JOIN LATERAL ( SELECT s.retention,
+            s.cap
+           FROM outbox.stream_setting s
+          WHERE (s.topic = ANY (ARRAY[topic.name, '*'::text]))
+          ORDER BY (s.topic = '*'::text)
+         LIMIT 1) setting);
+
+ALTER TABLE outbox.stream_rule OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox.stream_rule IS 'What holds for each topic''s streams: its own row of outbox.stream_setting, or that of *.';
+
+CREATE TABLE outbox.stream_seen (
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    stream text NOT NULL,
+    epoch bigint NOT NULL,
+    length bigint NOT NULL,
+    memory_bytes bigint,
+    first_entry text,
+    last_entry text,
+    groups jsonb DEFAULT '[]'::jsonb NOT NULL,
+    held_by text,
+    held_since timestamp with time zone,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.stream_seen OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_seen IS 'One row per stream: what the leading relay saw at the sink when it last looked, and which group keeps entries there that are old enough to go.';
+
+COMMENT ON COLUMN outbox.stream_seen.partition IS '0: the stream without a number; n + 1: partition n.';
 
 CREATE TABLE outbox.topic_layout (
     topic text NOT NULL,
@@ -3418,6 +3659,37 @@ CREATE VIEW outbox.topic_stream AS
 ALTER TABLE outbox.topic_stream OWNER TO outbox_maintainer;
 
 COMMENT ON VIEW outbox.topic_stream IS 'Every stream of every topic, with its name at the sink but for prefix and writer; partition as the ledger keeps it: 0 without a number, n + 1 for partition n.';
+
+CREATE TABLE outbox.trim_floor (
+    number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer DEFAULT 0 NOT NULL,
+    batch_id bigint NOT NULL,
+    "position" bigint NOT NULL,
+    cause text NOT NULL,
+    unread bigint DEFAULT 0 NOT NULL,
+    epoch bigint NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT trim_floor_batch_id_check CHECK ((batch_id >= 0)),
+    CONSTRAINT trim_floor_cause_check CHECK ((cause = ANY (ARRAY['retention'::text, 'cap'::text]))),
+    CONSTRAINT trim_floor_check CHECK (((unread >= 0) AND ((unread = 0) OR (cause = 'cap'::text)))),
+    CONSTRAINT trim_floor_position_check CHECK (("position" >= 0))
+);
+
+ALTER TABLE outbox.trim_floor OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.trim_floor IS 'How far each stream was trimmed: entries with a lower id may be gone. Append-only; the highest counts.';
+
+COMMENT ON COLUMN outbox.trim_floor.partition IS '0: the stream without a number; n + 1: partition n.';
+
+ALTER TABLE outbox.trim_floor ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.trim_floor_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE outbox.unpublished (
     "position" bigint NOT NULL,
@@ -3791,6 +4063,67 @@ ALTER TABLE outbox_ops.dead_letters OWNER TO outbox_maintainer;
 
 COMMENT ON VIEW outbox_ops.dead_letters IS 'What consumers gave up. The payload and what the handler said are in outbox.dead_letter.';
 
+CREATE VIEW outbox_ops.holes AS
+ SELECT hole.topic,
+    GREATEST((hole.partition - 1), 0) AS partition,
+    hole.stream,
+    hole.group_name,
+    hole.missing,
+    hole.held,
+    hole.passed,
+    hole.since,
+    hole.state,
+    hole.reason,
+    hole.changed_at,
+    reissue.cut_at AS reissued_at,
+    share.event_count AS events,
+        CASE
+            WHEN ((passed.batch_number > reissue.batch_number) OR (passed."position" >= share.last_position)) THEN share.event_count
+            WHEN (passed.batch_number = reissue.batch_number) THEN (floor((((share.event_count)::numeric * (((passed."position" - share.first_position) + 1))::numeric) / (((share.last_position - share.first_position) + 1))::numeric)))::bigint
+            ELSE (0)::bigint
+        END AS published
+   FROM (((outbox.hole hole
+     LEFT JOIN outbox.reissue reissue ON ((reissue.batch_number = hole.batch_number)))
+     LEFT JOIN outbox.share share ON (((share.topic = reissue.topic) AND (share.partition = reissue.partition) AND (share.batch_number = reissue.batch_number))))
+     LEFT JOIN LATERAL ( SELECT p.batch_number,
+            p."position"
+           FROM outbox.progress p
+          WHERE ((p.topic = reissue.topic) AND (p.partition = reissue.partition))
+          ORDER BY p.batch_number DESC, p."position" DESC
+         LIMIT 1) passed ON ((reissue.batch_number IS NOT NULL)));
+
+ALTER TABLE outbox_ops.holes OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.holes IS 'Streams from which a group misses an entry, and how far its repair is.';
+
+COMMENT ON COLUMN outbox_ops.holes.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.holes.partition IS 'Partition of the topic; 0 also for the stream without a number.';
+
+COMMENT ON COLUMN outbox_ops.holes.stream IS 'Key of the stream.';
+
+COMMENT ON COLUMN outbox_ops.holes.group_name IS 'The group that asks.';
+
+COMMENT ON COLUMN outbox_ops.holes.missing IS 'The entry it misses.';
+
+COMMENT ON COLUMN outbox_ops.holes.held IS 'The first entry that it holds therefore.';
+
+COMMENT ON COLUMN outbox_ops.holes.passed IS 'The entry it passed last.';
+
+COMMENT ON COLUMN outbox_ops.holes.since IS 'Since when, on the clock of the consumer.';
+
+COMMENT ON COLUMN outbox_ops.holes.state IS '`asked`: the relay looks; `reissued`: what is missing is being put on the stream again, or was; `closing`: it is on the stream; `refused`: the relay cannot help, see reason.';
+
+COMMENT ON COLUMN outbox_ops.holes.reason IS 'Why the relay cannot put it on the stream again, and what to do.';
+
+COMMENT ON COLUMN outbox_ops.holes.changed_at IS 'When the state changed.';
+
+COMMENT ON COLUMN outbox_ops.holes.reissued_at IS 'When the re-issue was cut.';
+
+COMMENT ON COLUMN outbox_ops.holes.events IS 'Events in the re-issue.';
+
+COMMENT ON COLUMN outbox_ops.holes.published IS 'How many of them are on the stream; estimated by position until all are.';
+
 CREATE VIEW outbox_ops.inbox_days AS
  SELECT inbox_days.day,
     inbox_days.estimated_rows,
@@ -4068,6 +4401,131 @@ COMMENT ON COLUMN outbox_ops.retries.first_failed_at IS 'When the first attempt 
 COMMENT ON COLUMN outbox_ops.retries.failed_at IS 'When the last attempt failed.';
 
 COMMENT ON COLUMN outbox_ops.retries.retry_at IS 'When the next one is due.';
+
+CREATE VIEW outbox_ops.stream_groups AS
+ SELECT stream.topic,
+    GREATEST((stream.partition - 1), 0) AS partition,
+    reader.name AS group_name,
+        CASE
+            WHEN (reader.action = 'forgotten'::text) THEN 'forgotten'::text
+            WHEN (seen.told IS NULL) THEN 'missing'::text
+            ELSE 'reading'::text
+        END AS state,
+    reader.acted_at AS state_since,
+    reader.actor,
+    reader.reason,
+    (seen.told ->> 'delivered'::text) AS last_delivered,
+    ((seen.told ->> 'pending'::text))::bigint AS pending,
+    (seen.told ->> 'lowest'::text) AS lowest_pending,
+    COALESCE(seen.stream, stream.name) AS stream,
+    seen.seen_at
+   FROM ((outbox.topic_stream stream
+     CROSS JOIN LATERAL outbox.groups_of(stream.topic, stream.partition) reader(name, action, is_own, delivered, reason, actor, acted_at))
+     LEFT JOIN LATERAL ( SELECT s.seen_at,
+            s.stream,
+            told.told
+           FROM (outbox.stream_seen s
+             LEFT JOIN LATERAL ( SELECT t.value AS told
+                   FROM jsonb_array_elements(s.groups) t(value)
+                  WHERE ((t.value ->> 'name'::text) = reader.name)
+                 LIMIT 1) told ON (true))
+          WHERE ((s.topic = stream.topic) AND (s.partition = stream.partition))) seen ON (true));
+
+ALTER TABLE outbox_ops.stream_groups OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.stream_groups IS 'One row per stream and consumer group: whether the stream waits for it, and how far it came.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.partition IS 'Partition of the topic; 0 also for the stream without a number.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.group_name IS 'The consumer group.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.state IS '`reading`; `missing`: registered, and not on the stream, so it has acknowledged nothing; `forgotten`: a person unregistered it, and the stream no longer waits for it.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.state_since IS 'When it was registered or forgotten.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.actor IS 'Who registered or forgot it.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.reason IS 'Why.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.last_delivered IS 'The entry last delivered to it.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.pending IS 'Entries delivered and not acknowledged.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.lowest_pending IS 'The lowest of them: nothing from there on is trimmed.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.stream IS 'Key of the stream at the sink.';
+
+COMMENT ON COLUMN outbox_ops.stream_groups.seen_at IS 'When the relay last looked.';
+
+CREATE VIEW outbox_ops.streams AS
+ SELECT seen.topic,
+    GREATEST((seen.partition - 1), 0) AS partition,
+    seen.stream,
+    seen.length,
+    seen.memory_bytes,
+    seen.first_entry,
+    seen.last_entry,
+    rule.retention,
+    rule.cap,
+    ((floor.batch_id || '-'::text) || floor."position") AS floor,
+    floor.recorded_at AS trimmed_at,
+    seen.held_by,
+    seen.held_since,
+    (COALESCE(( SELECT sum(lost.unread) AS sum
+           FROM outbox.trim_floor lost
+          WHERE ((lost.topic = seen.topic) AND (lost.partition = seen.partition) AND (lost.unread > 0))), (0)::numeric))::bigint AS lost_unread,
+    seen.seen_at
+   FROM ((outbox.stream_seen seen
+     LEFT JOIN outbox.stream_rule rule ON ((rule.topic = seen.topic)))
+     LEFT JOIN LATERAL ( SELECT f.number,
+            f.topic,
+            f.partition,
+            f.batch_id,
+            f."position",
+            f.cause,
+            f.unread,
+            f.epoch,
+            f.recorded_at
+           FROM outbox.trim_floor f
+          WHERE ((f.topic = seen.topic) AND (f.partition = seen.partition))
+          ORDER BY f.batch_id DESC, f."position" DESC
+         LIMIT 1) floor ON (true));
+
+ALTER TABLE outbox_ops.streams OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.streams IS 'One row per stream at the sink, as the leading relay last saw it: how long it is, how far it was trimmed, and who holds it.';
+
+COMMENT ON COLUMN outbox_ops.streams.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.streams.partition IS 'Partition of the topic; 0 also for the stream without a number.';
+
+COMMENT ON COLUMN outbox_ops.streams.stream IS 'Its key at the sink.';
+
+COMMENT ON COLUMN outbox_ops.streams.length IS 'Entries on it.';
+
+COMMENT ON COLUMN outbox_ops.streams.memory_bytes IS 'What it takes at the sink, estimated; null where the sink does not say.';
+
+COMMENT ON COLUMN outbox_ops.streams.first_entry IS 'Its first entry; null when it has none.';
+
+COMMENT ON COLUMN outbox_ops.streams.last_entry IS 'The entry that the relay put on it last.';
+
+COMMENT ON COLUMN outbox_ops.streams.retention IS 'How long entries stay at least; null for ever.';
+
+COMMENT ON COLUMN outbox_ops.streams.cap IS 'Hard cap on its length; null for none.';
+
+COMMENT ON COLUMN outbox_ops.streams.floor IS 'Entries with a lower id may have been taken off; null when none were.';
+
+COMMENT ON COLUMN outbox_ops.streams.trimmed_at IS 'When that was recorded.';
+
+COMMENT ON COLUMN outbox_ops.streams.held_by IS 'The group that has not acknowledged entries that are old enough to go.';
+
+COMMENT ON COLUMN outbox_ops.streams.held_since IS 'Since when that group holds the stream.';
+
+COMMENT ON COLUMN outbox_ops.streams.lost_unread IS 'Entries that the hard cap took off before some registered group had acknowledged them.';
+
+COMMENT ON COLUMN outbox_ops.streams.seen_at IS 'When the relay last looked.';
 
 CREATE VIEW outbox_ops.summary AS
  SELECT summary.as_of,
@@ -4371,6 +4829,15 @@ ALTER TABLE ONLY outbox.dead_letter
 ALTER TABLE ONLY outbox.era
     ADD CONSTRAINT era_pkey PRIMARY KEY (era);
 
+ALTER TABLE ONLY outbox.hole_pass
+    ADD CONSTRAINT hole_pass_consumer_stream_entry_id_key UNIQUE (consumer, stream, entry_id);
+
+ALTER TABLE ONLY outbox.hole_pass
+    ADD CONSTRAINT hole_pass_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.hole
+    ADD CONSTRAINT hole_pkey PRIMARY KEY (topic, partition, group_name);
+
 ALTER TABLE ONLY outbox.inbox_foreign
     ADD CONSTRAINT inbox_foreign_pkey PRIMARY KEY (consumer, source, id);
 
@@ -4407,6 +4874,9 @@ ALTER TABLE ONLY outbox.parked_event
 ALTER TABLE ONLY outbox.parked_lane
     ADD CONSTRAINT parked_lane_pkey PRIMARY KEY (consumer, flow, lane);
 
+ALTER TABLE ONLY outbox.reissue
+    ADD CONSTRAINT reissue_pkey PRIMARY KEY (batch_number);
+
 ALTER TABLE ONLY outbox.relay
     ADD CONSTRAINT relay_pkey PRIMARY KEY (instance);
 
@@ -4437,14 +4907,26 @@ ALTER TABLE ONLY outbox.share_from_786432
 ALTER TABLE ONLY outbox.stream_action
     ADD CONSTRAINT stream_action_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY outbox.stream_group
+    ADD CONSTRAINT stream_group_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY outbox.stream_mark
     ADD CONSTRAINT stream_mark_pkey PRIMARY KEY (consumer, stream);
+
+ALTER TABLE ONLY outbox.stream_seen
+    ADD CONSTRAINT stream_seen_pkey PRIMARY KEY (topic, partition);
+
+ALTER TABLE ONLY outbox.stream_setting
+    ADD CONSTRAINT stream_setting_pkey PRIMARY KEY (topic);
 
 ALTER TABLE ONLY outbox.topic_layout
     ADD CONSTRAINT topic_layout_pkey PRIMARY KEY (topic, generation);
 
 ALTER TABLE ONLY outbox.topic
     ADD CONSTRAINT topic_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY outbox.trim_floor
+    ADD CONSTRAINT trim_floor_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY outbox.unpublished
     ADD CONSTRAINT unpublished_pkey PRIMARY KEY ("position");
@@ -4603,9 +5085,17 @@ CREATE INDEX progress_from_3932160_topic_partition_batch_number_position_idx ON 
 
 CREATE INDEX progress_from_786432_topic_partition_batch_number_position_idx ON outbox.progress_from_786432 USING btree (topic, partition, batch_number, "position");
 
+CREATE INDEX reissue_of_stream ON outbox.reissue USING btree (topic, partition, batch_number);
+
 CREATE INDEX stream_action_of_stream ON outbox.stream_action USING btree (topic, partition, number);
 
+CREATE INDEX stream_group_of_stream ON outbox.stream_group USING btree (topic, partition, name, number);
+
 CREATE INDEX topic_with_partitions ON outbox.topic USING btree (name) WHERE (partitions > 1);
+
+CREATE INDEX trim_floor_of_stream ON outbox.trim_floor USING btree (topic, partition, batch_id, "position");
+
+CREATE INDEX trim_floor_that_lost ON outbox.trim_floor USING btree (topic, partition) INCLUDE (unread) WHERE (unread > 0);
 
 ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_0_batch_id_idx;
 
@@ -4719,15 +5209,23 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.batch FOR EACH ROW 
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.consumer_audit FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.hole_pass FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.log FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.progress FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.reissue FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.share FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_action FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_group FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.trim_floor FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
@@ -4833,11 +5331,17 @@ GRANT ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id tex
 REVOKE ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.forget_group(topic text, name text, reason text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.forget_inbox(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_inbox(most integer) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.forget_keyed(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_keyed(most integer) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.groups_of(topic text, partition integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_relay;
+GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_observer;
 
 REVOKE ALL ON FUNCTION outbox.inbox_day_is_over(day date, name text) FROM PUBLIC;
 
@@ -4899,6 +5403,9 @@ GRANT ALL ON FUNCTION outbox.partition_of(key text, partitions integer) TO outbo
 
 REVOKE ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) TO outbox_operator;
@@ -5049,6 +5556,13 @@ GRANT SELECT ON TABLE outbox.era TO outbox_observer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_event TO outbox_consumer;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.hole TO outbox_relay;
+GRANT SELECT ON TABLE outbox.hole TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.hole_pass TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.hole_pass TO outbox_observer;
+GRANT SELECT ON TABLE outbox.hole_pass TO outbox_operator;
+
 GRANT SELECT,INSERT ON TABLE outbox.inbox TO outbox_consumer;
 
 GRANT UPDATE(outcome) ON TABLE outbox.inbox TO outbox_consumer;
@@ -5107,6 +5621,9 @@ GRANT USAGE ON SEQUENCE outbox.progress_number TO outbox_relay;
 GRANT SELECT,INSERT ON TABLE outbox.progress TO outbox_relay;
 GRANT SELECT ON TABLE outbox.progress TO outbox_observer;
 
+GRANT SELECT,INSERT ON TABLE outbox.reissue TO outbox_relay;
+GRANT SELECT ON TABLE outbox.reissue TO outbox_observer;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.relay TO outbox_relay;
 GRANT SELECT ON TABLE outbox.relay TO outbox_observer;
 
@@ -5121,17 +5638,32 @@ GRANT SELECT ON TABLE outbox.settings TO outbox_observer;
 GRANT SELECT,INSERT ON TABLE outbox.share TO outbox_relay;
 GRANT SELECT ON TABLE outbox.share TO outbox_observer;
 
+GRANT SELECT,INSERT ON TABLE outbox.stream_group TO outbox_relay;
+GRANT SELECT ON TABLE outbox.stream_group TO outbox_observer;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE outbox.stream_mark TO outbox_consumer;
+
+GRANT SELECT ON TABLE outbox.stream_setting TO outbox_relay;
+GRANT SELECT ON TABLE outbox.stream_setting TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.topic TO outbox_producer;
 GRANT SELECT,INSERT ON TABLE outbox.topic TO outbox_relay;
 GRANT SELECT ON TABLE outbox.topic TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.stream_rule TO outbox_relay;
+GRANT SELECT ON TABLE outbox.stream_rule TO outbox_observer;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.stream_seen TO outbox_relay;
+GRANT SELECT ON TABLE outbox.stream_seen TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.topic_layout TO outbox_relay;
 GRANT SELECT ON TABLE outbox.topic_layout TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.topic_stream TO outbox_relay;
 GRANT SELECT ON TABLE outbox.topic_stream TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.trim_floor TO outbox_relay;
+GRANT SELECT ON TABLE outbox.trim_floor TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.unpublished TO outbox_relay;
 
@@ -5165,6 +5697,9 @@ GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_operator;
 
+GRANT SELECT ON TABLE outbox_ops.holes TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.holes TO outbox_relay;
+
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.inbox_days TO outbox_operator;
@@ -5187,6 +5722,12 @@ GRANT SELECT ON TABLE outbox_ops.relays TO outbox_relay;
 GRANT SELECT ON TABLE outbox_ops.retries TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.retries TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.retries TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.stream_groups TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.stream_groups TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.streams TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.streams TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_relay;

@@ -34,11 +34,13 @@ macro_rules! steps {
     };
 }
 
-const LOG: &[Step] =
-    steps!("log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views", 6 "partitions", 7 "trace");
+const LOG: &[Step] = steps!(
+    "log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views", 6 "partitions", 7 "trace", 8 "trim", 9 "reissue"
+);
 
-const INBOX: &[Step] =
-    steps!("inbox": 1 "inbox", 2 "inbox_views", 3 "parking", 4 "redrive", 5 "window", 6 "operate", 7 "trace");
+const INBOX: &[Step] = steps!(
+    "inbox": 1 "inbox", 2 "inbox_views", 3 "parking", 4 "redrive", 5 "window", 6 "operate", 7 "trace", 8 "holes"
+);
 
 /// The version of the log that this binary makes and needs.
 pub const LOG_VERSION: i64 = LOG[LOG.len() - 1].version;

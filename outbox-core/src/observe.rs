@@ -27,6 +27,16 @@ pub const PUBLISH_DELAY: &str = "outbox_publish_delay_seconds";
 pub const PUBLISH_HALTED: &str = "outbox_publish_halted_streams";
 /// 1 while the sink takes entries, 0 while the breaker is open (gauge).
 pub const PUBLISH_SINK_UP: &str = "outbox_publish_sink_up";
+/// Entries taken off streams, by `topic` (counter).
+pub const PUBLISH_TRIMMED: &str = "outbox_publish_trimmed_total";
+/// Of those, entries that the hard cap took off before a registered group had acknowledged them, by `topic` (counter).
+pub const PUBLISH_LOST_UNREAD: &str = "outbox_publish_lost_unread_total";
+/// Streams on which a group keeps entries that are old enough to go (gauge).
+pub const PUBLISH_HELD_STREAMS: &str = "outbox_publish_held_streams";
+/// Entries that groups miss, by `state`: asked (all of them) or refused (the relay cannot put them out again) (gauge).
+pub const PUBLISH_HOLES: &str = "outbox_publish_holes";
+/// Streams put out again from behind the last entry that was kept, by `topic` (counter).
+pub const PUBLISH_REISSUES: &str = "outbox_publish_reissues_total";
 /// Pieces of the partitioned tables made, by `parent` (counter).
 pub const TAIL_PIECES_MADE: &str = "outbox_tail_pieces_made_total";
 /// Pieces dropped after their retention, by `parent` (counter).

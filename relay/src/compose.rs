@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
-use outbox_core::publish::{self, Mode, redis::Limits, redis::RedisSink, retry::Backoff};
+use outbox_core::publish::{self, Mode, StreamName, redis::Limits, redis::RedisSink, retry::Backoff};
 use outbox_core::standing::Standing;
 use outbox_core::tail::candidate::Candidate;
 use outbox_core::tail::lease::Lease;
@@ -91,7 +91,8 @@ impl Parts {
         token: CancellationToken,
     ) -> Result<(), publish::Error> {
         let epoch = lease.borrow().epoch;
-        let (tail, head) = Tail::open(&self.dial, &self.options, epoch).await?;
+        let (orders, ordered) = mpsc::channel(1);
+        let (tail, head) = Tail::open(&self.dial, &self.options, epoch, ordered).await?;
         let open = || {
             Session::open(
                 &self.dial,
@@ -114,6 +115,19 @@ impl Parts {
             );
             tokio::spawn(upkeep);
         }
+        let looking_after = publish::upkeep::Parts {
+            sink: RedisSink::clone(&self.sink),
+            dial: self.dial.clone(),
+            statement_limit: self.options.statement_limit,
+            pooled: self.options.pooled,
+            prefix: self.config.redis.prefix.clone(),
+            names: StreamName::new(&self.config.redis.prefix, head.writer.clone()),
+            database_id: head.database_id.clone(),
+            lease: lease.clone(),
+            orders,
+            look_every: self.config.publish.look_every,
+        };
+        tokio::spawn(publish::upkeep::run(looking_after, stop.clone()));
         let term = publish::run::Term {
             sink: self.sink.clone(),
             reader,

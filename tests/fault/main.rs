@@ -23,3 +23,5 @@ mod standby;
 mod pooler;
 
 mod consumers;
+
+mod repair;

@@ -46,4 +46,6 @@ mod tracing;
 
 mod trace_command;
 
+mod trimming;
+
 mod world;

@@ -18,8 +18,21 @@ const COLUMNS: &[(&str, &str)] = &[
         "number, batch_id, kind, era, epoch, event_count, first_position, last_position, cut_at",
     ),
     (
+        "holes",
+        "topic, partition, stream, group_name, missing, held, passed, since, state, reason, changed_at, reissued_at, events, published",
+    ),
+    (
         "relays",
         "instance, host, process_id, version, started_at, seen_at, live, state, reason, leases",
+    ),
+    (
+        "stream_groups",
+        "topic, partition, group_name, state, state_since, actor, reason, last_delivered, pending, lowest_pending, stream, seen_at",
+    ),
+    (
+        "streams",
+        "topic, partition, stream, length, memory_bytes, first_entry, last_entry, retention, cap, floor, trimmed_at, held_by, \
+         held_since, lost_unread, seen_at",
     ),
     (
         "summary",

@@ -3,7 +3,8 @@
 -- The share is found first, by its key from there on, and its batches by theirs: joined in one step the ledger would be read
 -- from its beginning. How many partitions the topic had there is what was laid before; the row that laid more is no cut.
 select wanted.partition, share.batch_number, share.event_count, share.first_position, share.last_position, share.first_new_position,
-       batch.batch_id, batch.cut_at, batch.snapshot::text as snapshot, before.snapshot::text as snapshot_before,
+       batch.batch_id, batch.cut_at, batch.snapshot::text as snapshot, coalesce(again.base, before.snapshot)::text as snapshot_before,
+       coalesce(again.passed_snapshots, '{}')::text[] as passed_snapshots, coalesce(again.passed_positions, '{}') as passed_positions,
        case when wanted.partition > 0 then (
            select l.partitions from outbox.topic_layout l
            where l.topic = $1::text and l.batch_number < share.batch_number order by l.generation desc limit 1
@@ -23,3 +24,5 @@ cross join lateral (select b.snapshot from outbox.batch b where b.number = share
 left join lateral (
     select l.generation, l.partitions from outbox.topic_layout l where l.topic = $1::text and l.batch_number = share.batch_number limit 1
 ) moved on batch.kind = 'moved'
+-- Of a re-issue, what stands wholly before it, and what in part.
+left join outbox.reissue again on again.batch_number = share.batch_number

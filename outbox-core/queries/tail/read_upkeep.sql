@@ -5,7 +5,7 @@
 -- Who lingers holds a lock on a table of ours for more than five seconds, or is prepared (no process): a detach would wait
 -- for it. Other long transactions are none of our business.
 with stream as (
-    select passed.batch_number as passed_number, passed.position as passed_position,
+    select passed.batch_number as passed_number, passed.position as passed_position, again.base_number as needed_number,
            ahead.batch_number as target_number, ahead.last_position as target_position
     from outbox.topic_stream named
     cross join lateral (
@@ -16,9 +16,11 @@ with stream as (
         select p.batch_number, p.position from outbox.progress p
         where p.topic = named.topic and p.partition = named.partition order by p.batch_number desc, p.position desc limit 1
     ) passed on true
+    -- A re-issue in progress has rows from long before its batch.
+    left join outbox.reissue again on again.batch_number = passed.batch_number
 ), floor as (
     select coalesce(
-        (select min(coalesce(stream.passed_number, 1)) - 1 from stream
+        (select min(coalesce(stream.needed_number, stream.passed_number - 1, 0)) from stream
          where (coalesce(stream.passed_number, 0), coalesce(stream.passed_position, 0)) < (stream.target_number, stream.target_position)),
         (select max(number) from outbox.batch)) as number
 )

@@ -31,7 +31,8 @@ impl Session<'_> {
     }
 
     /// Lets the first held entry pass if its predecessor is known never to come and that loses nothing unseen: the
-    /// group is new and begins here, or the predecessor is in the dead letters. Any other hole is shown, and asked for.
+    /// group is new and begins here, the predecessor is in the dead letters, or a person gave it up. Any other hole is shown,
+    /// and asked for.
     /// `lowest` is the lowest pending entry of the group.
     pub(super) async fn concede(&mut self, lowest: Option<EntryId>) -> Result<(), Error> {
         let Some((&id, &previous)) = self.held.first_key_value() else {
@@ -48,6 +49,8 @@ impl Session<'_> {
             tracing::info!(stream, entry = %id, "the group begins here: what precedes was trimmed");
         } else if self.place.store().is_unreadable(stream, previous).await? {
             tracing::warn!(stream, entry = %id, "passing: what precedes is in the dead letters");
+        } else if !is_pending && self.place.store().is_hole_passed(stream, id).await? {
+            tracing::warn!(stream, entry = %id, missing = %previous, "passing: a person gave up what precedes");
         } else {
             return self.wait_for(id, previous, is_pending).await;
         }

@@ -170,6 +170,19 @@ impl Store {
         bounded("looking for a dead letter", query.fetch_one(&self.pool)).await
     }
 
+    /// Whether a person let the hole before this entry pass.
+    pub(super) async fn is_hole_passed(&self, stream: &str, held: EntryId) -> Result<bool, Error> {
+        let query = sqlx::query_scalar(include_str!("../../queries/consume/hole_passed.sql"))
+            .bind(&self.consumer)
+            .bind(stream)
+            .bind(held.to_string());
+        bounded(
+            "looking whether a hole may be passed",
+            query.fetch_one(&self.pool),
+        )
+        .await
+    }
+
     /// Ends the server's side of a transaction that was given up in the middle. When that fails, it ends by itself, later.
     pub(super) async fn end_backend(&self, backend: i32) {
         let query = sqlx::query(include_str!("../../queries/consume/end_backend.sql")).bind(backend);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The id of an entry on a stream. The batch rises, the position leads straight to the row of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// The batch's id: the milliseconds of a Redis stream id.
     pub batch_id: u64,
@@ -23,6 +23,15 @@ impl EntryId {
     #[must_use]
     pub const fn new(batch_id: u64, position: u64) -> Self {
         Self { batch_id, position }
+    }
+
+    /// The lowest id above this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self.position.checked_add(1) {
+            Some(position) => Self::new(self.batch_id, position),
+            None => Self::new(self.batch_id.saturating_add(1), 0),
+        }
     }
 }
 
@@ -100,5 +109,11 @@ mod tests {
     #[test]
     fn order_is_by_batch_then_position() {
         assert!(EntryId::new(1, 9) < EntryId::new(2, 1) && EntryId::new(2, 1) < EntryId::new(2, 2));
+    }
+
+    #[test]
+    fn nothing_is_between_an_id_and_the_next() {
+        assert_eq!(EntryId::new(1, 9).next(), EntryId::new(1, 10));
+        assert_eq!(EntryId::new(1, u64::MAX).next(), EntryId::new(2, 0));
     }
 }

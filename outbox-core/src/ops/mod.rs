@@ -26,7 +26,8 @@ mod error;
 pub use self::error::Error;
 pub use self::lag::{Lag, TopicLag};
 pub use self::pg::{
-    halves, lag, log_facts, resume_topic, server_facts, set_topic, skip_event, streams, unknown_batches, view,
+    forget_group, halves, lag, log_facts, resume_topic, server_facts, set_stream, set_topic, skip_event,
+    streams, unknown_batches, view,
 };
 #[cfg(feature = "redis")]
 pub use self::redis::redis_facts;

@@ -201,6 +201,44 @@ pub async fn skip_event(
     skipped.map_err(|error| Error::changing(format!("topic {topic}"), error))
 }
 
+/// Sets how long entries of a topic's streams stay, as an interval of Postgres, and how many stay at most, where given; the inner
+/// none is for ever, and no cap. Topic `*` is the default of all. Returns both as they are now.
+///
+/// # Errors
+/// It is no interval or too short, or the role is not in `outbox_maintainer`.
+pub async fn set_stream(
+    conn: &mut PgConnection,
+    topic: &str,
+    retention: Option<Option<&str>>,
+    cap: Option<Option<i64>>,
+) -> Result<(Option<String>, Option<i64>), Error> {
+    let query = sqlx::query_as(include_str!("../../queries/ops/set_stream.sql")).persistent(false);
+    let set = query
+        .bind(topic)
+        .bind(retention.is_some())
+        .bind(retention.flatten())
+        .bind(cap.is_some())
+        .bind(cap.flatten())
+        .fetch_one(conn)
+        .await;
+    set.map_err(|error| Error::changing(format!("the streams of topic {topic}"), error))
+}
+
+/// Unregisters a group: a topic's streams wait for it no longer. Audited. Returns how many did.
+///
+/// # Errors
+/// It is not registered, or the role is not in `outbox_maintainer`.
+pub async fn forget_group(
+    conn: &mut PgConnection,
+    topic: &str,
+    group: &str,
+    reason: &str,
+) -> Result<i32, Error> {
+    let query = sqlx::query_scalar(include_str!("../../queries/ops/forget_group.sql")).persistent(false);
+    let forgotten = query.bind(topic).bind(group).bind(reason).fetch_one(conn).await;
+    forgotten.map_err(|error| Error::changing(format!("group {group} of topic {topic}"), error))
+}
+
 /// How far publishing is behind.
 ///
 /// # Errors

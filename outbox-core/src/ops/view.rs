@@ -24,6 +24,12 @@ pub enum View {
     Relays,
     /// Open transactions and what each holds back.
     WaitingTransactions,
+    /// Streams at the sink: how long, how far trimmed, who holds them.
+    Streams,
+    /// Consumer groups that streams wait for.
+    StreamGroups,
+    /// What groups miss on streams.
+    Holes,
     /// Consumer groups and their streams.
     Inbox,
     /// What consumers gave up and waits for a person, by what went wrong.
@@ -32,13 +38,16 @@ pub enum View {
 
 impl View {
     /// Every view, in the order in which a report shows them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Summary,
         Self::Backlog,
         Self::Topics,
         Self::Batches,
         Self::Relays,
         Self::WaitingTransactions,
+        Self::Streams,
+        Self::StreamGroups,
+        Self::Holes,
         Self::Inbox,
         Self::DeadLetters,
     ];
@@ -53,6 +62,9 @@ impl View {
             Self::Batches => "batches",
             Self::Relays => "relays",
             Self::WaitingTransactions => "waiting_transactions",
+            Self::Streams => "streams",
+            Self::StreamGroups => "stream_groups",
+            Self::Holes => "holes",
             Self::Inbox => "inbox",
             Self::DeadLetters => "dead_letters",
         }
@@ -75,6 +87,9 @@ impl View {
             Self::Batches => include_str!("../../queries/ops/batches.sql"),
             Self::Relays => include_str!("../../queries/ops/relays.sql"),
             Self::WaitingTransactions => include_str!("../../queries/ops/waiting_transactions.sql"),
+            Self::Streams => include_str!("../../queries/ops/streams.sql"),
+            Self::StreamGroups => include_str!("../../queries/ops/stream_groups.sql"),
+            Self::Holes => include_str!("../../queries/ops/holes.sql"),
             Self::Inbox => include_str!("../../queries/ops/inbox.sql"),
             Self::DeadLetters => include_str!("../../queries/ops/dead_letters.sql"),
         }

@@ -2,7 +2,7 @@
 //! confirmed? A stream that was deleted or flushed says nothing by itself.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::lane::Gate;
 use super::leader::Leader;
@@ -14,6 +14,9 @@ use crate::event::EntryId;
 use crate::observe;
 use crate::standing::Standing;
 use crate::tail::{StreamId, ledger};
+
+/// How often it is read how long entries stay: a person changes that now and then.
+const RETENTIONS_EVERY: Duration = Duration::from_secs(30);
 
 impl Leader {
     pub(super) fn breaker_may_try(&self) -> bool {
@@ -117,7 +120,11 @@ impl Leader {
         let quiet: Vec<(StreamId, (String, EntryId))> = self
             .lanes
             .values()
-            .filter(|lane| lane.gate == Gate::Open && !lane.publishing && lane.chain > EntryId::MIN)
+            .filter(|lane| {
+                lane.gate == Gate::Open
+                    && !lane.publishing
+                    && lane.predecessor() >= lane.floor.max(EntryId::MIN.next())
+            })
             .map(|lane| {
                 (
                     lane.stream.clone(),
@@ -153,6 +160,10 @@ impl Leader {
     pub(super) async fn compare(&mut self) -> Result<(), Error> {
         self.compare_chains().await?;
         self.compare_layouts().await?;
+        if self.retentions_at.elapsed() >= RETENTIONS_EVERY {
+            self.retentions_at = Instant::now();
+            self.publisher.retentions = pg::load_retentions(&self.session).await?;
+        }
         let halted: Vec<StreamId> = self
             .lanes
             .values()
@@ -175,7 +186,7 @@ impl Leader {
         let stored = pg::load_streams(&self.session, Some(stream)).await?;
         if let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(stream)) {
             tracing::info!(%stream, action = stored.latest_action, "the stream goes on");
-            lane.reopen(stored.progress, stored.chain);
+            lane.reopen(stored.progress, stored.chain, stored.kept);
             lane.vetted = false;
         }
         Ok(())

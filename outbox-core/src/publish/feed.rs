@@ -11,7 +11,7 @@ use super::sink::Halt;
 use super::{Error, work};
 use crate::event::EntryId;
 use crate::tail::StreamId;
-use crate::tail::batch::{BoundShare, Cut, Row};
+use crate::tail::batch::{Batch, BoundShare, Cut, Row, Share};
 
 /// How many reads from the log may be in flight: they share one connection.
 const READS_IN_FLIGHT: usize = 4;
@@ -31,6 +31,10 @@ impl Leader {
             }
         }
         self.head.batch = cut.batch.clone();
+        if let Some(behind) = &cut.behind {
+            self.take_reissue(&cut.batch, &cut.shares, behind.kept);
+            return;
+        }
         let mut room = self.room();
         for share in cut.shares {
             let target = Place {
@@ -56,12 +60,37 @@ impl Leader {
                 batch_id: cut.batch.batch_id,
                 snapshot: cut.batch.snapshot.clone(),
                 before: cut.before.clone(),
+                passed: Vec::new(),
                 share,
                 laid: cut.laid.clone(),
             };
             let held = lane.held_bytes();
             lane.follow(target, bound, portion, room);
             room = room.saturating_sub(lane.held_bytes() - held);
+        }
+    }
+
+    /// A stream goes on behind an entry that was kept, whatever it was about to send.
+    fn take_reissue(&mut self, batch: &Batch, shares: &[Share], kept: EntryId) {
+        let place = |position| Place {
+            batch_number: batch.number,
+            position,
+        };
+        for share in shares {
+            let lane = self.lanes.entry(share.stream.clone()).or_insert_with(|| {
+                Lane::new(
+                    share.stream.clone(),
+                    Place::default(),
+                    EntryId::MIN,
+                    Place::default(),
+                )
+            });
+            // It may have been cut before the streams were loaded, and be half sent.
+            if lane.progress.batch_number < batch.number {
+                lane.jump(place(share.first_position - 1), kept, place(share.last_position));
+            } else {
+                lane.target = lane.target.max(place(share.last_position));
+            }
         }
     }
 

@@ -211,6 +211,7 @@ impl Reading {
             first_new_position: shares().filter_map(|share| share.share.first_new_position).min(),
             partitions,
             only,
+            passed: first.passed.clone(),
         })
     }
 

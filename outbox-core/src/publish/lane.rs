@@ -79,6 +79,10 @@ pub struct Lane {
     pub gate: Gate,
     /// Progress was made that is not yet recorded.
     pub dirty: bool,
+    /// The entry that a re-issue kept of which nothing was put on the stream yet: it need not be there any more.
+    pub kept: Option<EntryId>,
+    /// Entries below may have been trimmed.
+    pub floor: EntryId,
     ready: VecDeque<Portion>,
     held_bytes: usize,
     stretch: u64,
@@ -102,6 +106,8 @@ impl Lane {
             vetted: false,
             gate: Gate::Open,
             dirty: false,
+            kept: None,
+            floor: EntryId::MIN,
             ready: VecDeque::new(),
             held_bytes: 0,
             stretch: 0,
@@ -286,13 +292,35 @@ impl Lane {
     }
 
     /// Goes on from `progress`, as the database has it.
-    pub fn reopen(&mut self, progress: Place, chain: EntryId) {
+    pub fn reopen(&mut self, progress: Place, chain: EntryId, kept: Option<EntryId>) {
         self.halt(Gate::Open);
         if progress > self.progress {
             self.progress = progress;
             self.chain = chain;
+            self.kept = kept;
         }
         self.handed = self.progress;
+    }
+
+    /// Goes on behind the entry that a re-issue kept: what was cut before and not sent is part of it. Answers to what is on its
+    /// way are void.
+    pub fn jump(&mut self, progress: Place, kept: EntryId, target: Place) {
+        self.halt(Gate::Open);
+        self.progress = progress;
+        self.handed = progress;
+        self.chain = kept;
+        self.kept = Some(kept);
+        self.target = self.target.max(target);
+    }
+
+    /// The entry that must be on the stream before what is sent next; none where that is not asked.
+    #[must_use]
+    pub fn predecessor(&self) -> EntryId {
+        if self.kept == Some(self.chain) {
+            EntryId::MIN
+        } else {
+            self.chain
+        }
     }
 
     /// Rises whenever what was held is let go: answers to what was begun before are void.
@@ -349,6 +377,7 @@ mod tests {
             batch_id: batch_number.unsigned_abs(),
             snapshot: "9:9:".parse().unwrap(),
             before: "3:3:".parse().unwrap(),
+            passed: Vec::new(),
             share: Share {
                 stream: StreamId::whole("t"),
                 event_count: 1,
@@ -406,12 +435,34 @@ mod tests {
         lane.halt(Gate::SetAside);
         assert_ne!(lane.stretch(), stretch);
         assert!(!lane.wants_rows() && !lane.wants_to_publish());
-        lane.reopen(place(2, 7), EntryId::MIN);
+        lane.reopen(place(2, 7), EntryId::MIN, None);
         assert_eq!(
             lane.handed,
             place(2, 7),
             "skipped past what the database says was skipped"
         );
         assert!(lane.wants_rows() && !lane.is_done());
+    }
+
+    #[test]
+    fn a_reissue_takes_the_lane_behind_what_was_kept() {
+        let mut lane = lane(place(4, 5), place(6, 9));
+        lane.hold(portion(5, &[6, 8]));
+        lane.chain = EntryId::new(4, 5);
+        let stretch = lane.stretch();
+        lane.jump(place(7, 2), EntryId::new(2, 1), place(7, 9));
+        assert_ne!(lane.stretch(), stretch, "what is on its way counts no more");
+        assert_eq!(
+            (lane.handed, lane.target, lane.held_bytes()),
+            (place(7, 2), place(7, 9), 0)
+        );
+        assert_eq!(
+            lane.predecessor(),
+            EntryId::MIN,
+            "what was kept may be gone since"
+        );
+        lane.hold(portion(7, &[3]));
+        assert_eq!(lane.confirm(1).len(), 1);
+        assert_eq!(lane.predecessor(), EntryId::new(7, 3));
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Leader {
     pub(super) unannounced: BTreeSet<String>,
     /// What must be on their streams first.
     pub(super) openings: Openings,
+    /// When it was read how long entries stay.
+    pub(super) retentions_at: Instant,
 }
 
 impl Leader {
@@ -69,6 +71,7 @@ impl Leader {
             names,
             database_id: term.head.database_id.clone(),
             epoch,
+            retentions: pg::load_retentions(&term.session).await?,
         };
         let session = term.session;
         let (mut lanes, mut lane_backoffs) = (BTreeMap::new(), BTreeMap::new());
@@ -79,6 +82,8 @@ impl Leader {
                 stored.chain,
                 stored.target,
             );
+            lane.kept = stored.kept;
+            lane.floor = stored.floor;
             match stored.latest_action.as_str() {
                 "set_aside" => lane.gate = Gate::SetAside,
                 // Said under a leader before: when it takes entries again, that is said too.
@@ -119,6 +124,7 @@ impl Leader {
             layouts,
             unannounced: BTreeSet::new(),
             openings,
+            retentions_at: Instant::now(),
         })
     }
 

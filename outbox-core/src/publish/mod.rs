@@ -48,6 +48,12 @@ mod span;
 
 pub mod sink;
 
+mod retention;
+
+pub mod trim;
+
+pub mod repair;
+
 pub mod stream;
 
 mod error;
@@ -58,6 +64,9 @@ mod pg;
 
 #[cfg(feature = "redis")]
 pub mod redis;
+
+#[cfg(feature = "redis")]
+pub mod upkeep;
 
 pub use error::{Error, Kind};
 pub use options::{Mode, Options};

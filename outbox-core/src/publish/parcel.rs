@@ -2,6 +2,7 @@
 //!
 //! Each entry names its predecessor: the one before it in the parcel, or the entry last put on the stream.
 
+use super::retention::Retentions;
 use super::sink::{Entry, Mark, Parcel};
 use super::{Mode, Options, StreamName};
 use crate::event::EntryId;
@@ -15,6 +16,7 @@ pub(super) struct Publisher {
     pub(super) names: StreamName,
     pub(super) database_id: String,
     pub(super) epoch: i64,
+    pub(super) retentions: Retentions,
 }
 
 /// What the head of a lane becomes.
@@ -55,11 +57,13 @@ pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Opt
         batch_id,
         database_id: publisher.database_id.clone(),
         epoch: publisher.epoch,
+        retention: publisher.retentions.of(&lane.stream.topic),
     };
     Some(Packed::Parcel(Parcel {
         stream: publisher.names.key(&lane.stream),
         mark: (publisher.names.mark(&lane.stream), mark),
-        predecessor: lane.chain,
+        predecessor: lane.predecessor(),
+        floor: lane.floor,
         entries,
     }))
 }
@@ -130,6 +134,7 @@ mod tests {
             names: StreamName::new("outbox:", None),
             database_id: "d".to_owned(),
             epoch: 1,
+            retentions: Retentions::default(),
         };
         pack(lane, &publisher, options).expect("the lane holds rows")
     }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::lane::{Lane, Place};
+use super::retention::Retentions;
 use crate::event::EntryId;
 use crate::tail::layout::{Generation, Layout};
 use crate::tail::pg::Session;
 use crate::tail::pg::rows::{get, small, stream, unsigned};
 use crate::tail::{Error, StreamId};
 
+const LOAD_RETENTIONS: &str = include_str!("../../queries/publish/load_retentions.sql");
 const LOAD_STREAMS: &str = include_str!("../../queries/publish/load_streams.sql");
 const LOAD_LAYOUTS: &str = include_str!("../../queries/publish/load_layouts.sql");
 const RECORD_PROGRESS: &str = include_str!("../../queries/publish/record_progress.sql");
@@ -25,6 +28,9 @@ pub(super) struct Stored {
     pub(super) stream: StreamId,
     pub(super) progress: Place,
     pub(super) chain: EntryId,
+    /// If the re-issue that it has come to is not begun: the entry that was kept.
+    pub(super) kept: Option<EntryId>,
+    pub(super) floor: EntryId,
     pub(super) target: Place,
     pub(super) latest_action: String,
 }
@@ -43,10 +49,9 @@ pub(super) async fn load_streams(session: &Session, only: Option<&StreamId>) -> 
                     batch_number: get(row, "batch_number")?,
                     position: get(row, "position")?,
                 },
-                chain: EntryId {
-                    batch_id: unsigned(get(row, "chain_batch_id")?)?,
-                    position: unsigned(get(row, "chain_position")?)?,
-                },
+                chain: entry_id(row, "chain_batch_id", "chain_position")?.unwrap_or(EntryId::MIN),
+                kept: entry_id(row, "kept_batch_id", "kept_position")?,
+                floor: entry_id(row, "floor_batch_id", "floor_position")?.unwrap_or(EntryId::MIN),
                 target: Place {
                     batch_number: get(row, "target_batch_number")?,
                     position: get(row, "target_position")?,
@@ -70,6 +75,24 @@ pub(super) async fn load_layouts(session: &Session) -> Result<BTreeMap<String, L
         });
     }
     Ok(layouts)
+}
+
+/// How long entries stay.
+pub(super) async fn load_retentions(session: &Session) -> Result<Retentions, Error> {
+    let rows = session.query(LOAD_RETENTIONS, &[]).await?;
+    let seconds = rows.iter().map(|row| {
+        let seconds: Option<i64> = get(row, "seconds")?;
+        Ok((get(row, "topic")?, seconds.map(unsigned).transpose()?))
+    });
+    Ok(Retentions::new(seconds.collect::<Result<_, Error>>()?))
+}
+
+fn entry_id(row: &Row, batch_id: &str, position: &str) -> Result<Option<EntryId>, Error> {
+    let halves: (Option<i64>, Option<i64>) = (get(row, batch_id)?, get(row, position)?);
+    Ok(match halves {
+        (Some(batch_id), Some(position)) => Some(EntryId::new(unsigned(batch_id)?, unsigned(position)?)),
+        _ => None,
+    })
 }
 
 /// Records how far these lanes have come.
@@ -194,6 +217,6 @@ pub(super) async fn unknown_batches(session: &Session, ids: &[u64]) -> Result<Ve
     rows.iter().map(|row| unsigned(get(row, "batch_id")?)).collect()
 }
 
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

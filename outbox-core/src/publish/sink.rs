@@ -56,6 +56,8 @@ pub struct Mark {
     pub database_id: String,
     /// Epoch of the leader.
     pub epoch: i64,
+    /// For how many seconds entries stay on the stream; 0 for ever.
+    pub retention: u64,
 }
 
 /// What is found under the key of a mark.
@@ -112,6 +114,8 @@ pub struct Parcel {
     pub mark: (String, Mark),
     /// The entry that must be on the stream before these; [`EntryId::MIN`] if these are its first.
     pub predecessor: EntryId,
+    /// Entries below this id may have been trimmed: one that is not there any more was there.
+    pub floor: EntryId,
     /// The entries, rising.
     pub entries: Vec<Entry>,
 }

@@ -4,6 +4,7 @@
 //! `queries/tail/read_share.sql`; the types here carry the answer.
 
 use super::layout::Laid;
+use super::reissue::{Above, Behind};
 use super::snapshot::Snapshot;
 use super::stream::StreamId;
 use crate::event::Event;
@@ -47,8 +48,10 @@ pub struct BoundShare {
     pub batch_id: u64,
     /// What the batch sees.
     pub snapshot: Snapshot,
-    /// What the batch before saw.
+    /// What the batch before saw; of a re-issue, what stands wholly before it.
     pub before: Snapshot,
+    /// Of a re-issue: what of these snapshots stands before it. Empty for a batch.
+    pub passed: Vec<Above>,
     /// The share.
     pub share: Share,
     /// The share is no events, but the entry that says that the topic has more partitions from here on.
@@ -74,6 +77,8 @@ pub struct Section {
     pub partitions: u16,
     /// Only rows of these partitions; none for all rows of the topic.
     pub only: Option<Vec<i32>>,
+    /// Of a re-issue: what of these snapshots stands before it. Empty for a batch.
+    pub passed: Vec<Above>,
 }
 
 /// One event of the log with its place.
@@ -102,4 +107,6 @@ pub struct Cut {
     pub rows: Vec<Row>,
     /// The batch is no events: a topic has more partitions from here on.
     pub laid: Option<Laid>,
+    /// Of a re-issue: from behind which entry on.
+    pub behind: Option<Behind>,
 }

@@ -35,6 +35,8 @@ pub mod lease;
 
 pub mod partition;
 
+pub mod reissue;
+
 pub mod pieces;
 
 pub mod snapshot;

@@ -13,7 +13,8 @@ use super::doorbell::{Doorbell, Seen, Step};
 use super::layout::Laid;
 use super::ledger::Head;
 use super::pg::cut::{self, CutBounds};
-use super::pg::{Dial, Session, lay};
+use super::pg::{Dial, Session, lay, reissue};
+use super::reissue::Order;
 use super::{Error, Kind, Options};
 use crate::observe;
 
@@ -28,14 +29,21 @@ pub struct Tail {
     /// When to look for topics without new events that should have more partitions.
     lay_at: Instant,
     lay_every: Duration,
+    orders: mpsc::Receiver<Order>,
+    ordered: Option<Order>,
 }
 
 impl Tail {
-    /// Connects, verifies that the ledger's history is the server's, and proves that notifications arrive.
+    /// Connects, takes re-issues from `orders`, verifies that the ledger's history is the server's, and proves that notifications arrive.
     ///
     /// # Errors
     /// No connection, or a [`super::ledger::Refusal`] as [`Kind::Refused`].
-    pub async fn open(dial: &Dial, options: &Options, epoch: i64) -> Result<(Self, Head), Error> {
+    pub async fn open(
+        dial: &Dial,
+        options: &Options,
+        epoch: i64,
+        orders: mpsc::Receiver<Order>,
+    ) -> Result<(Self, Head), Error> {
         let mut session = Session::open(dial, "tail", options.pooled, options.statement_limit).await?;
         let head = cut::read_head(&session).await?;
         super::ledger::verify(&head).map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
@@ -67,6 +75,8 @@ impl Tail {
                 rung: true,
                 lay_at: Instant::now(),
                 lay_every: options.slow_poll,
+                orders,
+                ordered: None,
             },
             head,
         ))
@@ -86,6 +96,9 @@ impl Tail {
                 Step::Doze(pause) => self.pause(pause, &token).await?,
                 Step::Sleep(floor) => self.sleep(floor, &token).await?,
             };
+            if let Some(order) = self.ordered.take().or_else(|| self.orders.try_recv().ok()) {
+                self.cut_again(order, &cuts, &token).await?;
+            }
             if token.is_cancelled() || cuts.is_closed() {
                 return Ok(());
             }
@@ -142,9 +155,31 @@ impl Tail {
         Ok(laid)
     }
 
-    async fn pause(&self, pause: Duration, token: &CancellationToken) -> Result<Seen, Error> {
+    /// Puts a stream out again from behind an entry that was kept.
+    async fn cut_again(
+        &mut self,
+        order: Order,
+        cuts: &mpsc::Sender<Cut>,
+        token: &CancellationToken,
+    ) -> Result<(), Error> {
+        let cut = reissue::cut_reissue(&self.session, &self.head, self.bounds, &order).await?;
+        let number = cut.as_ref().map(|cut| cut.batch.number);
+        if let Some(cut) = cut {
+            self.head = cut.batch.clone();
+            tokio::select! {
+                sent = cuts.send(cut) => drop(sent),
+                () = token.cancelled() => {}
+            }
+        }
+        // Who ordered it may be gone; the ledger says that it was done.
+        order.done.send(number).ok();
+        Ok(())
+    }
+
+    async fn pause(&mut self, pause: Duration, token: &CancellationToken) -> Result<Seen, Error> {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            Some(order) = self.orders.recv() => self.ordered = Some(order),
             () = token.cancelled() => {}
         }
         Ok(Seen::Timeout)
@@ -161,6 +196,11 @@ impl Tail {
                 }
                 None => Err(Error::new(Kind::Connection, "lost the connection to Postgres while asleep")),
             },
+            // Nobody rang: a look follows without giving the lock back.
+            Some(order) = self.orders.recv() => {
+                self.ordered = Some(order);
+                Ok(Seen::Timeout)
+            }
             () = tokio::time::sleep(floor) => {
                 metrics::counter!(observe::TAIL_WAKE_UPS, "cause" => "slow_poll").increment(1);
                 Ok(Seen::Timeout)

@@ -12,6 +12,8 @@ pub mod check;
 
 pub mod topic;
 
+pub mod stream;
+
 pub mod consumer;
 
 pub mod dead_letters;

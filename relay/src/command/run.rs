@@ -21,7 +21,7 @@ pub async fn run(config: &Config) -> Result<Exit, Failure> {
     let serving = tokio::spawn(server.run(shown, metrics, token.clone()));
     let config = Arc::new(config.clone());
     let watching = tokio::spawn(lag::watch(config.clone(), token.clone()));
-    let relayed = compose::relay(config, standing, token.clone()).await;
+    let relayed = Box::pin(compose::relay(config, standing, token.clone())).await;
     token.cancel();
     if let Err(panic) = watching.await {
         std::panic::resume_unwind(panic.into_panic());

@@ -93,6 +93,7 @@ fn page(halves: Halves, views: &Row) -> String {
             &aside,
             &["stream", "state", "event_id", "stopped_since", "reason"],
         ));
+        page.push_str(&at_the_sink(views));
         for (title, view, columns) in sections {
             let shown: Vec<&Row> = rows(views, view).into_iter().take(10).collect();
             page.push_str(&section(title, &shown, columns));
@@ -127,6 +128,36 @@ fn page(halves: Halves, views: &Row) -> String {
         ));
     }
     page
+}
+
+/// What is not as it should be at the sink.
+fn at_the_sink(views: &Row) -> String {
+    let held: Vec<&Row> = rows(views, "streams")
+        .into_iter()
+        .filter(|row| !row["held_by"].is_null() || row["lost_unread"] != 0)
+        .take(10)
+        .collect();
+    let columns = [
+        "stream",
+        "length",
+        "first_entry",
+        "held_by",
+        "held_since",
+        "lost_unread",
+    ];
+    let mut text = section("STREAMS THAT ARE HELD OR LOST UNREAD ENTRIES", &held, &columns);
+    let holes: Vec<&Row> = rows(views, "holes").into_iter().take(10).collect();
+    let columns = [
+        "stream",
+        "group_name",
+        "missing",
+        "state",
+        "published",
+        "events",
+        "reason",
+    ];
+    text.push_str(&section("HOLES", &holes, &columns));
+    text
 }
 
 fn headline(summary: &Row) -> String {

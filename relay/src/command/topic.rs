@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use super::within;
+use super::{stream, within};
 use crate::config::Config;
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
@@ -17,25 +17,31 @@ use crate::output::{Output, cell, table};
 pub enum Arguments {
     /// List the streams of the topics: retention, how far each was published, which wait for a person
     List,
-    /// Set a topic's retention class or number of partitions
+    /// List the streams as they are at the sink: length, how far trimmed, which group holds them
+    Streams,
+    /// Set a topic's retention class or number of partitions, or what holds for its streams
     Set(Set),
     /// Let a topic go on that was set aside, after its cause was mended
     Resume(Resume),
     /// Give up the one event that a topic waits at; it is kept in outbox.unpublished
     SkipEvent(SkipEvent),
+    /// Unregister a consumer group that will not come back: the topic's streams wait for it no longer
+    ForgetGroup(stream::ForgetGroup),
 }
 
 /// What to set.
 #[derive(Debug, Args)]
 pub struct Set {
-    /// The topic
+    /// The topic; * sets what holds for the streams of all topics without a setting of their own
     topic: String,
     /// A class of outbox.retention_class: standard (7 days), audit (400 days), durable (for ever)
-    #[arg(long, required_unless_present = "partitions")]
+    #[arg(long, required_unless_present_any = ["partitions", "stream_retention", "stream_cap"])]
     retention: Option<String>,
     /// How many partitions it has, 1 to 1024: keys are spread over as many streams, and order is kept per key. Only grows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024))]
     partitions: Option<i32>,
+    #[command(flatten)]
+    streams: stream::Rules,
 }
 
 /// What to let go on.
@@ -75,7 +81,7 @@ pub struct SkipEvent {
 /// # Errors
 /// Postgres cannot be reached or refuses, or `--yes` is missing (exit code 4).
 pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    if matches!(arguments, Arguments::List) {
+    if matches!(arguments, Arguments::List | Arguments::Streams) {
         let mut connection = connect::connection(config, Role::Report).await?;
         within(config, "Postgres", act(&mut connection, arguments, output)).await?;
         connection.close().await?;
@@ -96,17 +102,9 @@ async fn act(connection: &mut PgConnection, arguments: &Arguments, output: Outpu
             let topics = ops::view(connection, View::Topics).await?;
             output.write(&topics, |topics| list(topics))?;
         }
-        Arguments::Set(set) => {
-            let retention = set.retention.as_deref();
-            let (retention, partitions) =
-                ops::set_topic(connection, &set.topic, retention, set.partitions).await?;
-            let report = json!({ "topic": set.topic, "retention": retention, "partitions": partitions });
-            let said = format!(
-                "topic {}: retention {retention}, {partitions} partition(s); it holds for events appended from now on\n",
-                set.topic
-            );
-            output.write(&report, |_| said)?;
-        }
+        Arguments::Streams => stream::list(connection, output).await?,
+        Arguments::Set(set) => change(connection, set, output).await?,
+        Arguments::ForgetGroup(forget) => stream::forget(connection, forget, output).await?,
         Arguments::Resume(resume) => {
             let position =
                 ops::resume_topic(connection, &resume.topic, resume.partition, &resume.reason).await?;
@@ -125,6 +123,27 @@ async fn act(connection: &mut PgConnection, arguments: &Arguments, output: Outpu
             output.write(&report, |_| said)?;
         }
     }
+    Ok(())
+}
+
+async fn change(connection: &mut PgConnection, set: &Set, output: Output) -> Result<(), Failure> {
+    let (mut report, mut said) = (json!({ "topic": set.topic }), format!("topic {}:", set.topic));
+    if set.retention.is_some() || set.partitions.is_some() {
+        let retention = set.retention.as_deref();
+        let (retention, partitions) =
+            ops::set_topic(connection, &set.topic, retention, set.partitions).await?;
+        said.push_str(&format!(
+            " retention {retention}, {partitions} partition(s); it holds for events appended from now on\n"
+        ));
+        report["retention"] = retention.into();
+        report["partitions"] = partitions.into();
+    }
+    if let Some((retention, cap)) = stream::set(connection, &set.topic, &set.streams).await? {
+        said.push_str(&format!(" {}\n", stream::tell(retention.as_deref(), cap)));
+        report["stream_retention"] = retention.into();
+        report["stream_cap"] = cap.into();
+    }
+    output.write(&report, |_| said)?;
     Ok(())
 }
 

@@ -16,6 +16,9 @@ pub const DEFAULT_BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// What an outage's end is noticed after, at most.
 pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// A look costs a handful of small commands per stream; what may be trimmed grows slowly.
+pub const DEFAULT_LOOK_EVERY: Duration = Duration::from_secs(30);
+
 /// How an event becomes an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -45,5 +48,7 @@ section! {
         backoff_min: Duration = DEFAULT_BACKOFF_MIN, Span(Duration::from_millis(1), Duration::from_secs(60));
         /// Longest pause after a failure.
         backoff_max: Duration = DEFAULT_BACKOFF_MAX, Span(Duration::from_millis(10), Duration::from_secs(600));
+        /// How often the leader looks at the streams: who reads them, how long they are, and what may be trimmed.
+        look_every: Duration = DEFAULT_LOOK_EVERY, Span(Duration::from_millis(100), Duration::from_secs(3600));
     }
 }

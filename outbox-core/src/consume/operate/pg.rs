@@ -51,3 +51,22 @@ pub async fn claim(
     let claimed = query.bind(consumer).bind(stream).bind(reason).fetch_one(conn);
     bounded("taking the stream away", claimed).await.map_err(refused)
 }
+
+/// Lets a consumer pass the hole before the entry `held` of a stream: what is missing there is given up for it. Returns the entry
+/// that it passed last.
+///
+/// # Errors
+/// There is no such consumer or stream, the entry is passed already, there is no reason, or the role is not in
+/// `outbox_operator`.
+pub async fn pass_hole(
+    conn: &mut PgConnection,
+    consumer: &str,
+    stream: &str,
+    held: &str,
+    reason: &str,
+) -> Result<Option<String>, Error> {
+    let query = sqlx::query_scalar(include_str!("../../../queries/consume/pass_hole.sql")).persistent(false);
+    let bound = query.bind(consumer).bind(stream).bind(held).bind(reason);
+    let passed = bounded("passing a hole", bound.fetch_one(conn)).await;
+    passed.map_err(refused)
+}

@@ -93,6 +93,7 @@ fn what_would_lose_or_reorder_events_is_refused() {
 fn a_mark_that_the_ledger_does_not_know_is_refused_and_a_strangers_is_found() {
     let of = |batch_id, database_id: &str| {
         Marked::By(Mark {
+            retention: 0,
             batch_id,
             database_id: database_id.to_owned(),
             epoch: 1,

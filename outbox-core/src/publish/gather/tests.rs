@@ -24,6 +24,7 @@ fn share(partition: u16, batch_number: i64, first_position: i64, last_position: 
         batch_id: batch_number.unsigned_abs(),
         snapshot: "9:9:".parse().unwrap(),
         before: "3:3:".parse().unwrap(),
+        passed: Vec::new(),
         share: Share {
             stream: stream(partition),
             partitions: PARTITIONS,

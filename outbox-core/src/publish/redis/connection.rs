@@ -8,10 +8,11 @@ use redis::{Pipeline, Value};
 
 use super::reply::{self, Refusal};
 use super::unfit;
+use super::value::{bytes, text};
 use crate::event::{EntryId, envelope};
 use crate::publish::sink::foreign;
 use crate::publish::{
-    Announced, Answer, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection,
+    Announced, Answer, Entry, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection,
 };
 
 /// A connection that reports its failures and does not mend them.
@@ -123,6 +124,7 @@ impl Connection {
         if parcel.predecessor > EntryId::MIN {
             match found(&results.remove(0)) {
                 Ok(true) => {}
+                Ok(false) if parcel.predecessor < parcel.floor => {}
                 Ok(false) => {
                     return Ok(lost(format!(
                         "stream {} no longer holds entry {}, which was confirmed before: the stream was deleted, flushed or restored",
@@ -150,7 +152,7 @@ impl Connection {
         for (entry, result) in parcel.entries.iter().zip(&results) {
             answers.push(match result {
                 Value::ServerError(error) => match reply::read(error) {
-                    Refusal::IdTaken => already_there(&parcel.stream, entry.id, &entry.event_id, &stored),
+                    Refusal::IdTaken => already_there(parcel, entry, &stored),
                     Refusal::Stream(why) => Answer::Blocked(why),
                     Refusal::Unfit(why) => return Err(Error::new(Kind::SinkUnfit, why)),
                     Refusal::Server(why) => return Err(Error::new(Kind::SinkDown, why)),
@@ -281,17 +283,21 @@ fn transaction(parcel: &mut Parcel) -> Pipeline {
         .arg("database")
         .arg(&mark.database_id)
         .arg("epoch")
-        .arg(mark.epoch);
+        .arg(mark.epoch)
+        .arg("retention")
+        .arg(mark.retention);
     pipeline.cmd("EXEC");
     pipeline
 }
 
-fn already_there(stream: &str, id: EntryId, event_id: &str, stored: &HashMap<EntryId, String>) -> Answer {
+fn already_there(parcel: &Parcel, entry: &Entry, stored: &HashMap<EntryId, String>) -> Answer {
+    let (stream, id, event_id) = (&parcel.stream, entry.id, &entry.event_id);
     match stored.get(&id) {
         Some(found) if found == event_id => Answer::Repeated,
         Some(found) => Answer::Lost(format!(
             "stream {stream} holds event {found} under {id} where event {event_id} belongs: somebody else writes to it"
         )),
+        None if id < parcel.floor => Answer::Repeated,
         None => Answer::Lost(format!(
             "stream {stream} refuses {id} as too old and does not hold it: entries were deleted or a newer copy was restored"
         )),
@@ -321,7 +327,7 @@ fn stored_entry(entry: Value) -> Option<(EntryId, String)> {
 
 /// What an answer says about the mark under `key`. An answer that says nothing is never taken for "no mark": that would
 /// let a second database, or one that went back in time, publish.
-fn read_mark(answer: &Value, key: &str) -> Result<Marked, Error> {
+pub(super) fn read_mark(answer: &Value, key: &str) -> Result<Marked, Error> {
     match answer {
         Value::Array(entries) => Ok(match entries.first() {
             None => Marked::Never,
@@ -359,17 +365,9 @@ fn parse_mark(entry: &Value) -> Option<Mark> {
         batch_id: id.batch_id,
         database_id: field("database")?,
         epoch: field("epoch")?.parse().ok()?,
+        // Not there in a mark of an older relay.
+        retention: field("retention")
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or(0),
     })
-}
-
-fn bytes(value: &Value) -> Option<Vec<u8>> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes.clone()),
-        Value::SimpleString(text) => Some(text.clone().into_bytes()),
-        _ => None,
-    }
-}
-
-pub(super) fn text(value: &Value) -> Option<String> {
-    String::from_utf8(bytes(value)?).ok()
 }

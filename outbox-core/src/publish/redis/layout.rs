@@ -2,8 +2,9 @@
 
 use redis::{Pipeline, ServerError, Value};
 
-use super::connection::{Connection, text};
+use super::connection::Connection;
 use super::reply::{self, Refusal};
+use super::value::text;
 use crate::publish::sink::{Announcing, announcing};
 use crate::publish::{Announced, Error, Kind};
 

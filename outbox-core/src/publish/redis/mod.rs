@@ -12,13 +12,19 @@ mod layout;
 
 mod reply;
 
+mod streams;
+
+mod value;
+
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
 use super::{Error, Kind, Sink, SinkConnection};
 use connection::Connection;
+pub(super) use streams::Streams;
 
 /// How long to wait for Redis.
 #[derive(Clone, Copy, Debug)]
@@ -53,18 +59,27 @@ impl RedisSink {
     }
 }
 
+impl RedisSink {
+    async fn dial(&self) -> Result<MultiplexedConnection, Error> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.limits.connect))
+            .set_response_timeout(Some(self.limits.answer));
+        self.client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|error| reply::failed("cannot connect to Redis", &error))
+    }
+
+    /// A connection for looking after streams.
+    pub(super) async fn streams(&self) -> Result<Streams, Error> {
+        Ok(Streams::new(self.dial().await?))
+    }
+}
+
 impl Sink for RedisSink {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn SinkConnection>, Error>> {
         Box::pin(async move {
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.limits.connect))
-                .set_response_timeout(Some(self.limits.answer));
-            let connection = self
-                .client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
-                .map_err(|error| reply::failed("cannot connect to Redis", &error))?;
-            let connection = Connection::new(connection);
+            let connection = Connection::new(self.dial().await?);
             connection.check_fitness().await?;
             Ok(Box::new(connection) as Box<dyn SinkConnection>)
         })

@@ -105,6 +105,7 @@ pub(crate) async fn cut_batch(
         shares,
         rows,
         laid: None,
+        behind: None,
     }))
 }
 

@@ -61,6 +61,7 @@ pub(crate) async fn lay_partitions(
         before: head.snapshot.clone(),
         shares,
         rows: Vec::new(),
+        behind: None,
         laid: Some(Laid {
             topic,
             generation,

@@ -10,6 +10,8 @@ pub mod leases;
 
 pub mod pieces;
 
+pub(crate) mod reissue;
+
 pub mod rows;
 
 pub(crate) mod history;

@@ -6,12 +6,15 @@ use serde_json::value::RawValue;
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::reissue;
 use super::session::Session;
 use crate::event::{Data, Event, ExtensionValue, extensions_from_json};
 use crate::tail::batch::{BoundShare, Row, Section, Share};
 use crate::tail::layout::{Generation, Laid};
+use crate::tail::reissue::Above;
 use crate::tail::{Error, Kind, StreamId};
 
+const READ_REISSUE: &str = include_str!("../../../queries/tail/read_reissue.sql");
 const READ_SHARE: &str = include_str!("../../../queries/tail/read_share.sql");
 const READ_PARTITIONS: &str = include_str!("../../../queries/tail/read_partitions.sql");
 const NEXT_SHARE: &str = include_str!("../../../queries/tail/next_share.sql");
@@ -81,6 +84,7 @@ pub(crate) async fn read_share(
         first_new_position: share.first_new_position,
         partitions: share.partitions,
         only: share.stream.partition.map(|partition| vec![i32::from(partition)]),
+        passed: bound.passed.clone(),
     };
     read_section(session, &section, rows, bytes).await
 }
@@ -107,6 +111,7 @@ fn bound_share(topic: &str, row: &PgRow) -> Result<BoundShare, Error> {
         batch_id,
         snapshot: snapshot(row, "snapshot")?,
         before: snapshot(row, "snapshot_before")?,
+        passed: above(row)?,
         share: Share {
             stream: stream_of(topic.to_owned(), get(row, "partition")?)?,
             partitions,
@@ -143,7 +148,15 @@ pub(crate) async fn read_section(
         (&rows, Type::INT8),
         (&bytes, Type::INT8),
     ];
+    let (snapshots, positions) = reissue::passed(&section.passed);
     let found = match &section.only {
+        only if !section.passed.is_empty() => {
+            parameters.push((&snapshots, Type::TEXT_ARRAY));
+            parameters.push((&positions, Type::INT8_ARRAY));
+            parameters.push((&partitions, Type::INT4));
+            parameters.push((only, Type::INT4_ARRAY));
+            session.query(READ_REISSUE, &parameters).await?
+        }
         None => session.query(READ_SHARE, &parameters).await?,
         Some(only) => {
             parameters.push((&partitions, Type::INT4));
@@ -155,6 +168,19 @@ pub(crate) async fn read_section(
         .iter()
         .map(|row| event_row(row, |_| section.partitions))
         .collect()
+}
+
+/// What of a re-issue's earlier snapshots stands before it, from the columns of that name.
+pub(crate) fn above(row: &PgRow) -> Result<Vec<Above>, Error> {
+    let snapshots: Vec<String> = get(row, "passed_snapshots")?;
+    let positions: Vec<i64> = get(row, "passed_positions")?;
+    let above = snapshots.iter().zip(positions).map(|(text, position)| {
+        let snapshot = text.parse().map_err(|error| {
+            Error::with_source(Kind::Shape, "a snapshot of a re-issue cannot be read", error)
+        })?;
+        Ok(Above { snapshot, position })
+    });
+    above.collect()
 }
 
 /// Turns a row of the log into an event for its stream; `partitions` says how many a topic has.

@@ -4,6 +4,7 @@ use outbox_core::consume::{Error, operate};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
+use super::PassHole;
 use crate::command::within;
 use crate::config::Config;
 use crate::connect::{self, Role};
@@ -57,6 +58,30 @@ pub(super) async fn claim(
     let said = format!(
         "stream {stream} is taken away from member {former}: the next member that looks takes it; if that is {former} \
          again, stop that process\n"
+    );
+    output.write(&report, |_| said)?;
+    Ok(Exit::Success)
+}
+
+pub(super) async fn pass_hole(config: &Config, what: &PassHole, output: Output) -> Result<Exit, Failure> {
+    let (group, stream, held) = (&what.group, &what.stream, &what.entry);
+    if !what.yes {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "consumer {group} would apply entry {held} of stream {stream} without what is missing before it, and never get that; \
+                 first see in outbox_ops.holes, in the relay's database, whether it is being put out again; give --yes to do it"
+            ),
+        ));
+    }
+    let passed = change(config, async |connection: &mut PgConnection| {
+        operate::pass_hole(connection, group, stream, held, &what.reason).await
+    })
+    .await?;
+    let report = json!({ "consumer": group, "stream": stream, "entry": held, "passed": passed });
+    let said = format!(
+        "consumer {group} goes on with entry {held} of stream {stream} within seconds; what was between {} and it is given up\n",
+        passed.as_deref().unwrap_or("the beginning")
     );
     output.write(&report, |_| said)?;
     Ok(Exit::Success)

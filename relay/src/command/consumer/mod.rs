@@ -25,6 +25,8 @@ pub enum Arguments {
     Resume(Change),
     /// Take a stream away from a member that is stuck, so that another one takes over
     Claim(Claim),
+    /// Let a group pass an entry that is missing on a stream: it is given up, and what waits for it is applied
+    PassHole(PassHole),
     /// Let a group read a topic again from an earlier place; without --yes say what would happen
     Seek(seek::Arguments),
 }
@@ -62,6 +64,26 @@ pub struct Claim {
     reason: String,
 }
 
+/// Which hole to pass, and why.
+#[derive(Debug, Args)]
+pub struct PassHole {
+    /// The consumer group
+    #[arg(long)]
+    group: String,
+    /// The stream, as `consumer show` names it
+    #[arg(long)]
+    stream: String,
+    /// The entry that is held, as the consumer's standing and outbox_ops.holes name it
+    #[arg(long, value_name = "ENTRY")]
+    entry: String,
+    /// Why, for the audit
+    #[arg(long)]
+    reason: String,
+    /// Really
+    #[arg(long)]
+    yes: bool,
+}
+
 impl Arguments {
     /// What the configuration must hold. Without Redis the lag is unknown, and the rest is shown.
     #[must_use]
@@ -84,6 +106,7 @@ pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Resu
         Arguments::Pause(what) => change::pause(config, &what.group, &what.reason, output).await,
         Arguments::Resume(what) => change::resume(config, &what.group, &what.reason, output).await,
         Arguments::Seek(what) => seek::run(config, what, output).await,
+        Arguments::PassHole(what) => change::pass_hole(config, what, output).await,
         Arguments::Claim(what) => {
             change::claim(config, &what.group, &what.stream, &what.reason, output).await
         }

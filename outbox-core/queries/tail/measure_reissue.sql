@@ -1,0 +1,40 @@
+-- The rows of one stream behind an entry, up to the end of the ledger: how many, from where to where, and whether the log
+-- still has all that the ledger cut. $1 topic and $2 slot of the stream, $3 into how many partitions the topic is divided,
+-- $4 snapshot in which nothing of it is visible, $5 snapshots of which only rows above the positions $6 belong to it; the last
+-- is that of the entry's batch, which has number $7. $8 is the position of what is missing. Events that a person gave up are in the log and not on the stream.
+with head as materialized (
+    select b.number, b.snapshot from outbox.batch b order by b.number desc limit 1
+), cut as materialized (
+    select coalesce(sum(s.event_count) filter (where b.kind = 'cut' and s.batch_number > $7::bigint), 0)::bigint as events,
+           min(s.first_position) as lowest, max(s.last_position) as highest
+    from outbox.share s
+    cross join lateral (select b.kind from outbox.batch b where b.number = s.batch_number limit 1) b
+    where s.topic = $1::text and s.partition = $2::integer and s.batch_number >= $7::bigint and s.first_position > 0
+), candidate as (
+    select l.position, l.transaction_id, l.key, l.id, true as is_new
+    from cut, head, outbox.log l
+    where l.topic = $1::text and l.position between cut.lowest and cut.highest
+      and l.transaction_id >= pg_snapshot_xmax($4::text::pg_snapshot) and pg_visible_in_snapshot(l.transaction_id, head.snapshot)
+    union all
+    select l.position, l.transaction_id, l.key, l.id, false
+    from pg_snapshot_xip($4::text::pg_snapshot) late, head, outbox.log l
+    where l.transaction_id = late and l.topic || '' = $1::text and pg_visible_in_snapshot(l.transaction_id, head.snapshot)
+), found as (
+    select c.position, c.is_new,
+           not pg_visible_in_snapshot(c.transaction_id, ($5::text[])[cardinality($5::text[])]::pg_snapshot) as is_later,
+           exists (select from outbox.unpublished u where u.position = c.position) as is_skipped
+    from candidate c
+    where ($3::integer <= 1 or outbox.partition_of(coalesce(c.key, c.id::text), $3::integer) + 1 = $2::integer)
+      and not exists (select from unnest($5::text[], $6::bigint[]) passed (snapshot, position)
+                      where c.position <= passed.position and pg_visible_in_snapshot(c.transaction_id, passed.snapshot::pg_snapshot))
+)
+select head.number as through,
+       count(found.position) filter (where not found.is_skipped) as event_count,
+       coalesce(min(found.position) filter (where not found.is_skipped), 0) as first_position,
+       coalesce(max(found.position) filter (where not found.is_skipped), 0) as last_position,
+       min(found.position) filter (where found.is_new and not found.is_skipped) as first_new_position,
+       count(found.position) filter (where found.is_later) as found_later,
+       cut.events as cut_later,
+       $8::bigint = 0 or exists (select from outbox.log l where l.topic = $1::text and l.position = $8::bigint) as has_missing
+from head cross join cut left join found on true
+group by head.number, cut.events

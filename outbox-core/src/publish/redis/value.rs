@@ -1,0 +1,29 @@
+//! Pure: parts of answers.
+
+use redis::Value;
+
+use crate::event::EntryId;
+
+pub(super) fn bytes(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes.clone()),
+        Value::SimpleString(text) => Some(text.clone().into_bytes()),
+        _ => None,
+    }
+}
+
+pub(super) fn text(value: &Value) -> Option<String> {
+    String::from_utf8(bytes(value)?).ok()
+}
+
+pub(super) fn id(value: &Value) -> Option<EntryId> {
+    text(value)?.parse().ok()
+}
+
+/// The id of an entry as `[id, [name, value, …]]`.
+pub(super) fn entry_id(entry: &Value) -> Option<EntryId> {
+    match entry {
+        Value::Array(parts) => parts.first().and_then(id),
+        _ => None,
+    }
+}

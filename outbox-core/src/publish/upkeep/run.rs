@@ -1,0 +1,131 @@
+//! Drives the upkeep of streams during a leader's term: looks now and then, until the term ends.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::holes::Judged;
+use crate::publish::redis::{RedisSink, Streams};
+use crate::publish::{Error, Kind, StreamName};
+use crate::tail;
+use crate::tail::lease::Lease;
+use crate::tail::pg::{Dial, Session};
+use crate::tail::reissue::Order;
+
+/// How often it is looked for what groups miss: one small command.
+const LOOK_FOR_HOLES: Duration = Duration::from_secs(1);
+
+/// What upkeep needs.
+pub struct Parts {
+    /// Where the streams are.
+    pub sink: RedisSink,
+    /// How to connect to the database.
+    pub dial: Dial,
+    /// The longest that a statement may take.
+    pub statement_limit: Duration,
+    /// Whether a transaction pooler may be in between.
+    pub pooled: bool,
+    /// Prefix of keys at the sink.
+    pub prefix: String,
+    /// What streams and marks are called.
+    pub names: StreamName,
+    /// Identity of this database, as in the marks.
+    pub database_id: String,
+    /// The lease, as it is renewed.
+    pub lease: watch::Receiver<Lease>,
+    /// Where re-issues are ordered: only the tail writes the ledger.
+    pub orders: mpsc::Sender<Order>,
+    /// How often streams are looked at.
+    pub look_every: Duration,
+}
+
+/// What upkeep remembers from one look to the next. All of it can be found again.
+pub(super) struct Upkeep {
+    pub(super) parts: Parts,
+    /// Streams with which something is wrong, and what: it is said once.
+    pub(super) troubles: BTreeMap<String, String>,
+    /// What was made of each hole: by stream and group.
+    pub(super) holes: BTreeMap<(String, String), Judged>,
+    /// When streams that were set aside were looked at.
+    pub(super) ends_at: Option<Instant>,
+}
+
+/// The connections; given up when one of them fails.
+pub(super) struct Round {
+    pub(super) session: Session,
+    pub(super) streams: Streams,
+}
+
+/// Looks after the streams until the token is cancelled. Trouble is logged and tried again.
+pub async fn run(parts: Parts, token: CancellationToken) {
+    let ticks = [parts.look_every, LOOK_FOR_HOLES].map(tokio::time::interval);
+    let [mut look, mut holes] = ticks.map(|mut tick| {
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tick
+    });
+    let mut upkeep = Upkeep {
+        parts,
+        troubles: BTreeMap::new(),
+        holes: BTreeMap::new(),
+        ends_at: None,
+    };
+    let mut round: Option<Round> = None;
+    loop {
+        let is_for_holes = tokio::select! {
+            _ = look.tick() => false,
+            _ = holes.tick() => true,
+            () = token.cancelled() => return,
+        };
+        let looked = tokio::select! {
+            looked = upkeep.look_once(round.take(), is_for_holes) => looked,
+            () = token.cancelled() => return,
+        };
+        match looked {
+            Ok(ready) => round = Some(ready),
+            Err(error) => {
+                tracing::warn!(%error, advice = error.advice(), "looking after the streams failed; tried again later");
+            }
+        }
+    }
+}
+
+impl Upkeep {
+    async fn look_once(&mut self, round: Option<Round>, is_for_holes: bool) -> Result<Round, Error> {
+        self.check_lease()?;
+        let round = match round {
+            Some(round) => round,
+            None => self.open().await?,
+        };
+        if is_for_holes {
+            self.look_at_holes(&round).await?;
+        } else {
+            self.look_at_streams(&round).await?;
+        }
+        Ok(round)
+    }
+
+    async fn open(&self) -> Result<Round, Error> {
+        let parts = &self.parts;
+        Ok(Round {
+            session: Session::open(&parts.dial, "streams", parts.pooled, parts.statement_limit).await?,
+            streams: parts.sink.streams().await?,
+        })
+    }
+
+    pub(super) fn epoch(&self) -> i64 {
+        self.parts.lease.borrow().epoch
+    }
+
+    /// What may harm when two do it is done under the lease only.
+    pub(super) fn check_lease(&self) -> Result<(), Error> {
+        if self.parts.lease.borrow().is_trusted(Instant::now()) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Tail(tail::Kind::Superseded),
+            "the lease could not be renewed in time: the streams are the next leader's",
+        ))
+    }
+}
