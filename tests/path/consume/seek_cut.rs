@@ -77,7 +77,19 @@ impl Service {
 
     async fn seek_to(&self, target: Target, forget: bool) -> Result<Done> {
         let ends = self.ends(self.world.database_url(), self.world.redis_url())?;
-        Ok(seek::execute(&ends, &request(target, forget), |_| {}).await?)
+        let request = request(target, forget);
+        until(
+            "a lease that what was cut off does not take any more",
+            LIMIT,
+            async || match seek::execute(&ends, &request, |_| {}).await {
+                Err(error) if error.to_string().contains("is at work on") => {
+                    self.end_leases().await?;
+                    Ok(None)
+                }
+                done => Ok(Some(done?)),
+            },
+        )
+        .await
     }
 
     /// A rebuild that is cut off when so many statements have reached a server. Tells whether it was: otherwise it had fewer.
@@ -113,11 +125,14 @@ impl Service {
             return Ok(false);
         }
         drop(proxy);
-        // Its lease ends.
-        self.pool
-            .execute("update outbox.consumer_lease set expires_at = '-infinity'")
-            .await?;
+        self.end_leases().await?;
         Ok(true)
+    }
+
+    async fn end_leases(&self) -> Result {
+        let ended = "update outbox.consumer_lease set expires_at = '-infinity'";
+        self.pool.execute(ended).await?;
+        Ok(())
     }
 
     /// Lets a member apply what there is. Returns which events had an effect.
@@ -125,6 +140,10 @@ impl Service {
         let last = self.last().await?;
         let member = self.member()?;
         self.all_passed().await?;
+        until("no prelude any more", LIMIT, async || {
+            Ok(self.preludes().await?.is_empty().then_some(()))
+        })
+        .await?;
         member.stop().await?;
         let effects = sqlx::query_scalar("select id from effect where n > $1 order by n").bind(last);
         Ok(effects.fetch_all(&self.pool).await?)
@@ -198,7 +217,6 @@ async fn at_each_step(side: Side) -> Result {
         service.seek_to(Target::Begin, true).await?;
         let (applied, events) = (service.applied_now().await?, service.events().await?);
         assert_eq!(applied, events, "step {step}");
-        assert_eq!(service.preludes().await?, Vec::<String>::new(), "step {step}");
     }
     eprintln!("cut off at {cut} steps");
     assert!((5..STEPS_MAX - 1).contains(&cut), "{cut} steps");

@@ -44,12 +44,13 @@ impl Service {
         })
     }
 
-    /// A member that notes the id of each event.
+    /// A member that notes the id of each event, in the order of the stream.
     pub(super) fn member(&self) -> Result<Member> {
         let builder = Consumer::builder(GROUP)
             .database(self.pool.clone())
             .redis(self.world.redis_url())
             .discovery(None)
+            .concurrency(1)
             .lease(Duration::from_secs(2));
         Member::start(builder.on(TOPIC, |tx, event| {
             Box::pin(async move {
