@@ -2048,18 +2048,33 @@ CREATE FUNCTION outbox.trace_log(event_id uuid) RETURNS TABLE(at timestamp with 
         join halving h on h.position = a.position and h.lower = h.upper
         cross join ledger
         left join outbox.batch b on b.number = h.lower
-    ), place as materialized (
-        select p.*, case p.slot when 0 then p.topic else p.topic || ':' || p.slot - 1 end as stream
+    ), put as (
+        -- Its place among the entries of its stream: by its batch, and again by every re-issue that took it out of there.
+        select p.position, p.topic, p.slot, p.number, p.batch_id, p.cut_at, p.epoch, null as missing, null as asked_by
         from placed p where p.number is not null and not p.is_forgotten
+        union all
+        select p.position, p.topic, p.slot, again.number, again.batch_id, again.cut_at, again.epoch, r.missing, r.asked_by
+        from placed p
+        join outbox.reissue r on r.topic = p.topic and r.partition = p.slot and r.batch_number > p.number
+        join outbox.batch again on again.number = r.batch_number
+        where not p.is_forgotten and not pg_visible_in_snapshot(p.transaction_id, r.base)
+          and not exists (select from unnest(r.passed_snapshots, r.passed_positions) passed (snapshot, "position")
+                          where p.position <= passed.position and pg_visible_in_snapshot(p.transaction_id, passed.snapshot))
+    ), place as materialized (
+        select put.*,
+               case put.slot when 0 then put.topic else put.topic || ':' || put.slot - 1 end as stream,
+               lead(put.number) over (partition by put.position order by put.number) as next_number
+        from put
     ), sent as materialized (
         select place.*, passed.recorded_at as passed_at,
                skipped.acted_at as skipped_at, skipped.actor, skipped.reason,
                stopped.action as stopped, stopped.acted_at as stopped_at, stopped.reason as stopped_by
         from place
-        left join lateral (select g.recorded_at from outbox.progress g
+        left join lateral (select g.batch_number, g.recorded_at from outbox.progress g
                            where g.topic = place.topic and g.partition = place.slot
                              and (g.batch_number, g.position) >= (place.number, place.position)
-                           order by g.batch_number, g.position limit 1) passed on true
+                           order by g.batch_number, g.position limit 1) passed
+            on passed.batch_number < place.next_number or place.next_number is null
         left join lateral (select s.acted_at, s.actor, s.reason from outbox.stream_action s
                            where s.topic = place.topic and s.partition = place.slot and s.action = 'skip' and s.position = place.position
                            order by s.number desc limit 1) skipped on true
@@ -2077,18 +2092,23 @@ CREATE FUNCTION outbox.trace_log(event_id uuid) RETURNS TABLE(at timestamp with 
     union all
     select null, 'forgotten', jsonb_build_object('position', position) from placed where is_forgotten
     union all
-    select cut_at, 'cut', jsonb_build_object('position', position, 'batch', number, 'batch_id', batch_id, 'epoch', epoch) from place
+    select cut_at, case when missing is null then 'cut' else 'reissued' end, jsonb_strip_nulls(jsonb_build_object(
+               'position', position, 'batch', number, 'batch_id', batch_id, 'epoch', epoch, 'missing', missing, 'asked_by', asked_by))
+    from place
     union all
     select passed_at, 'published', jsonb_build_object(
-               'position', position, 'batch', number, 'stream', stream, 'entry_id', batch_id || '-' || position)
+               'position', position, 'batch', number, 'stream', stream, 'entry_id', batch_id || '-' || position,
+               'below_floor', exists (select from outbox.trim_floor f
+                                      where f.topic = sent.topic and f.partition = sent.slot
+                                        and (f.batch_id, f.position) > (sent.batch_id, sent.position)))
     from sent where passed_at is not null and skipped_at is null
     union all
     select skipped_at, 'unpublished', jsonb_build_object('position', position, 'stream', stream, 'actor', actor, 'reason', reason)
-    from sent where skipped_at is not null
+    from sent where skipped_at is not null and next_number is null
     union all
     select stopped_at, 'unsent', jsonb_strip_nulls(jsonb_build_object(
                'position', position, 'stream', stream, 'state', stopped, 'reason', stopped_by))
-    from sent where passed_at is null and skipped_at is null
+    from sent where passed_at is null and next_number is null and skipped_at is null
 $$;
 
 ALTER FUNCTION outbox.trace_log(event_id uuid) OWNER TO outbox_maintainer;

@@ -35,7 +35,7 @@ macro_rules! steps {
 }
 
 const LOG: &[Step] = steps!(
-    "log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views", 6 "partitions", 7 "trace", 8 "trim", 9 "reissue"
+    "log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views", 6 "partitions", 7 "trim", 8 "reissue", 9 "trace"
 );
 
 const INBOX: &[Step] = steps!(

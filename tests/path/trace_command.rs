@@ -202,6 +202,58 @@ async fn the_stream_is_the_one_that_the_event_was_cut_into() -> Result {
 }
 
 #[tokio::test]
+async fn an_event_that_was_put_out_again_has_both_of_its_entries_in_the_list() -> Result {
+    // GIVEN three events on a stream that lost the second one, before a group had read it
+    let world = World::with_schema(Schema::Both).await?;
+    let mut connection = world.connect().await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        events.push(append(&mut connection).await?);
+    }
+    let mut redis = world.redis().await?;
+    let entries = arrived(&mut redis, STREAM, 3).await?;
+    let mut lose = redis::cmd("XDEL");
+    lose.arg(STREAM).arg(entries[1].id.to_string());
+    lose.query_async::<()>(&mut redis).await?;
+    // WHEN the group misses it, and has applied all of them in the end
+    let _consumer = consuming(&mut connection, world.database_url(), &world, "")
+        .await?
+        .start()?;
+    until_true(
+        &mut connection,
+        "select count(*) = 3 from outbox.inbox where outcome = 'applied'",
+    )
+    .await?;
+    // What was confirmed is recorded when a relay ends.
+    assert!(relay.terminate().await?.success());
+    // THEN the lost entry is told apart from the one that came for it, with who had asked
+    let (_, report) = trace(&world, events[1], &[])?;
+    let steps = ["appended", "cut", "published", "reissued", "published", "applied"];
+    assert_eq!(names(&report), steps, "{report:#}");
+    let steps = report["steps"].as_array().cloned().unwrap_or_default();
+    let (first, reissued, second) = (&steps[2]["detail"], &steps[3]["detail"], &steps[4]["detail"]);
+    assert_eq!(first["entry_id"], entries[1].id.to_string());
+    assert_eq!(
+        (&first["presence"], &second["presence"]),
+        (&"missing".into(), &"present".into())
+    );
+    assert_eq!(reissued["missing"], first["entry_id"]);
+    assert!(
+        reissued["asked_by"]
+            .as_str()
+            .is_some_and(|who| who.contains("stock")),
+        "{reissued}"
+    );
+    assert_eq!(steps[5]["detail"]["entry_id"], second["entry_id"]);
+    // AND an event before it has one entry
+    let (_, report) = trace(&world, events[0], &[])?;
+    assert_eq!(names(&report), ["appended", "cut", "published", "applied"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn attempts_that_failed_are_told_also_after_one_succeeded() -> Result {
     // GIVEN a handler that refuses an event twice
     let world = World::with_schema(Schema::Both).await?;

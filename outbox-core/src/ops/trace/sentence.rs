@@ -14,6 +14,13 @@ impl Step {
                 self.shown("batch_id"),
                 self.shown("epoch")
             ),
+            "reissued" => format!(
+                "put on its stream again by batch {}, id {}: entry {} was missing, said {}",
+                self.shown("batch"),
+                self.shown("batch_id"),
+                self.shown("missing"),
+                self.shown("asked_by")
+            ),
             "uncut" => "committed, and in no batch yet: a relay is about to cut it, or none leads".to_owned(),
             "forgotten" => "its batch is older than what the ledger still holds".to_owned(),
             "published" => self.published(),

@@ -15,7 +15,7 @@ pub struct Step {
     pub consumer: Option<String>,
     /// The database it was read from.
     pub database: String,
-    /// What: `appended`, `cut`, `uncut`, `forgotten`, `published`, `unpublished`, `unsent`, `failed`, `parked`, `applied`,
+    /// What: `appended`, `cut`, `uncut`, `forgotten`, `published`, `unpublished`, `unsent`, `reissued`, `failed`, `parked`, `applied`,
     /// `skipped`, `dead`, `edited`, `discarded`, `redriven` or `caused`.
     pub step: String,
     /// More about it, by name.
@@ -55,7 +55,7 @@ pub fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
     let place = |step: &Step| (step.number("position"), step.number("batch"));
     let cut_at: Vec<_> = steps
         .iter()
-        .filter(|step| step.step == "cut")
+        .filter(|step| matches!(step.step.as_str(), "cut" | "reissued"))
         .map(|step| (place(step), step.at))
         .collect();
     steps.sort_by_key(|step| {
@@ -72,9 +72,10 @@ pub fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
 
 /// What comes first of what happened at one moment.
 fn rank(step: &str) -> u8 {
-    const ORDER: [&str; 12] = [
+    const ORDER: [&str; 13] = [
         "appended",
         "cut",
+        "reissued",
         "published",
         "unpublished",
         "failed",

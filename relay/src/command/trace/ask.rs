@@ -1,7 +1,7 @@
 //! Asks each place what it knows of the event. What a place says is noted with it, and why it said nothing.
 
 use outbox_core::event::EntryId;
-use outbox_core::ops::trace::{self, Origin, Remark, Step};
+use outbox_core::ops::trace::{self, Origin, Presence, Remark, Step};
 use outbox_core::ops::{self, Halves};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -155,7 +155,14 @@ async fn look(config: &Config, steps: &mut [Step]) -> Result<(), Failure> {
     for step in steps.iter_mut().filter(|step| step.step == "published") {
         let entry = step.text("entry_id").and_then(|id| id.parse::<EntryId>().ok());
         if let (Some(stream), Some(entry)) = (step.text("stream"), entry) {
-            let presence = trace::presence(&mut connection, stream, entry).await?;
+            let seen = trace::presence(&mut connection, stream, entry).await?;
+            // A stream that was trimmed to its end does not show it.
+            let presence = match seen {
+                Presence::Missing if step.detail.get("below_floor") == Some(&Value::Bool(true)) => {
+                    Presence::Trimmed
+                }
+                seen => seen,
+            };
             step.detail.insert(
                 "presence".to_owned(),
                 serde_json::to_value(presence).unwrap_or_default(),
