@@ -428,6 +428,49 @@ $$;
 
 ALTER FUNCTION outbox.find_finished(consumer text, streams text[], id text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $$
+declare
+    alive text;
+    letters bigint;
+    waiting bigint;
+    marks bigint;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    perform from outbox.consumer c where c.name = forget_consumer.consumer for update;
+    alive := coalesce(
+        (select m.member from outbox.consumer_member m
+         where m.consumer = forget_consumer.consumer and m.seen_at > clock_timestamp() - interval '1 minute' order by m.seen_at desc limit 1),
+        (select l.holder from outbox.consumer_lease l
+         where l.consumer = forget_consumer.consumer and l.holder is not null and l.expires_at > clock_timestamp() limit 1));
+    if alive is not null then
+        raise exception 'consumer % is not gone: member % was seen within the last minute', consumer, alive
+            using errcode = 'invalid_parameter_value', hint = 'Stop its members first.';
+    end if;
+    select count(*) into letters from outbox.dead_letter d
+    where d.consumer = forget_consumer.consumer and d.state in ('dead', 'redriving');
+    -- A letter that goes back waits as an event and is counted once.
+    select count(*) into waiting from outbox.parked_event e where e.consumer = forget_consumer.consumer and e.dead_letter is null;
+    if letters + waiting > 0 and not give_up then
+        raise exception 'of consumer % % open dead letters and % parked events still wait', consumer, letters, waiting
+            using errcode = 'invalid_parameter_value', hint = 'With give_up => true they are given up for good.';
+    end if;
+    if letters + waiting > 0 then
+        perform outbox.give_up_waiting(consumer);
+    end if;
+    delete from outbox.stream_mark m where m.consumer = forget_consumer.consumer;
+    get diagnostics marks = row_count;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('forget', consumer, jsonb_build_object('streams', marks, 'dead letters', letters, 'parked events', waiting), reason);
+    return letters + waiting;
+end
+$$;
+
+ALTER FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -543,6 +586,37 @@ $$;
 
 ALTER FUNCTION outbox.forget_keyed(most integer) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.give_up_waiting(consumer text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update outbox.operation o set state = 'cancelled' where o.consumer = give_up_waiting.consumer and o.state = 'running';
+    update outbox.operation_item i
+    set state = case i.state when 'waiting' then 'dropped' else 'dead' end, changed_at = clock_timestamp()
+    from outbox.operation o
+    where o.number = i.operation and o.consumer = give_up_waiting.consumer and i.state in ('waiting', 'released');
+    -- First the lanes, then the letters, as the transactions that apply do it.
+    perform from outbox.parked_lane l where l.consumer = give_up_waiting.consumer order by l.flow, l.lane for update;
+    update outbox.inbox i set outcome = 'dead'
+    from outbox.parked_event e
+    where e.consumer = give_up_waiting.consumer
+      and (i.consumer, i.source, i.id, i.recorded_at) = (e.consumer, e.source, e.id, e.recorded_at) and i.outcome = 'parked';
+    update outbox.inbox_foreign i set outcome = 'dead'
+    from outbox.parked_event e
+    where e.consumer = give_up_waiting.consumer
+      and (i.consumer, i.source, i.id) = (e.consumer, e.source, e.id) and i.outcome = 'parked';
+    delete from outbox.parked_event e where e.consumer = give_up_waiting.consumer;
+    delete from outbox.parked_lane l where l.consumer = give_up_waiting.consumer;
+    update outbox.dead_letter d set state = 'dead', changed_at = clock_timestamp()
+    where d.consumer = give_up_waiting.consumer and d.state = 'redriving';
+    update outbox.dead_letter d set state = 'discarded', changed_at = clock_timestamp()
+    where d.consumer = give_up_waiting.consumer and d.state = 'dead';
+end
+$$;
+
+ALTER FUNCTION outbox.give_up_waiting(consumer text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.groups_of(topic text, partition integer) RETURNS TABLE(name text, action text, is_own boolean, delivered text, reason text, actor text, acted_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -644,6 +718,34 @@ CREATE FUNCTION outbox.inbox_kept() RETURNS interval
 $$;
 
 ALTER FUNCTION outbox.inbox_kept() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_needed(of_consumer text DEFAULT NULL::text, OUT consumer text, OUT since timestamp with time zone, OUT why text) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select need.consumer, need.since, need.why
+    from (
+        select m.consumer,
+               case when p.passed_batch >= m.published_batch then m.seen_at
+                    else to_timestamp((coalesce(p.passed_batch, 0) / 1000)::double precision) end as since,
+               case when p.passed_batch >= m.published_batch then format('no member looked at stream %s since', m.stream)
+                    else format('stream %s is not passed', m.stream) end as why
+        from outbox.stream_mark m
+        left join outbox.consumer_stream p on p.consumer = m.consumer and p.stream = m.stream
+        where (of_consumer is null or m.consumer = of_consumer) and (select s.forced_reason is null from outbox.inbox_settings s)
+        union all
+        (select d.consumer, d.recorded_at, format('dead letter %s is open', d.number) from outbox.dead_letter d
+         where d.state in ('dead', 'redriving') and d.recorded_at is not null and (of_consumer is null or d.consumer = of_consumer)
+         order by d.recorded_at limit 1)
+        union all
+        (select e.consumer, e.recorded_at, 'events wait in a parked key' from outbox.parked_event e
+         where e.recorded_at is not null and (of_consumer is null or e.consumer = of_consumer)
+         order by e.recorded_at limit 1)
+    ) need
+    order by need.since, need.consumer limit 1
+$$;
+
+ALTER FUNCTION outbox.inbox_needed(of_consumer text, OUT consumer text, OUT since timestamp with time zone, OUT why text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.inbox_passed_until(of_consumer text DEFAULT NULL::text) RETURNS timestamp with time zone
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -4170,11 +4272,15 @@ CREATE VIEW outbox_ops.inbox_window AS
     settings.forced_by,
     settings.forced_at,
     consumer.forgotten_until,
-    outbox.inbox_passed_until(consumer.name) AS passed_until
-   FROM (((outbox.consumer consumer
+    outbox.inbox_passed_until(consumer.name) AS passed_until,
+    needed.since AS needed_since,
+    needed.why AS needed_for,
+    COALESCE((needed.since < (clock_timestamp() - kept.kept)), false) AS holds
+   FROM ((((outbox.consumer consumer
      CROSS JOIN outbox.inbox_settings settings)
      CROSS JOIN outbox.inbox_kept() kept(kept))
-     CROSS JOIN LATERAL outbox.inbox_floor(consumer.name) floor(floor, reason));
+     CROSS JOIN LATERAL outbox.inbox_floor(consumer.name) floor(floor, reason))
+     CROSS JOIN LATERAL outbox.inbox_needed(consumer.name) needed(consumer, since, why));
 
 ALTER TABLE outbox_ops.inbox_window OWNER TO outbox_maintainer;
 
@@ -4199,6 +4305,12 @@ COMMENT ON COLUMN outbox_ops.inbox_window.forced_at IS 'When it was forced.';
 COMMENT ON COLUMN outbox_ops.inbox_window.forgotten_until IS 'Ids recorded before this were dropped: an older event that comes again becomes a dead letter of kind too_old.';
 
 COMMENT ON COLUMN outbox_ops.inbox_window.passed_until IS 'Everything recorded before this is known to be passed; later days are kept, however old. Null when no relay says how far it published.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.needed_since IS 'The oldest that may still come to it was recorded then: the ids of that day stay, for all consumers of the database, and where it is still to be read those of all later days. Null when nothing is known.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.needed_for IS 'What that is, in words.';
+
+COMMENT ON COLUMN outbox_ops.inbox_window.holds IS 'Whether days that are older than `kept` stay for it. If it is gone for good: outbox.forget_consumer.';
 
 CREATE VIEW outbox_ops.operations AS
  SELECT o.number,
@@ -5348,6 +5460,9 @@ REVOKE ALL ON FUNCTION outbox.entry_is_after(entry text, batch numeric, "positio
 REVOKE ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) TO outbox_operator;
 
@@ -5358,6 +5473,8 @@ GRANT ALL ON FUNCTION outbox.forget_inbox(most integer) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.forget_keyed(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_keyed(most integer) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.give_up_waiting(consumer text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.groups_of(topic text, partition integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_relay;
@@ -5379,6 +5496,11 @@ REVOKE ALL ON FUNCTION outbox.inbox_kept() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_kept() TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.inbox_kept() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.inbox_kept() TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.inbox_needed(of_consumer text, OUT consumer text, OUT since timestamp with time zone, OUT why text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.inbox_needed(of_consumer text, OUT consumer text, OUT since timestamp with time zone, OUT why text) TO outbox_consumer;
+GRANT ALL ON FUNCTION outbox.inbox_needed(of_consumer text, OUT consumer text, OUT since timestamp with time zone, OUT why text) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.inbox_needed(of_consumer text, OUT consumer text, OUT since timestamp with time zone, OUT why text) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_consumer;

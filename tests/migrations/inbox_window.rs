@@ -196,3 +196,112 @@ async fn days_stay_that_a_group_still_has_to_read() -> Result {
     assert_eq!(left(&mut connection).await?, Vec::<String>::new());
     Ok(())
 }
+
+/// Group `c` passed everything; `other` came to where the stream was 85 days ago, and has a letter, one that goes back and an
+/// event that wait.
+const GONE: &str = "
+    insert into outbox.stream_mark (consumer, stream, retention_seconds, published_batch)
+        select name, 'x', 60, (extract(epoch from now() - interval '1 day') * 1000)::bigint from unnest(array['c', 'other']) name;
+    insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position)
+        values ('c', 'x', (extract(epoch from now()) * 1000)::bigint, 1),
+               ('other', 'x', (extract(epoch from now() - interval '85 days') * 1000)::bigint, 1);
+    insert into outbox.dead_letter (consumer, stream, entry_id, source, id, recorded_at, entry_fields, error_class, error, attempts,
+                                    first_failed_at, flow, lane, place, state)
+        select 'other', 'x', '1-' || place, 's', 'o' || place, now() - interval '90 days', '{}', 'handler', 'no', 3, now(), 't', 'ka', place, state
+        from (values (1, 'redriving'), (2, 'dead')) letter (place, state);
+    insert into outbox.operation (consumer, kind, filter, reason, actor, total) values ('other', 'redrive', '{}', 'r', 'p', 2);
+    insert into outbox.operation_item (operation, place, dead_letter, state)
+        select o.number, d.place, d.number, case d.state when 'dead' then 'waiting' else 'released' end
+        from outbox.operation o, outbox.dead_letter d;
+    insert into outbox.parked_lane (consumer, flow, lane, state, stream, due_at) values ('other', 't', 'ka', 'draining', 'x', now());
+    insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
+        values ('other', 's', 'o3', now() - interval '60 days', 'parked', 'x', '1-3');
+    insert into outbox.parked_event (consumer, flow, lane, place, stream, entry_id, source, id, type, recorded_at, entry_fields, dead_letter)
+        select 'other', 't', 'ka', place, 'x', '1-' || place, 's', 'o' || place, 't', now() - age, '{}', letter
+        from (values (1, interval '90 days', (select number from outbox.dead_letter where place = 1)), (3, '60 days', null)) e (place, age, letter)";
+
+#[tokio::test]
+async fn a_group_that_is_gone_is_named_and_forgotten_and_holds_no_days_any_more() -> Result {
+    // GIVEN two groups, one of which is gone, and days that are old enough to go
+    let world = World::with_schema(Schema::Inbox).await?;
+    let mut connection = world.connect().await?;
+    connection.execute(DAYS).await?;
+    connection.execute(GONE).await?;
+    let needs = "select consumer, coalesce(needed_for, ''), holds from outbox_ops.inbox_window where consumer <> 'new' order by consumer";
+    let mut forget = async || -> Result<(Vec<String>, Vec<(String, String, bool)>)> {
+        let mut connection = world.connect().await?;
+        connection.execute("select outbox.forget_inbox()").await?;
+        let needed = sqlx::query_as(needs).fetch_all(&mut connection).await?;
+        Ok((left(&mut connection).await?, needed))
+    };
+    // WHEN what is old is forgotten THEN what it needs stays, and it is named
+    let (days, needed) = forget().await?;
+    assert_eq!(days, ["60", "70", "80", "90"]);
+    let named = |name: &str, why: &str, holds| (name.to_owned(), why.to_owned(), holds);
+    assert_eq!(
+        needed,
+        [
+            named("c", "no member looked at stream x since", false),
+            named("other", "dead letter 1 is open", true)
+        ]
+    );
+    // WHEN it is to be forgotten while a member runs, or while something waits, THEN it is refused
+    connection
+        .execute("insert into outbox.consumer_member (consumer, member, host, process_id, version) values ('other', 'm', 'h', 1, 'v')")
+        .await?;
+    let said = refused(
+        &mut connection,
+        "select outbox.forget_consumer('other', 'the service is gone', true)",
+    )
+    .await?;
+    assert!(said.contains("member m was seen"), "{said}");
+    connection
+        .execute("update outbox.consumer_member set seen_at = now() - interval '1 hour'")
+        .await?;
+    let said = refused(
+        &mut connection,
+        "select outbox.forget_consumer('other', 'the service is gone')",
+    )
+    .await?;
+    assert!(said.contains("2 open dead letters and 1 parked events"), "{said}");
+    refused(
+        &mut connection,
+        "select outbox.forget_consumer('other', '', true)",
+    )
+    .await?;
+    // WHEN a person forgets it THEN what waited is given up, its letters are rows still, and all days go
+    let given_up: i64 =
+        sqlx::query_scalar("select outbox.forget_consumer('other', 'the service is gone', true)")
+            .fetch_one(&mut connection)
+            .await?;
+    assert_eq!(given_up, 3);
+    let states: (String, String, String) = sqlx::query_as(
+        "select (select string_agg(state, ' ' order by number) from outbox.dead_letter),
+                (select string_agg(state, ' ' order by place) from outbox.operation_item),
+                (select outcome from outbox.inbox where id = 'o3')",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    let expected = ("discarded discarded", "dead dropped", "dead");
+    assert_eq!(
+        (states.0.as_str(), states.1.as_str(), states.2.as_str()),
+        expected
+    );
+    connection
+        .execute("update outbox.inbox set applied_at = recorded_at where id = 'o3'")
+        .await?;
+    assert_eq!(forget().await?.0, Vec::<String>::new());
+    // AND who did it is kept
+    let audit: (String, String) =
+        sqlx::query_as("select action, target::text from outbox.consumer_audit order by number desc limit 1")
+            .fetch_one(&mut connection)
+            .await?;
+    assert_eq!(
+        audit,
+        (
+            "forget".to_owned(),
+            r#"{"streams": 1, "dead letters": 2, "parked events": 1}"#.to_owned()
+        )
+    );
+    Ok(())
+}

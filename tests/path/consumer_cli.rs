@@ -249,3 +249,46 @@ async fn a_stream_is_claimed_from_a_member_that_does_nothing() -> Result {
     stuck.terminate().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_group_that_is_gone_is_named_by_ls_and_forgotten_by_a_person() -> Result {
+    // GIVEN a group that left long ago without reading all of its stream, and whose member still runs at first
+    let mut bench = Bench::new().await?;
+    let chain = chain(1);
+    bench.put(&chain[0].0, Some(&chain[0].1), "a", 1).await?;
+    let member = Member::run(bench.describe().on(TOPIC, note).build()?);
+    bench.effects(1).await?;
+    let sql = format!(
+        "insert into outbox.stream_mark (consumer, stream, retention_seconds, published_batch)
+         values ('{GROUP}', 'outbox:gone', 60, 1790000000000) on conflict do nothing;"
+    );
+    bench.pool.execute(sqlx::AssertSqlSafe(sql)).await?;
+    let named = Invocation::of(&bench.world, &["consumer", "ls"])?.ask()?;
+    assert!(
+        named.output.contains(&format!("are kept for {GROUP}"))
+            && named.output.contains("stream outbox:gone is not passed"),
+        "{}",
+        named.output
+    );
+    // WHEN it is to be forgotten without --yes, or while a member runs, THEN it is refused
+    let mut forget = vec!["forget", "--group", GROUP, "--reason", "the service is gone"];
+    assert_eq!(ask(&bench.world, &forget)?.code, 4);
+    forget.push("--yes");
+    let refused = ask(&bench.world, &forget)?;
+    assert!(
+        refused.code == 4 && refused.errors.contains("is not gone"),
+        "{}",
+        refused.errors
+    );
+    member.stop().await?;
+    // WHEN it is gone THEN nothing more is kept for it, and who said so is
+    let answer = ask(&bench.world, &forget)?;
+    assert_eq!(answer.code, 0, "{}", answer.errors);
+    assert_eq!(answer.json()?["given_up"], 0);
+    let left: i64 = bench.value("select count(*) from outbox.stream_mark").await?;
+    let audited: String = bench
+        .value("select action || ': ' || reason from outbox_ops.audit where action = 'forget'")
+        .await?;
+    assert_eq!((left, audited.as_str()), (0, "forget: the service is gone"));
+    Ok(())
+}

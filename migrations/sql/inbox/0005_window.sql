@@ -115,6 +115,33 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     where of_consumer is null or m.consumer = of_consumer
 $$;
 
+-- What of a consumer, or of all, may still come that was recorded longest ago, and why, in words. What is open or waits keeps the
+-- day it was recorded on; what is still to be read, that one and all later ones.
+-- Where `keep` is forced, what is still to be read does not count.
+create function outbox.inbox_needed(of_consumer text default null, out consumer text, out since timestamptz, out why text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select need.consumer, need.since, need.why
+    from (
+        select m.consumer,
+               case when p.passed_batch >= m.published_batch then m.seen_at
+                    else to_timestamp((coalesce(p.passed_batch, 0) / 1000)::double precision) end as since,
+               case when p.passed_batch >= m.published_batch then format('no member looked at stream %s since', m.stream)
+                    else format('stream %s is not passed', m.stream) end as why
+        from outbox.stream_mark m
+        left join outbox.consumer_stream p on p.consumer = m.consumer and p.stream = m.stream
+        where (of_consumer is null or m.consumer = of_consumer) and (select s.forced_reason is null from outbox.inbox_settings s)
+        union all
+        (select d.consumer, d.recorded_at, format('dead letter %s is open', d.number) from outbox.dead_letter d
+         where d.state in ('dead', 'redriving') and d.recorded_at is not null and (of_consumer is null or d.consumer = of_consumer)
+         order by d.recorded_at limit 1)
+        union all
+        (select e.consumer, e.recorded_at, 'events wait in a parked key' from outbox.parked_event e
+         where e.recorded_at is not null and (of_consumer is null or e.consumer = of_consumer)
+         order by e.recorded_at limit 1)
+    ) need
+    order by need.since, need.consumer limit 1
+$$;
+
 -- What holds a day is looked for by when it was recorded.
 drop index outbox.dead_letter_by_recorded_at;
 create index dead_letter_open_by_recorded_at on outbox.dead_letter (recorded_at) where state in ('dead', 'redriving');
@@ -246,11 +273,15 @@ create view outbox_ops.inbox_window as
            settings.forced_by,
            settings.forced_at,
            consumer.forgotten_until,
-           outbox.inbox_passed_until(consumer.name) as passed_until
+           outbox.inbox_passed_until(consumer.name) as passed_until,
+           needed.since as needed_since,
+           needed.why as needed_for,
+           coalesce(needed.since < clock_timestamp() - kept.kept, false) as holds
     from outbox.consumer consumer
     cross join outbox.inbox_settings settings
     cross join outbox.inbox_kept() as kept (kept)
-    cross join lateral outbox.inbox_floor(consumer.name) floor;
+    cross join lateral outbox.inbox_floor(consumer.name) floor
+    cross join lateral outbox.inbox_needed(consumer.name) needed;
 comment on view outbox_ops.inbox_window is 'One row per consumer: how long the ids of its finished events are remembered, and why so long.';
 comment on column outbox_ops.inbox_window.consumer is 'Consumer group.';
 comment on column outbox_ops.inbox_window.keep is 'What is set; null for ever. One setting for all consumers of the database.';
@@ -262,6 +293,9 @@ comment on column outbox_ops.inbox_window.forced_by is 'Who forced it.';
 comment on column outbox_ops.inbox_window.forced_at is 'When it was forced.';
 comment on column outbox_ops.inbox_window.forgotten_until is 'Ids recorded before this were dropped: an older event that comes again becomes a dead letter of kind too_old.';
 comment on column outbox_ops.inbox_window.passed_until is 'Everything recorded before this is known to be passed; later days are kept, however old. Null when no relay says how far it published.';
+comment on column outbox_ops.inbox_window.needed_since is 'The oldest that may still come to it was recorded then: the ids of that day stay, for all consumers of the database, and where it is still to be read those of all later days. Null when nothing is known.';
+comment on column outbox_ops.inbox_window.needed_for is 'What that is, in words.';
+comment on column outbox_ops.inbox_window.holds is 'Whether days that are older than `kept` stay for it. If it is gone for good: outbox.forget_consumer.';
 
 do $$
 declare
@@ -270,7 +304,7 @@ begin
     foreach object in array array['stream_mark', 'inbox_keyed'] loop
         execute format('alter table outbox.%I owner to outbox_maintainer', object);
     end loop;
-    foreach object in array array['inbox_floor', 'inbox_kept', 'refuse_low_keep', 'set_inbox_keep', 'inbox_passed_until', 'inbox_day_is_over', 'forget_keyed'] loop
+    foreach object in array array['inbox_floor', 'inbox_kept', 'refuse_low_keep', 'set_inbox_keep', 'inbox_passed_until', 'inbox_needed', 'inbox_day_is_over', 'forget_keyed'] loop
         execute format('alter function outbox.%I owner to outbox_maintainer', object);
         execute format('revoke execute on function outbox.%I from public', object);
     end loop;
@@ -279,7 +313,7 @@ $$;
 alter view outbox_ops.inbox_window owner to outbox_maintainer;
 grant select, insert, update on outbox.stream_mark, outbox.inbox_keyed to outbox_consumer;
 grant execute on function outbox.forget_keyed to outbox_consumer;
-grant execute on function outbox.inbox_floor, outbox.inbox_kept, outbox.inbox_passed_until to outbox_consumer, outbox_observer, outbox_operator;
+grant execute on function outbox.inbox_floor, outbox.inbox_kept, outbox.inbox_passed_until, outbox.inbox_needed to outbox_consumer, outbox_observer, outbox_operator;
 grant execute on function outbox.set_inbox_keep to outbox_operator;
 grant select on outbox.inbox_settings, outbox_ops.inbox_days to outbox_operator;
 grant execute on function outbox.inbox_days to outbox_operator;

@@ -74,6 +74,75 @@ begin
 end
 $$;
 
+-- A consumer group that will not come back: days of the inbox are no longer kept for it. What of it still waits (open dead letters,
+-- parked events) would be given up by that, which must be said. How far it came stays known: if it does come back it goes on there,
+-- says again what it needs, and what was forgotten meanwhile is too old for it. Returns how many events were given up.
+create function outbox.forget_consumer(consumer text, reason text, give_up boolean default false) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+declare
+    alive text;
+    letters bigint;
+    waiting bigint;
+    marks bigint;
+begin
+    perform outbox.require_consumer(consumer, reason);
+    perform from outbox.consumer c where c.name = forget_consumer.consumer for update;
+    alive := coalesce(
+        (select m.member from outbox.consumer_member m
+         where m.consumer = forget_consumer.consumer and m.seen_at > clock_timestamp() - interval '1 minute' order by m.seen_at desc limit 1),
+        (select l.holder from outbox.consumer_lease l
+         where l.consumer = forget_consumer.consumer and l.holder is not null and l.expires_at > clock_timestamp() limit 1));
+    if alive is not null then
+        raise exception 'consumer % is not gone: member % was seen within the last minute', consumer, alive
+            using errcode = 'invalid_parameter_value', hint = 'Stop its members first.';
+    end if;
+    select count(*) into letters from outbox.dead_letter d
+    where d.consumer = forget_consumer.consumer and d.state in ('dead', 'redriving');
+    -- A letter that goes back waits as an event and is counted once.
+    select count(*) into waiting from outbox.parked_event e where e.consumer = forget_consumer.consumer and e.dead_letter is null;
+    if letters + waiting > 0 and not give_up then
+        raise exception 'of consumer % % open dead letters and % parked events still wait', consumer, letters, waiting
+            using errcode = 'invalid_parameter_value', hint = 'With give_up => true they are given up for good.';
+    end if;
+    if letters + waiting > 0 then
+        perform outbox.give_up_waiting(consumer);
+    end if;
+    delete from outbox.stream_mark m where m.consumer = forget_consumer.consumer;
+    get diagnostics marks = row_count;
+    insert into outbox.consumer_audit (action, consumer, target, reason)
+    values ('forget', consumer, jsonb_build_object('streams', marks, 'dead letters', letters, 'parked events', waiting), reason);
+    return letters + waiting;
+end
+$$;
+
+-- Everything of a consumer that waits is given up: letters are discarded and stay as rows, what is parked is removed. No member runs.
+create function outbox.give_up_waiting(consumer text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    update outbox.operation o set state = 'cancelled' where o.consumer = give_up_waiting.consumer and o.state = 'running';
+    update outbox.operation_item i
+    set state = case i.state when 'waiting' then 'dropped' else 'dead' end, changed_at = clock_timestamp()
+    from outbox.operation o
+    where o.number = i.operation and o.consumer = give_up_waiting.consumer and i.state in ('waiting', 'released');
+    -- First the lanes, then the letters, as the transactions that apply do it.
+    perform from outbox.parked_lane l where l.consumer = give_up_waiting.consumer order by l.flow, l.lane for update;
+    update outbox.inbox i set outcome = 'dead'
+    from outbox.parked_event e
+    where e.consumer = give_up_waiting.consumer
+      and (i.consumer, i.source, i.id, i.recorded_at) = (e.consumer, e.source, e.id, e.recorded_at) and i.outcome = 'parked';
+    update outbox.inbox_foreign i set outcome = 'dead'
+    from outbox.parked_event e
+    where e.consumer = give_up_waiting.consumer
+      and (i.consumer, i.source, i.id) = (e.consumer, e.source, e.id) and i.outcome = 'parked';
+    delete from outbox.parked_event e where e.consumer = give_up_waiting.consumer;
+    delete from outbox.parked_lane l where l.consumer = give_up_waiting.consumer;
+    update outbox.dead_letter d set state = 'dead', changed_at = clock_timestamp()
+    where d.consumer = give_up_waiting.consumer and d.state = 'redriving';
+    update outbox.dead_letter d set state = 'discarded', changed_at = clock_timestamp()
+    where d.consumer = give_up_waiting.consumer and d.state = 'dead';
+end
+$$;
+
 -- Reading again from an earlier place. Up to the replayed entry what comes again is meant to have its effect again: it is not
 -- too old, however old it is.
 alter table outbox.consumer_stream
@@ -284,7 +353,7 @@ do $$
 declare
     object text;
 begin
-    foreach object in array array['require_consumer', 'pause_consumer', 'resume_consumer', 'claim_stream', 'preview_seek', 'find_finished', 'count_finished',
+    foreach object in array array['require_consumer', 'pause_consumer', 'resume_consumer', 'claim_stream', 'forget_consumer', 'give_up_waiting', 'preview_seek', 'find_finished', 'count_finished',
                                   'inbox_tables', 'seize_stream', 'drain_seized', 'require_seized',
                                   'keep_seized', 'release_seized', 'entry_is_after', 'forget_events', 'seek_stream'] loop
         execute format('alter function outbox.%I owner to outbox_maintainer', object);
@@ -292,6 +361,6 @@ begin
     end loop;
 end
 $$;
-grant execute on function outbox.pause_consumer, outbox.resume_consumer, outbox.claim_stream, outbox.preview_seek,
+grant execute on function outbox.pause_consumer, outbox.resume_consumer, outbox.claim_stream, outbox.forget_consumer, outbox.preview_seek,
     outbox.find_finished, outbox.count_finished, outbox.inbox_tables, outbox.seize_stream, outbox.drain_seized, outbox.keep_seized,
     outbox.release_seized, outbox.forget_events, outbox.seek_stream to outbox_operator;

@@ -70,3 +70,23 @@ pub async fn pass_hole(
     let passed = bounded("passing a hole", bound.fetch_one(conn)).await;
     passed.map_err(refused)
 }
+
+/// Keeps nothing more for a consumer that will not come back; what of it still waits is given up if `give_up` says so. Returns how
+/// many events that were.
+///
+/// # Errors
+/// There is no such consumer, a member of it runs, something waits and is not to be given up, there is no reason, or the role is
+/// not in `outbox_operator`.
+pub async fn forget(
+    conn: &mut PgConnection,
+    consumer: &str,
+    reason: &str,
+    give_up: bool,
+) -> Result<i64, Error> {
+    let query =
+        sqlx::query_scalar(include_str!("../../../queries/consume/forget_consumer.sql")).persistent(false);
+    let bound = query.bind(consumer).bind(reason).bind(give_up);
+    bounded("forgetting the consumer", bound.fetch_one(conn))
+        .await
+        .map_err(refused)
+}

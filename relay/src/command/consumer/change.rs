@@ -1,10 +1,10 @@
-//! Pausing, resuming and claiming: one call of a function of the database each, in one transaction with its audit.
+//! Pausing, resuming, claiming, passing a hole and forgetting: one call of a function of the database each, in one transaction with its audit.
 
 use outbox_core::consume::{Error, operate};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use super::PassHole;
+use super::{Forget, PassHole};
 use crate::command::within;
 use crate::config::Config;
 use crate::connect::{self, Role};
@@ -82,6 +82,31 @@ pub(super) async fn pass_hole(config: &Config, what: &PassHole, output: Output) 
     let said = format!(
         "consumer {group} goes on with entry {held} of stream {stream} within seconds; what was between {} and it is given up\n",
         passed.as_deref().unwrap_or("the beginning")
+    );
+    output.write(&report, |_| said)?;
+    Ok(Exit::Success)
+}
+
+pub(super) async fn forget(config: &Config, what: &Forget, output: Output) -> Result<Exit, Failure> {
+    let group = &what.group;
+    if !what.yes {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "nothing more would be kept for consumer {group}: days of the inbox would no longer stay for it. If it comes back after \
+                 all, it goes on where it was, and what is older than the ids that are remembered then becomes dead letters, as too \
+                 old. outbox-relay consumer show --group {group} says what it needs now; give --yes to do it"
+            ),
+        ));
+    }
+    let given_up = change(config, async |connection: &mut PgConnection| {
+        operate::forget(connection, group, &what.reason, what.give_up).await
+    })
+    .await?;
+    let report = json!({ "consumer": group, "given_up": given_up });
+    let said = format!(
+        "nothing more is kept for consumer {group}; {given_up} event(s) that waited are given up. Streams wait for it until \
+         outbox-relay topic forget-group says that they need not\n"
     );
     output.write(&report, |_| said)?;
     Ok(Exit::Success)

@@ -36,7 +36,7 @@ pub(super) async fn list(config: &Config, output: Output) -> Result<Exit, Failur
             "dead_letters",
             "cause",
         ];
-        page(&columns, consumers) + &note(&found)
+        page(&columns, consumers) + &consumers.iter().map(holds).collect::<String>() + &note(&found)
     })?;
     Ok(Exit::Success)
 }
@@ -61,7 +61,7 @@ pub(super) async fn show(config: &Config, group: &str, output: Output) -> Result
             "dead_letters",
             "cause",
         ];
-        head(consumer) + "\n" + &page(&columns, &found.streams) + &note(&found)
+        head(consumer) + &holds(consumer) + "\n" + &page(&columns, &found.streams) + &note(&found)
     })?;
     Ok(Exit::Success)
 }
@@ -183,6 +183,22 @@ fn head(consumer: &Row) -> String {
         value("floor"),
         cell(consumer, "floor_reason"),
         cell(consumer, "inbox_state"),
+    )
+}
+
+/// For whom the database keeps ids that are old enough to go.
+fn holds(consumer: &Row) -> String {
+    if consumer["holds"] != true {
+        return String::new();
+    }
+    let (consumer, since, why) = (
+        cell(consumer, "consumer"),
+        cell(consumer, "needed_since"),
+        cell(consumer, "needed_for"),
+    );
+    format!(
+        "ids of all consumers are kept for {consumer} that are old enough to go, since {since}: {why}; if it is gone for good: \
+         outbox-relay consumer forget\n"
     )
 }
 

@@ -27,6 +27,8 @@ pub enum Arguments {
     Claim(Claim),
     /// Let a group pass an entry that is missing on a stream: it is given up, and what waits for it is applied
     PassHole(PassHole),
+    /// Keep nothing more for a group that will not come back: days of the inbox no longer stay for it
+    Forget(Forget),
     /// Let a group read a topic again from an earlier place; without --yes say what would happen
     Seek(seek::Arguments),
 }
@@ -84,6 +86,23 @@ pub struct PassHole {
     yes: bool,
 }
 
+/// Which group is gone, and why.
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// The consumer group
+    #[arg(long)]
+    group: String,
+    /// Why, for the audit
+    #[arg(long)]
+    reason: String,
+    /// Give up its open dead letters and parked events, for good
+    #[arg(long)]
+    give_up: bool,
+    /// Really
+    #[arg(long)]
+    yes: bool,
+}
+
 impl Arguments {
     /// What the configuration must hold. Without Redis the lag is unknown, and the rest is shown.
     #[must_use]
@@ -106,6 +125,7 @@ pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Resu
         Arguments::Pause(what) => change::pause(config, &what.group, &what.reason, output).await,
         Arguments::Resume(what) => change::resume(config, &what.group, &what.reason, output).await,
         Arguments::Seek(what) => seek::run(config, what, output).await,
+        Arguments::Forget(what) => change::forget(config, what, output).await,
         Arguments::PassHole(what) => change::pass_hole(config, what, output).await,
         Arguments::Claim(what) => {
             change::claim(config, &what.group, &what.stream, &what.reason, output).await
