@@ -72,6 +72,7 @@ impl Session<'_> {
                 stream, entry = %id, waits_for = %previous, %passed,
                 "held: the predecessor is on the stream and was delivered to nobody; the group is set back to what was passed"
             );
+            self.barrier.lift();
             return self.link.set_back(passed).await;
         }
         if self.hole != Some((id, previous)) {

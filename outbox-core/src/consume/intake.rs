@@ -201,6 +201,7 @@ impl Session<'_> {
     fn hold(&mut self, id: EntryId, previous: EntryId) {
         if self.held.len() >= HELD_MAX {
             self.held.pop_last();
+            self.held_too_many = true;
         }
         if self.held.is_empty() {
             // Redis delivers in order: the predecessor is with someone already, or will not come by itself.

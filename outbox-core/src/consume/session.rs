@@ -56,6 +56,8 @@ pub(super) struct Session<'a> {
     pub(super) lanes: Lanes,
     /// Held entries and what they wait for. Their contents stay in Redis.
     pub(super) held: BTreeMap<EntryId, EntryId>,
+    /// More are held than are remembered.
+    pub(super) held_too_many: bool,
     /// Attempts from before keys were parked.
     pub(super) failures: HashMap<EntryId, u32>,
     /// Entries that were passed before, and are to be acknowledged.
@@ -117,6 +119,7 @@ impl<'a> Session<'a> {
             flights: Flights::default(),
             lanes: Lanes::new(Instant::now()),
             held: BTreeMap::new(),
+            held_too_many: false,
             failures,
             superseded: Vec::new(),
             prelude,
@@ -247,8 +250,11 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.look_at = now + LOOK_EVERY;
-        if self.sweep.is_some() || self.barrier.is_closed() || self.is_before_stream() {
+        if self.sweep.is_some() || self.is_before_stream() {
             return Ok(());
+        }
+        if self.barrier.is_closed() {
+            return self.look_before_barrier().await;
         }
         let (pending, lowest) = self.link.pending_summary().await?;
         // Where more are held than are remembered, this says nothing.
@@ -262,6 +268,19 @@ impl<'a> Session<'a> {
         } else {
             self.concede(lowest).await
         }
+    }
+
+    /// What is pending behind the barrier waits there, and says nothing. What is held before it may wait for what the stream
+    /// lost, and the barrier with it.
+    async fn look_before_barrier(&mut self) -> Result<(), Error> {
+        if !self.held.is_empty() {
+            let (_, lowest) = self.link.pending_summary().await?;
+            return self.concede(lowest).await;
+        }
+        if std::mem::take(&mut self.held_too_many) {
+            self.sweep = Some(EntryId::MIN);
+        }
+        self.close_hole().await
     }
 
     /// Notes whether the consumer is paused, and answers it.

@@ -74,6 +74,11 @@ impl<'a> Barrier<'a> {
         self.closed_at.is_some()
     }
 
+    /// The group was set back: what waits behind the barrier is read again, and closes it again.
+    pub(in crate::consume) fn lift(&mut self) {
+        self.closed_at = None;
+    }
+
     /// Waits until it may have opened; for ever if it is not closed.
     pub(in crate::consume) async fn changed(&mut self) {
         if self.closed_at.is_none() || self.known.changed().await.is_err() {
