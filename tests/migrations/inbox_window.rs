@@ -197,6 +197,9 @@ async fn days_stay_that_a_group_still_has_to_read() -> Result {
     Ok(())
 }
 
+/// A group, what it needs, and whether it holds days by that.
+type Needed = (String, String, bool);
+
 /// Group `c` passed everything; `other` came to where the stream was 85 days ago, and has a letter, one that goes back and an
 /// event that wait.
 const GONE: &str = "
@@ -228,7 +231,7 @@ async fn a_group_that_is_gone_is_named_and_forgotten_and_holds_no_days_any_more(
     connection.execute(DAYS).await?;
     connection.execute(GONE).await?;
     let needs = "select consumer, coalesce(needed_for, ''), holds from outbox_ops.inbox_window where consumer <> 'new' order by consumer";
-    let mut forget = async || -> Result<(Vec<String>, Vec<(String, String, bool)>)> {
+    let forget = async || -> Result<(Vec<String>, Vec<Needed>)> {
         let mut connection = world.connect().await?;
         connection.execute("select outbox.forget_inbox()").await?;
         let needed = sqlx::query_as(needs).fetch_all(&mut connection).await?;
