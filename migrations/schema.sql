@@ -407,6 +407,27 @@ $$;
 
 ALTER FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    day date := (moment at time zone 'UTC')::date;
+    today date := (clock_timestamp() at time zone 'UTC')::date;
+begin
+    if exists (select from pg_inherits
+               where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass('outbox.inbox_' || to_char(day, 'YYYYMMDD'))) then
+        return true;
+    elsif day < today - 366 or day > today + 2 then
+        return false;
+    end if;
+    perform outbox.add_inbox_day(moment);
+    return true;
+end
+$$;
+
+ALTER FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -497,6 +518,44 @@ $_$;
 
 ALTER FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.forget_foreign(most integer DEFAULT 10000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
+    AS $$
+declare
+    victims outbox.inbox_foreign[];
+    forgotten integer;
+begin
+    select array_agg(old.g) into victims from (
+        select g from outbox.inbox_foreign g
+        where g.applied_at < clock_timestamp() - outbox.inbox_kept()
+          -- What waits may still have its effect.
+          and g.outcome <> 'parked'
+          and (g.outcome <> 'dead' or not exists (
+              select from outbox.dead_letter d
+              where d.consumer = g.consumer and d.source = g.source and d.id = g.id and d.state in ('dead', 'redriving')))
+        order by g.applied_at limit most) old;
+    delete from outbox.inbox_foreign f
+    using unnest(victims) victim
+    where (f.consumer, f.source, f.id) = (victim.consumer, victim.source, victim.id) and f.applied_at = victim.applied_at
+      and (victim.recorded_at is null
+           or victim.recorded_at < (select c.forgotten_until from outbox.consumer c where c.name = victim.consumer));
+    get diagnostics forgotten = row_count;
+    insert into outbox.consumer as known (name, forgotten_until)
+    select victim.consumer, max(victim.recorded_at) + interval '1 microsecond'
+    from unnest(victims) victim where victim.recorded_at is not null group by victim.consumer
+    on conflict (name) do update set forgotten_until = excluded.forgotten_until
+    where known.forgotten_until is null or known.forgotten_until < excluded.forgotten_until;
+    return forgotten;
+exception
+    when lock_not_available then
+        return 0;
+end
+$$;
+
+ALTER FUNCTION outbox.forget_foreign(most integer) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.forget_group(topic text, name text, reason text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -531,36 +590,34 @@ CREATE FUNCTION outbox.forget_inbox(most integer DEFAULT 10) RETURNS integer
     AS $_$
 declare
     victim record;
-    dropped integer := 0;
 begin
-    delete from outbox.inbox_foreign f
-    where (f.consumer, f.source, f.id) in (
-        select g.consumer, g.source, g.id from outbox.inbox_foreign g
-        where g.applied_at < clock_timestamp() - outbox.inbox_kept()
-          -- What waits may still have its effect.
-          and g.outcome <> 'parked'
-          and (g.outcome <> 'dead' or not exists (
-              select from outbox.dead_letter d
-              where d.consumer = g.consumer and d.source = g.source and d.id = g.id and d.state in ('dead', 'redriving')))
-        order by g.applied_at limit most * 1000);
+    perform outbox.forget_foreign(most * 1000);
+    insert into outbox.consumer (name) select distinct l.consumer from outbox.consumer_lease l on conflict do nothing;
     begin
-        for victim in select d.day, d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
-            -- With the parent in hand nothing is applied or parked: what came since it was looked at is seen now.
-            lock table only outbox.inbox in access exclusive mode;
+        for victim in
+            select to_date(substring(c.relname from 7), 'YYYYMMDD') as day, c.relname::text as name
+            from pg_inherits join pg_class c on c.oid = inhrelid
+            where inhparent = 'outbox.inbox'::regclass order by c.relname
+        loop
             continue when not outbox.inbox_day_is_over(victim.day, victim.name);
-            insert into outbox.consumer (name) select distinct l.consumer from outbox.consumer_lease l on conflict do nothing;
+            execute format('lock table outbox.%I in share mode', victim.name);
+            continue when not outbox.inbox_day_is_over(victim.day, victim.name);
             execute format(
                 'update outbox.consumer c set forgotten_until = greatest(c.forgotten_until, $1)
                  where exists (select from outbox.%I i where i.consumer = c.name)', victim.name)
             using (victim.day + 1)::timestamp at time zone 'UTC';
+            -- Nothing is applied or parked from here on: what was opened since the last look is seen now.
+            lock table only outbox.inbox in access exclusive mode;
+            if not outbox.inbox_day_is_closed(victim.day) then
+                raise lock_not_available;
+            end if;
             execute format('drop table outbox.%I', victim.name);
-            dropped := dropped + 1;
+            return 1;
         end loop;
     exception
-        when lock_not_available then
-            dropped := 0;
+        when lock_not_available then null;
     end;
-    return dropped;
+    return 0;
 end
 $_$;
 
@@ -633,15 +690,14 @@ $$;
 
 ALTER FUNCTION outbox.groups_of(topic text, partition integer) OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.inbox_day_is_over(day date, name text) RETURNS boolean
+CREATE FUNCTION outbox.inbox_day_is_closed(day date) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
 declare
     begins timestamptz := day::timestamp at time zone 'UTC';
     ends timestamptz := (day + 1)::timestamp at time zone 'UTC';
     kept interval := outbox.inbox_kept();
-    is_recent boolean;
 begin
     if kept is null or ends + kept >= clock_timestamp() then
         return false;
@@ -650,10 +706,23 @@ begin
        or exists (select from outbox.parked_event e where e.recorded_at >= begins and e.recorded_at < ends) then
         return false;
     end if;
-    if outbox.inbox_passed_until() < ends and (select s.forced_reason is null from outbox.inbox_settings s) then
+    return (outbox.inbox_passed_until() >= ends) is not false or (select s.forced_reason is not null from outbox.inbox_settings s);
+end
+$$;
+
+ALTER FUNCTION outbox.inbox_day_is_closed(day date) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.inbox_day_is_over(day date, name text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    is_recent boolean;
+begin
+    if not outbox.inbox_day_is_closed(day) then
         return false;
     end if;
-    execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - kept;
+    execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - outbox.inbox_kept();
     return not is_recent;
 end
 $_$;
@@ -1006,20 +1075,77 @@ $$;
 
 ALTER FUNCTION outbox.new_event_id() OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.outcome_of(consumer text, source text, id text) RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER
+CREATE SEQUENCE outbox.parked_place
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE outbox.parked_place OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.dead_letter (
+    number bigint NOT NULL,
+    consumer text NOT NULL,
+    stream text NOT NULL,
+    entry_id text NOT NULL,
+    source text,
+    id text,
+    type text,
+    key text,
+    recorded_at timestamp with time zone,
+    entry_fields bytea[] NOT NULL,
+    error_class text NOT NULL,
+    error text NOT NULL,
+    attempts integer NOT NULL,
+    first_failed_at timestamp with time zone NOT NULL,
+    dead_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    flow text DEFAULT ''::text NOT NULL,
+    lane text DEFAULT ''::text NOT NULL,
+    place bigint DEFAULT nextval('outbox.parked_place'::regclass),
+    state text DEFAULT 'dead'::text NOT NULL,
+    error_kind text DEFAULT 'transient'::text NOT NULL,
+    fingerprint text DEFAULT ''::text NOT NULL,
+    history jsonb DEFAULT '[]'::jsonb NOT NULL,
+    schema_version text,
+    edited_fields bytea[],
+    edited_at timestamp with time zone,
+    edited_by text,
+    redrives integer DEFAULT 0 NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dead_letter_attempts_check CHECK ((attempts > 0)),
+    CONSTRAINT dead_letter_check CHECK (((source IS NULL) = (id IS NULL))),
+    CONSTRAINT dead_letter_error_kind_check CHECK ((error_kind = ANY (ARRAY['transient'::text, 'poison'::text, 'unreadable'::text, 'too_old'::text]))),
+    CONSTRAINT dead_letter_redrives_check CHECK ((redrives >= 0)),
+    CONSTRAINT dead_letter_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'redriving'::text, 'applied'::text, 'discarded'::text])))
+);
+
+ALTER TABLE outbox.dead_letter OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.dead_letter IS 'Entries given up by a consumer. error may hold what the handler said; the view outbox_ops.dead_letters leaves it and the payload out.';
+
+CREATE FUNCTION outbox.outcome_of(letter outbox.dead_letter) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
-    select seen.outcome
-    from (select i.outcome from outbox.inbox i
-          where (i.consumer, i.source, i.id) = (outcome_of.consumer, outcome_of.source, outcome_of.id)
-          union all
-          select f.outcome from outbox.inbox_foreign f
-          where (f.consumer, f.source, f.id) = (outcome_of.consumer, outcome_of.source, outcome_of.id)) seen
-    order by seen.outcome = 'applied' desc limit 1
+declare
+    since timestamptz := letter.recorded_at - interval '31 days';
+    until timestamptz := letter.recorded_at + interval '31 days';
+begin
+    return (
+        select seen.outcome
+        from (select i.outcome from outbox.inbox i
+              where (i.consumer, i.source, i.id) = (letter.consumer, letter.source, letter.id)
+                and i.recorded_at >= since and i.recorded_at <= until
+              union all
+              select f.outcome from outbox.inbox_foreign f
+              where (f.consumer, f.source, f.id) = (letter.consumer, letter.source, letter.id)) seen
+        order by seen.outcome = 'applied' desc limit 1);
+end
 $$;
 
-ALTER FUNCTION outbox.outcome_of(consumer text, source text, id text) OWNER TO outbox_maintainer;
+ALTER FUNCTION outbox.outcome_of(letter outbox.dead_letter) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.partition_of(key text, partitions integer) RETURNS integer
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -1201,7 +1327,7 @@ begin
     end if;
     holder := (select held.dead_letter from outbox.held_lane held
                where (held.consumer, held.flow, held.lane) = (letter.consumer, letter.flow, letter.lane));
-    had := outbox.outcome_of(letter.consumer, letter.source, letter.id);
+    had := outbox.outcome_of(letter);
     if had is null then
         begin
             perform outbox.remember_dead(letter);
@@ -1549,67 +1675,18 @@ $$;
 
 ALTER FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) OWNER TO outbox_maintainer;
 
-CREATE SEQUENCE outbox.parked_place
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-
-ALTER TABLE outbox.parked_place OWNER TO outbox_maintainer;
-
-CREATE TABLE outbox.dead_letter (
-    number bigint NOT NULL,
-    consumer text NOT NULL,
-    stream text NOT NULL,
-    entry_id text NOT NULL,
-    source text,
-    id text,
-    type text,
-    key text,
-    recorded_at timestamp with time zone,
-    entry_fields bytea[] NOT NULL,
-    error_class text NOT NULL,
-    error text NOT NULL,
-    attempts integer NOT NULL,
-    first_failed_at timestamp with time zone NOT NULL,
-    dead_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    flow text DEFAULT ''::text NOT NULL,
-    lane text DEFAULT ''::text NOT NULL,
-    place bigint DEFAULT nextval('outbox.parked_place'::regclass),
-    state text DEFAULT 'dead'::text NOT NULL,
-    error_kind text DEFAULT 'transient'::text NOT NULL,
-    fingerprint text DEFAULT ''::text NOT NULL,
-    history jsonb DEFAULT '[]'::jsonb NOT NULL,
-    schema_version text,
-    edited_fields bytea[],
-    edited_at timestamp with time zone,
-    edited_by text,
-    redrives integer DEFAULT 0 NOT NULL,
-    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT dead_letter_attempts_check CHECK ((attempts > 0)),
-    CONSTRAINT dead_letter_check CHECK (((source IS NULL) = (id IS NULL))),
-    CONSTRAINT dead_letter_error_kind_check CHECK ((error_kind = ANY (ARRAY['transient'::text, 'poison'::text, 'unreadable'::text, 'too_old'::text]))),
-    CONSTRAINT dead_letter_redrives_check CHECK ((redrives >= 0)),
-    CONSTRAINT dead_letter_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'redriving'::text, 'applied'::text, 'discarded'::text])))
-);
-
-ALTER TABLE outbox.dead_letter OWNER TO outbox_maintainer;
-
-COMMENT ON TABLE outbox.dead_letter IS 'Entries given up by a consumer. error may hold what the handler said; the view outbox_ops.dead_letters leaves it and the payload out.';
-
 CREATE FUNCTION outbox.remember_dead(letter outbox.dead_letter) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    if letter.recorded_at is null then
-        insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id)
-        values (letter.consumer, letter.source, letter.id, 'dead', letter.stream, letter.entry_id);
-    else
-        perform outbox.add_inbox_day(letter.recorded_at);
+    if letter.recorded_at is not null and outbox.ensure_inbox_day(letter.recorded_at) then
         insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
         values (letter.consumer, letter.source, letter.id, letter.recorded_at, 'dead', letter.stream, letter.entry_id);
+    else
+        insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id, recorded_at)
+        values (letter.consumer, letter.source, letter.id, 'dead', letter.stream, letter.entry_id,
+                case when letter.recorded_at < clock_timestamp() then letter.recorded_at end);
     end if;
 end
 $$;
@@ -2667,11 +2744,14 @@ CREATE TABLE outbox.inbox_foreign (
     stream text NOT NULL,
     entry_id text NOT NULL,
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    recorded_at timestamp with time zone,
     history jsonb,
     CONSTRAINT inbox_foreign_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'dead'::text, 'parked'::text, 'skipped'::text])))
 );
 
 ALTER TABLE outbox.inbox_foreign OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.inbox_foreign IS 'Finished events that have no day of their own: they do not say when they were recorded, or it was more than a year ago, or is still to come. recorded_at: when, where that is past.';
 
 CREATE TABLE outbox.inbox_keyed (
     consumer text NOT NULL,
@@ -5455,6 +5535,9 @@ GRANT ALL ON FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigi
 REVOKE ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) TO outbox_consumer;
+
 REVOKE ALL ON FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) FROM PUBLIC;
@@ -5465,6 +5548,9 @@ GRANT ALL ON FUNCTION outbox.forget_consumer(consumer text, reason text, give_up
 
 REVOKE ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric, name text, first_page bigint, pages bigint) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.forget_foreign(most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.forget_foreign(most integer) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.forget_group(topic text, name text, reason text) FROM PUBLIC;
 
@@ -5479,6 +5565,8 @@ REVOKE ALL ON FUNCTION outbox.give_up_waiting(consumer text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION outbox.groups_of(topic text, partition integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_relay;
 GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_observer;
+
+REVOKE ALL ON FUNCTION outbox.inbox_day_is_closed(day date) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.inbox_day_is_over(day date, name text) FROM PUBLIC;
 
@@ -5536,7 +5624,34 @@ GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
 REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
-REVOKE ALL ON FUNCTION outbox.outcome_of(consumer text, source text, id text) FROM PUBLIC;
+GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
+
+GRANT SELECT,INSERT ON TABLE outbox.dead_letter TO outbox_consumer;
+GRANT SELECT ON TABLE outbox.dead_letter TO outbox_operator;
+
+GRANT UPDATE(error_class) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(error) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(attempts) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(dead_at) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(place) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(state) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(error_kind) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(fingerprint) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(history) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(redrives) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+GRANT UPDATE(changed_at) ON TABLE outbox.dead_letter TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.outcome_of(letter outbox.dead_letter) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.partition_of(key text, partitions integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.partition_of(key text, partitions integer) TO outbox_producer;
@@ -5583,33 +5698,6 @@ GRANT ALL ON FUNCTION outbox.release_redrive_items(operation bigint) TO outbox_c
 
 REVOKE ALL ON FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) TO outbox_operator;
-
-GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
-
-GRANT SELECT,INSERT ON TABLE outbox.dead_letter TO outbox_consumer;
-GRANT SELECT ON TABLE outbox.dead_letter TO outbox_operator;
-
-GRANT UPDATE(error_class) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(error) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(attempts) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(dead_at) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(place) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(state) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(error_kind) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(fingerprint) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(history) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(redrives) ON TABLE outbox.dead_letter TO outbox_consumer;
-
-GRANT UPDATE(changed_at) ON TABLE outbox.dead_letter TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.remember_dead(letter outbox.dead_letter) FROM PUBLIC;
 

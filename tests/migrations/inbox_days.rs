@@ -1,7 +1,10 @@
 //! The days of the inbox: made beside open transactions, dropped when nothing can come again.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use sqlx::{Executor, PgConnection};
+use system_tests::patience::until;
 use system_tests::{Result, Schema, World};
 
 async fn days(connection: &mut PgConnection) -> Result<i64> {
@@ -89,5 +92,88 @@ async fn only_days_are_dropped_that_nothing_can_come_from_again() -> Result {
         .fetch_one(&mut connection)
         .await?;
     assert_eq!(never, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_day_that_somebody_writes_to_is_waited_for_without_holding_the_inbox() -> Result {
+    // GIVEN a day that is over, and somebody who writes to it at this moment
+    let world = World::with_schema(Schema::Inbox).await?;
+    let mut connection = world.connect().await?;
+    connection
+        .execute("select outbox.add_inbox_day('2001-01-01'), outbox.add_inbox_day(now())")
+        .await?;
+    let mut writer = world.connect().await?;
+    writer
+        .execute("begin; lock table outbox.inbox_20010101 in row exclusive mode")
+        .await?;
+    // WHEN somebody forgets what is old, again and again
+    let mut forgetting = world.connect().await?;
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut forgetting)
+        .await?;
+    let task = tokio::spawn(async move {
+        loop {
+            let dropped: i32 = sqlx::query_scalar("select outbox.forget_inbox()")
+                .fetch_one(&mut forgetting)
+                .await?;
+            if dropped > 0 {
+                return Ok::<_, sqlx::Error>(dropped);
+            }
+        }
+    });
+    // THEN while it waits for that day it has no lock on the inbox that anybody who applies would wait for
+    let strongest = until("a wait for the day", Duration::from_secs(20), async || {
+        let held: Option<Option<String>> = sqlx::query_scalar(
+            "select string_agg(distinct held.mode, ' ') filter (where held.relation = 'outbox.inbox'::regclass)
+             from pg_locks held
+             where held.pid = $1
+             having bool_or(not held.granted and held.relation = to_regclass('outbox.inbox_20010101'))",
+        )
+        .bind(pid)
+        .fetch_optional(&mut connection)
+        .await?;
+        Ok(held)
+    })
+    .await?;
+    assert!(
+        strongest
+            .as_deref()
+            .is_none_or(|modes| modes == "AccessShareLock"),
+        "{strongest:?}"
+    );
+    // AND others apply
+    connection
+        .execute("insert into outbox.inbox values ('c', 's', '1', now(), 'applied', 'x', '1-1')")
+        .await?;
+    // AND the day goes when nobody writes to it any more
+    writer.execute("rollback").await?;
+    assert_eq!(task.await??, 1);
+    assert_eq!(days(&mut connection).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn days_are_made_for_times_at_which_events_are_recorded_and_for_no_others() -> Result {
+    // GIVEN an inbox without days
+    let world = World::with_schema(Schema::Inbox).await?;
+    let mut connection = world.connect().await?;
+    // WHEN days are asked for, of now, of the last year, and of other times
+    let made: Vec<bool> = sqlx::query_scalar(
+        "select outbox.ensure_inbox_day(now() + day * interval '1 day') from unnest(array[0, 1, -300, 5, 400, -400, 300000]) day",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    // THEN the others are not made
+    assert_eq!(made, [true, true, true, false, false, false, false]);
+    assert_eq!(days(&mut connection).await?, 3);
+    // AND one that is there is there, however old
+    connection
+        .execute("select outbox.add_inbox_day('2001-01-01')")
+        .await?;
+    let is_there: bool = sqlx::query_scalar("select outbox.ensure_inbox_day('2001-01-01 12:00Z')")
+        .fetch_one(&mut connection)
+        .await?;
+    assert!(is_there);
     Ok(())
 }

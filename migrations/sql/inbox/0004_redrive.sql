@@ -578,7 +578,7 @@ begin
     end if;
     holder := (select held.dead_letter from outbox.held_lane held
                where (held.consumer, held.flow, held.lane) = (letter.consumer, letter.flow, letter.lane));
-    had := outbox.outcome_of(letter.consumer, letter.source, letter.id);
+    had := outbox.outcome_of(letter);
     if had is null then
         begin
             perform outbox.remember_dead(letter);
@@ -623,29 +623,37 @@ begin
 end
 $$;
 
--- What the inbox knows of an event, whatever day it was recorded on.
-create function outbox.outcome_of(consumer text, source text, id text) returns text
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select seen.outcome
-    from (select i.outcome from outbox.inbox i
-          where (i.consumer, i.source, i.id) = (outcome_of.consumer, outcome_of.source, outcome_of.id)
-          union all
-          select f.outcome from outbox.inbox_foreign f
-          where (f.consumer, f.source, f.id) = (outcome_of.consumer, outcome_of.source, outcome_of.id)) seen
-    order by seen.outcome = 'applied' desc limit 1
+-- What the inbox knows of a letter's event. An id that was appended twice has two times of recording: the days around are
+-- looked at too, as those who apply do it. Planned with the days in hand: no other one is locked.
+create function outbox.outcome_of(letter outbox.dead_letter) returns text
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
+declare
+    since timestamptz := letter.recorded_at - interval '31 days';
+    until timestamptz := letter.recorded_at + interval '31 days';
+begin
+    return (
+        select seen.outcome
+        from (select i.outcome from outbox.inbox i
+              where (i.consumer, i.source, i.id) = (letter.consumer, letter.source, letter.id)
+                and i.recorded_at >= since and i.recorded_at <= until
+              union all
+              select f.outcome from outbox.inbox_foreign f
+              where (f.consumer, f.source, f.id) = (letter.consumer, letter.source, letter.id)) seen
+        order by seen.outcome = 'applied' desc limit 1);
+end
 $$;
 
 -- The inbox forgot the event, and the letter says that it had no effect.
 create function outbox.remember_dead(letter outbox.dead_letter) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    if letter.recorded_at is null then
-        insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id)
-        values (letter.consumer, letter.source, letter.id, 'dead', letter.stream, letter.entry_id);
-    else
-        perform outbox.add_inbox_day(letter.recorded_at);
+    if letter.recorded_at is not null and outbox.ensure_inbox_day(letter.recorded_at) then
         insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
         values (letter.consumer, letter.source, letter.id, letter.recorded_at, 'dead', letter.stream, letter.entry_id);
+    else
+        insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id, recorded_at)
+        values (letter.consumer, letter.source, letter.id, 'dead', letter.stream, letter.entry_id,
+                case when letter.recorded_at < clock_timestamp() then letter.recorded_at end);
     end if;
 end
 $$;

@@ -14,6 +14,29 @@ alter table outbox.inbox_settings
         check ((forced_reason is null) = (forced_by is null) and (forced_reason is null) = (forced_at is null));
 comment on table outbox.inbox_settings is 'One row. keep: how long the ids of finished events are remembered, counted from when they were recorded and from when they were applied, whichever is later; null keeps them for ever. They are kept at least as long as an event can come again (outbox_ops.inbox_window), unless forced: see outbox.set_inbox_keep.';
 
+-- Days are made for times at which events are recorded now or were within the last year. Whoever says another one does not get
+-- a day for it: such an event is remembered among the foreign ones, from when it was applied.
+alter table outbox.inbox_foreign add column recorded_at timestamptz;
+comment on table outbox.inbox_foreign is 'Finished events that have no day of their own: they do not say when they were recorded, or it was more than a year ago, or is still to come. recorded_at: when, where that is past.';
+
+-- Whether there is a day for `moment`; it is made if it should be there. As outbox.add_inbox_day, outside of applying transactions.
+create function outbox.ensure_inbox_day(moment timestamptz) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    day date := (moment at time zone 'UTC')::date;
+    today date := (clock_timestamp() at time zone 'UTC')::date;
+begin
+    if exists (select from pg_inherits
+               where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass('outbox.inbox_' || to_char(day, 'YYYYMMDD'))) then
+        return true;
+    elsif day < today - 366 or day > today + 2 then
+        return false;
+    end if;
+    perform outbox.add_inbox_day(moment);
+    return true;
+end
+$$;
+
 -- What the relay says beside a stream about it, as a member of the group saw it last.
 create table outbox.stream_mark (
     consumer text not null,
@@ -147,15 +170,14 @@ drop index outbox.dead_letter_by_recorded_at;
 create index dead_letter_open_by_recorded_at on outbox.dead_letter (recorded_at) where state in ('dead', 'redriving');
 create index parked_event_by_recorded_at on outbox.parked_event (recorded_at);
 
--- Whether nothing of a day can come again: recorded and applied longer ago than ids are kept, no open dead letter, nothing that
--- waits, and no group that still has to read it (unless `keep` is forced).
-create function outbox.inbox_day_is_over(day date, name text) returns boolean
+-- Whether nothing of a day is open: recorded longer ago than ids are kept, no open dead letter, nothing that waits, and no group
+-- that still has to read it (unless `keep` is forced). Cheap.
+create function outbox.inbox_day_is_closed(day date) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     begins timestamptz := day::timestamp at time zone 'UTC';
     ends timestamptz := (day + 1)::timestamp at time zone 'UTC';
     kept interval := outbox.inbox_kept();
-    is_recent boolean;
 begin
     if kept is null or ends + kept >= clock_timestamp() then
         return false;
@@ -164,10 +186,20 @@ begin
        or exists (select from outbox.parked_event e where e.recorded_at >= begins and e.recorded_at < ends) then
         return false;
     end if;
-    if outbox.inbox_passed_until() < ends and (select s.forced_reason is null from outbox.inbox_settings s) then
+    return (outbox.inbox_passed_until() >= ends) is not false or (select s.forced_reason is not null from outbox.inbox_settings s);
+end
+$$;
+
+-- Whether nothing of a day can come again: closed, and applied longer ago than ids are kept. Reads the whole day.
+create function outbox.inbox_day_is_over(day date, name text) returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    is_recent boolean;
+begin
+    if not outbox.inbox_day_is_closed(day) then
         return false;
     end if;
-    execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - kept;
+    execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - outbox.inbox_kept();
     return not is_recent;
 end
 $$;
@@ -190,43 +222,78 @@ begin
 end
 $$;
 
--- Drops what is droppable, at most `most` days, and forgets as many thousands of foreign ids. Waits for no one: beside a
--- busy consumer it gives up within the lock timeout and is called again later. Returns the number of days dropped.
--- Whose ids were in a day cannot tell any more what of it had its effect: that is kept in outbox.consumer.
-create or replace function outbox.forget_inbox(most integer default 10) returns integer
+-- Forgets foreign ids: so many, the oldest first. Returns how many. Where one says when it was recorded, it is first said up to
+-- when ids are forgotten, and the id goes by a later call: whoever does not find the id then finds that it may have been there.
+create function outbox.forget_foreign(most integer default 10000) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 declare
-    victim record;
-    dropped integer := 0;
+    victims outbox.inbox_foreign[];
+    forgotten integer;
 begin
-    delete from outbox.inbox_foreign f
-    where (f.consumer, f.source, f.id) in (
-        select g.consumer, g.source, g.id from outbox.inbox_foreign g
+    select array_agg(old.g) into victims from (
+        select g from outbox.inbox_foreign g
         where g.applied_at < clock_timestamp() - outbox.inbox_kept()
           -- What waits may still have its effect.
           and g.outcome <> 'parked'
           and (g.outcome <> 'dead' or not exists (
               select from outbox.dead_letter d
               where d.consumer = g.consumer and d.source = g.source and d.id = g.id and d.state in ('dead', 'redriving')))
-        order by g.applied_at limit most * 1000);
+        order by g.applied_at limit most) old;
+    delete from outbox.inbox_foreign f
+    using unnest(victims) victim
+    where (f.consumer, f.source, f.id) = (victim.consumer, victim.source, victim.id) and f.applied_at = victim.applied_at
+      and (victim.recorded_at is null
+           or victim.recorded_at < (select c.forgotten_until from outbox.consumer c where c.name = victim.consumer));
+    get diagnostics forgotten = row_count;
+    insert into outbox.consumer as known (name, forgotten_until)
+    select victim.consumer, max(victim.recorded_at) + interval '1 microsecond'
+    from unnest(victims) victim where victim.recorded_at is not null group by victim.consumer
+    on conflict (name) do update set forgotten_until = excluded.forgotten_until
+    where known.forgotten_until is null or known.forgotten_until < excluded.forgotten_until;
+    return forgotten;
+exception
+    when lock_not_available then
+        return 0;
+end
+$$;
+
+-- Drops the oldest day that is droppable, and forgets as many thousands of foreign ids as given. Waits for no one: beside a
+-- busy consumer it gives up within the lock timeout and is called again later. Returns the number of days dropped, 0 or 1.
+-- The day is read before anybody is in its way, and once more while nobody writes to that one day; the lock on all of the inbox
+-- is there for the dropping alone.
+-- Whose ids were in a day cannot tell any more what of it had its effect: that is kept in outbox.consumer.
+create or replace function outbox.forget_inbox(most integer default 10) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+declare
+    victim record;
+begin
+    perform outbox.forget_foreign(most * 1000);
+    insert into outbox.consumer (name) select distinct l.consumer from outbox.consumer_lease l on conflict do nothing;
     begin
-        for victim in select d.day, d.name from outbox.inbox_days() d where d.droppable order by d.day limit most loop
-            -- With the parent in hand nothing is applied or parked: what came since it was looked at is seen now.
-            lock table only outbox.inbox in access exclusive mode;
+        for victim in
+            select to_date(substring(c.relname from 7), 'YYYYMMDD') as day, c.relname::text as name
+            from pg_inherits join pg_class c on c.oid = inhrelid
+            where inhparent = 'outbox.inbox'::regclass order by c.relname
+        loop
             continue when not outbox.inbox_day_is_over(victim.day, victim.name);
-            insert into outbox.consumer (name) select distinct l.consumer from outbox.consumer_lease l on conflict do nothing;
+            execute format('lock table outbox.%I in share mode', victim.name);
+            continue when not outbox.inbox_day_is_over(victim.day, victim.name);
             execute format(
                 'update outbox.consumer c set forgotten_until = greatest(c.forgotten_until, $1)
                  where exists (select from outbox.%I i where i.consumer = c.name)', victim.name)
             using (victim.day + 1)::timestamp at time zone 'UTC';
+            -- Nothing is applied or parked from here on: what was opened since the last look is seen now.
+            lock table only outbox.inbox in access exclusive mode;
+            if not outbox.inbox_day_is_closed(victim.day) then
+                raise lock_not_available;
+            end if;
             execute format('drop table outbox.%I', victim.name);
-            dropped := dropped + 1;
+            return 1;
         end loop;
     exception
-        when lock_not_available then
-            dropped := 0;
+        when lock_not_available then null;
     end;
-    return dropped;
+    return 0;
 end
 $$;
 
@@ -304,7 +371,8 @@ begin
     foreach object in array array['stream_mark', 'inbox_keyed'] loop
         execute format('alter table outbox.%I owner to outbox_maintainer', object);
     end loop;
-    foreach object in array array['inbox_floor', 'inbox_kept', 'refuse_low_keep', 'set_inbox_keep', 'inbox_passed_until', 'inbox_needed', 'inbox_day_is_over', 'forget_keyed'] loop
+    foreach object in array array['inbox_floor', 'inbox_kept', 'refuse_low_keep', 'set_inbox_keep', 'inbox_passed_until', 'inbox_needed', 'ensure_inbox_day',
+                                  'inbox_day_is_closed', 'inbox_day_is_over', 'forget_foreign', 'forget_keyed'] loop
         execute format('alter function outbox.%I owner to outbox_maintainer', object);
         execute format('revoke execute on function outbox.%I from public', object);
     end loop;
@@ -312,7 +380,7 @@ end
 $$;
 alter view outbox_ops.inbox_window owner to outbox_maintainer;
 grant select, insert, update on outbox.stream_mark, outbox.inbox_keyed to outbox_consumer;
-grant execute on function outbox.forget_keyed to outbox_consumer;
+grant execute on function outbox.ensure_inbox_day, outbox.forget_foreign, outbox.forget_keyed to outbox_consumer;
 grant execute on function outbox.inbox_floor, outbox.inbox_kept, outbox.inbox_passed_until, outbox.inbox_needed to outbox_consumer, outbox_observer, outbox_operator;
 grant execute on function outbox.set_inbox_keep to outbox_operator;
 grant select on outbox.inbox_settings, outbox_ops.inbox_days to outbox_operator;

@@ -1,9 +1,25 @@
+-- Events without a day of their own. One that says when it was recorded may have had a day before: it is looked for there, and
+-- it may be too old, as in enter_inbox.sql.
 with entered as (
-    insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id)
-    select $1, entry.source, entry.id, $2, $3, entry.entry_id
-    from unnest($4::text[], $5::text[], $6::text[]) entry (source, id, entry_id)
+    insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id, recorded_at)
+    select $1, entry.source, entry.id, $2, $3, entry.entry_id, case when entry.recorded_at < clock_timestamp() then entry.recorded_at end
+    from unnest($4::text[], $5::text[], $6::text[], $8::timestamptz[]) entry (source, id, entry_id, recorded_at)
+    where not exists (
+        select from outbox.inbox known
+        where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at = entry.recorded_at
+          and known.recorded_at = any($8)
+    )
     on conflict do nothing
-    returning entry_id
+    returning entry_id, recorded_at
 )
-select entered.entry_id, exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $7), null::text
+select entered.entry_id,
+       exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $7),
+       case when entered.recorded_at < (select consumer.forgotten_until from outbox.consumer consumer where consumer.name = $1)
+                 and not exists (
+                     select from outbox.consumer_stream progress
+                     where progress.consumer = $1 and progress.stream = $3
+                       and (split_part(entered.entry_id, '-', 1)::numeric, split_part(entered.entry_id, '-', 2)::numeric)
+                           <= (progress.replayed_batch, progress.replayed_position))
+            then (select consumer.forgotten_until from outbox.consumer consumer where consumer.name = $1)::text
+       end
 from entered

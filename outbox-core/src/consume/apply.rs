@@ -90,7 +90,6 @@ pub(super) type Items = [Arc<Item<Delivery>>];
 /// # Errors
 /// When the database or the lease is gone. Whether the transaction committed may then be unknown: the inbox knows.
 pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -> Result<Landing, Error> {
-    ensure_days(place, items).await?;
     let mut conflicts = 0;
     loop {
         let company = place.company();
@@ -159,16 +158,10 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
 /// # Errors
 /// When the database or the lease is gone.
 pub(super) async fn park(place: &Place, items: &Items) -> Result<Landing, Error> {
-    ensure_days(place, items).await?;
     Ok(Landing {
         fates: surely(place, items, Purpose::Park).await?,
         ..Landing::default()
     })
-}
-
-async fn ensure_days(place: &Place, items: &Items) -> Result<(), Error> {
-    let events = items.iter().filter_map(|item| item.payload.event.as_ref());
-    place.shared.ensure_days(events).await
 }
 
 /// A transaction that calls no handler: only another one can be in its way.
@@ -233,13 +226,15 @@ async fn traced(
         .filter_map(|item| Some((item.id, item.payload.event.as_ref()?)))
         .collect();
     let mut watched = events.first().map(|(id, _)| *id);
+    let to_enter: Vec<&Event> = events.iter().map(|(_, event)| *event).collect();
+    let places = place.shared.places(&to_enter).await?;
     let _slot = place.shared.slot().await;
     for _ in 0..WATCHES_MAX {
         let mut connection = store.acquire("taking a connection to apply").await?;
         let mut tx = store.begin(&mut connection, watched).await?;
         let backend = store.fence(&mut tx, &place.stream.key, place.lease).await?;
         let entered = store
-            .enter_inbox(&mut tx, &place.stream.key, &place.flow, &events)
+            .enter_inbox(&mut tx, &place.stream.key, &place.flow, &events, &places)
             .await?;
         let mut ids = events.iter().map(|(id, _)| *id);
         let first = ids.find(|id| entered.fresh.contains(id));

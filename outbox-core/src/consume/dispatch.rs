@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use super::apply::{apply, park};
 use super::breaker::Pass;
 use super::contention::Company;
+use super::delivery::Delivery;
 use super::drain::drain;
+use super::inbox;
 use super::park::Lane;
 use super::session::Session;
+use super::window::Item;
 use crate::event::EntryId;
 
 /// A transaction should not take longer, and one that does must not keep others waiting.
@@ -74,7 +77,8 @@ impl Session<'_> {
     }
 
     fn start_batch(&mut self) -> bool {
-        let items = self.window.ready(self.lanes.draining(), self.batch_size());
+        let mut items = self.window.ready(self.lanes.draining(), self.batch_size());
+        items.truncate(inbox::together(items.iter().map(|item| recorded_at(item))));
         if items.is_empty() {
             return false;
         }
@@ -137,6 +141,7 @@ impl Session<'_> {
             items = self.window.of_lanes(&HashSet::from([lane]), PARKED_MAX);
             self.lanes.due_after(Instant::now(), Duration::ZERO);
         }
+        items.truncate(inbox::together(items.iter().map(|item| recorded_at(item))));
         if !items.is_empty() {
             let ids: Vec<EntryId> = items.iter().map(|item| item.id).collect();
             self.window.start(&ids);
@@ -208,4 +213,8 @@ impl Session<'_> {
         }
         self.flights.acknowledge(&self.link);
     }
+}
+
+fn recorded_at(item: &Item<Delivery>) -> Option<time::OffsetDateTime> {
+    inbox::recorded_at(item.payload.event.as_ref()?)
 }

@@ -141,10 +141,11 @@ impl<'a> Emptying<'a> {
         parked: &Parked,
         event: &Event,
     ) -> Result<bool, Error> {
-        self.place.shared.ensure_days([event]).await?;
+        let places = self.place.shared.places(&[event]).await?;
         let events = [(parked.entry_id, event)];
         let (stream, flow) = (&self.place.stream.key, &self.place.flow);
-        let entered = self.place.store().enter_inbox(tx, stream, flow, &events).await?;
+        let store = self.place.store();
+        let entered = store.enter_inbox(tx, stream, flow, &events, &places).await?;
         Ok(entered.fresh.contains(&parked.entry_id))
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outbox_migrations::Set;
@@ -42,6 +44,8 @@ pub(super) struct Store {
     /// How long the server lets a statement of an applying transaction take.
     statement_limit: Duration,
     begin: String,
+    /// The inbox has so many days that no plan may be kept that is made for all of them: it would lock them all.
+    pub(super) has_many_days: Arc<AtomicBool>,
 }
 
 /// A transaction on the handlers' database.
@@ -84,6 +88,7 @@ impl Store {
             lease,
             statement_limit,
             begin,
+            has_many_days: Arc::default(),
         }
     }
 
@@ -218,10 +223,13 @@ impl Store {
         connection: &'c mut Lent,
         watched: Option<EntryId>,
     ) -> Result<Transaction<'c>, Error> {
-        let begin = match watched {
-            Some(id) => format!("{}; set local outbox.watched = '{id}'", self.begin),
-            None => self.begin.clone(),
-        };
+        let mut begin = self.begin.clone();
+        if let Some(id) = watched {
+            begin.push_str(&format!("; set local outbox.watched = '{id}'"));
+        }
+        if self.has_many_days.load(Ordering::Relaxed) {
+            begin.push_str("; set local plan_cache_mode = 'force_custom_plan'");
+        }
         bounded("beginning a transaction", connection.begin(begin)).await
     }
 

@@ -1,6 +1,6 @@
 //! What the lanes of one consumer share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -37,8 +37,8 @@ pub(super) struct Shared {
     contention: Mutex<HashMap<String, Contention>>,
     /// Transactions that may be open at a time: the pool's connections but those for leases.
     slots: Semaphore,
-    /// Days of the inbox that are known to be there.
-    days: Mutex<HashSet<Date>>,
+    /// Days of which it is known whether the inbox has them.
+    days: Mutex<HashMap<Date, bool>>,
 }
 
 impl Shared {
@@ -95,37 +95,35 @@ impl Shared {
         }
     }
 
-    /// Makes the days of the inbox that these events need.
-    pub(super) async fn ensure_days<'e>(
-        &self,
-        events: impl IntoIterator<Item = &'e Event>,
-    ) -> Result<(), Error> {
-        let mut missing: Vec<OffsetDateTime> = Vec::new();
-        for recorded_at in events.into_iter().filter_map(inbox::recorded_at) {
-            let is_known = |at: OffsetDateTime| at.to_offset(UtcOffset::UTC).date() == day_of(recorded_at);
-            if !self.days().contains(&day_of(recorded_at)) && !missing.iter().copied().any(is_known) {
-                missing.push(recorded_at);
-            }
+    /// In which day of the inbox each of these events has its place; none where it has no day. Makes the days that they need.
+    pub(super) async fn places(&self, events: &[&Event]) -> Result<Vec<Option<OffsetDateTime>>, Error> {
+        let mut places = Vec::new();
+        for event in events {
+            places.push(match inbox::recorded_at(event) {
+                Some(moment) if self.has_day(moment).await? => Some(moment),
+                _ => None,
+            });
         }
-        for moment in missing {
-            self.ensure_day(moment).await?;
-        }
-        Ok(())
+        Ok(places)
     }
 
-    /// Makes the day of the inbox that `moment` lies in.
-    pub(super) async fn ensure_day(&self, moment: OffsetDateTime) -> Result<(), Error> {
-        self.store.add_inbox_day(moment).await?;
-        self.days().insert(day_of(moment));
-        Ok(())
+    /// Whether the inbox has the day that `moment` lies in; it is made if it should be there.
+    pub(super) async fn has_day(&self, moment: OffsetDateTime) -> Result<bool, Error> {
+        let known = self.days().get(&day_of(moment)).copied();
+        if let Some(has_day) = known {
+            return Ok(has_day);
+        }
+        let has_day = self.store.ensure_inbox_day(moment).await?;
+        self.days().insert(day_of(moment), has_day);
+        Ok(has_day)
     }
 
-    /// Forgets which days are there: old ones may have been dropped.
+    /// Forgets which days are there: old ones may have been dropped, by whomever, and what was to come is there by now.
     pub(super) fn forget_days(&self) {
         self.days().clear();
     }
 
-    fn days(&self) -> std::sync::MutexGuard<'_, HashSet<Date>> {
+    fn days(&self) -> std::sync::MutexGuard<'_, HashMap<Date, bool>> {
         self.days.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

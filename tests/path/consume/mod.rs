@@ -32,6 +32,8 @@ mod service;
 
 mod window;
 
+mod days;
+
 mod call;
 
 mod storm;

@@ -4,110 +4,88 @@ use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
-use super::recorded_at;
+use super::{AROUND, recorded_at};
 use crate::consume::Error;
 use crate::consume::pg::{PgConnection, Store, bounded, entry_id};
 use crate::event::{EntryId, Event};
 
 impl Store {
-    /// Makes the day that `moment` lies in. Not inside an applying transaction: it would hold its lock until the commit.
-    pub(in crate::consume) async fn add_inbox_day(&self, moment: OffsetDateTime) -> Result<(), Error> {
-        let query = sqlx::query(include_str!("../../../queries/consume/add_inbox_day.sql")).bind(moment);
-        bounded("making a day of the inbox", query.execute(&self.pool))
-            .await
-            .map(drop)
+    /// Whether there is a day for `moment`; makes it if there should be one. Not inside an applying transaction: it would hold
+    /// its lock until the commit.
+    pub(in crate::consume) async fn ensure_inbox_day(&self, moment: OffsetDateTime) -> Result<bool, Error> {
+        let query =
+            sqlx::query_scalar(include_str!("../../../queries/consume/ensure_inbox_day.sql")).bind(moment);
+        bounded("making a day of the inbox", query.fetch_one(&self.pool)).await
     }
 
-    /// Drops days of the inbox that are older than it keeps. Returns how many.
+    /// Drops one day of the inbox that is older than it keeps. Returns how many.
     pub(in crate::consume) async fn forget_inbox(&self) -> Result<i32, Error> {
         let query = sqlx::query_scalar(include_str!("../../../queries/consume/forget_inbox.sql"));
         bounded("dropping old days of the inbox", query.fetch_one(&self.pool)).await
     }
 
-    /// Records events as applied. Tells which of them were not there before, and whether any key of the flow is parked.
+    /// Removes up to so many rows of each kind that goes row by row: ids without a day, identities. Returns how many of the
+    /// kind that had more.
+    pub(in crate::consume) async fn forget_rows(&self, most: i32) -> Result<i32, Error> {
+        let query = sqlx::query_scalar(include_str!("../../../queries/consume/forget_rows.sql")).bind(most);
+        bounded("removing what is over", query.fetch_one(&self.pool)).await
+    }
+
+    /// Records events as applied, each where it has its place. Tells which of them were not there before, and whether any key of the flow is parked.
     pub(in crate::consume) async fn enter_inbox(
         &self,
         tx: &mut PgConnection,
         stream: &str,
         flow: &str,
         events: &[(EntryId, &Event)],
+        places: &[Option<OffsetDateTime>],
     ) -> Result<Entered, Error> {
         if events.is_empty() {
             return Ok(Entered::default());
         }
-        let (ours, foreign): (Vec<_>, Vec<_>) = events
+        let (sources, ids): (Vec<&str>, Vec<&str>) = events
             .iter()
-            .map(|(entry, event)| (entry.to_string(), *event, recorded_at(event)))
-            .partition(|(_, _, recorded_at)| recorded_at.is_some());
+            .map(|(_, event)| (event.source.as_str(), event.id.as_str()))
+            .unzip();
         let claim = sqlx::query(include_str!("../../../queries/consume/claim_events.sql"))
             .bind(&self.consumer)
-            .bind(
-                events
-                    .iter()
-                    .map(|(_, event)| event.source.as_str())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                events
-                    .iter()
-                    .map(|(_, event)| event.id.as_str())
-                    .collect::<Vec<_>>(),
-            );
+            .bind(sources)
+            .bind(ids);
         self.in_turn("claiming events", claim.execute(&mut *tx)).await?;
+        let (mut ours, mut foreign) = (Rows::default(), Rows::default());
+        for ((entry, event), place) in events.iter().zip(places) {
+            match place {
+                Some(at) => ours.push(*entry, event, Some(*at)),
+                None => foreign.push(*entry, event, recorded_at(event)),
+            }
+        }
         let doing = "recording events in the inbox";
         let mut rows: Vec<(String, bool, Option<String>)> = Vec::new();
-        if !ours.is_empty() {
+        let times = || ours.recorded.iter().flatten().copied();
+        if let (Some(first), Some(last)) = (times().min(), times().max()) {
             let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox.sql"))
                 .bind(&self.consumer)
                 .bind("applied")
                 .bind(stream)
-                .bind(
-                    ours.iter()
-                        .map(|(_, event, _)| event.source.as_str())
-                        .collect::<Vec<_>>(),
-                )
-                .bind(
-                    ours.iter()
-                        .map(|(_, event, _)| event.id.as_str())
-                        .collect::<Vec<_>>(),
-                )
-                .bind(
-                    ours.iter()
-                        .map(|(_, _, recorded_at)| *recorded_at)
-                        .collect::<Vec<_>>(),
-                )
-                .bind(
-                    ours.iter()
-                        .map(|(entry, _, _)| entry.as_str())
-                        .collect::<Vec<_>>(),
-                )
-                .bind(flow);
+                .bind(&ours.sources)
+                .bind(&ours.ids)
+                .bind(&ours.recorded)
+                .bind(&ours.entries)
+                .bind(flow)
+                .bind(first - AROUND)
+                .bind(last + AROUND);
             rows = self.in_turn(doing, query.fetch_all(&mut *tx)).await?;
         }
-        if !foreign.is_empty() {
+        if !foreign.ids.is_empty() {
             let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox_foreign.sql"))
                 .bind(&self.consumer)
                 .bind("applied")
                 .bind(stream)
-                .bind(
-                    foreign
-                        .iter()
-                        .map(|(_, event, _)| event.source.as_str())
-                        .collect::<Vec<_>>(),
-                )
-                .bind(
-                    foreign
-                        .iter()
-                        .map(|(_, event, _)| event.id.as_str())
-                        .collect::<Vec<_>>(),
-                )
-                .bind(
-                    foreign
-                        .iter()
-                        .map(|(entry, _, _)| entry.as_str())
-                        .collect::<Vec<_>>(),
-                )
-                .bind(flow);
+                .bind(&foreign.sources)
+                .bind(&foreign.ids)
+                .bind(&foreign.entries)
+                .bind(flow)
+                .bind(&foreign.recorded);
             rows.extend(self.in_turn(doing, query.fetch_all(&mut *tx)).await?);
         }
         let may_be_parked = rows.iter().any(|(_, is_any_parked, _)| *is_any_parked);
@@ -156,10 +134,12 @@ impl Store {
         before: &[&str],
         rows: &[Row<'_>],
     ) -> Result<u64, Error> {
-        let (ours, foreign): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
-            rows.iter().partition(|(_, _, recorded_at)| recorded_at.is_some());
         let doing = "recording what became of an event";
         let mut changed = 0;
+        let ours: Vec<&Row<'_>> = rows
+            .iter()
+            .filter(|(_, _, recorded_at)| recorded_at.is_some())
+            .collect();
         if !ours.is_empty() {
             let query = sqlx::query(include_str!("../../../queries/consume/set_outcome.sql"))
                 .bind(&self.consumer)
@@ -170,16 +150,35 @@ impl Store {
                 .bind(before);
             changed += bounded(doing, query.execute(&mut *tx)).await?.rows_affected();
         }
-        if !foreign.is_empty() {
+        if changed < rows.len() as u64 {
+            // The rest has no day, or had none when it came.
             let query = sqlx::query(include_str!("../../../queries/consume/set_outcome_foreign.sql"))
                 .bind(&self.consumer)
                 .bind(outcome)
-                .bind(foreign.iter().map(|row| row.0).collect::<Vec<_>>())
-                .bind(foreign.iter().map(|row| row.1).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
                 .bind(before);
             changed += bounded(doing, query.execute(&mut *tx)).await?.rows_affected();
         }
         Ok(changed)
+    }
+}
+
+/// Events to be entered, by columns.
+#[derive(Default)]
+struct Rows<'a> {
+    sources: Vec<&'a str>,
+    ids: Vec<&'a str>,
+    recorded: Vec<Option<OffsetDateTime>>,
+    entries: Vec<String>,
+}
+
+impl<'a> Rows<'a> {
+    fn push(&mut self, entry: EntryId, event: &'a Event, recorded_at: Option<OffsetDateTime>) {
+        self.sources.push(&event.source);
+        self.ids.push(&event.id);
+        self.recorded.push(recorded_at);
+        self.entries.push(entry.to_string());
     }
 }
 

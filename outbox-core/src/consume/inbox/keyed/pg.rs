@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Deduplication;
 use crate::consume::Error;
-use crate::consume::pg::{PgConnection, Store, bounded};
+use crate::consume::pg::{PgConnection, Store};
 use crate::event::{EntryId, Event};
 
 impl Store {
@@ -48,16 +48,5 @@ impl Store {
             .filter(|(_, event, _)| !first.contains(&(event.source.as_str(), event.id.as_str())))
             .map(|(entry, ..)| *entry)
             .collect())
-    }
-
-    /// Removes up to `most` identities whose window is over. Returns how many.
-    pub(in crate::consume) async fn forget_keyed(&self, most: i32) -> Result<i32, Error> {
-        let query =
-            sqlx::query_scalar(include_str!("../../../../queries/consume/forget_keyed.sql")).bind(most);
-        bounded(
-            "removing identities whose window is over",
-            query.fetch_one(&self.pool),
-        )
-        .await
     }
 }

@@ -31,4 +31,6 @@ pub(in crate::consume) struct Window {
     pub(in crate::consume) kept: Option<f64>,
     /// Whether a person set them to be kept for shorter than the floor.
     pub(in crate::consume) is_forced: bool,
+    /// How many days the inbox has.
+    pub(in crate::consume) days: i64,
 }

@@ -40,13 +40,14 @@ impl Store {
     pub(super) async fn window(&self) -> Result<Window, Error> {
         let query =
             sqlx::query_as(include_str!("../../../../queries/consume/read_window.sql")).bind(self.consumer());
-        let (floor, reason, kept, is_forced) =
+        let (floor, reason, kept, is_forced, days) =
             bounded("reading how long ids are kept", query.fetch_one(&self.pool)).await?;
         Ok(Window {
             floor,
             reason,
             kept,
             is_forced,
+            days,
         })
     }
 }

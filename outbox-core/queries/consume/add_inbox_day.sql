@@ -1,1 +1,0 @@
-select outbox.add_inbox_day($1)

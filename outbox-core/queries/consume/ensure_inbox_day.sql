@@ -1,0 +1,1 @@
+select outbox.ensure_inbox_day($1)

@@ -1,1 +1,0 @@
-select outbox.forget_keyed($1)

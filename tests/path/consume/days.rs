@@ -1,0 +1,177 @@
+//! The days of the inbox, in a consumer at work: what an applying transaction locks, and events of times that no event is
+//! recorded at.
+
+use serde_json::json;
+use sqlx::Executor;
+use system_tests::Result;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use super::bench::{Bench, Member, Order, TOPIC, chain, event};
+
+/// Entry `n` of a chain, with the event `number` as it was recorded so many days before `now`.
+async fn put(bench: &mut Bench, now: OffsetDateTime, n: usize, days: i64, number: i64) -> Result {
+    let (id, previous) = &chain(n as u64)[n - 1];
+    let mut event = event(Some(previous), "a", number);
+    let at = now - Duration::days(days);
+    event["recordedtime"] = json!(at.format(&Rfc3339)?);
+    bench.put_raw(id, "event", event.to_string().as_bytes()).await
+}
+
+async fn until_passed(bench: &mut Bench, n: usize) -> Result {
+    bench
+        .until_is(
+            "select coalesce(max(passed_position), 0)::text from outbox.consumer_stream",
+            &n.to_string(),
+        )
+        .await
+}
+
+#[tokio::test]
+async fn who_applies_locks_the_days_around_and_no_others() -> Result {
+    // GIVEN an inbox that remembers four hundred days, and a handler that counts what its transaction locks
+    let (mut bench, now) = (Bench::new().await?, OffsetDateTime::now_utc());
+    bench
+        .pool
+        .execute(
+            "select outbox.add_inbox_day(now() - day * interval '1 day') from generate_series(0, 399) day;
+             analyze outbox.inbox",
+        )
+        .await?;
+    let count = bench.describe().batch(1).on(TOPIC, |tx, event| {
+        Box::pin(async move {
+            let order: Order = event.json()?;
+            sqlx::query(
+                "insert into effect (key, number, epoch)
+                 select 'locks', $1, count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'relation'",
+            )
+            .bind(order.number)
+            .execute(tx)
+            .await?;
+            Ok(())
+        })
+    });
+    // WHEN it applies more events than it takes until the server keeps a plan for any of them
+    for n in 1..=12 {
+        put(&mut bench, now, n, 0, i64::try_from(n)?).await?;
+    }
+    let member = Member::start(count)?;
+    bench.effects(12).await?;
+    member.stop().await?;
+    // THEN none of its transactions locked the others
+    let locks: Vec<i64> = sqlx::query_scalar("select epoch from effect order by n")
+        .fetch_all(&bench.pool)
+        .await?;
+    eprintln!("locks of relations: {locks:?}");
+    assert!(locks.iter().all(|count| *count < 100), "{locks:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_of_other_times_make_no_days_and_have_one_effect() -> Result {
+    // GIVEN events that say they were recorded long ago or are still to come, each of them twice
+    let (mut bench, now) = (Bench::new().await?, OffsetDateTime::now_utc());
+    for (n, (days, number)) in [(4000, 1), (-5, 2), (-90_000, 3), (4000, 1), (-5, 2), (-90_000, 3)]
+        .into_iter()
+        .enumerate()
+    {
+        put(&mut bench, now, n + 1, days, number).await?;
+    }
+    // WHEN they are consumed
+    let member = bench.start()?;
+    bench.effects(3).await?;
+    until_passed(&mut bench, 6).await?;
+    member.stop().await?;
+    // THEN there are no days for them
+    let days = "select count(*) from outbox_ops.inbox_days where day not between current_date - 1 and current_date + 2";
+    assert_eq!(bench.value::<i64>(days).await?, 0);
+    // AND WHEN what was to come is now, and comes once more, THEN each of them had one effect
+    bench
+        .pool
+        .execute("select outbox.add_inbox_day(now() + interval '5 days')")
+        .await?;
+    put(&mut bench, now, 7, -5, 2).await?;
+    put(&mut bench, now, 8, 0, 4).await?;
+    let member = bench.start()?;
+    let effects = bench.effects(4).await?;
+    until_passed(&mut bench, 8).await?;
+    member.stop().await?;
+    let numbers: Vec<i64> = effects.iter().map(|(_, number)| *number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_without_a_day_is_too_old_when_its_id_was_forgotten() -> Result {
+    // GIVEN an event from years ago that was applied, and whose id was forgotten since
+    let (mut bench, now) = (Bench::new().await?, OffsetDateTime::now_utc());
+    put(&mut bench, now, 1, 4000, 1).await?;
+    let member = bench.start()?;
+    bench.effects(1).await?;
+    member.stop().await?;
+    bench
+        .pool
+        .execute(
+            "begin;
+             set local session_replication_role = 'replica';
+             update outbox.inbox_foreign set applied_at = applied_at - interval '60 days';
+             commit",
+        )
+        .await?;
+    // First it is said up to when ids are forgotten, and then they are.
+    for forgotten in [0, 1] {
+        let now: i32 = sqlx::query_scalar("select outbox.forget_foreign()")
+            .fetch_one(&bench.pool)
+            .await?;
+        assert_eq!(now, forgotten);
+    }
+    // WHEN it comes again, before a new one
+    put(&mut bench, now, 2, 4000, 1).await?;
+    put(&mut bench, now, 3, 0, 2).await?;
+    let member = bench.start()?;
+    let effects = bench.effects(2).await?;
+    until_passed(&mut bench, 3).await?;
+    member.stop().await?;
+    // THEN it has no second effect, and a dead letter says why
+    assert_eq!(effects, [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    let kinds: Vec<String> = sqlx::query_scalar("select error_kind from outbox.dead_letter")
+        .fetch_all(&bench.pool)
+        .await?;
+    assert_eq!(kinds, ["too_old"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_of_another_time_fails_and_is_put_back_as_any_other() -> Result {
+    // GIVEN an event that says it is still to come, and a handler that fails at first
+    let (mut bench, now) = (Bench::new().await?, OffsetDateTime::now_utc());
+    bench.pool.execute("create table mended ()").await?;
+    put(&mut bench, now, 1, -90_000, 1).await?;
+    put(&mut bench, now, 2, 0, 2).await?;
+    let member = Member::start(bench.describe().on(TOPIC, |tx, event| {
+        Box::pin(async move {
+            sqlx::query("select 1 / count(*) from mended")
+                .execute(&mut *tx)
+                .await?;
+            super::bench::note(tx, event).await
+        })
+    }))?;
+    // WHEN it is a dead letter, and is put back when that is mended
+    bench
+        .until("select count(*) = 1 from outbox.dead_letter where state = 'dead'")
+        .await?;
+    bench
+        .pool
+        .execute(
+            "insert into mended default values; select outbox.redrive('{\"consumer\": \"stock\"}', 'mended', all_of_them => true)",
+        )
+        .await?;
+    // THEN it is applied, and then what waited behind it
+    let effects = bench.effects(2).await?;
+    bench
+        .until("select bool_and(state = 'applied') from outbox.dead_letter")
+        .await?;
+    member.stop().await?;
+    assert_eq!(effects, [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    Ok(())
+}
