@@ -71,6 +71,11 @@ pub enum Error {
         /// Why, and what can be done.
         said: String,
     },
+    /// What an operator asked for was begun and not finished.
+    Unfinished {
+        /// What is done, and what was in the way.
+        said: String,
+    },
     /// A task of this consumer ended as it never should.
     Broken {
         /// How.
@@ -90,6 +95,7 @@ impl Error {
             | Self::Migrations { .. }
             | Self::NoFunction { .. }
             | Self::Refused { .. }
+            | Self::Unfinished { .. }
             | Self::Broken { .. } => Verdict::Stop,
         }
     }
@@ -108,6 +114,7 @@ impl Error {
             Self::Fenced => "Nothing: the other member goes on where this one stopped.",
             Self::Log { source } => source.advice(),
             Self::Refused { .. } => "Nothing was changed.",
+            Self::Unfinished { .. } => "Run it again: it goes on where it stopped.",
             Self::Broken { .. } => "Restart the consumer and report the message: this is a defect.",
         }
     }
@@ -181,7 +188,7 @@ impl fmt::Display for Error {
             Self::Slow { doing, limit } => write!(f, "no answer within {} s {doing}", limit.as_secs_f64()),
             Self::Fenced => f.write_str("another member of the group took this stream over"),
             Self::Log { source } => write!(f, "the producer's log cannot be read: {source}"),
-            Self::Refused { said } => f.write_str(said),
+            Self::Refused { said } | Self::Unfinished { said } => f.write_str(said),
             Self::Broken { source } => write!(f, "a task of the consumer ended by itself: {source}"),
         }
     }

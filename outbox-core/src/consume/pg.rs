@@ -142,7 +142,18 @@ impl Store {
             .transpose()
     }
 
-    /// Where the group finds what the stream no longer has; none if no seek left anything.
+    /// What is before the stream is passed. From here on nobody looks for it.
+    pub(super) async fn drop_prelude(&self, stream: &str, prelude: &str) -> Result<(), Error> {
+        let query = sqlx::query(include_str!("../../queries/consume/drop_prelude.sql"))
+            .bind(&self.consumer)
+            .bind(stream)
+            .bind(prelude);
+        bounded("noting that older entries are passed", query.execute(&self.pool))
+            .await
+            .map(drop)
+    }
+
+    /// Where the group finds what the stream no longer has; none if there is nothing left of it.
     pub(super) async fn prelude(&self, stream: &str) -> Result<Option<String>, Error> {
         let query = sqlx::query_scalar(include_str!("../../queries/consume/prelude.sql"))
             .bind(&self.consumer)

@@ -4,14 +4,17 @@
 //! the same ids, written by the seek from the producer's log before it gave the stream to the members. Its last entry is the
 //! predecessor of the first one on the stream, so whoever reads the one and then the other reads one chain. Only the key that
 //! `outbox.consumer_stream` names is read: a seek that died leaves its own behind, and touches nobody else's. It belongs to
-//! whoever holds the stream's lease, who removes it when the group has passed it. What is read of it is pending nowhere: after
+//! whoever holds the stream's lease, who takes the name away and then removes it when the group has passed it. So what is named
+//! and not there was lost, and the stream waits for a person. What is read of it is pending nowhere: after
 //! a takeover it is read again, and the gate knows what was passed.
 
 use super::Error;
+use super::pg::Store;
+use super::redis::{Entry, Link};
 use super::session::Session;
 use crate::event::EntryId;
 
-/// Entries of one read.
+/// Entries of one read, at most.
 const READ_COUNT: usize = 128;
 
 /// A prelude being read.
@@ -59,6 +62,25 @@ impl Prelude {
     }
 }
 
+/// What a seek left for the group to read before the stream; none if there is nothing, or nothing any more. Where it is named and
+/// not there, the stream must not be read: what is missing would never be applied.
+pub(super) async fn find(store: &Store, link: &mut Link, stream: &str) -> Result<Option<Prelude>, Error> {
+    let Some(key) = store.prelude(stream).await? else {
+        return Ok(None);
+    };
+    if link.range(&key, EntryId::MIN, 1).await?.is_empty() {
+        return Err(Error::Redis {
+            doing: "reading older entries",
+            code: None,
+            source: format!(
+                "Redis lost {key}, which the group is to read before {stream}: run the same seek again"
+            )
+            .into(),
+        });
+    }
+    Ok(Some(Prelude::new(key)))
+}
+
 impl Session<'_> {
     /// Whether something comes before what is on the stream.
     pub(super) fn is_before_stream(&self) -> bool {
@@ -70,6 +92,11 @@ impl Session<'_> {
         while let Some(prelude) = self.prelude.clone() {
             if prelude.is_read {
                 if self.committed >= Some(prelude.behind) {
+                    let place = &self.place;
+                    place
+                        .store()
+                        .drop_prelude(&place.stream.key, &prelude.key)
+                        .await?;
                     self.link.remove(&prelude.key).await?;
                     self.prelude = None;
                     tracing::info!(
@@ -82,7 +109,9 @@ impl Session<'_> {
             if !self.window.has_room() || self.barrier.is_closed() {
                 return Ok(());
             }
-            let entries = self.link.range(&prelude.key, prelude.behind, READ_COUNT).await?;
+            let count = self.portion.count().min(READ_COUNT);
+            let entries = self.link.range(&prelude.key, prelude.behind, count).await?;
+            self.portion.learn(entries.iter().map(Entry::size));
             let read = match entries.last() {
                 Some(last) => Prelude {
                     behind: last.id,

@@ -251,19 +251,6 @@ impl Link {
         Ok(unless_forbidden(self.range(&stream, id, count).await.map(Some))?.unwrap_or_default())
     }
 
-    /// Whether there is anything under another stream's key. A user that may not look has nothing to find there: what an
-    /// operator put there would be missed in the chain, and be seen to be.
-    pub(super) async fn exists(&mut self, key: &str) -> Result<bool, Error> {
-        match self.range(key, EntryId::MIN, 1).await {
-            Ok(entries) => Ok(!entries.is_empty()),
-            Err(Error::Redis { code: Some(code), .. }) if code == "NOPERM" => {
-                tracing::debug!(key, "this user of Redis may not look for older entries");
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Entries of another stream behind one of them, outside of any group.
     pub(super) async fn range(
         &mut self,

@@ -22,7 +22,7 @@ use super::metric::Meters;
 use super::park::Lane;
 use super::place::Place;
 use super::portion::Portion;
-use super::prelude::Prelude;
+use super::prelude::{self, Prelude};
 use super::reader::Reader;
 use super::redis::{Entry, Link};
 use super::shared::Shared;
@@ -94,10 +94,7 @@ impl<'a> Session<'a> {
             gauge.set(0.0);
         }
         let mut link = Link::connect(&shared.redis, &stream.key, shared.store.consumer()).await?;
-        let prelude = match shared.store.prelude(&stream.key).await? {
-            Some(prelude) => link.exists(&prelude).await?.then(|| Prelude::new(prelude)),
-            None => None,
-        };
+        let prelude = prelude::find(&shared.store, &mut link, &stream.key).await?;
         let committed = shared.store.passed(&stream.key).await?;
         if let Some(from) = link.ensure_group(committed).await? {
             meters.groups_made.increment(1);

@@ -1,14 +1,15 @@
 //! A group reads again from an earlier place: what its stream no longer has comes from the producer's log, in order, while new
 //! events arrive; and a seek that dies on the way changes nothing.
 
+use outbox_core::standing::Standing;
 use serde_json::Value;
 use sqlx::Executor;
-use system_tests::arrival::backlog;
-use system_tests::arrival::stream_of;
+use system_tests::arrival::{arrived, backlog, stream_of};
 use system_tests::patience::until;
 use system_tests::{Failure, Invocation, Relay, Result, stream};
 use uuid::Uuid;
 
+use super::bench::Member;
 use super::service::{GROUP, LIMIT, Service, TOPIC};
 
 fn number(value: &Value, path: &str) -> Result<u64> {
@@ -275,6 +276,78 @@ async fn a_seek_to_a_time_an_entry_or_an_event_begins_there() -> Result {
         "{}",
         parked.errors
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seek_into_the_future_passes_over_nothing_that_is_still_to_come() -> Result {
+    // GIVEN a new group, and one that applied everything, set to a time that is to come
+    let service = Service::new(100).await?;
+    let member = service.member()?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    member.stop().await?;
+    let done = service.seek(&["--to", "2999-01-01T00:00:00Z", "--yes"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    let line = "consumer seek --group audit --to 2999-01-01T00:00:00Z --reason r --yes --topic";
+    let line: Vec<&str> = line.split(' ').chain([TOPIC]).collect();
+    assert_eq!(Invocation::of(&service.world, &line)?.ask()?.code, 0);
+    // WHEN more events come
+    backlog(&service.world, &[TOPIC.to_owned()], 1, 10, 50).await?;
+    // THEN the one applies them, and nothing else; so would the other
+    let last = service.last().await?;
+    let member = service.member()?;
+    service.all_applied().await?;
+    service.all_passed().await?;
+    member.stop().await?;
+    let again: i64 = sqlx::query_scalar("select count(*) from effect where n > $1")
+        .bind(last)
+        .fetch_one(&service.pool)
+        .await?;
+    assert_eq!(again, 10);
+    let is_beyond: bool = sqlx::query_scalar(
+        "select bool_or(p.passed_batch > (select max(batch_id) from outbox.batch)) from outbox.consumer_stream p",
+    )
+    .fetch_one(&service.pool)
+    .await?;
+    assert!(!is_beyond);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_lost_of_a_seek_is_not_passed_over() -> Result {
+    // GIVEN a topic that grew, nothing left on its first stream, and a new group that is set to the beginning
+    let service = Service::new(100).await?;
+    let grown = Invocation::of(&service.world, &["topic", "set", TOPIC, "--partitions", "2"])?.ask()?;
+    assert_eq!(grown.code, 0, "{}", grown.errors);
+    backlog(&service.world, &[TOPIC.to_owned()], 1, 50, 50).await?;
+    arrived(&service.world, &[TOPIC.to_owned()], LIMIT).await?;
+    service.trim(0).await?;
+    let done = service.seek(&["--to", "begin", "--yes"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    // WHEN Redis loses what was written for it
+    let mut redis = service.world.redis().await?;
+    for prelude in service.preludes().await? {
+        redis::cmd("DEL")
+            .arg(prelude)
+            .query_async::<()>(&mut redis)
+            .await?;
+    }
+    let consumer = service.consumer()?;
+    let mut standing = consumer.standing();
+    let member = Member::run(consumer);
+    // THEN nothing behind it is applied, and the group says what to do
+    let told = standing.wait_for(
+        |standing| matches!(standing, Standing::Waiting { cause } if cause.contains("run the same seek again")),
+    );
+    tokio::time::timeout(LIMIT, told).await??;
+    assert_eq!(service.count().await?, 0);
+    // AND all of it, once that was done
+    let done = service.seek(&["--to", "begin", "--yes"])?;
+    assert_eq!(done.code, 0, "{}", done.errors);
+    service.all_applied().await?;
+    member.stop().await?;
+    assert_eq!(service.count().await?, 150);
     Ok(())
 }
 

@@ -46,13 +46,18 @@ impl Service {
 
     /// A member that notes the id of each event, in the order of the stream.
     pub(super) fn member(&self) -> Result<Member> {
+        Ok(Member::run(self.consumer()?))
+    }
+
+    /// It, before it runs.
+    pub(super) fn consumer(&self) -> Result<Consumer> {
         let builder = Consumer::builder(GROUP)
             .database(self.pool.clone())
             .redis(self.world.redis_url())
             .discovery(None)
             .concurrency(1)
             .lease(Duration::from_secs(2));
-        Member::start(builder.on(TOPIC, |tx, event| {
+        let builder = builder.on(TOPIC, |tx, event| {
             Box::pin(async move {
                 sqlx::query("insert into effect (id) values ($1::uuid)")
                     .bind(&event.id)
@@ -60,7 +65,8 @@ impl Service {
                     .await?;
                 Ok(())
             })
-        }))
+        });
+        Ok(builder.build()?)
     }
 
     pub(super) async fn trim(&self, left: u64) -> Result {

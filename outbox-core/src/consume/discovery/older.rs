@@ -69,9 +69,11 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
                     link.rest(&stream, prelude.as_deref()).await
                 })
                 .await?;
-            shared
-                .discovery
-                .update_at(seeks, Some(flow), |opening| opening.note(part, rest));
+            if let Some(rest) = rest {
+                shared
+                    .discovery
+                    .update_at(seeks, Some(flow), |opening| opening.note(part, rest));
+            }
         }
     }
     Ok(passed)

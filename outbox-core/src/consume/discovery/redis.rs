@@ -38,26 +38,32 @@ impl Link {
         Ok(layouts)
     }
 
-    /// What a stream has for a group, its prelude included.
-    pub(super) async fn rest(&mut self, stream: &str, prelude: Option<&str>) -> Result<Rest, Error> {
+    /// What a stream has for a group. With a prelude that is what is left, as long as it has a name.
+    pub(super) async fn rest(&mut self, stream: &str, prelude: Option<&str>) -> Result<Option<Rest>, Error> {
         for key in prelude.into_iter().chain([stream]) {
             let mut command = redis::cmd("XRANGE");
             command.arg(key).arg("-").arg("+").arg("COUNT").arg(1);
             let doing = "looking for the first entry of a stream";
             let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
             if let Some(entry) = rows.into_iter().find_map(entry_of) {
-                return Ok(Rest::First(entry.id));
+                return Ok(Some(Rest::First(entry.id)));
+            }
+            if prelude.is_some() {
+                // It was passed and removed at this moment, or it was lost: nothing is known of what is left.
+                return Ok(None);
             }
         }
         let mut command = redis::cmd("XINFO");
         command.arg("STREAM").arg(stream);
         let doing = "looking for the last entry that a stream had";
         match ask::<StreamInfoStreamReply>(&mut self.connection, doing, &command).await {
-            Ok(info) => Ok(Rest::Empty(
+            Ok(info) => Ok(Some(Rest::Empty(
                 info.last_generated_id.parse().unwrap_or(EntryId::MIN),
-            )),
+            ))),
             // There is no such stream.
-            Err(Error::Redis { code: Some(code), .. }) if code == "ERR" => Ok(Rest::Empty(EntryId::MIN)),
+            Err(Error::Redis { code: Some(code), .. }) if code == "ERR" => {
+                Ok(Some(Rest::Empty(EntryId::MIN)))
+            }
             Err(error) => Err(error),
         }
     }

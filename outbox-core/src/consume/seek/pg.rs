@@ -15,6 +15,8 @@ pub(super) struct Known {
     pub(super) forgotten_until: Option<f64>,
     /// Keys that wait.
     pub(super) parked_keys: u64,
+    /// Milliseconds since 1970 on the clock of this database.
+    pub(super) now_ms: u64,
 }
 
 /// A stream whose lease is ours.
@@ -62,7 +64,7 @@ impl Group {
             .persistent(false)
             .bind(&self.name)
             .bind(streams);
-        let (is_known, forgotten_until, parked_keys): (bool, Option<f64>, i64) = bounded(
+        let (is_known, forgotten_until, parked_keys, now): (bool, Option<f64>, i64, f64) = bounded(
             "reading what is known of the consumer",
             query.fetch_one(&self.pool),
         )
@@ -71,6 +73,7 @@ impl Group {
             is_known,
             forgotten_until,
             parked_keys: parked_keys.unsigned_abs(),
+            now_ms: (now.max(0.0) * 1000.0) as u64,
         })
     }
 

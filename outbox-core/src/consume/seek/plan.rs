@@ -23,6 +23,16 @@ pub(super) struct Missing {
     pub(super) until: Option<EntryId>,
 }
 
+/// The place behind which one stream is read again: not beyond its end, or what is still to come would be passed over. The end of
+/// a stream that never had an entry is now.
+pub(super) fn place(behind: EntryId, last: EntryId, now_ms: u64) -> EntryId {
+    let end = match last {
+        EntryId::MIN => EntryId::new(now_ms, 0),
+        last => last,
+    };
+    behind.min(end)
+}
+
 /// What is missing on a stream for reading everything behind a place.
 pub(super) fn missing(behind: EntryId, front: Front) -> Option<Missing> {
     match front.first {
@@ -86,6 +96,14 @@ mod tests {
             length: u64::from(first.is_some()),
             first,
         }
+    }
+
+    #[test]
+    fn nothing_that_is_still_to_come_is_passed_over() {
+        assert_eq!(place(id(7, 3), id(9, 9), 20), id(7, 3));
+        assert_eq!(place(id(99, 0), id(9, 9), 20), id(9, 9));
+        assert_eq!(place(id(99, 0), EntryId::MIN, 20), id(20, 0));
+        assert_eq!(place(id(7, 3), EntryId::MIN, 20), id(7, 3));
     }
 
     #[test]

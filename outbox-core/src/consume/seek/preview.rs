@@ -1,6 +1,6 @@
 //! What a seek would do, before anybody does it.
 
-use super::plan::missing;
+use super::plan::{missing, place};
 use super::request::{Ends, Prepared, Request, prepare};
 use crate::consume::Error;
 use crate::event::EntryId;
@@ -52,8 +52,10 @@ pub async fn preview(ends: &Ends, request: &Request) -> Result<Preview, Error> {
     let mut streams = Vec::with_capacity(prepared.streams.len());
     for (stream, passed) in prepared.streams.clone() {
         let front = prepared.redis.front(&stream.key).await?;
-        let (on_stream, has_more) = prepared.redis.count(&stream.key, prepared.behind).await?;
-        let missing = missing(prepared.behind, front);
+        let end = prepared.redis.last(&stream.key).await?;
+        let behind = place(prepared.behind, end, prepared.known.now_ms);
+        let (on_stream, has_more) = prepared.redis.count(&stream.key, behind).await?;
+        let missing = missing(behind, front);
         let in_log = match missing {
             Some(missing) => {
                 prepared

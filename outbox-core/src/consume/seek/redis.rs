@@ -1,6 +1,7 @@
 //! Redis in a seek: what is on a stream, the group set back, and the prelude written.
 
 use redis::aio::MultiplexedConnection;
+use redis::streams::StreamInfoStreamReply;
 use redis::{Client, Pipeline, Value};
 
 use super::plan::Front;
@@ -50,8 +51,33 @@ impl Streams {
         }
     }
 
+    /// The last entry that was ever put on a stream; the smallest id if there never was one.
+    pub(super) async fn last(&mut self, stream: &str) -> Result<EntryId, Error> {
+        let mut command = redis::cmd("XINFO");
+        command.arg("STREAM").arg(stream);
+        let doing = "looking at the end of a stream";
+        match ask::<StreamInfoStreamReply>(&mut self.connection, doing, &command).await {
+            Ok(info) => Ok(info.last_generated_id.parse().unwrap_or(EntryId::MIN)),
+            // There is no such stream.
+            Err(Error::Redis { code: Some(code), .. }) if code == "ERR" => Ok(EntryId::MIN),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What is on a stream.
     pub(super) async fn front(&mut self, stream: &str) -> Result<Front, Error> {
+        let mut front = Front::default();
+        // Nearly always the first one is part of the chain, and entries may be large.
+        for count in [1, FRONT] {
+            front = self.first_of(stream, count).await?;
+            if front.first.is_some() || front.length < count as u64 {
+                break;
+            }
+        }
+        Ok(front)
+    }
+
+    async fn first_of(&mut self, stream: &str, count: usize) -> Result<Front, Error> {
         let doing = "looking at the beginning of a stream";
         let mut ask = redis::pipe();
         ask.cmd("XLEN").arg(stream);
@@ -60,7 +86,7 @@ impl Streams {
             .arg("-")
             .arg("+")
             .arg("COUNT")
-            .arg(FRONT);
+            .arg(count);
         let answers = checked(ask_all(&mut self.connection, doing, &ask).await?, doing)?;
         let [Value::Int(length), Value::Array(rows)] = answers.as_slice() else {
             return Err(unexpected(doing));

@@ -87,7 +87,14 @@ pub async fn execute(
             drop(keeper);
             // Moved they are, and what was written is what the group reads.
             release(&prepared, &seized).await;
-            return forgotten.map(|forgotten| Done { forgotten, ..done });
+            return match forgotten {
+                Ok(forgotten) => Ok(Done { forgotten, ..done }),
+                Err(error) => Err(Error::Unfinished {
+                    said: format!(
+                        "the group is set back, and it forgot only a part of what it applied: {error}"
+                    ),
+                }),
+            };
         }
         outcome => outcome,
     };
@@ -209,13 +216,15 @@ async fn set_back(
     progress: &mut impl FnMut(Progress),
 ) -> Result<(EntryId, u64), Error> {
     keeper.check()?;
+    let end = prepared.redis.last(&stream.key).await?;
+    let behind = plan::place(prepared.behind, end, prepared.known.now_ms);
     // From here on whoever trims waits for the group.
     prepared
         .redis
-        .set_back(&stream.key, &request.group, prepared.behind)
+        .set_back(&stream.key, &request.group, behind)
         .await?;
     let (mut front, mut fetched, mut last, mut entries) =
-        (prepared.redis.front(&stream.key).await?, None, prepared.behind, 0);
+        (prepared.redis.front(&stream.key).await?, None, behind, 0);
     // A trim that was under way when the group was set back may still take off a little more.
     while let Some(missing) = missing(last, front) {
         let Some(mut reading) = prepared
@@ -246,7 +255,7 @@ async fn set_back(
         }
         front = prepared.redis.front(&stream.key).await?;
     }
-    Ok((plan::passed(prepared.behind, front, fetched), entries))
+    Ok((plan::passed(behind, front, fetched), entries))
 }
 
 async fn forget(
