@@ -331,7 +331,19 @@ async fn a_hole_inside_a_reissue_and_one_before_it_are_repaired() -> Result {
     bench.nothing_is_missed().await?;
     bench.stop(late).await?;
     bench.stop(quick).await?;
-    judge(&journal, &done)
+    judge(&journal, &done)?;
+    // AND however much was missed, the stream was put out again every ten seconds at most
+    let gaps: Vec<f64> = sqlx::query_scalar(
+        "select extract(epoch from gap)::float8 from (select cut_at - lag(cut_at) over (order by batch_number) as gap from outbox.reissue) g
+         where gap is not null",
+    )
+    .fetch_all(&mut bench.postgres)
+    .await?;
+    assert!(
+        !gaps.is_empty() && gaps.iter().all(|gap| *gap >= 10.0),
+        "{gaps:?}"
+    );
+    Ok(())
 }
 
 #[tokio::test]
@@ -530,6 +542,112 @@ async fn what_postgres_no_longer_has_is_refused_with_its_range() -> Result {
             .await?,
         "pass_hole: counted by hand"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_hard_cap_took_is_refused_and_passed_by_a_person() -> Result {
+    // GIVEN a group that read a third of a stream
+    let mut bench = Bench::new().await?;
+    let topics = [TOPIC.to_owned()];
+    let mut relay = Relay::of(&bench.world)
+        .set("OUTBOX_PUBLISH_LOOK_EVERY", "100ms")
+        .start()?;
+    relay.leads().await?;
+    let mut journal = backlog(&bench.world, &topics, 1, 20, 10).await?;
+    let member = bench.member("reader").await?;
+    bench.effects("reader", 20).await?;
+    bench.stop(member).await?;
+    journal.merge(backlog(&bench.world, &topics, 1, 40, 10).await?);
+    arrived(&bench.world, &topics, LIMIT).await?;
+    let found = bench.entries().await?;
+    // WHEN the hard cap takes what it has not read
+    let set = ["topic", "set", TOPIC, "--stream-cap", "10"];
+    assert_eq!(Invocation::of(&bench.world, &set)?.ask()?.code, 0);
+    bench
+        .until("select lost_unread = 30 from outbox_ops.streams")
+        .await?;
+    let member = bench.member("reader").await?;
+    // THEN it is said, and nothing is put out again: the cap would take it again
+    bench
+        .until("select state = 'refused' and reason like '%was trimmed%' from outbox_ops.holes")
+        .await?;
+    // WHEN a person passes it THEN what is left is applied
+    let (stream, held) = (stream_of(TOPIC), found[50].id.to_string());
+    let pass = [
+        "consumer",
+        "pass-hole",
+        "--group",
+        "reader",
+        "--stream",
+        &stream,
+        "--entry",
+        &held,
+    ];
+    let pass = [&pass[..], &["--reason", "the cap took it", "--yes"]].concat();
+    assert_eq!(Invocation::of(&bench.world, &pass)?.ask()?.code, 0);
+    let done = bench.effects("reader", 30).await?;
+    bench.nothing_is_missed().await?;
+    bench.stop(member).await?;
+    let verdict = Witness::new(&journal).effects("reader", &[TOPIC], done).verdict();
+    eprintln!("witness: {verdict}");
+    assert_eq!((verdict.lost.len(), verdict.reordered.len()), (30, 0));
+    assert_eq!(
+        bench.value::<i64>("select count(*) from outbox.reissue").await?,
+        0
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_was_committed_late_is_put_out_again_and_nothing_of_what_was_kept() -> Result {
+    // GIVEN a group that read a batch, and an event with a lower position that was committed after it
+    let mut bench = Bench::new().await?;
+    let topics = [TOPIC.to_owned()];
+    let mut relay = Relay::of(&bench.world).start()?;
+    relay.leads().await?;
+    let member = bench.member("reader").await?;
+    let mut late = bench.world.connect().await?;
+    late.execute("begin").await?;
+    let append = "select outbox.append($1, '{\"number\": 0}'::json, key => 'late')";
+    let late_id: Uuid = sqlx::query_scalar(append)
+        .bind(TOPIC)
+        .fetch_one(&mut late)
+        .await?;
+    backlog(&bench.world, &topics, 1, 20, 10).await?;
+    bench.effects("reader", 20).await?;
+    bench.stop(member).await?;
+    late.execute("commit").await?;
+    backlog(&bench.world, &topics, 1, 10, 10).await?;
+    arrived(&bench.world, &topics, LIMIT).await?;
+    // WHEN the late one vanishes, and the end of the batch before it
+    let found = bench.entries().await?;
+    let at = found.iter().position(|entry| entry.event_id == late_id);
+    let at = at.ok_or_else(|| Failure::new("the late event is not on the stream"))?;
+    assert!(
+        at == 20 && found[at].id.1 < found[0].id.1,
+        "committed late, and appended first"
+    );
+    bench.delete(&[found[at - 1].id, found[at].id]).await?;
+    let member = bench.member("reader").await?;
+    let done = bench.effects("reader", 31).await?;
+    bench.nothing_is_missed().await?;
+    bench.stop(member).await?;
+    // THEN it and what came behind it are there again, in one order, and nothing that was kept
+    let again: Vec<Uuid> = bench
+        .entries()
+        .await?
+        .into_iter()
+        .skip(29)
+        .map(|entry| entry.event_id)
+        .collect();
+    let behind = found[at - 1..].iter().map(|entry| entry.event_id);
+    let expected: Vec<Uuid> = [late_id]
+        .into_iter()
+        .chain(behind.filter(|id| *id != late_id))
+        .collect();
+    assert_eq!(again, expected);
+    assert!(done.contains(&late_id));
     Ok(())
 }
 
