@@ -1,8 +1,13 @@
 //! One effect per event, whatever comes again.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use outbox_core::consume::Error;
 use serde_json::json;
+use system_tests::patience::until;
 use system_tests::{Result, Schema, World};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, event, note};
@@ -263,5 +268,48 @@ async fn an_event_appended_twice_under_one_id_has_one_effect_whenever_it_was_rec
         [1, 2]
     );
     assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_transactions_with_one_id_the_second_waits_for_the_first() -> Result {
+    // GIVEN an event in the hands of its handler, and the same id recorded on another day, under another key
+    let mut bench = Bench::new().await?;
+    let mut again = event(Some("1-1"), "b", 1);
+    again["recordedtime"] = json!("2026-11-21T09:00:00.000001Z");
+    let (arrived, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (signal, wait) = (arrived.clone(), gate.clone());
+    let describe = bench.describe().lease(Duration::from_secs(20));
+    let member = Member::start(describe.on(TOPIC, move |tx, event| {
+        let (signal, wait) = (signal.clone(), wait.clone());
+        Box::pin(async move {
+            signal.notify_one();
+            wait.acquire().await?.forget();
+            note(tx, event).await
+        })
+    }))?;
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    arrived.notified().await;
+    // WHEN it comes while the first has not committed
+    bench
+        .put_raw("1-2", "event", again.to_string().as_bytes())
+        .await?;
+    until("the second waits", Duration::from_secs(10), async || {
+        let waiting: i64 = bench
+            .value(
+                "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'advisory'",
+            )
+            .await?;
+        Ok((waiting == 1).then_some(()))
+    })
+    .await?;
+    gate.add_permits(2);
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-2'), false) from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    // THEN it had one effect
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 1);
     Ok(())
 }

@@ -15,15 +15,21 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::bench::{Bench, GROUP, Member, Order, STREAM, TOPIC, event, note};
 
-/// Notes every order but number 1, as long as that is broken.
+/// Notes every order but one, as long as that is broken.
 struct Broken {
+    id: &'static str,
     is_broken: AtomicBool,
     calls: AtomicUsize,
 }
 
 impl Broken {
     fn new() -> Arc<Self> {
+        Self::of("event-1")
+    }
+
+    fn of(id: &'static str) -> Arc<Self> {
         Arc::new(Self {
+            id,
             is_broken: AtomicBool::new(true),
             calls: AtomicUsize::new(0),
         })
@@ -43,7 +49,7 @@ struct UntilMended(Arc<Broken>);
 impl Handler for UntilMended {
     fn handle<'a>(&'a self, tx: &'a mut PgConnection, event: &'a Event) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
-            if event.id == "event-1" {
+            if event.id == self.0.id {
                 self.0.calls.fetch_add(1, Ordering::SeqCst);
                 if self.0.is_broken.load(Ordering::SeqCst) {
                     return Err(HandlerError::new("not yet"));
@@ -113,7 +119,7 @@ async fn later_events_of_a_failed_key_wait_in_the_database_and_follow_in_their_o
 
 #[tokio::test]
 async fn the_failing_one_of_a_batch_is_parked_in_the_transaction_that_applies_the_others() -> Result {
-    // GIVEN ten events of ten keys, of which the first fails
+    // GIVEN ten events of ten keys, of which the fifth fails, and one more of its key behind them
     let mut bench = Bench::new().await?;
     bench
         .pool
@@ -125,17 +131,17 @@ async fn the_failing_one_of_a_batch_is_parked_in_the_transaction_that_applies_th
              create trigger see after insert on outbox.parked_event for each row execute function see();",
         )
         .await?;
-    let keys: Vec<String> = (0..10).map(|n| format!("key-{n}")).collect();
+    let keys: Vec<String> = (1..=10).chain([5]).map(|n| format!("key-{n}")).collect();
     bench
         .put_all(&keys.iter().map(String::as_str).collect::<Vec<_>>())
         .await?;
-    let broken = Broken::new();
+    let broken = Broken::of("event-5");
     // WHEN a member applies them
     let describe = bench.describe().retry(far_away()).concurrency(1);
     let member = Member::start(describe.on_handler(TOPIC, broken.handler()))?;
     bench.effects(9).await?;
     bench
-        .until("select coalesce(bool_or(passed_entry = '1-10'), false) from outbox_ops.inbox")
+        .until("select coalesce(bool_or(passed_entry = '1-11'), false) from outbox_ops.inbox")
         .await?;
     member.stop().await?;
     // THEN one transaction did it all
@@ -143,11 +149,13 @@ async fn the_failing_one_of_a_batch_is_parked_in_the_transaction_that_applies_th
         sqlx::query_as("select count(*), count(distinct transaction) from seen")
             .fetch_one(&bench.pool)
             .await?;
-    assert_eq!((writes, transactions), (10, 1));
-    let parked: String = bench.value("select id from outbox.parked_event").await?;
+    assert_eq!((writes, transactions), (11, 1));
+    let parked: String = bench
+        .value("select string_agg(id, ' ' order by place) from outbox.parked_event")
+        .await?;
     assert_eq!(
         (parked.as_str(), broken.calls.load(Ordering::SeqCst)),
-        ("event-1", 1)
+        ("event-5 event-11", 1)
     );
     Ok(())
 }
@@ -442,6 +450,75 @@ fn process(bench: &Bench, member: &str) -> RelayOptions {
         .set("OUTBOX_CONSUME_ATTEMPTS", "5")
         .set("OUTBOX_CONSUME_BACKOFF_MIN", "1h")
         .set("OUTBOX_CONSUME_BACKOFF_MAX", "1h")
+}
+
+#[tokio::test]
+async fn a_key_is_not_closed_while_an_event_joins_it() -> Result {
+    // GIVEN a member in the middle of the only event that waits of a key
+    let mut bench = Bench::new().await?;
+    let broken = Broken::new();
+    let (arrived, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (inner, signal, wait) = (Arc::new(broken.handler()), arrived.clone(), gate.clone());
+    // It waits longer than the others of this file.
+    let describe = bench.describe().retry(far_away()).lease(Duration::from_secs(20));
+    let member = Member::start(describe.on(TOPIC, move |tx, event| {
+        let (inner, signal, wait) = (inner.clone(), signal.clone(), wait.clone());
+        Box::pin(async move {
+            inner.handle(tx, event).await?;
+            signal.notify_one();
+            wait.acquire().await?.forget();
+            Ok(())
+        })
+    }))?;
+    bench.put_all(&["a"]).await?;
+    bench
+        .until("select count(*) = 1 from outbox.parked_event")
+        .await?;
+    broken.mend();
+    bench.all_is_due().await?;
+    arrived.notified().await;
+    // WHEN another event of the key is about to join it, and does not come to its end
+    let mut in_the_way = bench.pool.begin().await?;
+    let same = "insert into outbox.parked_event (consumer, flow, lane, stream, entry_id, source, id, type, entry_fields)
+                select consumer, flow, 'elsewhere', stream, '9-9', source, 'event-2', type, entry_fields from outbox.parked_event";
+    in_the_way.execute(same).await?;
+    bench.put_all(&["a"]).await?;
+    until_waiting(&bench, 1).await?;
+    // THEN the key is not closed behind the first one, but waits for it
+    gate.add_permits(2);
+    until_waiting(&bench, 2).await?;
+    in_the_way.rollback().await?;
+    // AND what joined is applied in its turn
+    let numbers: Vec<i64> = bench
+        .effects(2)
+        .await?
+        .into_iter()
+        .map(|(_, number)| number)
+        .collect();
+    assert_eq!(numbers, [1, 2]);
+    bench.until("select count(*) = 0 from outbox.parked_lane").await?;
+    member.stop().await?;
+    let left: i64 = bench.value("select count(*) from outbox.parked_event").await?;
+    assert_eq!(left, 0);
+    Ok(())
+}
+
+/// So many transactions wait for others.
+async fn until_waiting(bench: &Bench, count: i64) -> Result {
+    until(
+        "transactions that wait for others",
+        Duration::from_secs(10),
+        async || {
+            let waiting: i64 = bench
+                .value(
+                    "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock'",
+                )
+                .await?;
+            Ok((waiting == count).then_some(()))
+        },
+    )
+    .await
 }
 
 #[tokio::test]
