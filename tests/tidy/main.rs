@@ -11,3 +11,5 @@ mod queries;
 mod hygiene;
 
 mod docs;
+
+mod ablations;

@@ -13,3 +13,5 @@ pub mod demo;
 pub mod import_check;
 
 pub mod bench;
+
+pub mod ablate;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{bench, demo, import_check, test};
+use xtask::{ablate, bench, demo, import_check, test};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
@@ -21,7 +21,14 @@ cargo xtask import-check --data FOLDER
 
 cargo xtask bench consume [--runs N]
     How fast a consumer applies what is on its streams, against raw inserts: a table, from release builds.
-    --runs N        how often each case is run; default 5";
+    --runs N        how often each case is run; default 5
+
+cargo xtask ablate [--fire [--seed N] | --tests FILTERSET] [NAME …]
+    Takes mechanisms out of a copy of the sources, one at a time, and runs the tests that must fail then (tests/ablations).
+    NAME            only these; `nothing` takes nothing out. Default: all, and nothing first
+    --fire          the minute of kills instead, and what its witness counts
+    --seed N        of the fire; default 1
+    --tests …       these tests instead, to see what else fails";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -29,6 +36,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(arguments.collect()),
         Some("demo") => demo::run(&arguments.collect::<Vec<_>>()),
         Some("import-check") => import_check::run(&arguments.collect::<Vec<_>>()),
+        Some("ablate") => ablate::run(&arguments.collect::<Vec<_>>()),
         Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

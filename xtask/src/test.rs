@@ -133,7 +133,7 @@ fn has_tool(command: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn need_tool(command: &str, package: &str) -> Result<()> {
+pub(crate) fn need_tool(command: &str, package: &str) -> Result<()> {
     if has_tool(command) {
         return Ok(());
     }

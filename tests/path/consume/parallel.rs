@@ -169,6 +169,8 @@ async fn a_slow_key_keeps_its_order_and_holds_nobody_else() -> Result {
     // THEN the others are applied meanwhile
     let before = bench.effects(100).await?;
     assert_eq!(numbers_of(&before, "slow"), [0; 0]);
+    // AND nothing is acknowledged before everything in front of it is committed
+    assert_eq!(bench.pending().await?, 103);
     slow.gate.add_permits(3);
     let effects = bench.effects(103).await?;
     bench
