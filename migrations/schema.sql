@@ -591,6 +591,10 @@ CREATE FUNCTION outbox.forget_inbox(most integer DEFAULT 10) RETURNS integer
 declare
     victim record;
 begin
+    -- One at a time: two would wait for what the other one has read, with the inbox in hand.
+    if not pg_try_advisory_xact_lock(122550254464891) then
+        return 0;
+    end if;
     perform outbox.forget_foreign(most * 1000);
     insert into outbox.consumer (name) select distinct l.consumer from outbox.consumer_lease l on conflict do nothing;
     begin

@@ -154,6 +154,26 @@ async fn a_day_that_somebody_writes_to_is_waited_for_without_holding_the_inbox()
 }
 
 #[tokio::test]
+async fn days_are_dropped_by_one_at_a_time() -> Result {
+    // GIVEN somebody who looks for days to drop, and a day that is over since
+    let world = World::with_schema(Schema::Inbox).await?;
+    let (mut one, mut other) = (world.connect().await?, world.connect().await?);
+    let forget = async |connection: &mut PgConnection| -> Result<i32> {
+        Ok(sqlx::query_scalar("select outbox.forget_inbox()")
+            .fetch_one(connection)
+            .await?)
+    };
+    one.execute("begin").await?;
+    assert_eq!(forget(&mut one).await?, 0);
+    other.execute("select outbox.add_inbox_day('2001-01-01')").await?;
+    // WHEN another one comes, THEN it leaves that to the first
+    assert_eq!(forget(&mut other).await?, 0);
+    one.execute("commit").await?;
+    assert_eq!(forget(&mut other).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn days_are_made_for_times_at_which_events_are_recorded_and_for_no_others() -> Result {
     // GIVEN an inbox without days
     let world = World::with_schema(Schema::Inbox).await?;

@@ -1,9 +1,10 @@
--- How far the group came on these streams, in the order they are given, whether anything that came from them is parked, and how
--- often the group was set back before that.
+-- How far the group came on these streams, in the order they are given, whether anything that came from them is parked, how
+-- often the group was set back before that, and where it finds what a stream no longer has.
 select progress.passed_batch::text,
        progress.passed_position::text,
        exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.stream = asked.stream),
-       coalesce((select consumer.seeks from outbox.consumer consumer where consumer.name = $1), 0)
+       coalesce((select consumer.seeks from outbox.consumer consumer where consumer.name = $1), 0),
+       progress.prelude
 from unnest($2::text[]) with ordinality asked (stream, place)
 left join outbox.consumer_stream progress on progress.consumer = $1 and progress.stream = asked.stream
 order by asked.place

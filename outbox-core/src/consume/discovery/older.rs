@@ -42,7 +42,7 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
     }
     let keys = asked.iter().map(|(flow, part)| key(flow, *part)).collect();
     let mut passed = Vec::with_capacity(asked.len());
-    let mut seeks = 0;
+    let (mut seeks, mut preludes) = (0, BTreeMap::new());
     for ((flow, part), older) in asked.iter().zip(shared.store.older(keys).await?) {
         let is_retired = due[*flow].retired().contains(&part.1);
         seeks = older.seeks;
@@ -56,13 +56,17 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
             return Ok(Vec::new());
         }
         passed.push(((*flow).clone(), older.passed));
+        preludes.insert((*flow, *part), older.prelude);
     }
     for (flow, before) in &due {
         let left = shared.discovery.known.borrow().get(flow).map(Opening::unfinished);
         let left = left.unwrap_or_default().into_iter();
         for part in left.filter(|part| before.may_be_empty(*part)) {
+            // What was not asked for is so with the next look.
+            let Some(prelude) = preludes.get(&(flow, part)) else {
+                continue;
+            };
             let stream = key(flow, part);
-            let prelude = shared.store.prelude(&stream).await?;
             let rest = shared
                 .discovery
                 .ask(&shared.redis, async |link| {

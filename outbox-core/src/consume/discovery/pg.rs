@@ -12,7 +12,12 @@ pub(super) struct Older {
     pub(super) is_waiting: bool,
     /// How often the group had been set back.
     pub(super) seeks: i64,
+    /// Where the group finds what the stream no longer has, as long as not all of it is passed.
+    pub(super) prelude: Option<String>,
 }
+
+/// The two halves of the entry last passed, and the rest of [`Older`].
+type Row = (Option<String>, Option<String>, bool, i64, Option<String>);
 
 impl Store {
     /// How far the group came on each of these streams.
@@ -21,17 +26,19 @@ impl Store {
             .bind(self.consumer())
             .bind(streams);
         let doing = "reading how far the streams of older partitions came";
-        let rows: Vec<(Option<String>, Option<String>, bool, i64)> =
-            bounded(doing, query.fetch_all(&self.pool)).await?;
-        let older = rows.into_iter().map(|(batch, position, is_waiting, seeks)| {
-            let passed = batch.zip(position);
-            let passed = passed.map(|(batch, position)| entry_id(&format!("{batch}-{position}")));
-            Ok(Older {
-                passed: passed.transpose()?,
-                is_waiting,
-                seeks,
-            })
-        });
+        let rows: Vec<Row> = bounded(doing, query.fetch_all(&self.pool)).await?;
+        let older = rows
+            .into_iter()
+            .map(|(batch, position, is_waiting, seeks, prelude)| {
+                let passed = batch.zip(position);
+                let passed = passed.map(|(batch, position)| entry_id(&format!("{batch}-{position}")));
+                Ok(Older {
+                    passed: passed.transpose()?,
+                    is_waiting,
+                    seeks,
+                    prelude,
+                })
+            });
         older.collect()
     }
 }
