@@ -647,6 +647,38 @@ $$;
 
 ALTER FUNCTION outbox.forget_keyed(most integer) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.give_back(consumer text, sources text[], ids text[], recorded timestamp with time zone[], topic text, identities bytea[]) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+    removed integer;
+    without_day integer;
+begin
+    delete from outbox.inbox i
+    using unnest(sources, ids, recorded) given (source, id, recorded_at)
+    where i.consumer = give_back.consumer and i.source = given.source and i.id = given.id and i.recorded_at = given.recorded_at
+      and i.recorded_at = any(recorded) and i.xmin = pg_current_xact_id()::xid;
+    get diagnostics removed = row_count;
+    if removed < cardinality(ids) then
+        delete from outbox.inbox_foreign f
+        using unnest(sources, ids) given (source, id)
+        where f.consumer = give_back.consumer and f.source = given.source and f.id = given.id
+          and f.xmin = pg_current_xact_id()::xid;
+        get diagnostics without_day = row_count;
+        removed := removed + without_day;
+    end if;
+    delete from outbox.inbox_keyed k
+    using unnest(sources, ids, identities) given (source, id, identity)
+    where k.consumer = give_back.consumer and k.topic = give_back.topic and k.identity = given.identity
+      and k.source = given.source and k.id = given.id and k.xmin = pg_current_xact_id()::xid;
+    return removed;
+end
+$$;
+
+ALTER FUNCTION outbox.give_back(consumer text, sources text[], ids text[], recorded timestamp with time zone[], topic text, identities bytea[]) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.give_up_waiting(consumer text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5563,6 +5595,9 @@ GRANT ALL ON FUNCTION outbox.forget_inbox(most integer) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.forget_keyed(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_keyed(most integer) TO outbox_consumer;
+
+REVOKE ALL ON FUNCTION outbox.give_back(consumer text, sources text[], ids text[], recorded timestamp with time zone[], topic text, identities bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.give_back(consumer text, sources text[], ids text[], recorded timestamp with time zone[], topic text, identities bytea[]) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.give_up_waiting(consumer text) FROM PUBLIC;
 

@@ -39,7 +39,7 @@ const LOG: &[Step] = steps!(
 );
 
 const INBOX: &[Step] = steps!(
-    "inbox": 1 "inbox", 2 "inbox_views", 3 "parking", 4 "redrive", 5 "window", 6 "operate", 7 "trace", 8 "holes"
+    "inbox": 1 "inbox", 2 "inbox_views", 3 "parking", 4 "redrive", 5 "window", 6 "operate", 7 "trace", 8 "holes", 9 "give_back"
 );
 
 /// The version of the log that this binary makes and needs.

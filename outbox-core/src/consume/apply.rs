@@ -72,7 +72,12 @@ pub(super) enum Purpose<'a> {
 
 /// What one transaction came to.
 enum Outcome {
-    Committed(Vec<(EntryId, Fate)>, Duration),
+    Committed {
+        fates: Vec<(EntryId, Fate)>,
+        /// They had no turn, because the others took long.
+        rest: Vec<EntryId>,
+        took: Duration,
+    },
     /// Undone, by the doing of this entry.
     Lost(EntryId, Failure, Duration),
     /// Undone; each of its entries may be at fault.
@@ -104,10 +109,11 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
             outcome => outcome?,
         };
         let (id, failure, took) = match outcome {
-            Outcome::Committed(fates, took) => {
+            Outcome::Committed { fates, rest, took } => {
                 return Ok(Landing {
                     fates,
-                    passed: head,
+                    passed: head.filter(|_| rest.is_empty()),
+                    rest,
                     took,
                     ..Landing::default()
                 });
@@ -168,7 +174,7 @@ pub(super) async fn park(place: &Place, items: &Items) -> Result<Landing, Error>
 async fn surely(place: &Place, items: &Items, purpose: Purpose<'_>) -> Result<Vec<(EntryId, Fate)>, Error> {
     for _ in 0..CONFLICTS_MAX {
         match transaction(place, items, purpose, None).await {
-            Ok(Outcome::Committed(fates, _)) => return Ok(fates),
+            Ok(Outcome::Committed { fates, .. }) => return Ok(fates),
             Err(error) if !error.is_conflict() => return Err(error),
             _ => {}
         }
@@ -209,7 +215,7 @@ async fn transaction(
         }
         _ => {}
     }
-    spans.end(matches!(came, Ok(Outcome::Committed(..))));
+    spans.end(matches!(came, Ok(Outcome::Committed { .. })));
     came
 }
 
@@ -302,21 +308,24 @@ async fn close(
     head: Option<EntryId>,
 ) -> Result<Outcome, Error> {
     let (store, stream, took) = (batch.place.store(), &batch.place.stream.key, batch.took);
-    let counted = items.iter().filter(|item| item.attempts > 0);
+    let rest = ids(batch.rest());
+    let counted = items
+        .iter()
+        .filter(|item| item.attempts > 0 && !rest.contains(&item.id));
     let counted: Vec<EntryId> = counted.map(|item| item.id).collect();
     let fates = batch.record(&mut tx).await?;
     if !counted.is_empty() {
         store.clear_failures(&mut tx, stream, &counted).await?;
     }
     let closed = async {
-        match head {
+        match head.filter(|_| rest.is_empty()) {
             Some(head) => store.move_passed(&mut tx, stream, head).await?,
             None => store.prove_whole(&mut tx).await?,
         }
         pg::commit(tx).await
     };
     match closed.await {
-        Ok(()) => Ok(Outcome::Committed(fates, took)),
+        Ok(()) => Ok(Outcome::Committed { fates, rest, took }),
         Err(error) => refused(&fates, error),
     }
 }

@@ -10,6 +10,7 @@ use super::attempt::{Call, Stopped, attempt};
 use super::delivery::{Delivery, Work};
 use super::handler::{Applier, BatchHandler};
 use super::inbox::Entered;
+use super::pace::LONG_ENOUGH;
 use super::park::{FailedParked, Lane, Parking};
 use super::pg::{self, PgConnection};
 use super::place::{Given, Place};
@@ -57,7 +58,11 @@ pub(super) struct Batch<'a> {
     opened: HashSet<Lane>,
     failures: HashMap<EntryId, (Failure, Duration)>,
     fates: Vec<(EntryId, Fate, &'a Item<Delivery>)>,
+    /// Those that had no turn because the others took long.
+    rest: &'a Items,
     is_begun: bool,
+    /// A handler was called, and what came of it is known.
+    has_handled: bool,
     spans: &'a mut Spans,
 }
 
@@ -78,9 +83,16 @@ impl<'a> Batch<'a> {
             opened: HashSet::new(),
             failures: HashMap::new(),
             fates: Vec::new(),
+            rest: &[],
             is_begun: false,
+            has_handled: false,
             spans,
         }
+    }
+
+    /// Those that had no turn.
+    pub(super) fn rest(&self) -> &'a Items {
+        self.rest
     }
 
     /// Whether any key of the flow is parked: it must be asked which.
@@ -120,27 +132,32 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Calls one handler after the other. Once that took long, those that had no turn yet are left for another transaction.
     pub(super) async fn work(&mut self, tx: &mut PgConnection, items: &'a Items) -> Result<(), Halt> {
+        let began = Instant::now();
+        // So many of the next ones failed together.
+        let mut alone = 0;
         let mut rest = items;
         while let [item, others @ ..] = rest {
-            let count = match self.plan(item) {
-                Plan::Call(applier, _) => self.together(applier, rest),
+            if self.has_handled && began.elapsed() > LONG_ENOUGH {
+                self.rest = rest;
+                break;
+            }
+            let together = match self.plan(item) {
+                Plan::Call(applier, _) if alone == 0 => self.together(applier, rest),
                 _ => None,
             };
-            match count {
-                Some((handler, count)) => {
-                    let (run, others) = rest.split_at(count);
-                    if !self.many(tx, handler, run).await? {
-                        for item in run {
-                            self.one(tx, item).await?;
-                        }
-                    }
+            if let Some((handler, count)) = together {
+                let (run, others) = rest.split_at(count);
+                if self.many(tx, handler, run).await? {
                     rest = others;
+                } else {
+                    alone = count;
                 }
-                None => {
-                    self.one(tx, item).await?;
-                    rest = others;
-                }
+            } else {
+                self.one(tx, item).await?;
+                alone = alone.saturating_sub(1);
+                rest = others;
             }
         }
         Ok(())
@@ -216,6 +233,7 @@ impl<'a> Batch<'a> {
             Ok(()) => {
                 let applied = items.iter().map(|item| (item.id, Fate::Applied, &**item));
                 self.fates.extend(applied);
+                self.has_handled = true;
                 Ok(true)
             }
             Err(Stopped::Undone { failure, .. }) => {
@@ -263,6 +281,7 @@ impl<'a> Batch<'a> {
                 return Err(Halt { id, stopped });
             }
         }
+        self.has_handled = true;
         Ok(())
     }
 
@@ -301,9 +320,25 @@ impl<'a> Batch<'a> {
         self.fates.push((item.id, fate, item));
     }
 
+    /// Those that had no turn are as if they had never been here.
+    async fn give_back(&self, tx: &mut PgConnection) -> Result<(), Error> {
+        let fresh = self
+            .rest
+            .iter()
+            .filter(|item| self.entered.fresh.contains(&item.id));
+        let events: Vec<&Event> = fresh.filter_map(|item| item.payload.event.as_ref()).collect();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let topic = &self.place.stream.topic;
+        let by = self.place.settings().deduplicate.get(topic);
+        self.place.store().give_back(tx, topic, by, &events).await
+    }
+
     /// Writes down what was parked and given up: letters first, so that their places are before those who wait for them.
     pub(super) async fn record(self, tx: &mut PgConnection) -> Result<Vec<(EntryId, Fate)>, Error> {
         let place = self.place;
+        self.give_back(tx).await?;
         let mut parking = Parking::default();
         let mut dead: Vec<&Event> = Vec::new();
         let mut skipped: Vec<&Event> = Vec::new();

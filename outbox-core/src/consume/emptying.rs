@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Call, Stopped, attempt};
 use super::drain::{Drained, Known, Outcome};
+use super::pace::LONG_ENOUGH;
 use super::park::{FailedParked, Lane, Parked};
 use super::pg::{self, Cause, PgConnection, Transaction};
 use super::place::{Given, Place};
@@ -13,9 +14,6 @@ use super::span::Spans;
 use super::{Error, Failure};
 use crate::dead_letter::Attributes;
 use crate::event::{Event, envelope};
-
-/// A transaction that took this long takes no further event: its locks are held, and what joins the lane waits for its end.
-const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The place at which it ended, and why.
 pub(super) struct Halt(pub(super) i64, pub(super) Stopped);

@@ -6,6 +6,7 @@ use super::apply::{Fate, Landing};
 use super::drain::Drained;
 use super::flight::Flown;
 use super::inbox;
+use super::pace;
 use super::park::Lane;
 use super::retry::Next;
 use super::session::Session;
@@ -57,7 +58,7 @@ impl Session<'_> {
         self.landed_at = Instant::now();
         let is_handled = |(_, fate): &&(EntryId, Fate)| matches!(fate, Fate::Applied | Fate::Failed { .. });
         if let Ok(handled @ 1..) = u32::try_from(landing.fates.iter().filter(is_handled).count()) {
-            self.pace = (self.pace * 3 + landing.took / handled) / 4;
+            self.pace = pace::after(self.pace, landing.took / handled);
         }
         if let Some((id, failure)) = &landing.dependency {
             self.suspect = self.window.item(*id).map(|item| item.lane.clone());

@@ -87,6 +87,8 @@ mod reader;
 
 mod dispatch;
 
+mod pace;
+
 mod landing;
 
 mod flight;

@@ -19,6 +19,7 @@ use super::intake::HELD_MAX;
 use super::lanes::Lanes;
 use super::lease::Lease;
 use super::metric::Meters;
+use super::pace;
 use super::park::Lane;
 use super::place::Place;
 use super::portion::Portion;
@@ -111,7 +112,7 @@ impl<'a> Session<'a> {
             window: Window::new(shared.settings.window, shared.settings.window_bytes),
             portion: Portion::new(shared.settings.read_count),
             landed_at: Instant::now(),
-            pace: Duration::ZERO,
+            pace: pace::AT_FIRST,
             was_lane: false,
             flights: Flights::default(),
             lanes: Lanes::new(Instant::now()),

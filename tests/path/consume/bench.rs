@@ -128,6 +128,28 @@ impl Bench {
         Ok(())
     }
 
+    /// Puts these events on the stream at one moment, as `1-n` behind `after` others: who reads one of them reads all.
+    pub(crate) async fn put_together(&mut self, after: u64, events: Vec<serde_json::Value>) -> Result {
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        for (n, mut event) in (after + 1..).zip(events) {
+            let previous = if n == 1 {
+                EntryId::MIN
+            } else {
+                EntryId::new(1, n - 1)
+            };
+            event["previousid"] = json!(previous.to_string());
+            let id = EntryId::new(1, n).to_string();
+            pipe.cmd("XADD")
+                .arg(STREAM)
+                .arg(id)
+                .arg("event")
+                .arg(event.to_string())
+                .ignore();
+        }
+        Ok(pipe.query_async::<()>(&mut self.redis).await?)
+    }
+
     pub(crate) async fn put_raw(&mut self, id: &str, field: &str, value: &[u8]) -> Result {
         let mut command = redis::cmd("XADD");
         command.arg(STREAM).arg(id).arg(field).arg(value);

@@ -21,8 +21,8 @@ async fn each_event_has_its_effect_in_order_and_is_acknowledged() -> Result {
             .put(&id, Some(&previous), if n % 2 == 0 { "a" } else { "b" }, n)
             .await?;
     }
-    // WHEN a member consumes it
-    let member = bench.start()?;
+    // WHEN a member consumes it, one transaction after the other
+    let member = Member::start(bench.describe().concurrency(1).on(TOPIC, note))?;
     let effects = bench.effects(100).await?;
     member.stop().await?;
     // THEN there is one effect each, in order, and nothing is left pending
@@ -93,7 +93,7 @@ async fn an_event_of_a_stranger_has_one_effect_wherever_the_chain_stands() -> Re
         .await?;
     bench.put("4-2", Some("1-1"), "a", 2).await?;
     // WHEN a member consumes them
-    let member = bench.start()?;
+    let member = Member::start(bench.describe().concurrency(1).on(TOPIC, note))?;
     let effects = bench.effects(3).await?;
     bench
         .until("select passed_entry = '4-2' from outbox_ops.inbox")

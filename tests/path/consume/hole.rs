@@ -6,7 +6,7 @@ use serde_json::Value;
 use system_tests::Result;
 use system_tests::patience::until;
 
-use super::bench::{Bench, GROUP, STREAM, chain};
+use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, note};
 
 const HOLES: &str = "outbox:@holes";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ async fn what_somebody_took_and_did_not_apply_is_delivered_again_also_at_the_end
     let mut bench = Bench::new().await?;
     bench.put("1-1", Some("0-0"), "a", 1).await?;
     bench.put("1-5", None, "s", 99).await?;
-    let member = bench.start()?;
+    let member = Member::start(bench.describe().concurrency(1).on(TOPIC, note))?;
     bench.effects(2).await?;
     // WHEN an entry is delivered to somebody else and acknowledged, and nothing follows it
     redis::pipe()

@@ -58,10 +58,11 @@ async fn deliver(bench: &mut Bench, batch: u64, events: Vec<String>) -> Result {
     Ok(pipe.query_async::<()>(&mut bench.redis).await?)
 }
 
-/// Notes the id of each event.
+/// Notes the id of each event, one transaction after the other: what is first on the stream is first.
 fn describe(bench: &Bench, identity: Identity) -> outbox_core::consume::Builder {
     bench
         .describe()
+        .concurrency(1)
         .deduplicate(TOPIC, identity, Duration::from_secs(3600))
         .on(TOPIC, |tx, event| {
             Box::pin(async move {

@@ -48,6 +48,8 @@ mod parallel;
 
 mod parking;
 
+mod slow;
+
 mod kinds;
 
 mod batch;

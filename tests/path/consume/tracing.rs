@@ -211,10 +211,10 @@ async fn a_handler_of_several_events_runs_within_the_span_of_the_first_which_poi
         };
         Box::pin(noted.instrument(span))
     }
-    // WHEN they are consumed in one transaction
+    // WHEN they are consumed, the first by itself, because nothing is known of the handler, and the others together
     let member = Member::start(bench.describe().concurrency(1).on_batch(TOPIC, handle))?;
     bench.effects(3).await?;
-    // THEN each has its span, and the handler's is within the first
+    // THEN each has its span, and the handler's is within the first of a slice
     let spans = kept.until_there_are(3, "process orders.placed").await?;
     assert!(
         spans
@@ -223,12 +223,13 @@ async fn a_handler_of_several_events_runs_within_the_span_of_the_first_which_poi
         "{spans:#?}"
     );
     let own = kept.named("take all from stock");
-    let first = own.iter().find_map(|own| {
+    let links = own.iter().filter_map(|own| {
         let is_parent = |span: &&SpanData| span.span_context.span_id() == own.parent_span_id;
-        spans.iter().find(is_parent)
+        Some(spans.iter().find(is_parent)?.links.len())
     });
-    let links = first.map(|first| first.links.len());
-    assert_eq!((own.len(), links), (1, Some(2)), "{spans:#?}");
+    let mut links: Vec<usize> = links.collect();
+    links.sort_unstable();
+    assert_eq!(links, [0, 1], "{spans:#?}");
     member.stop().await
 }
 
