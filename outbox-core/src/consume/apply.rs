@@ -80,6 +80,8 @@ enum Outcome {
     },
     /// Undone, by the doing of this entry.
     Lost(EntryId, Failure, Duration),
+    /// Undone with its connection, while the handler of this entry was at work, or that of several.
+    Severed(Option<EntryId>, Failure, Duration),
     /// Undone; each of its entries may be at fault.
     Unclear,
     /// Undone because another transaction was in the way, which this entry met.
@@ -118,13 +120,7 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
                     ..Landing::default()
                 });
             }
-            Outcome::Unclear => {
-                return Ok(Landing {
-                    rest: ids(items),
-                    apart: true,
-                    ..Landing::default()
-                });
-            }
+            Outcome::Unclear => return Ok(apart(items)),
             Outcome::Dependency(id, failure) => {
                 return Ok(Landing {
                     rest: ids(items),
@@ -146,6 +142,10 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
                 jitter().await;
                 continue;
             }
+            Outcome::Severed(id, failure, took) => match place.suspect(id, &failure).await? {
+                Some(id) => (id, failure, took),
+                None => return Ok(apart(items)),
+            },
             Outcome::Lost(id, failure, took) => (id, failure, took),
         };
         let (one, others): (Vec<_>, Vec<_>) = items.iter().cloned().partition(|item| item.id == id);
@@ -156,6 +156,15 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
             took,
             ..Landing::default()
         });
+    }
+}
+
+/// Each of them is to be tried alone.
+fn apart(items: &Items) -> Landing {
+    Landing {
+        rest: ids(items),
+        apart: true,
+        ..Landing::default()
     }
 }
 
@@ -210,10 +219,19 @@ async fn transaction(
             let attempts = item.map_or(0, |item| item.attempts);
             spans.lose(*id, &failure.class, place.next(attempts + 1, failure));
         }
-        Ok(Outcome::Conflict(id, failure) | Outcome::Dependency(id, failure)) => {
+        Ok(
+            Outcome::Conflict(id, failure)
+            | Outcome::Dependency(id, failure)
+            | Outcome::Severed(Some(id), failure, _),
+        ) => {
             spans.give_back(*id, &failure.class);
         }
         _ => {}
+    }
+    if let Ok(Outcome::Committed { fates, .. }) = &came {
+        let applied = fates.iter().filter(|(_, fate)| *fate == Fate::Applied);
+        let ids = applied.map(|(id, _)| *id);
+        place.shared.suspects.forget(&place.stream.key, ids);
     }
     spans.end(matches!(came, Ok(Outcome::Committed { .. })));
     came
@@ -262,7 +280,7 @@ async fn traced(
         if matches!(halt.stopped, Stopped::Abandoned { .. }) {
             store.end_backend(backend).await;
         }
-        if matches!(halt.stopped, Stopped::Abandoned { .. } | Stopped::Lost { .. }) {
+        if halt.stopped.takes_connection() {
             drop(tx);
             connection.close();
         } else if let Err(error) = pg::rollback(tx).await {
@@ -285,6 +303,7 @@ impl Outcome {
         let Some(id) = halt.id else {
             return match halt.stopped {
                 Stopped::Outage(error) => Err(error),
+                Stopped::Severed { failure, took } => Ok(Self::Severed(None, failure, took)),
                 _ => Ok(Self::Unclear),
             };
         };
@@ -292,6 +311,7 @@ impl Outcome {
             Stopped::Undone { failure, took }
             | Stopped::Lost { failure, took }
             | Stopped::Abandoned { failure, took } => Ok(Self::Lost(id, failure, took)),
+            Stopped::Severed { failure, took } => Ok(Self::Severed(Some(id), failure, took)),
             Stopped::Conflict(failure) => Ok(Self::Conflict(id, failure)),
             Stopped::Dependency(failure) => Ok(Self::Dependency(id, failure)),
             Stopped::Outage(error) => Err(error),

@@ -32,12 +32,24 @@ pub(super) enum Stopped {
     Lost { failure: Failure, took: Duration },
     /// The same, and nobody knows what its connection is in the middle of.
     Abandoned { failure: Failure, took: Duration },
+    /// The connection was lost while this handler was at work: by its doing, or with the server.
+    Severed { failure: Failure, took: Duration },
     /// Another transaction was in the way: the same again may succeed.
     Conflict(Failure),
     /// Something that the handler needs is down.
     Dependency(Failure),
     /// The database is gone: no fault of the handler.
     Outage(Error),
+}
+
+impl Stopped {
+    /// Whether the connection is of no use any more.
+    pub(super) fn takes_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost { .. } | Self::Abandoned { .. } | Self::Severed { .. }
+        )
+    }
 }
 
 /// What a handler is called with.
@@ -79,7 +91,7 @@ pub(super) async fn attempt(
         }
         Ok(Ok(Ok(()))) => match pg::next_attempt(tx).await {
             Ok(()) => return Ok(()),
-            Err(error) => left_behind(error)?,
+            Err(error) => left_behind(error, took)?,
         },
         Ok(Ok(Err(error))) => match pg::cause_of(error.cause()) {
             Cause::Handler(state) => Failure::of_handler(&error, state),
@@ -104,11 +116,7 @@ async fn perhaps_outage(tx: &mut PgConnection, failure: Failure, took: Duration)
     match pg::undo_attempt(tx).await {
         Ok(()) if failure.kind == FailureKind::Dependency => Stopped::Dependency(failure),
         Ok(()) => Stopped::Undone { failure, took },
-        Err(_) => Stopped::Outage(Error::Postgres {
-            doing: "applying an event",
-            code: None,
-            source: failure.text.into(),
-        }),
+        Err(_) => severed(&failure.text, took),
     }
 }
 
@@ -120,14 +128,23 @@ async fn undo(tx: &mut PgConnection, failure: Failure, took: Duration) -> Result
         Err(error) if failure.class == IDLE || is_handlers_doing(&error) => {
             Err(Stopped::Lost { failure, took })
         }
-        Err(error) => Err(Stopped::Outage(error)),
+        Err(_) => Err(severed(&failure.text, took)),
     }
 }
 
+fn severed(text: &str, took: Duration) -> Stopped {
+    let failure = Failure {
+        class: "connection".to_owned(),
+        text: format!("the connection was lost while the handler was at work: {text}"),
+        kind: FailureKind::Transient,
+    };
+    Stopped::Severed { failure, took }
+}
+
 /// The handler said that all was well, and the transaction says otherwise.
-fn left_behind(error: Error) -> Result<Failure, Stopped> {
+fn left_behind(error: Error, took: Duration) -> Result<Failure, Stopped> {
     let Error::Postgres { code: Some(code), .. } = &error else {
-        return Err(Stopped::Outage(error));
+        return Err(severed(&error.to_string(), took));
     };
     let text = match code.as_str() {
         ABORTED => {
@@ -152,7 +169,7 @@ fn left_behind(error: Error) -> Result<Failure, Stopped> {
             text,
             kind: FailureKind::Transient,
         })),
-        Cause::Outage => Err(Stopped::Outage(error)),
+        Cause::Outage => Err(severed(&error.to_string(), took)),
     }
 }
 

@@ -14,6 +14,7 @@ use super::place::Place;
 use super::retry::Next;
 use super::span::Spans;
 use super::{Error, Failure};
+use crate::event::EntryId;
 
 /// What a lane came to.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub(super) enum Outcome {
     Committed(Drained),
     /// Undone, by the doing of the event at this place.
     Lost(i64, Failure, Duration),
+    /// Undone with its connection, while the handler of this entry was at work.
+    Severed(Option<EntryId>, Known),
     /// Undone; each of its events may be at fault.
     Unclear,
     /// Undone because another transaction was in the way, which the event at this place met.
@@ -71,6 +74,10 @@ pub(super) async fn drain(place: &Place, lane: &Lane, mut most: usize) -> Result
             }
             // Those before it come again; when it is its turn, what is known of it counts.
             Outcome::Lost(at, failure, took) => known = Some(Known { at, failure, took }),
+            Outcome::Severed(id, lost) => match place.suspect(id, &lost.failure).await? {
+                Some(_) => known = Some(lost),
+                None => most = 1,
+            },
             Outcome::Unclear => most = 1,
             Outcome::Conflict(at, failure) if conflicts == CONFLICTS_MAX => {
                 let took = Duration::ZERO;
@@ -136,7 +143,7 @@ async fn traced(
     if matches!(halt.1, Stopped::Abandoned { .. }) {
         store.end_backend(backend).await;
     }
-    if matches!(halt.1, Stopped::Abandoned { .. } | Stopped::Lost { .. }) {
+    if halt.1.takes_connection() {
         drop(tx);
         connection.close();
     } else if let Err(error) = pg::rollback(tx).await {
@@ -145,5 +152,5 @@ async fn traced(
         }
         connection.close();
     }
-    halt.outcome()
+    halt.outcome(&events)
 }

@@ -19,8 +19,17 @@ use crate::event::{Event, envelope};
 pub(super) struct Halt(pub(super) i64, pub(super) Stopped);
 
 impl Halt {
-    pub(super) fn outcome(self) -> Result<Outcome, Error> {
+    pub(super) fn outcome(self, events: &[Parked]) -> Result<Outcome, Error> {
         match self.1 {
+            Stopped::Severed { failure, took } => {
+                let at = events.iter().find(|parked| parked.place == self.0);
+                let known = Known {
+                    at: self.0,
+                    failure,
+                    took,
+                };
+                Ok(Outcome::Severed(at.map(|parked| parked.entry_id), known))
+            }
             Stopped::Undone { failure, took }
             | Stopped::Lost { failure, took }
             | Stopped::Abandoned { failure, took } => Ok(Outcome::Lost(self.0, failure, took)),
@@ -156,7 +165,7 @@ impl<'a> Emptying<'a> {
                 let next = self.place.next(parked.attempts + 1, failure);
                 self.spans.lose(parked.entry_id, &failure.class, next);
             }
-            Stopped::Conflict(failure) | Stopped::Dependency(failure) => {
+            Stopped::Conflict(failure) | Stopped::Dependency(failure) | Stopped::Severed { failure, .. } => {
                 self.spans.give_back(parked.entry_id, &failure.class);
             }
             Stopped::Outage(_) => {}

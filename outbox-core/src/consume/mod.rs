@@ -114,6 +114,8 @@ mod signals;
 
 mod shared;
 
+mod suspects;
+
 mod lease;
 
 mod inbox;

@@ -18,6 +18,7 @@ use super::Error;
 use super::lease::Lease;
 use crate::event::EntryId;
 
+mod answers;
 mod give_back;
 mod lent;
 

@@ -8,12 +8,14 @@ use super::failure::FailureKind;
 use super::lease::Lease;
 use super::park::{DeadPolicy, Lane};
 use super::pg::{PgConnection, Store};
-use super::retry::{Next, Policy};
+use super::retry::{Next, OUTAGE, Policy};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stream::Stream;
+use super::suspects::Suspicion;
 use super::{Error, Failure, fingerprint, pg};
 use crate::dead_letter::{self, Attributes, DeadLetter};
+use crate::event::EntryId;
 
 /// What the transactions of one session share.
 pub(super) struct Place {
@@ -78,6 +80,38 @@ impl Place {
     /// Whether the later events of the lane wait for a dead one. One that is too old most likely had its effect, before them.
     pub(super) fn parks_dead(&self, lane: &Lane, kind: FailureKind) -> bool {
         lane.is_shared() && kind != FailureKind::TooOld && self.settings().on_dead == DeadPolicy::Park
+    }
+
+    /// The connection was lost while the handler of this entry was at work, or that of several. Returns the entry if that is
+    /// its fault by now, and fails if the server is gone, which is nobody's.
+    pub(super) async fn suspect(
+        &self,
+        id: Option<EntryId>,
+        failure: &Failure,
+    ) -> Result<Option<EntryId>, Error> {
+        if !self.store().answers().await {
+            return Err(Error::Postgres {
+                doing: "applying an event",
+                code: None,
+                source: failure.text.clone().into(),
+            });
+        }
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        match self.shared.suspects.lost(&self.stream.key, id) {
+            Suspicion::Failed => Ok(Some(id)),
+            Suspicion::Again(losses) => {
+                tracing::warn!(
+                    stream = self.stream.key,
+                    entry = %id,
+                    losses,
+                    "a handler's connection was lost, and the server answers: the event is tried alone"
+                );
+                tokio::time::sleep(OUTAGE.pause(losses)).await;
+                Ok(None)
+            }
+        }
     }
 
     /// Keeps what is given up as a dead letter.

@@ -19,6 +19,7 @@ use super::routes::Routes;
 use super::settings::Settings;
 use super::signals::Signals;
 use super::stream::Flow;
+use super::suspects::Suspects;
 use crate::event::Event;
 
 /// Connections that are kept for leases and for recording how far a stream came.
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) discovery: Discovery,
     pub(super) signals: Signals,
     pub(super) breakers: Breakers,
+    pub(super) suspects: Suspects,
     /// By topic: the handlers of all its streams change the same rows.
     contention: Mutex<HashMap<String, Contention>>,
     /// Transactions that may be open at a time: the pool's connections but those for leases.
@@ -60,6 +62,7 @@ impl Shared {
             discovery,
             signals: Signals::default(),
             breakers: Breakers::default(),
+            suspects: Suspects::default(),
             contention: Mutex::default(),
             slots: Semaphore::new(slots),
             days: Mutex::default(),

@@ -48,6 +48,8 @@ mod parallel;
 
 mod parking;
 
+mod severed;
+
 mod slow;
 
 mod kinds;
