@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use outbox_core::consume::{BatchHandler, Consumer, Handler, HandlerResult, PgConnection};
 use outbox_core::event::Event;
+use outbox_core::standing::Standing;
 use system_tests::{Fault, Proxy, Result};
 use tokio::sync::Notify;
 
-use super::bench::{Bench, GROUP, Member, TOPIC, event, note, quick_retries};
+use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, event, note, quick_retries};
 
 /// Notes each order; for one of key `kill` the server ends the session.
 #[derive(Clone, Default)]
@@ -134,9 +135,12 @@ async fn a_server_that_is_gone_while_a_handler_is_at_work_costs_no_attempt_howev
     for _ in 0..4 {
         at_work.notified().await;
         proxy.inflict(Fault::Cut);
-        standing.wait_for(|standing| standing.cause().is_some()).await?;
+        // The member as such notices it too, and tells it later.
+        let line = format!("{STREAM}: ");
+        let is_waiting = |standing: &Standing| standing.cause().is_some_and(|cause| cause.contains(&line));
+        standing.wait_for(is_waiting).await?;
         proxy.heal();
-        standing.wait_for(|standing| standing.cause().is_none()).await?;
+        standing.wait_for(|standing| !is_waiting(standing)).await?;
     }
     may_end.store(true, Ordering::SeqCst);
     // THEN it is applied in the end, and no attempt was spent
