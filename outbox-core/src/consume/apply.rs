@@ -333,10 +333,19 @@ async fn close(
         .iter()
         .filter(|item| item.attempts > 0 && !rest.contains(&item.id));
     let counted: Vec<EntryId> = counted.map(|item| item.id).collect();
-    let fates = batch.record(&mut tx).await?;
-    if !counted.is_empty() {
-        store.clear_failures(&mut tx, stream, &counted).await?;
-    }
+    let has_applied = batch.has_applied();
+    let recorded = async {
+        let fates = batch.record(&mut tx).await?;
+        if !counted.is_empty() {
+            store.clear_failures(&mut tx, stream, &counted).await?;
+        }
+        Ok(fates)
+    };
+    let fates = match recorded.await {
+        Ok(fates) => fates,
+        Err(error) if has_applied => return unrecorded(items, error),
+        Err(error) => return Err(error),
+    };
     let closed = async {
         match head.filter(|_| rest.is_empty()) {
             Some(head) => store.move_passed(&mut tx, stream, head).await?,
@@ -347,6 +356,20 @@ async fn close(
     match closed.await {
         Ok(()) => Ok(Outcome::Committed { fates, rest, took }),
         Err(error) => refused(&fates, error),
+    }
+}
+
+/// A statement of ours was refused after handlers had answered success: what one of them set for the transaction is at fault,
+/// a role, a limit of time.
+fn unrecorded(items: &Items, error: Error) -> Result<Outcome, Error> {
+    let Error::Postgres { code: Some(code), .. } = &error else {
+        return Err(error);
+    };
+    let failure = Failure::of_commit(code, &error);
+    match (pg::cause_of_code(code), items) {
+        (Cause::Handler(_), [item]) => Ok(Outcome::Lost(item.id, failure, Duration::ZERO)),
+        (Cause::Handler(_), _) => Ok(Outcome::Unclear),
+        _ => Err(error),
     }
 }
 

@@ -90,6 +90,11 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Whether a handler answered success, and may have left something behind.
+    pub(super) fn has_applied(&self) -> bool {
+        self.fates.iter().any(|(_, fate, _)| *fate == Fate::Applied)
+    }
+
     /// Those that had no turn.
     pub(super) fn rest(&self) -> &'a Items {
         self.rest

@@ -152,5 +152,5 @@ async fn traced(
         }
         connection.close();
     }
-    halt.outcome(&events)
+    halt.outcome(&events, work.handled())
 }

@@ -19,7 +19,8 @@ use crate::event::{Event, envelope};
 pub(super) struct Halt(pub(super) i64, pub(super) Stopped);
 
 impl Halt {
-    pub(super) fn outcome(self, events: &[Parked]) -> Result<Outcome, Error> {
+    /// `handled`: the places of the events whose handlers had answered success.
+    pub(super) fn outcome(self, events: &[Parked], handled: &[i64]) -> Result<Outcome, Error> {
         match self.1 {
             Stopped::Severed { failure, took } => {
                 let at = events.iter().find(|parked| parked.place == self.0);
@@ -35,8 +36,21 @@ impl Halt {
             | Stopped::Abandoned { failure, took } => Ok(Outcome::Lost(self.0, failure, took)),
             Stopped::Conflict(failure) => Ok(Outcome::Conflict(self.0, failure)),
             Stopped::Dependency(failure) => Ok(Outcome::Dependency(failure)),
-            Stopped::Outage(error) => Err(error),
+            Stopped::Outage(error) => unrecorded(events, handled, error),
         }
+    }
+}
+
+/// A statement of ours was refused: if handlers had answered success, by what one of them set for the transaction.
+fn unrecorded(events: &[Parked], handled: &[i64], error: Error) -> Result<Outcome, Error> {
+    let Error::Postgres { code: Some(code), .. } = &error else {
+        return Err(error);
+    };
+    let failure = Failure::of_commit(code, &error);
+    match (pg::cause_of_code(code), events, handled) {
+        (Cause::Handler(_), [_], [at]) => Ok(Outcome::Lost(*at, failure, Duration::ZERO)),
+        (Cause::Handler(_), _, [_, ..]) => Ok(Outcome::Unclear),
+        _ => Err(error),
     }
 }
 
@@ -228,6 +242,11 @@ impl<'a> Emptying<'a> {
             self.drained.again = Some(pause);
         }
         store.turn_lane(tx, flow, self.lane, state, pause).await
+    }
+
+    /// The places of the events whose handlers answered success.
+    pub(super) fn handled(&self) -> &[i64] {
+        &self.handled
     }
 
     pub(super) async fn close(self, mut tx: Transaction<'_>) -> Result<Outcome, Error> {

@@ -1,6 +1,7 @@
 //! One stream in the hands of one member, for as long as its lease: work, through troubles; then give it back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,9 @@ use super::session::Session;
 use super::shared::Shared;
 use super::stream::Stream;
 use crate::standing::Standing;
+
+/// A lease that was lost is not given back with more patience than this: it runs out by itself.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Applies the stream until `stop`, after which what is in hand is finished and the lease given back, or until `lost`, which
 /// ends it at once: another member has the lease, or may have it.
@@ -33,6 +37,9 @@ pub(super) async fn run(
     meters.let_go();
     if let Err(error) = outcome {
         tracing::warn!(stream = stream.key, epoch = lease.epoch, %error, "no longer applying this stream");
+        // A look of this member may have renewed it meanwhile, for nobody. Whoever else has it has another epoch.
+        let release = shared.store.release_lease(&stream.key, lease);
+        let _ = tokio::time::timeout(RELEASE_LIMIT, release).await;
     } else if let Err(error) = shared.store.release_lease(&stream.key, lease).await {
         tracing::warn!(stream = stream.key, %error, "the lease was not given back: it runs out by itself");
     } else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use outbox_core::consume::{HandlerError, HandlerResult, PgConnection};
+use outbox_core::consume::{DeadPolicy, HandlerError, HandlerResult, PgConnection};
 use outbox_core::event::Event;
 use system_tests::Result;
 
@@ -81,5 +81,57 @@ async fn it_is_found_out_also_behind_an_event_that_came_again() -> Result {
     let error: String = bench.value("select error from outbox.dead_letter").await?;
     assert_eq!(error, "the commit was refused");
     assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_handler_leaves_set_is_no_fault_of_the_others_and_does_not_stop_the_stream() -> Result {
+    // GIVEN a member that takes several events at a time, with a handler that gives up its rights at two of them
+    let mut bench = Bench::new().await?;
+    let is_first = Arc::new(AtomicUsize::new(0));
+    let count = is_first.clone();
+    let describe = bench.describe().concurrency(1).on_dead(DeadPolicy::Skip);
+    let member = Member::start(describe.on(TOPIC, move |tx, event| {
+        let count = count.clone();
+        Box::pin(async move {
+            match event.id.as_str() {
+                "event-2" | "event-6" => {
+                    sqlx::query("set local role outbox_observer").execute(tx).await?;
+                    Ok(())
+                }
+                "event-3" => Err(HandlerError::new("never")),
+                "event-5" if count.fetch_add(1, Ordering::SeqCst) == 0 => Err(HandlerError::new("not yet")),
+                _ => note(tx, event).await,
+            }
+        })
+    }))?;
+    bench
+        .put_together(0, (101..=131).map(|n| event(None, "warm", n)).collect())
+        .await?;
+    bench.effects(31).await?;
+    // WHEN these come among others: one in a batch with an event that is to be parked, one in a lane of parked ones
+    let keys = ["a", "role", "bad", "b", "late", "late", "late"];
+    let events = (1..).zip(keys).map(|(n, key)| event(None, key, n));
+    bench.put_together(31, events.collect()).await?;
+    // THEN all others are applied, once, and the stream goes on
+    bench.effects(35).await?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-38'), false) from outbox_ops.inbox")
+        .await?;
+    bench.until("select count(*) = 0 from outbox.parked_lane").await?;
+    member.stop().await?;
+    let numbers: Vec<i64> =
+        sqlx::query_scalar("select number from effect where number < 100 order by number")
+            .fetch_all(&bench.pool)
+            .await?;
+    assert_eq!(numbers, [1, 4, 5, 7]);
+    // AND who did that while it waited has failed by it; nobody else has an attempt more
+    let class: String = bench
+        .value("select error_class from outbox.dead_letter where id = 'event-6'")
+        .await?;
+    assert_eq!(class, "42501");
+    let innocent =
+        "select count(*) from outbox.inbox where id in ('event-1', 'event-4', 'event-7') and history is null";
+    assert_eq!(bench.value::<i64>(innocent).await?, 3);
     Ok(())
 }
