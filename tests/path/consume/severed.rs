@@ -142,6 +142,12 @@ async fn a_server_that_is_gone_while_a_handler_is_at_work_costs_no_attempt_howev
         proxy.heal();
         standing.wait_for(|standing| !is_waiting(standing)).await?;
     }
+    // AND its session is ended once, by somebody else
+    at_work.notified().await;
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+               where datname = current_database() and query like 'select pg_sleep(0.02)%'";
+    assert!(bench.value::<i64>(end).await? >= 1);
+    at_work.notified().await;
     may_end.store(true, Ordering::SeqCst);
     // THEN it is applied in the end, and no attempt was spent
     bench.effects(1).await?;
