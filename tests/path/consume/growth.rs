@@ -141,6 +141,49 @@ async fn older_streams_with_nothing_left_hold_nobody() -> Result {
 }
 
 #[tokio::test]
+async fn an_older_stream_that_is_lost_holds_the_newer_ones_until_a_person_gives_it_up() -> Result {
+    // GIVEN a group that is in the middle of a stream, which is lost with what follows there
+    let mut bench = Bench::new().await?;
+    let mut writer = Writer::new(&bench, 1).await?;
+    writer.put(&["key", "other"]).await?;
+    let member = Member::start(noting(bench.describe(), "one"))?;
+    bench.effects(2).await?;
+    bench
+        .until("select coalesce(bool_or(passed_entry like '%-2'), false) from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    writer.put(&["key"]).await?;
+    redis::cmd("DEL")
+        .arg(format!("outbox:{TOPIC}"))
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // WHEN the topic has grown meanwhile, and a newer event of the key is there
+    writer.grow_silently(2).await?;
+    writer.put(&["key"]).await?;
+    let member = Member::start(noting(bench.describe(), "two"))?;
+    // THEN that is delivered and not applied
+    until_read(&bench, &writer.stream(writer.partition_of("key")), 1).await?;
+    bench.until_looked_again().await?;
+    bench.until_looked_again().await?;
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 2);
+    // AND when a person gives up what the older stream had, it is
+    let layout: String = redis::cmd("GET")
+        .arg(format!("outbox:@layout:{TOPIC}"))
+        .query_async(&mut bench.redis)
+        .await?;
+    let end = layout.rsplit('@').next().map(|batch| format!("{batch}-0"));
+    sqlx::query("select outbox.pass_hole($1, $2, $3, 'gone for good')")
+        .bind(GROUP)
+        .bind(format!("outbox:{TOPIC}"))
+        .bind(end)
+        .execute(&bench.pool)
+        .await?;
+    let effects = bench.effects(3).await?;
+    assert_eq!(effects[2], ("key".to_owned(), 3));
+    member.stop().await
+}
+
+#[tokio::test]
 async fn three_members_that_crash_keep_the_order_of_a_topic_that_grows_twice() -> Result {
     // GIVEN three members and 40 keys on one stream
     let seed: u64 = rand::random();

@@ -43,6 +43,7 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
     let keys = asked.iter().map(|(flow, part)| key(flow, *part)).collect();
     let mut passed = Vec::with_capacity(asked.len());
     let (mut seeks, mut preludes) = (0, BTreeMap::new());
+    let mut begun: BTreeMap<String, Option<EntryId>> = BTreeMap::new();
     for ((flow, part), older) in asked.iter().zip(shared.store.older(keys).await?) {
         let is_retired = due[*flow].retired().contains(&part.1);
         seeks = older.seeks;
@@ -57,6 +58,9 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
         }
         passed.push(((*flow).clone(), older.passed));
         preludes.insert((*flow, *part), older.prelude);
+        if older.passed > Some(EntryId::MIN) {
+            begun.insert(key(flow, *part), older.given_up);
+        }
     }
     for (flow, before) in &due {
         let left = shared.discovery.known.borrow().get(flow).map(Opening::unfinished);
@@ -67,6 +71,13 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
                 continue;
             };
             let stream = key(flow, part);
+            if let Some(given_up) = begun.get(&stream)
+                && *given_up < before.layout().end(part.0)
+            {
+                // The group was reading there: what it has not passed and does not find is lost, unless a person says
+                // that it may go on without.
+                continue;
+            }
             let rest = shared
                 .discovery
                 .ask(&shared.redis, async |link| {
@@ -119,12 +130,19 @@ pub(super) fn show_closed(
             shared.board.clear(&line);
         } else if now - seen.still_since > STILL_FOR_LONG {
             let older = opening.unfinished().into_iter();
-            let keys = older.map(|(_, partition)| flow.stream(&shared.settings.prefix, partition).key);
-            let keys: BTreeSet<String> = keys.collect();
+            let ends = older.filter_map(|(generation, partition)| {
+                let end = opening.layout().end(generation)?;
+                Some(format!(
+                    "{} up to {end}",
+                    flow.stream(&shared.settings.prefix, partition).key
+                ))
+            });
+            let ends: BTreeSet<String> = ends.collect();
             let cause = format!(
                 "events wait in the newer partitions until the group has passed what is left of the older ones, and those do \
-                 not move: {}. Look at what holds them.",
-                keys.into_iter().take(3).collect::<Vec<_>>().join(", ")
+                 not move: {}. Look at what holds them. What a stream lost for good is given up with `outbox-relay consumer \
+                 pass-hole --entry` and the entry named here.",
+                ends.into_iter().take(3).collect::<Vec<_>>().join(", ")
             );
             shared.board.set(&line, Standing::Waiting { cause });
         }

@@ -8,6 +8,8 @@ use crate::event::EntryId;
 pub(super) struct Older {
     /// The entry last passed.
     pub(super) passed: Option<EntryId>,
+    /// The last entry before which a person gave up what is missing.
+    pub(super) given_up: Option<EntryId>,
     /// Events that came from it are parked.
     pub(super) is_waiting: bool,
     /// How often the group had been set back.
@@ -17,7 +19,7 @@ pub(super) struct Older {
 }
 
 /// The two halves of the entry last passed, and the rest of [`Older`].
-type Row = (Option<String>, Option<String>, bool, i64, Option<String>);
+type Row = (Option<String>, Option<String>, Option<String>, bool, i64, Option<String>);
 
 impl Store {
     /// How far the group came on each of these streams.
@@ -29,11 +31,12 @@ impl Store {
         let rows: Vec<Row> = bounded(doing, query.fetch_all(&self.pool)).await?;
         let older = rows
             .into_iter()
-            .map(|(batch, position, is_waiting, seeks, prelude)| {
+            .map(|(batch, position, given_up, is_waiting, seeks, prelude)| {
                 let passed = batch.zip(position);
                 let passed = passed.map(|(batch, position)| entry_id(&format!("{batch}-{position}")));
                 Ok(Older {
                     passed: passed.transpose()?,
+                    given_up: given_up.as_deref().map(entry_id).transpose()?,
                     is_waiting,
                     seeks,
                     prelude,
