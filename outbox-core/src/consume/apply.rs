@@ -252,7 +252,7 @@ async fn traced(
     let mut watched = events.first().map(|(id, _)| *id);
     let to_enter: Vec<&Event> = events.iter().map(|(_, event)| *event).collect();
     let places = place.shared.places(&to_enter).await?;
-    let _slot = place.shared.slot().await;
+    let _slot = place.slot().await;
     for _ in 0..WATCHES_MAX {
         let mut connection = store.acquire("taking a connection to apply").await?;
         let mut tx = store.begin(&mut connection, watched).await?;

@@ -120,7 +120,7 @@ async fn traced(
     spans: &mut Spans,
 ) -> Result<Outcome, Error> {
     let store = place.store();
-    let _slot = place.shared.slot().await;
+    let _slot = place.slot().await;
     let mut connection = store
         .acquire("taking a connection to apply what is parked")
         .await?;

@@ -80,6 +80,7 @@ mod lane;
 mod member;
 
 mod session;
+mod slots;
 
 mod intake;
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
+
 use super::contention::Company;
 use super::failure::FailureKind;
 use super::lease::Lease;
@@ -66,6 +68,11 @@ impl Place {
     /// A transaction that began in this company met another one.
     pub(super) fn met(&self, began: Company) {
         self.shared.met(&self.stream.topic, began);
+    }
+
+    /// Waits for the right to open a transaction.
+    pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.shared.slots.take(&self.stream.topic).await
     }
 
     fn policy(&self) -> Policy {

@@ -18,12 +18,13 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// Three attempts: what passes by itself passes within seconds, what does not should not hold its key for long.
+    /// Three attempts, within 7 s on average and 15 s at most: a lock, a failover or a restart elsewhere is over by then mostly, and a
+    /// key does not wait for long.
     fn default() -> Self {
         Self {
             attempts: 3,
-            pause_min: Duration::from_millis(500),
-            pause_max: Duration::from_secs(30),
+            pause_min: Duration::from_secs(5),
+            pause_max: Duration::from_mins(5),
         }
     }
 }
@@ -105,7 +106,11 @@ mod tests {
 
     #[test]
     fn pauses_grow_are_bounded_and_lie_anywhere_below() {
-        let policy = Policy::default();
+        let policy = Policy {
+            attempts: 3,
+            pause_min: Duration::from_millis(500),
+            pause_max: Duration::from_secs(30),
+        };
         assert_eq!(policy.pause_at(1, 1.0), Duration::from_millis(500));
         assert_eq!(policy.pause_at(2, 1.0), Duration::from_secs(1));
         assert_eq!(policy.pause_at(3, 0.5), Duration::from_secs(1));

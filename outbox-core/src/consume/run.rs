@@ -14,6 +14,7 @@ use super::retry::OUTAGE;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::shared::Shared;
+use super::slots::Slots;
 use super::{Builder, Error, discovery, member, sample};
 use crate::standing::Standing;
 use crate::verdict::Verdict;
@@ -58,12 +59,12 @@ impl Consumer {
             Database::Pool(pool) => pool,
             Database::Options(options) => pg::connect(*options, self.connections),
         };
-        let (has, wants) = (pg::pool_size(&pool), self.routes.topics().len() + 1);
+        let (has, wants) = (pg::pool_size(&pool), Slots::wanted(self.routes.topics().len()));
         if (has as usize) < wants {
             tracing::warn!(
                 has,
                 wants,
-                "a stream that applies takes one connection and leases another: the pool is small"
+                "each topic should have a connection of its own, and leases two: slow handlers of one topic hold up others"
             );
         }
         let store = Store::new(

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-
 use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::Error;
@@ -18,12 +16,10 @@ use super::pg::Store;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::signals::Signals;
+use super::slots::Slots;
 use super::stream::Flow;
 use super::suspects::Suspects;
 use crate::event::Event;
-
-/// Connections that are kept for leases and for recording how far a stream came.
-const RESERVED: usize = 2;
 
 pub(super) struct Shared {
     pub(super) store: Store,
@@ -37,8 +33,8 @@ pub(super) struct Shared {
     pub(super) suspects: Suspects,
     /// By topic: the handlers of all its streams change the same rows.
     contention: Mutex<HashMap<String, Contention>>,
-    /// Transactions that may be open at a time: the pool's connections but those for leases.
-    slots: Semaphore,
+    /// Transactions that may be open at a time.
+    pub(super) slots: Slots,
     /// Days of which it is known whether the inbox has them.
     days: Mutex<HashMap<Date, bool>>,
 }
@@ -52,7 +48,7 @@ impl Shared {
         board: Board,
     ) -> Self {
         let discovery = Discovery::new(flows(&routes, &settings));
-        let slots = store.connections().saturating_sub(RESERVED).max(1);
+        let slots = Slots::new(store.connections(), &routes.topics());
         Self {
             store,
             redis,
@@ -64,14 +60,9 @@ impl Shared {
             breakers: Breakers::default(),
             suspects: Suspects::default(),
             contention: Mutex::default(),
-            slots: Semaphore::new(slots),
+            slots,
             days: Mutex::default(),
         }
-    }
-
-    /// Waits for the right to open a transaction. None only if nobody can ever have one again, which nothing makes happen.
-    pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        self.slots.acquire().await.ok()
     }
 
     /// How close together events of the topic are applied now.

@@ -13,9 +13,9 @@ use super::section::section;
 /// A handler that fails three times with growing pauses will most likely fail the fourth.
 pub const DEFAULT_ATTEMPTS: usize = 3;
 /// Long enough for a lost connection or a lock to be over.
-pub const DEFAULT_BACKOFF_MIN: Duration = Duration::from_millis(500);
+pub const DEFAULT_BACKOFF_MIN: Duration = Duration::from_secs(5);
 /// What a key waits at most between two attempts.
-pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(60);
+pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_mins(5);
 
 impl Words for DeadPolicy {
     const WORDS: &'static [(&'static str, Self)] = &[("park", Self::Park), ("skip", Self::Skip)];

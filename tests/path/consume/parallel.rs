@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use outbox_core::consume::{Handler, HandlerResult, Ordering as Kept, PgConnection};
@@ -10,7 +11,7 @@ use outbox_core::event::Event;
 use system_tests::Result;
 use tokio::sync::{Barrier, Notify, Semaphore};
 
-use super::bench::{Bench, Member, TOPIC, note};
+use super::bench::{Bench, Member, TOPIC, event, note};
 
 /// Notes each order once so many handlers are under way at the same time.
 struct AllAtOnce(Barrier);
@@ -216,4 +217,44 @@ async fn a_slow_key_with_more_events_than_the_window_has_room_for_holds_nobody_e
     assert_eq!(numbers_of(&effects, "quick"), (1502..=2301).collect::<Vec<_>>());
     assert_eq!(bench.pending().await?, 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_topic_whose_handlers_are_slow_leaves_a_connection_to_each_other_one() -> Result {
+    // GIVEN a member with few connections, and a topic all of whose events wait
+    let mut bench = Bench::new().await?;
+    let slow = Slow::new();
+    let waiting = slow.clone();
+    let describe = bench
+        .describe()
+        .lease(Duration::from_secs(20))
+        .database_url(bench.world.database_url())
+        .connections(4)
+        .batch(1)
+        .on(TOPIC, move |tx, event| {
+            let slow = waiting.clone();
+            Box::pin(async move {
+                slow.arrived.notify_one();
+                slow.gate.acquire().await?.forget();
+                note(tx, event).await
+            })
+        });
+    let member = Member::start(describe.on("other", note))?;
+    bench.put_all(&["a", "b", "c", "d", "e", "f"]).await?;
+    slow.arrived.notified().await;
+    // WHEN an event of another topic comes
+    redis::cmd("XADD")
+        .arg((
+            "outbox:other",
+            "1-1",
+            "event",
+            event(None, "urgent", 77).to_string(),
+        ))
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // THEN it is applied meanwhile
+    assert_eq!(bench.effects(1).await?, [("urgent".to_owned(), 77)]);
+    slow.gate.add_permits(6);
+    bench.effects(7).await?;
+    member.stop().await
 }
