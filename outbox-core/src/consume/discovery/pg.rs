@@ -19,7 +19,14 @@ pub(super) struct Older {
 }
 
 /// The two halves of the entry last passed, and the rest of [`Older`].
-type Row = (Option<String>, Option<String>, Option<String>, bool, i64, Option<String>);
+type Row = (
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    bool,
+    i64,
+    Option<String>,
+);
 
 impl Store {
     /// How far the group came on each of these streams.
