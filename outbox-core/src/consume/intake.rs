@@ -115,9 +115,6 @@ impl Session<'_> {
 
     /// Loads entries again that were set aside, once nothing else of their lane is in hand.
     pub(super) async fn load_aside(&mut self) -> Result<(), Error> {
-        if !self.window.has_room() {
-            return Ok(());
-        }
         let ids = self.window.to_load(self.portion.count());
         if ids.is_empty() {
             return Ok(());
@@ -222,7 +219,8 @@ impl Session<'_> {
     }
 
     async fn claim(&mut self, from: EntryId) -> Result<Option<EntryId>, Error> {
-        let claimed = self.link.claim(from, self.portion.count()).await?;
+        let count = self.portion.count().min(self.window.places_left()).max(1);
+        let claimed = self.link.claim(from, count).await?;
         self.portion.learn(claimed.entries.iter().map(Entry::size));
         if claimed.deleted > 0 {
             self.meters.deleted.increment(claimed.deleted as u64);

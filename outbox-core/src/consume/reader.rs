@@ -1,7 +1,9 @@
-//! Reads what is new on a stream ahead of the work, one batch at most, on a connection of its own.
+//! Reads what is new on a stream ahead of the work, on a connection of its own: one batch at most, and what is left of the one
+//! before when there were no places for all of it.
 //!
 //! Dropping it in the middle of a read loses nothing: what Redis delivered is pending and is claimed by whoever is next.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -17,6 +19,8 @@ const BLOCK: Duration = Duration::from_secs(1);
 
 pub(super) struct Reader {
     batches: mpsc::Receiver<Result<Vec<Entry>, Error>>,
+    /// What is left of the batch that came last.
+    rest: VecDeque<Entry>,
     task: JoinHandle<()>,
 }
 
@@ -41,17 +45,23 @@ impl Reader {
                 }
             }
         });
-        Ok(Self { batches, task })
+        Ok(Self {
+            batches,
+            rest: VecDeque::new(),
+            task,
+        })
     }
 
-    /// The next batch; never an empty one.
-    pub(super) async fn next(&mut self) -> Result<Vec<Entry>, Error> {
-        match self.batches.recv().await {
-            Some(batch) => batch,
-            None => Err(Error::Broken {
+    /// The next entries, at most `most`; never none.
+    pub(super) async fn next(&mut self, most: usize) -> Result<Vec<Entry>, Error> {
+        if self.rest.is_empty() {
+            let batch = self.batches.recv().await.ok_or_else(|| Error::Broken {
                 source: "the reader ended".into(),
-            }),
+            })?;
+            self.rest.extend(batch?);
         }
+        let most = most.clamp(1, self.rest.len());
+        Ok(self.rest.drain(..most).collect())
     }
 }
 

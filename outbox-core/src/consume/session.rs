@@ -184,10 +184,11 @@ impl<'a> Session<'a> {
                 && self.window.has_room()
                 && !self.barrier.is_closed();
             let wake = self.next_wake(is_paused);
+            let places = self.window.places_left();
             tokio::select! {
                 () = token.cancelled(), if !is_stopping => {}
                 flown = self.flights.next(), if !self.flights.is_empty() => self.landed(flown?)?,
-                batch = next_batch(reader.as_mut()), if may_read => {
+                batch = next_batch(reader.as_mut(), places), if may_read => {
                     for entry in batch? {
                         self.take(entry).await?;
                     }
@@ -316,9 +317,9 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn next_batch(reader: Option<&mut Reader>) -> Result<Vec<Entry>, Error> {
+async fn next_batch(reader: Option<&mut Reader>, most: usize) -> Result<Vec<Entry>, Error> {
     match reader {
-        Some(reader) => reader.next().await,
+        Some(reader) => reader.next(most).await,
         None => std::future::pending().await,
     }
 }

@@ -5,7 +5,8 @@
 //! finished and that is committed: until then a crash leaves it pending, and the inbox knows that it had its effect.
 //! Strangers have no place in the chain: nothing waits for them.
 //!
-//! Loaded entries are bounded by number and by bytes, and so are places.
+//! Loaded entries are bounded by number and by bytes, and places by number. One that has a place is loaded again however few places
+//! are left: that is how they become free.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -123,10 +124,21 @@ impl<T> Window<T> {
         }
     }
 
-    /// Whether more may be read.
+    /// Whether more may be read: as many entries as there are places left.
     #[must_use]
     pub(super) fn has_room(&self) -> bool {
-        self.loaded < self.capacity && self.bytes < self.bytes_max && self.len() < self.capacity * PLACES
+        self.may_load() && self.places_left() > 0
+    }
+
+    /// Whether more may be loaded. What has its place needs no other one.
+    fn may_load(&self) -> bool {
+        self.loaded < self.capacity && self.bytes < self.bytes_max
+    }
+
+    /// How many more entries there are places for.
+    #[must_use]
+    pub(super) fn places_left(&self) -> usize {
+        (self.capacity * PLACES).saturating_sub(self.len())
     }
 
     /// How many entries are in hand, those set aside and the finished ones behind an unfinished one included.

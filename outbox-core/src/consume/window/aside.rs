@@ -1,23 +1,24 @@
 //! A lane that is slow must not fill the window nor hold the others up. Pure.
 //!
 //! Entries that wait behind a transaction of their lane may be set aside: they keep their place, their contents stay in Redis and
-//! are read again in their turn. And a lane that holds the chain up, while much is finished behind it, is named: its entries
-//! can be parked, and then the chain goes on.
+//! are read again in their turn. And a lane that holds the chain up, while much is finished behind it or no place is left, is
+//! named: its entries can be parked, and then the chain goes on.
 
 use super::{Item, Lane, Slot, Window};
 use crate::event::EntryId;
 
 impl<T> Window<T> {
-    /// The lane of the first unfinished entry, if so many are finished behind it that it holds the others up, and if it is not
-    /// in a transaction.
+    /// The lane of the first unfinished entry, if it holds the others up: so many are finished behind it, or nothing more can be
+    /// read. Only if it is loaded and not in a transaction.
     #[must_use]
     pub(in crate::consume) fn holder(&self) -> Option<&Lane> {
-        if !self.is_half_full() {
+        if !self.is_half_full() && self.places_left() > 0 {
             return None;
         }
         let mut chained = self.slots.values().filter(|slot| slot.is_chained());
         let lane = chained.find_map(Slot::lane)?;
-        (!self.is_flying(lane)).then_some(lane)
+        let share = self.lanes.get(lane)?;
+        (share.flying == 0 && !share.open.is_empty()).then_some(lane)
     }
 
     /// Sets entries aside that wait behind a transaction of their lane, where a lane has more than its share of what is
@@ -52,17 +53,18 @@ impl<T> Window<T> {
         self.slots.insert(place, Slot::Aside { id, chained, lane });
     }
 
-    /// Entries to load again, at most `most`: the first of a lane that has nothing else in hand.
+    /// Entries to load again, at most `most`, if there is room for what is loaded: the first of a lane that has nothing else in
+    /// hand. The lane that comes first on the stream goes first: perhaps it holds the others up.
     #[must_use]
     pub(in crate::consume) fn to_load(&self, most: usize) -> Vec<EntryId> {
-        if self.aside == 0 {
+        if self.aside == 0 || !self.may_load() {
             return Vec::new();
         }
         let share = self
             .lanes
             .values()
-            .filter(|share| share.flying == 0 && share.open.is_empty())
-            .find(|share| !share.aside.is_empty());
+            .filter(|share| share.flying == 0 && share.open.is_empty() && !share.aside.is_empty())
+            .min_by_key(|share| share.aside.first());
         let places = share.into_iter().flat_map(|share| &share.aside).take(most);
         places
             .filter_map(|place| self.slots.get(place))

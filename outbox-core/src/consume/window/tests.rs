@@ -269,3 +269,81 @@ fn places_are_bounded_however_slow_a_lane_is() {
     }
     assert_eq!(window.len(), 2 * PLACES);
 }
+
+/// A window of ten, every place of which is taken by a lane whose first entry is in a transaction, and the others set aside.
+fn full_of_one_lane() -> Window<()> {
+    let mut window = Window::new(10, 1000);
+    window.push(item(1, "slow"));
+    window.push(item(2, "slow"));
+    window.push(item(3, "slow"));
+    window.start(&ids(&[1]));
+    assert_eq!(window.set_aside(), 2);
+    let mut n = 3;
+    while window.has_room() {
+        n += 1;
+        window.push(item(n, "slow"));
+    }
+    assert_eq!((window.len(), window.places_left()), (10 * PLACES, 0));
+    window
+}
+
+#[test]
+fn what_was_set_aside_is_loaded_again_although_every_place_is_taken() {
+    let mut window = full_of_one_lane();
+    // A read under way may come on top.
+    let last = 10 * PLACES as u64 + 5;
+    for n in last - 4..=last {
+        window.push(item(n, "slow"));
+    }
+    let mut done = 1;
+    finish_and_pass(&mut window, &[1]);
+    assert!(!window.has_room(), "nothing more may be read");
+    while done < last {
+        let loaded = window.to_load(4);
+        assert!(!loaded.is_empty(), "nothing is loaded behind {done}");
+        for id in &loaded {
+            assert!(window.reload(item(id.position, "slow")));
+        }
+        let next = ready(&window, &[], 10);
+        assert_eq!(next, loaded);
+        let numbers: Vec<u64> = next.iter().map(|id| id.position).collect();
+        finish_and_pass(&mut window, &numbers);
+        done = numbers[numbers.len() - 1];
+    }
+    assert_eq!(window.len(), 0);
+}
+
+fn finish_and_pass(window: &mut Window<()>, numbers: &[u64]) {
+    assert_eq!(finish(window, numbers), []);
+    let head = window.head_after(&[]).expect("it is the head");
+    assert_eq!(window.pass(head), ids(numbers));
+}
+
+#[test]
+fn a_lane_that_took_every_place_holds_the_others_up_as_soon_as_it_is_loaded() {
+    let mut window = full_of_one_lane();
+    assert_eq!(window.holder(), None, "it is in a transaction");
+    assert_eq!(finish(&mut window, &[1]), []);
+    assert_eq!(window.holder(), None, "nothing of it is loaded");
+    assert_eq!(window.to_load(2), ids(&[2, 3]));
+    assert!(window.reload(item(2, "slow")));
+    assert_eq!(window.holder(), Some(&Lane::of_key("slow")));
+    window.pass(id(1));
+    assert_eq!(window.holder(), None, "there is a place left");
+}
+
+#[test]
+fn the_lane_that_comes_first_is_loaded_first_and_only_if_there_is_room() {
+    let mut window = Window::new(8, 1000);
+    for (n, key) in [(1, "a"), (2, "b"), (3, "b"), (4, "b"), (5, "a"), (6, "a")] {
+        window.push(item(n, key));
+    }
+    window.start(&ids(&[1, 2]));
+    assert_eq!(window.set_aside(), 4);
+    assert_eq!(window.finish(&ids(&[1, 2])), []);
+    assert_eq!(window.to_load(10), ids(&[3, 4]));
+    for n in 7..=14 {
+        window.push(item(n, "c"));
+    }
+    assert_eq!(window.to_load(10), ids(&[]), "no room for what is loaded");
+}
