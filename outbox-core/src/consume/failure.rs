@@ -112,6 +112,17 @@ impl Failure {
             kind: FailureKind::Unreadable,
         }
     }
+
+    /// The entry looks like one of the relay's own that end a generation of partitions.
+    pub(super) fn of_pretender() -> Self {
+        Self {
+            class: "unreadable".to_owned(),
+            text: "it says that the topic moved on to more partitions, as only the relay may, and it is not the relay's next such entry \
+                   in the chain of this stream. Nothing waits for it; find who else writes to the stream, and discard it"
+                .to_owned(),
+            kind: FailureKind::Unreadable,
+        }
+    }
 }
 
 impl Failure {

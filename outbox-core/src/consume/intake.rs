@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::delivery::{Delivery, Work};
-use super::discovery::is_control;
+use super::discovery::Kind;
 use super::gate::Verdict;
 use super::park::Lane;
 use super::redis::Entry;
@@ -52,12 +52,18 @@ impl Session<'_> {
             }
             Verdict::Stranger => false,
         };
-        if is_control(id, &event) {
-            self.barrier.announce(id, &event);
-            self.skip(id, chained);
-            return Ok(());
-        }
-        match self.item(entry, event, chained) {
+        let item = match self.barrier.kind(id, &event, chained) {
+            Kind::Event => self.item(entry, event, chained),
+            Kind::Control(generation) => {
+                self.barrier.announce(id, generation);
+                None
+            }
+            Kind::Pretender => {
+                tracing::warn!(stream = self.stream().key, entry = %id, "an entry that looks like the relay's own and is not");
+                Some(self.unreadable(entry, chained, Failure::of_pretender()))
+            }
+        };
+        match item {
             Some(item) => self.push(item),
             None => self.skip(id, chained),
         }

@@ -19,7 +19,7 @@ use crate::event::{Data, Event};
 pub const MOVED: &str = "outbox.moved";
 
 /// The source of the relay's own entries.
-const SOURCE: &str = "/outbox";
+pub const SOURCE: &str = "/outbox";
 
 /// A change of the number of partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,8 @@ mod spread;
 
 mod growth;
 
+mod pretender;
+
 mod processes;
 
 mod failure;

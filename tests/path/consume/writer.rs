@@ -107,7 +107,7 @@ impl Writer {
         let ((from, _), (to, batch)) = (self.layout[older], self.layout[older + 1]);
         let stream = self.stream_of(older, partition);
         let moved = json!({
-            "specversion": "1.0", "id": format!("moved-{batch}-{partition}"), "source": "/shop", "type": "outbox.moved",
+            "specversion": "1.0", "id": format!("moved-{batch}-{partition}"), "source": "/outbox", "type": "outbox.moved",
             "recordedtime": "2026-11-20T12:00:00.123456Z",
             "data": {"topic": TOPIC, "generation": older + 1, "from": from, "to": to},
         });

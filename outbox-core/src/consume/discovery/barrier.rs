@@ -2,6 +2,10 @@
 //! left on any stream of its flow.
 //!
 //! It waits on the stream: reading stops, and what was delivered stays pending and is claimed again when the barrier opens.
+//!
+//! Whoever may write to a stream could write what looks like the relay's control entry. Only one in its place in the chain, of the
+//! relay's source, that names no generation beyond the next one is taken for it; anything else that looks so is no event, and
+//! holds nothing up.
 
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -9,9 +13,18 @@ use tokio::sync::watch;
 use super::{Discovery, Known};
 use crate::consume::stream::{Flow, Stream};
 use crate::event::{Data, EntryId, Event};
+use crate::tail::layout::{MOVED, SOURCE};
 
-/// The type of the control entry that ends a generation on a stream.
-const MOVED: &str = "outbox.moved";
+/// What an entry is, to the barrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::consume) enum Kind {
+    /// For a handler.
+    Event,
+    /// One of the relay's own, for consumers and not for their handlers: this generation begins behind it.
+    Control(usize),
+    /// It looks like one of those, and is not.
+    Pretender,
+}
 
 /// What a control entry says.
 #[derive(Deserialize)]
@@ -28,11 +41,6 @@ pub(in crate::consume) struct Barrier<'a> {
     /// The generation that begins after an entry of this stream: its layout may not be known here yet.
     announced: Option<(EntryId, usize)>,
     closed_at: Option<EntryId>,
-}
-
-/// Whether an entry is one of the relay's own, for consumers and not for their handlers.
-pub(in crate::consume) fn is_control(id: EntryId, event: &Event) -> bool {
-    id.position == 0 && event.r#type == MOVED
 }
 
 impl<'a> Barrier<'a> {
@@ -60,14 +68,25 @@ impl<'a> Barrier<'a> {
         false
     }
 
-    /// A control entry was taken in hand: what follows it on this stream is of the next generation.
-    pub(in crate::consume) fn announce(&mut self, id: EntryId, event: &Event) {
-        let Some(Data::Json(data)) = &event.data else {
-            return;
-        };
-        if let Ok(Moved { generation }) = serde_json::from_str(data.get()) {
-            self.announced = Some((id, generation));
+    /// What an entry is; `chained`: it has its place in the chain.
+    pub(in crate::consume) fn kind(&self, id: EntryId, event: &Event, chained: bool) -> Kind {
+        // The log has no position 0.
+        if id.position != 0 || event.r#type != MOVED {
+            return Kind::Event;
         }
+        let next = self.generation_of(id) + 1;
+        match generation(event) {
+            Some(generation) if chained && event.source == SOURCE && (1..=next).contains(&generation) => {
+                Kind::Control(generation)
+            }
+            _ => Kind::Pretender,
+        }
+    }
+
+    /// A control entry was taken in hand: what follows it on this stream is of the next generation.
+    pub(in crate::consume) fn announce(&mut self, id: EntryId, generation: usize) {
+        self.announced = Some((id, generation));
+        self.discovery.announce(&self.flow, generation);
     }
 
     pub(in crate::consume) fn is_closed(&self) -> bool {
@@ -116,4 +135,13 @@ impl<'a> Barrier<'a> {
             _ => layout.generation_of(self.partition, id),
         }
     }
+}
+
+/// Which generation a control entry says that begins.
+fn generation(event: &Event) -> Option<usize> {
+    let Some(Data::Json(data)) = &event.data else {
+        return None;
+    };
+    let moved: Moved = serde_json::from_str(data.get()).ok()?;
+    Some(moved.generation)
 }

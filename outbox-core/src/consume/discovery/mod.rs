@@ -32,7 +32,7 @@ mod redis;
 
 mod run;
 
-pub(super) use barrier::{Barrier, is_control};
+pub(super) use barrier::{Barrier, Kind};
 pub(super) use opening::Opening;
 pub(super) use run::{follow, refresh};
 
@@ -43,7 +43,7 @@ pub(super) type Known = BTreeMap<Flow, Opening>;
 pub(super) struct Discovery {
     flows: Mutex<BTreeSet<Flow>>,
     known: watch::Sender<Known>,
-    /// Rung when a flow came or a generation is awaited.
+    /// Rung when a flow came, or a generation is awaited or announced.
     asked: Notify,
     link: tokio::sync::Mutex<Option<redis::Link>>,
     /// How often the group had been set back when what is known was learned.
@@ -93,6 +93,21 @@ impl Discovery {
             false
         });
         self.asked.notify_one();
+    }
+
+    /// A control entry says that this generation begins: the layout has to know it soon.
+    fn announce(&self, flow: &Flow, generation: usize) {
+        let mut is_news = false;
+        self.known.send_if_modified(|known| {
+            if let Some(opening) = known.get_mut(flow) {
+                opening.announce(generation);
+                is_news = opening.is_unconfirmed();
+            }
+            false
+        });
+        if is_news {
+            self.asked.notify_one();
+        }
     }
 
     /// Changes what is known of a flow; whoever watches is told if that made a difference.

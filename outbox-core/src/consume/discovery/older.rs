@@ -1,4 +1,4 @@
-//! What is left of older generations, and who holds a newer one back.
+//! What is left of older generations, and who or what holds a newer one back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,9 +14,10 @@ use crate::standing::Standing;
 
 /// Older streams that did not move for so long hold a newer generation back.
 const STILL_FOR_LONG: Duration = Duration::from_secs(30);
-/// For so long a barrier that closed is looked at often.
+/// For so long a barrier that closed is looked at often, and a layout may be behind: the relay compares it every second.
 const CLOSED_LATELY: Duration = Duration::from_secs(5);
-/// A flow with a generation that somebody waits for.
+
+/// A flow with a generation that somebody waits for, or that its layout does not know.
 pub(super) struct Closed {
     since: Instant,
     /// How far its older streams were passed, and since when that is so.
@@ -103,7 +104,7 @@ fn parts_of<'a>(flow: &'a Flow, opening: &Opening) -> Vec<(&'a Flow, Part)> {
         .collect()
 }
 
-/// Says which streams hold a generation back when they do not move.
+/// Says which streams hold a generation back when they do not move, and which layout does not know what was announced.
 pub(super) fn show_closed(
     shared: &Shared,
     passed: Vec<(Flow, Option<EntryId>)>,
@@ -112,7 +113,7 @@ pub(super) fn show_closed(
     let now = Instant::now();
     for (flow, opening) in shared.discovery.known.borrow().iter() {
         let line = format!("partitions of {flow}");
-        if !opening.is_awaited() {
+        if !opening.is_awaited() && !opening.is_unconfirmed() {
             if closed.remove(flow).is_some() {
                 shared.board.clear(&line);
             }
@@ -127,24 +128,38 @@ pub(super) fn show_closed(
         });
         if seen.passed != passed {
             (seen.passed, seen.still_since) = (passed, now);
-            shared.board.clear(&line);
-        } else if now - seen.still_since > STILL_FOR_LONG {
+        }
+        let cause = if opening.is_unconfirmed() {
+            (!seen.is_lately()).then(|| unconfirmed(&flow.layout_key(&shared.settings.prefix)))
+        } else {
             let older = opening.unfinished().into_iter();
             let ends = older.filter_map(|(generation, partition)| {
                 let end = opening.layout().end(generation)?;
-                Some(format!(
-                    "{} up to {end}",
-                    flow.stream(&shared.settings.prefix, partition).key
-                ))
+                let stream = flow.stream(&shared.settings.prefix, partition).key;
+                Some(format!("{stream} up to {end}"))
             });
-            let ends: BTreeSet<String> = ends.collect();
-            let cause = format!(
-                "events wait in the newer partitions until the group has passed what is left of the older ones, and those do \
-                 not move: {}. Look at what holds them. What a stream lost for good is given up with `outbox-relay consumer \
-                 pass-hole --entry` and the entry named here.",
-                ends.into_iter().take(3).collect::<Vec<_>>().join(", ")
-            );
-            shared.board.set(&line, Standing::Waiting { cause });
+            (now - seen.still_since > STILL_FOR_LONG).then(|| still(&ends.collect()))
+        };
+        match cause {
+            Some(cause) => shared.board.set(&line, Standing::Waiting { cause }),
+            None => shared.board.clear(&line),
         }
     }
+}
+
+fn still(ends: &BTreeSet<String>) -> String {
+    let ends: Vec<&str> = ends.iter().take(3).map(String::as_str).collect();
+    format!(
+        "events wait in the newer partitions until the group has passed what is left of the older ones, and those do not move: \
+         {}. Look at what holds them. What a stream lost for good is given up with `outbox-relay consumer pass-hole --entry` and \
+         the entry named here.",
+        ends.join(", ")
+    )
+}
+
+fn unconfirmed(key: &str) -> String {
+    format!(
+        "a stream says that its topic moved on to more partitions, and {key} does not say so: events behind it wait. The relay sets \
+         that key within seconds; if it does not, look whether it runs, and who else writes to the streams of the topic."
+    )
 }

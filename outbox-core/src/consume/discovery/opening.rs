@@ -15,6 +15,8 @@ pub(in crate::consume) struct Opening {
     open: usize,
     /// An entry of this generation was seen.
     wanted: usize,
+    /// A control entry was seen that says that this generation begins.
+    announced: usize,
     /// Streams of older generations on which nothing of them is left.
     over: BTreeSet<Part>,
     /// Streams of older generations that events came from which still wait, parked.
@@ -27,6 +29,7 @@ impl Opening {
             layout,
             open: 0,
             wanted: 0,
+            announced: 0,
             over: BTreeSet::new(),
             waiting: BTreeSet::new(),
         }
@@ -61,6 +64,16 @@ impl Opening {
     /// will not come any more.
     pub(super) fn await_generation(&mut self, generation: usize) {
         self.wanted = self.wanted.max(generation);
+    }
+
+    /// A control entry says that `generation` begins. On other streams entries of those before may still be to come.
+    pub(super) fn announce(&mut self, generation: usize) {
+        self.announced = self.announced.max(generation);
+    }
+
+    /// Whether a generation was announced, or an entry of it seen, that the layout does not know.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.announced.max(self.wanted) > self.layout.newest()
     }
 
     /// Whether somebody waits for a generation that is not open.
@@ -175,6 +188,15 @@ mod tests {
         opening.note((0, None), Rest::Empty(EntryId::MIN));
         assert!(!opening.is_awaited());
         assert_eq!(opening.open(), 1);
+    }
+
+    #[test]
+    fn what_was_announced_waits_for_the_layout_and_takes_no_older_stream_for_empty() {
+        let mut opening = opening("1@0");
+        opening.announce(1);
+        assert!(opening.is_unconfirmed() && !opening.is_awaited());
+        assert!(opening.learn(Layout::parse("1@0,2@17").unwrap()));
+        assert!(!opening.is_unconfirmed() && !opening.may_be_empty((0, None)));
     }
 
     #[test]
