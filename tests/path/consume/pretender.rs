@@ -1,11 +1,16 @@
 //! Entries that look like the relay's own, which end a generation of partitions, and are not; and those that are, of a layout
 //! that is not known.
 
+use std::time::Duration;
+
 use serde_json::json;
 use system_tests::{Failure, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, TOPIC, note};
+
+/// Far longer than a layout may be behind.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the relay puts behind everything of a generation, from this source, at this place in the chain.
 fn moved(source: &str, previous: Option<&str>, generation: usize) -> String {
@@ -76,10 +81,8 @@ async fn an_end_of_a_generation_that_no_layout_confirms_is_shown_until_one_does(
     let event = moved("/outbox", Some("1-1"), 1);
     bench.put_raw("2-0", "event", event.as_bytes()).await?;
     // THEN the member says which layout does not say so
-    let seen = standing
-        .wait_for(|standing| standing.cause().is_some())
-        .await?
-        .clone();
+    let shown = standing.wait_for(|standing| standing.cause().is_some());
+    let seen = tokio::time::timeout(PATIENCE, shown).await??.clone();
     let cause = seen.cause().ok_or_else(|| Failure::new("no cause"))?;
     assert!(cause.contains("outbox:@layout:orders.placed"), "{cause}");
     assert!(!seen.is_ready());
@@ -89,7 +92,8 @@ async fn an_end_of_a_generation_that_no_layout_confirms_is_shown_until_one_does(
         .arg("1@0,4@2")
         .query_async::<()>(&mut bench.redis)
         .await?;
-    standing.wait_for(|standing| standing.is_ready()).await?;
+    let content = standing.wait_for(|standing| standing.is_ready());
+    tokio::time::timeout(PATIENCE, content).await??;
     assert_eq!(
         bench
             .value::<i64>("select count(*) from outbox.dead_letter")
