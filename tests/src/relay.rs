@@ -279,7 +279,7 @@ impl Relay {
         self.ended(STOP_LIMIT).await
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself, and until all of its log is here.
     ///
     /// # Errors
     /// When it does not.
@@ -287,6 +287,10 @@ impl Relay {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
+                let whole = async { while self.lines.changed().await.is_ok() {} };
+                timeout_at(deadline, whole)
+                    .await
+                    .map_err(|_| Failure::new(format!("its log stayed open:\n{}", self.log_tail())))?;
                 return Ok(status);
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -1,12 +1,14 @@
 //! A group reads again from an earlier place: what its stream no longer has comes from the producer's log, in order, while new
 //! events arrive; and a seek that dies on the way changes nothing.
 
+use std::time::Duration;
+
 use outbox_core::standing::Standing;
 use serde_json::Value;
 use sqlx::Executor;
 use system_tests::arrival::{arrived, backlog, stream_of};
 use system_tests::patience::until;
-use system_tests::{Failure, Invocation, Relay, Result, stream};
+use system_tests::{Failure, Fault, Invocation, Proxy, Relay, Result, stream};
 use uuid::Uuid;
 
 use super::bench::Member;
@@ -179,9 +181,13 @@ async fn a_seek_that_wakes_up_after_another_one_was_done_changes_nothing_of_it()
     let line = [
         "consumer", "seek", "--group", GROUP, "--topic", TOPIC, "--to", "begin", "--reason", "r", "--yes",
     ];
+    let direct = service.world.redis_url();
+    let port = super::seek_cut::port(direct)?;
+    let proxy = Proxy::before(port).await?;
+    proxy.inflict(Fault::Slow(Duration::from_millis(200)));
     let mut sleeper = Relay::command(&line)
         .set("DATABASE_URL", service.world.database_url())
-        .set("REDIS_URL", service.world.redis_url())
+        .set("REDIS_URL", proxy.url(direct, port))
         .start()?;
     let first = until("a prelude in the making", LIMIT, async || {
         Ok(service.preludes().await?.pop())
@@ -202,6 +208,7 @@ async fn a_seek_that_wakes_up_after_another_one_was_done_changes_nothing_of_it()
     let second = service.preludes().await?.pop();
     assert!(second.is_some_and(|second| second != first));
     // AND the first one goes on, THEN it fails, and says what to do
+    proxy.heal();
     sleeper.resume()?;
     let status = sleeper.ended(LIMIT).await?;
     assert_eq!(status.code(), Some(4), "{}", sleeper.log());

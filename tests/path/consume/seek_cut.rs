@@ -32,7 +32,7 @@ fn dial(url: &str) -> Dial {
 }
 
 /// The port that a URL names.
-fn port(url: &str) -> Result<u16> {
+pub(super) fn port(url: &str) -> Result<u16> {
     let after = url.rsplit(':').next().unwrap_or_default();
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
     Ok(digits.parse()?)
