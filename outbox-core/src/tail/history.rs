@@ -42,6 +42,11 @@ impl History {
         })
     }
 
+    /// The streams of a topic on which something was published, whether the sink still has them or not.
+    pub(crate) async fn streams(&self, topic: &str) -> Result<Vec<StreamId>, Error> {
+        history::streams(&self.session, topic).await
+    }
+
     /// The entry id under which an event was published; none if it is not in this log, or not published yet.
     pub(crate) async fn find(&self, topic: &str, event: &str) -> Result<Option<EntryId>, Error> {
         history::find(&self.session, topic, event).await

@@ -434,3 +434,32 @@ async fn a_topic_that_grew_is_read_again_generation_after_generation_while_membe
     }
     service.judge(&journal, last).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_group_reads_a_topic_of_which_redis_has_no_stream_any_more() -> Result {
+    // GIVEN a topic with partitions that was published from its beginning, and nothing left of any of its streams
+    let mut service = Service::new(0).await?;
+    let topics = [TOPIC.to_owned()];
+    let grown = Invocation::of(&service.world, &["topic", "set", TOPIC, "--partitions", "3"])?.ask()?;
+    assert_eq!(grown.code, 0, "{}", grown.errors);
+    let journal = backlog(&service.world, &topics, 10, 60, 50).await?;
+    arrived(&service.world, &topics, LIMIT).await?;
+    assert!(service.relay.terminate().await?.success());
+    let mut redis = service.world.redis().await?;
+    let streams = stream::of_topic(&mut redis, TOPIC).await?;
+    assert_eq!(streams.len(), 3);
+    for (stream, _) in &streams {
+        redis::cmd("DEL")
+            .arg(stream)
+            .query_async::<()>(&mut redis)
+            .await?;
+    }
+    // WHEN a group that never was is set to the beginning
+    let done = service.seek(&["--to", "begin", "--yes"])?;
+    // THEN it applies all of it, each key in its order
+    assert_eq!(done.code, 0, "{}", done.errors);
+    let member = service.member()?;
+    service.all_applied().await?;
+    member.stop().await?;
+    service.judge(&journal, 0).await
+}

@@ -1,7 +1,7 @@
 //! The producer's log as the source of what streams no longer have; or none.
 
 use crate::consume::Error;
-use crate::consume::stream::Stream;
+use crate::consume::stream::{Flow, Stream};
 use crate::event::EntryId;
 use crate::publish::parcel;
 use crate::publish::{Entry, Mode};
@@ -31,6 +31,22 @@ impl Source {
             None => None,
         };
         Ok(Self { log })
+    }
+
+    /// The streams of a topic that this log wrote, whether Redis still has them or not.
+    pub(super) async fn streams(&self, prefix: &str, topic: &str) -> Result<Vec<Stream>, Error> {
+        let Some(log) = &self.log else {
+            return Ok(Vec::new());
+        };
+        let flow = Flow {
+            topic: topic.to_owned(),
+            writer: log.writer.clone(),
+        };
+        let published = log.streams(topic).await?;
+        let streams = published
+            .into_iter()
+            .map(|id| flow.stream(prefix, id.partition.map(u32::from)));
+        Ok(streams.collect())
     }
 
     /// The entry of an event, if the log knows it.

@@ -58,7 +58,7 @@ pub(super) async fn prepare(ends: &Ends, request: &Request) -> Result<Prepared, 
     };
     let mut redis = Streams::connect(&ends.redis).await?;
     let source = Source::open(ends.log.as_ref()).await?;
-    let streams = streams(&mut redis, request, &group).await?;
+    let streams = streams(&mut redis, request, &group, &source).await?;
     let names: Vec<String> = streams.iter().map(|(stream, _)| stream.key.clone()).collect();
     let behind = match (&request.target, request.target.behind()) {
         (_, Some(behind)) => behind,
@@ -98,11 +98,12 @@ fn refusal(behind: EntryId, known: &Known, request: &Request) -> Option<String> 
     plan::refuse(behind, forgotten_ms, request.forget, known.parked_keys).map(said)
 }
 
-/// The streams of the topic that the group applied, and those that are there.
+/// The streams of the topic that the group applied, those that are there, and those that the log wrote and Redis lost.
 async fn streams(
     redis: &mut Streams,
     request: &Request,
     group: &Group,
+    source: &Source,
 ) -> Result<Vec<(Stream, Option<EntryId>)>, Error> {
     let topics = [request.topic.as_str()];
     let parse = |key: &str| Stream::parse(&request.prefix, &topics, key);
@@ -112,15 +113,16 @@ async fn streams(
         .filter_map(|(key, passed)| Some((parse(key)?, *passed)))
         .collect();
     let pattern = stream::literal(&format!("{}{}", request.prefix, request.topic)) + "*";
-    for key in redis.find(&pattern).await? {
-        if let Some(stream) = parse(&key)
-            && streams.iter().all(|(known, _)| known.key != stream.key)
-        {
+    let found = redis.find(&pattern).await?;
+    let found = found.iter().filter_map(|key| parse(key));
+    let written = source.streams(&request.prefix, &request.topic).await?;
+    for stream in found.chain(written) {
+        if streams.iter().all(|(known, _)| known.key != stream.key) {
             streams.push((stream, None));
         }
     }
     if streams.is_empty() {
-        // The group may be the first to read a topic whose stream was lost: the log has it all.
+        // Nothing was published yet, or the log is not at hand: the group will begin with the one stream.
         streams.push((Stream::of_topic(&request.prefix, &request.topic), None));
     }
     // In the order in which every seek takes leases.

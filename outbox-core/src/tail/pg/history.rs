@@ -13,6 +13,7 @@ const START: &str = include_str!("../../../queries/tail/history_start.sql");
 const END: &str = include_str!("../../../queries/tail/history_end.sql");
 const COUNT: &str = include_str!("../../../queries/tail/history_count.sql");
 const WRITER: &str = include_str!("../../../queries/tail/history_writer.sql");
+const PUBLISHED: &str = include_str!("../../../queries/tail/list_published.sql");
 const SKIPPED: &str = include_str!("../../../queries/tail/list_skipped.sql");
 const FIND_EVENT: &str = include_str!("../../../queries/tail/find_event.sql");
 
@@ -80,6 +81,19 @@ pub(crate) async fn count(
         )
         .await?;
     rows.first().map_or(Ok(0), |row| unsigned(get(row, "events")?))
+}
+
+/// The streams of a topic on which something was published.
+pub(crate) async fn streams(session: &Session, topic: &str) -> Result<Vec<StreamId>, Error> {
+    let rows = session.query(PUBLISHED, &[(&topic, Type::TEXT)]).await?;
+    let slots: Vec<i32> = rows
+        .iter()
+        .map(|row| get(row, "slot"))
+        .collect::<Result<_, _>>()?;
+    Ok(slots
+        .into_iter()
+        .filter_map(|slot| StreamId::from_slot(topic, slot))
+        .collect())
 }
 
 /// Positions of events that a person took out of a topic.
