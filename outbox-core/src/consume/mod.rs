@@ -82,6 +82,8 @@ mod member;
 mod session;
 mod slots;
 
+mod lock_room;
+
 mod intake;
 
 mod reader;

@@ -130,6 +130,12 @@ impl Store {
         bounded("looking for the function", query.fetch_one(&self.pool)).await
     }
 
+    /// How many locks the server has room for, over all sessions.
+    pub(super) async fn lock_room(&self) -> Result<i64, Error> {
+        let query = sqlx::query_scalar(include_str!("../../queries/consume/lock_room.sql"));
+        bounded("looking at the room for locks", query.fetch_one(&self.pool)).await
+    }
+
     /// The entry last passed on a stream; none for a group that never passed one.
     pub(super) async fn passed(&self, stream: &str) -> Result<Option<EntryId>, Error> {
         let query = sqlx::query_as(include_str!("../../queries/consume/passed.sql"))

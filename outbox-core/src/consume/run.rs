@@ -15,7 +15,7 @@ use super::routes::Routes;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::slots::Slots;
-use super::{Builder, Error, discovery, member, sample};
+use super::{Builder, Error, discovery, lock_room, member, sample};
 use crate::standing::Standing;
 use crate::verdict::Verdict;
 
@@ -75,6 +75,17 @@ impl Consumer {
         );
         if !ready(&store, &self.functions, &self.standing, &token).await? {
             return Ok(());
+        }
+        // Without an answer it works all the same.
+        if let Ok(room) = store.lock_room().await
+            && let Some(scarce) = lock_room::scarce(&self.settings, has, room)
+        {
+            tracing::warn!(
+                wants = scarce.wants,
+                room = scarce.room,
+                "transactions of this member could take more than half of the locks that the server has room for, and who needs one \
+                 then fails: set a smaller batch, give it fewer connections, or raise max_locks_per_transaction"
+            );
         }
         let shared = Arc::new(Shared::new(
             store,

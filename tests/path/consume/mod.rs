@@ -16,6 +16,8 @@ mod growth;
 
 mod pretender;
 
+mod lock_room;
+
 mod processes;
 
 mod failure;
