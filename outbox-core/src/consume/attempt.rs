@@ -69,12 +69,18 @@ impl Call<'_> {
 }
 
 /// Calls the handler, within `span`. Before it, [`pg::begin_attempt`] was called, or this function for another event.
+/// `counts`: whether that something is down is a failed attempt like others.
 pub(super) async fn attempt(
     tx: &mut PgConnection,
     call: Call<'_>,
     limit: Duration,
     span: Span,
+    counts: impl Fn() -> bool,
 ) -> Result<(), Stopped> {
+    let judged = |failure: Failure| match failure.kind {
+        FailureKind::Dependency if counts() => failure.counted(),
+        _ => failure,
+    };
     let began = Instant::now();
     let handled = async { call.run(tx).await }.instrument(span);
     let call = AssertUnwindSafe(handled).catch_unwind();
@@ -94,13 +100,13 @@ pub(super) async fn attempt(
             Err(error) => left_behind(error, took)?,
         },
         Ok(Ok(Err(error))) => match pg::cause_of(error.cause()) {
-            Cause::Handler(state) => Failure::of_handler(&error, state),
+            Cause::Handler(state) => judged(Failure::of_handler(&error, state)),
             Cause::Conflict => {
                 let failure = Failure::of_handler(&error, Some("conflict".to_owned()));
                 return Err(Stopped::Conflict(failure));
             }
             Cause::Outage => {
-                let failure = Failure::of_handler(&error, None);
+                let failure = judged(Failure::of_handler(&error, None));
                 return Err(perhaps_outage(tx, failure, took).await);
             }
         },

@@ -234,7 +234,8 @@ impl<'a> Batch<'a> {
         for other in spans {
             first.follows_from(&other);
         }
-        match self.call(tx, Call::Many(handler, &events), first).await {
+        // If something is down for them together, it is asked which of them needs it.
+        match self.call(tx, Call::Many(handler, &events), first, || true).await {
             Ok(()) => {
                 let applied = items.iter().map(|item| (item.id, Fate::Applied, &**item));
                 self.fates.extend(applied);
@@ -247,7 +248,7 @@ impl<'a> Batch<'a> {
                 }
                 Ok(false)
             }
-            Err(stopped @ (Stopped::Conflict(_) | Stopped::Dependency(_))) => Err(Halt {
+            Err(stopped @ Stopped::Conflict(_)) => Err(Halt {
                 id: Some(items[0].id),
                 stopped,
             }),
@@ -278,7 +279,9 @@ impl<'a> Batch<'a> {
             Plan::Call(applier, event) => (applier, event),
         };
         let span = self.spans.begin(self.place, item.id, event, item.attempts + 1);
-        match self.call(tx, Call::One(applier, event), span).await {
+        let (place, lane) = (self.place, &item.lane);
+        let counts = || place.is_blamed(lane, &event.r#type);
+        match self.call(tx, Call::One(applier, event), span, counts).await {
             Ok(()) => self.fates.push((item.id, Fate::Applied, item)),
             Err(Stopped::Undone { failure, took }) => self.fail(item, failure, took),
             Err(stopped) => {
@@ -298,12 +301,18 @@ impl<'a> Batch<'a> {
         }
     }
 
-    async fn call(&mut self, tx: &mut PgConnection, call: Call<'_>, span: Span) -> Result<(), Stopped> {
+    async fn call(
+        &mut self,
+        tx: &mut PgConnection,
+        call: Call<'_>,
+        span: Span,
+        counts: impl Fn() -> bool,
+    ) -> Result<(), Stopped> {
         if !std::mem::replace(&mut self.is_begun, true) {
             pg::begin_attempt(tx, None).await.map_err(Stopped::Outage)?;
         }
         let began = Instant::now();
-        let outcome = attempt(tx, call, self.place.settings().handler_limit, span).await;
+        let outcome = attempt(tx, call, self.place.settings().handler_limit, span, counts).await;
         self.took += began.elapsed();
         outcome
     }

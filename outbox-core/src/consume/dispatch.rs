@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::apply::{apply, park};
-use super::breaker::Pass;
+use super::breaker::Held;
+use super::breakers::Probe;
 use super::contention::Company;
 use super::delivery::Delivery;
 use super::drain::drain;
@@ -28,15 +29,15 @@ impl Session<'_> {
             if self.flights.transactions() >= concurrency {
                 return;
             }
-            let is_open = self.shared().breakers.cause(&self.stream().topic).is_some();
-            if is_open != self.is_open {
-                self.is_open = is_open;
-                self.meters.breaker.set(if is_open { 1.0 } else { 0.0 });
-                self.stand();
-            }
-            if is_open {
-                self.probe();
+            self.see_breaker();
+            if self.held_back == Held::Everything {
+                if self.flights.transactions() == 0 {
+                    self.probe();
+                }
                 return;
+            }
+            if self.held_back != Held::Nothing && self.probe() {
+                continue;
             }
             let is_lanes_turn = concurrency > 1 || !self.was_lane;
             let is_started = is_lanes_turn && self.start_lane(concurrency)
@@ -63,21 +64,28 @@ impl Session<'_> {
         if self.flights.lanes() >= most {
             return false;
         }
+        // Of what is parked only those are known that failed.
+        let held_back = self.failed_lanes();
         let window = &self.window;
-        let Some(lane) = self.lanes.next(None, |lane| !window.is_flying(lane)) else {
+        let may = |lane: &Lane| !window.is_flying(lane) && !held_back.contains(lane);
+        let Some(lane) = self.lanes.next(may) else {
             return false;
         };
         let most = match self.place.company() {
             Company::Together => self.place.settings().batch,
             Company::Alone | Company::OneByOne => 1,
         };
-        self.drain(lane, most, false);
+        self.drain(lane, most, None);
         self.was_lane = true;
         true
     }
 
     fn start_batch(&mut self) -> bool {
-        let mut items = self.window.ready(self.lanes.draining(), self.batch_size());
+        let held_back = &self.held_back;
+        let may = |item: &Item<Delivery>| !held_back.holds(type_of(item));
+        let mut items = self
+            .window
+            .ready_of(self.lanes.draining(), self.batch_size(), may);
         items.truncate(inbox::together(items.iter().map(|item| recorded_at(item))));
         if items.is_empty() {
             return false;
@@ -93,7 +101,7 @@ impl Session<'_> {
         self.was_lane = false;
         let place = self.place.clone();
         let work = async move { apply(&place, &items, head).await };
-        self.flights.batch(head.is_some(), false, work);
+        self.flights.batch(head.is_some(), None, work);
         true
     }
 
@@ -135,8 +143,8 @@ impl Session<'_> {
         // What comes for a lane that is being drained joins it; a lane that holds the others up is parked.
         let mut items = self.window.of_lanes(self.lanes.draining(), PARKED_MAX);
         if items.is_empty()
-            && !self.is_open
             && let Some(lane) = self.window.holder().cloned()
+            && self.may_park(&lane)
         {
             items = self.window.of_lanes(&HashSet::from([lane]), PARKED_MAX);
             self.lanes.due_after(Instant::now(), Duration::ZERO);
@@ -150,48 +158,19 @@ impl Session<'_> {
         }
     }
 
-    fn drain(&mut self, lane: Lane, most: usize, is_probe: bool) {
-        let (place, of) = (self.place.clone(), lane.clone());
-        self.flights
-            .lane(lane, is_probe, async move { drain(&place, &of, most).await });
+    /// What waits for what is down stays on the stream; but for those that nobody else of their type may be waiting with.
+    fn may_park(&self, lane: &Lane) -> bool {
+        match self.held_back {
+            Held::Nothing => true,
+            Held::Everything => false,
+            Held::Types(_) => self.failed_lanes().contains(lane),
+        }
     }
 
-    /// While the breaker is open: one event alone, now and then, of the key that opened it if there is one.
-    fn probe(&mut self) {
-        if self.flights.transactions() > 0 {
-            return;
-        }
-        let suspect = self.suspect.clone();
-        let ready = self.window.ready(self.lanes.draining(), usize::MAX);
-        let item = ready
-            .iter()
-            .find(|item| Some(&item.lane) == suspect.as_ref())
-            .or(ready.first());
-        let is_lane = self
-            .lanes
-            .is_any(|lane| item.is_none() || Some(lane) == suspect.as_ref());
-        if item.is_none() && !is_lane {
-            return;
-        }
-        let patience = self.place.settings().handler_limit + self.place.settings().lease;
-        let topic = &self.stream().topic;
-        let pass = self
-            .shared()
-            .breakers
-            .of(topic, |breaker| breaker.pass(Instant::now(), patience));
-        match pass {
-            Pass::None(until) => self.probe_at = Some(until),
-            Pass::All | Pass::One => {
-                if is_lane && let Some(lane) = self.lanes.next(suspect.as_ref(), |_| true) {
-                    self.drain(lane, 1, true);
-                } else if let Some(item) = item.cloned() {
-                    self.window.start(&[item.id]);
-                    let place = self.place.clone();
-                    self.flights
-                        .batch(false, true, async move { apply(&place, &[item], None).await });
-                }
-            }
-        }
+    pub(super) fn drain(&mut self, lane: Lane, most: usize, probe: Option<Probe>) {
+        let (place, of) = (self.place.clone(), lane.clone());
+        self.flights
+            .lane(lane, probe, async move { drain(&place, &of, most).await });
     }
 
     /// Starts what is to be recorded and acknowledged.
@@ -213,6 +192,10 @@ impl Session<'_> {
         }
         self.flights.acknowledge(&self.link);
     }
+}
+
+pub(super) fn type_of(item: &Item<Delivery>) -> Option<&str> {
+    Some(&item.payload.event.as_ref()?.r#type)
 }
 
 fn recorded_at(item: &Item<Delivery>) -> Option<time::OffsetDateTime> {

@@ -25,8 +25,10 @@ pub(super) struct Drained {
     pub(super) dropped: usize,
     /// The event that failed: class, attempts, what follows.
     pub(super) failed: Option<(String, u32, Next)>,
-    /// Something that its first event needs is down.
-    pub(super) dependency: Option<Failure>,
+    /// The type of the first event whose handler was called.
+    pub(super) r#type: Option<String>,
+    /// Something that an event of this type needs is down.
+    pub(super) dependency: Option<(String, Failure)>,
     /// Until when the lane waits; none if it does not wait for a time.
     pub(super) again: Option<Duration>,
 }
@@ -42,7 +44,8 @@ pub(super) enum Outcome {
     Unclear,
     /// Undone because another transaction was in the way, which the event at this place met.
     Conflict(i64, Failure),
-    Dependency(Failure),
+    /// Undone because something that an event of this type needs is down.
+    Dependency(String, Failure),
 }
 
 /// Applies the first events of a lane, at most `most`.
@@ -66,9 +69,9 @@ pub(super) async fn drain(place: &Place, lane: &Lane, mut most: usize) -> Result
         };
         match outcome {
             Outcome::Committed(drained) => return Ok(drained),
-            Outcome::Dependency(failure) => {
+            Outcome::Dependency(r#type, failure) => {
                 return Ok(Drained {
-                    dependency: Some(failure),
+                    dependency: Some((r#type, failure)),
                     ..Drained::default()
                 });
             }

@@ -35,7 +35,11 @@ impl Halt {
             | Stopped::Lost { failure, took }
             | Stopped::Abandoned { failure, took } => Ok(Outcome::Lost(self.0, failure, took)),
             Stopped::Conflict(failure) => Ok(Outcome::Conflict(self.0, failure)),
-            Stopped::Dependency(failure) => Ok(Outcome::Dependency(failure)),
+            Stopped::Dependency(failure) => {
+                let at = events.iter().find(|parked| parked.place == self.0);
+                let r#type = at.map_or_else(String::new, |parked| parked.r#type.clone());
+                Ok(Outcome::Dependency(r#type, failure))
+            }
             Stopped::Outage(error) => unrecorded(events, handled, error),
         }
     }
@@ -139,7 +143,10 @@ impl<'a> Emptying<'a> {
         let span = self
             .spans
             .begin(self.place, parked.entry_id, &event, parked.attempts + 1);
-        match attempt(tx, Call::One(handler, &event), limit, span).await {
+        self.drained.r#type.get_or_insert_with(|| event.r#type.clone());
+        let (place, lane) = (self.place, self.lane);
+        let counts = || place.is_blamed(lane, &event.r#type);
+        match attempt(tx, Call::One(handler, &event), limit, span, counts).await {
             Ok(()) => {
                 self.place.settle(tx, parked.dead_letter, "applied").await?;
                 self.drained.applied += 1;

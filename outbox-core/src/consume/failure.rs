@@ -25,7 +25,7 @@ pub enum FailureKind {
     Unreadable,
     /// Nobody can say any more whether it had its effect: given up at once, and its key goes on.
     TooOld,
-    /// Something that the handler needs is down, for this event and for others: no attempt.
+    /// Something that the handler needs is down: no attempt, unless it is so for this event and not for others of its type.
     Dependency,
     /// The event has a version that this member does not know: it waits for one that does.
     UnknownVersion,
@@ -132,6 +132,20 @@ impl Failure {
         match self.text.split_once(':') {
             Some((name, _)) if self.class == "dependency" => name,
             _ => &self.class,
+        }
+    }
+
+    /// The same as an attempt like others: what is down is so for this event alone.
+    #[must_use]
+    pub(super) fn counted(self) -> Self {
+        let text = format!(
+            "the handler says that a dependency is down, and it is not for other events of this type: {}",
+            self.text
+        );
+        Self {
+            text: cut(text),
+            kind: FailureKind::Transient,
+            ..self
         }
     }
 
@@ -288,6 +302,16 @@ mod tests {
         let failure = Failure::of_handler(&error, None);
         assert_eq!(failure.kind, FailureKind::Dependency);
         assert_eq!(failure.dependency(), "stock service");
+        let counted = failure.counted();
+        assert_eq!(
+            (counted.kind, counted.class.as_str()),
+            (FailureKind::Transient, "dependency")
+        );
+        assert!(
+            counted
+                .text
+                .ends_with("stock service: password=secret was refused")
+        );
         let raised = Failure::of_handler(&HandlerError::new("a: b"), Some("OB503".to_owned()));
         assert_eq!(raised.dependency(), "OB503");
     }

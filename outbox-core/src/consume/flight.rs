@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::Error;
 use super::apply::Landing;
+use super::breakers::Probe;
 use super::drain::Drained;
 use super::park::Lane;
 use super::redis::Link;
@@ -20,7 +21,7 @@ pub(super) enum Flown {
     Batch {
         /// It moves the chain on as well.
         moves: bool,
-        is_probe: bool,
+        probe: Option<Probe>,
         began: Instant,
         outcome: Result<Landing, Error>,
     },
@@ -29,7 +30,7 @@ pub(super) enum Flown {
     },
     Lane {
         lane: Lane,
-        is_probe: bool,
+        probe: Option<Probe>,
         began: Instant,
         outcome: Result<Drained, Error>,
     },
@@ -104,11 +105,11 @@ impl Flights {
         });
     }
 
-    /// Starts a batch; `moves`: it moves the chain on as well; `is_probe`: it is to show whether what was down is back.
+    /// Starts a batch; `moves`: it moves the chain on as well; `probe`: it is to show whether what was down is back.
     pub(super) fn batch(
         &mut self,
         moves: bool,
-        is_probe: bool,
+        probe: Option<Probe>,
         work: impl Future<Output = Result<Landing, Error>> + Send + 'static,
     ) {
         self.batches += 1;
@@ -118,7 +119,7 @@ impl Flights {
             let outcome = work.await;
             Flown::Batch {
                 moves,
-                is_probe,
+                probe,
                 began,
                 outcome,
             }
@@ -128,7 +129,7 @@ impl Flights {
     pub(super) fn lane(
         &mut self,
         lane: Lane,
-        is_probe: bool,
+        probe: Option<Probe>,
         work: impl Future<Output = Result<Drained, Error>> + Send + 'static,
     ) {
         self.lanes += 1;
@@ -137,7 +138,7 @@ impl Flights {
             let outcome = work.await;
             Flown::Lane {
                 lane,
-                is_probe,
+                probe,
                 began,
                 outcome,
             }

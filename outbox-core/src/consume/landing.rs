@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::Error;
 use super::apply::{Fate, Landing};
+use super::breakers::Probe;
 use super::drain::Drained;
 use super::flight::Flown;
 use super::inbox;
@@ -10,7 +12,6 @@ use super::pace;
 use super::park::Lane;
 use super::retry::Next;
 use super::session::Session;
-use super::{Error, Failure};
 use crate::event::EntryId;
 
 impl Session<'_> {
@@ -18,7 +19,7 @@ impl Session<'_> {
     pub(super) fn landed(&mut self, flown: Flown) -> Result<(), Error> {
         match flown {
             Flown::Batch {
-                is_probe,
+                probe,
                 began,
                 outcome,
                 ..
@@ -26,23 +27,23 @@ impl Session<'_> {
                 self.meters
                     .transaction_seconds
                     .record(began.elapsed().as_secs_f64());
-                self.batch_landed(outcome?, is_probe);
+                self.batch_landed(outcome?, began, probe);
             }
             Flown::Parked { outcome } => {
                 // No handler was called: it says nothing about what is down.
-                self.batch_landed(outcome?, false);
+                self.batch_landed(outcome?, Instant::now(), None);
                 self.lanes.due_after(Instant::now(), Duration::ZERO);
             }
             Flown::Lane {
                 lane,
-                is_probe,
+                probe,
                 began,
                 outcome,
             } => {
                 self.meters
                     .transaction_seconds
                     .record(began.elapsed().as_secs_f64());
-                self.lane_landed(lane, outcome?, is_probe);
+                self.lane_landed(lane, outcome?, began, probe);
             }
             Flown::Moved { to, outcome } => {
                 outcome?;
@@ -54,19 +55,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn batch_landed(&mut self, landing: Landing, is_probe: bool) {
+    fn batch_landed(&mut self, landing: Landing, began: Instant, probe: Option<Probe>) {
         self.landed_at = Instant::now();
         let is_handled = |(_, fate): &&(EntryId, Fate)| matches!(fate, Fate::Applied | Fate::Failed { .. });
         if let Ok(handled @ 1..) = u32::try_from(landing.fates.iter().filter(is_handled).count()) {
             self.pace = pace::after(self.pace, landing.took / handled);
         }
-        if let Some((id, failure)) = &landing.dependency {
-            self.suspect = self.window.item(*id).map(|item| item.lane.clone());
-            self.dependency_down(failure, is_probe);
-        } else if is_probe {
-            let was_handled = |fate: &Fate| matches!(fate, Fate::Applied | Fate::Failed { .. });
-            self.probed(landing.fates.iter().any(|(_, fate)| was_handled(fate)));
-        }
+        self.batch_probed(&landing, began, probe);
         for (id, fate) in &landing.fates {
             self.tell(*id, fate);
         }
@@ -87,15 +82,11 @@ impl Session<'_> {
         self.flights.finished(acknowledge);
     }
 
-    fn lane_landed(&mut self, lane: Lane, drained: Drained, is_probe: bool) {
-        if let Some(failure) = &drained.dependency {
-            self.suspect = Some(lane.clone());
-            self.dependency_down(failure, is_probe);
+    fn lane_landed(&mut self, lane: Lane, drained: Drained, began: Instant, probe: Option<Probe>) {
+        self.lane_probed(&lane, &drained, began, probe);
+        if drained.dependency.is_some() {
             self.lanes.drained(lane, Some(Duration::ZERO), Instant::now());
             return;
-        }
-        if is_probe {
-            self.probed(drained.applied > 0 || drained.failed.is_some());
         }
         self.has_progressed = true;
         self.meters.applied(drained.applied as u64);
@@ -105,39 +96,6 @@ impl Session<'_> {
             self.tell_failure(None, class, *attempts, *next);
         }
         self.lanes.drained(lane, drained.again, Instant::now());
-    }
-
-    fn dependency_down(&mut self, failure: &Failure, is_probe: bool) {
-        self.meters.failed(&failure.class);
-        self.meters.attempted("dependency");
-        let fraction = rand::random_range(0.0..=1.0);
-        let topic = self.stream().topic.clone();
-        self.shared().breakers.of(&topic, |breaker| {
-            // Not what the handler said of it: this is shown to whoever asks for readiness.
-            breaker.fail(Instant::now(), is_probe, failure.dependency(), fraction);
-        });
-        tracing::warn!(
-            stream = self.stream().key,
-            class = failure.class,
-            "what a handler needs is down: one event is tried now and then"
-        );
-        self.is_open = true;
-        self.meters.breaker.set(1.0);
-        self.stand();
-    }
-
-    fn probed(&mut self, was_handled: bool) {
-        let topic = self.stream().topic.clone();
-        self.shared().breakers.of(&topic, |breaker| match was_handled {
-            true => breaker.close(),
-            false => breaker.retry(Instant::now()),
-        });
-        if was_handled {
-            self.is_open = false;
-            self.suspect = None;
-            self.meters.breaker.set(0.0);
-            self.stand();
-        }
     }
 
     fn tell(&mut self, id: EntryId, fate: &Fate) {

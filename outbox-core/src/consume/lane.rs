@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::breaker::Breaker;
 use super::discovery;
 use super::lease::Lease;
 use super::metric::Meters;
@@ -35,6 +36,9 @@ pub(super) async fn run(
         outcome = Box::pin(work(shared, stream, lease, stop)) => outcome,
     };
     meters.let_go();
+    // Who has it from now on finds out for itself; what is left here is tried by whoever has something to try.
+    let leave = |breaker: &mut Breaker| breaker.blame.leave(&stream.key);
+    shared.breakers.of(&stream.topic, leave);
     if let Err(error) = outcome {
         tracing::warn!(stream = stream.key, epoch = lease.epoch, %error, "no longer applying this stream");
         // A look of this member may have renewed it meanwhile, for nobody. Whoever else has it has another epoch.

@@ -68,22 +68,18 @@ impl Lanes {
         }
     }
 
-    /// The next lane to drain: the first that may be, or `preferred` if it is there.
-    pub(super) fn next(&mut self, preferred: Option<&Lane>, may: impl Fn(&Lane) -> bool) -> Option<Lane> {
-        let place = self
-            .queue
-            .iter()
-            .position(|lane| Some(lane) == preferred && may(lane))
-            .or_else(|| self.queue.iter().position(may))?;
+    /// The next lane to drain: the first that may be.
+    pub(super) fn next(&mut self, may: impl Fn(&Lane) -> bool) -> Option<Lane> {
+        let place = self.queue.iter().position(may)?;
         let lane = self.queue.remove(place)?;
         self.queued.remove(&lane);
         self.draining.insert(lane.clone());
         Some(lane)
     }
 
-    /// Whether anything may be drained.
-    pub(super) fn is_any(&self, may: impl Fn(&Lane) -> bool) -> bool {
-        self.queue.iter().any(may)
+    /// Those that are due.
+    pub(super) fn queued(&self) -> &HashSet<Lane> {
+        &self.queued
     }
 
     /// A lane was drained; `again`: after how long there is more to do.
@@ -121,14 +117,14 @@ mod tests {
         let mut lanes = Lanes::new(now);
         let both = || vec![(lane("a"), Duration::ZERO), (lane("b"), Duration::ZERO)];
         lanes.found(both(), now);
-        assert_eq!(lanes.next(None, |_| true), Some(lane("a")));
+        assert_eq!(lanes.next(|_| true), Some(lane("a")));
         lanes.found(both(), now);
-        assert_eq!(lanes.next(None, |_| true), Some(lane("b")), "a is in hand");
-        assert_eq!(lanes.next(None, |_| true), None);
+        assert_eq!(lanes.next(|_| true), Some(lane("b")), "a is in hand");
+        assert_eq!(lanes.next(|_| true), None);
         lanes.drained(lane("a"), Some(Duration::ZERO), now);
-        assert_eq!(lanes.next(None, |_| true), Some(lane("a")), "there was more");
+        assert_eq!(lanes.next(|_| true), Some(lane("a")), "there was more");
         lanes.drained(lane("a"), None, now);
-        assert!(!lanes.is_any(|_| true));
+        assert!(lanes.queued().is_empty());
     }
 
     #[test]
@@ -139,7 +135,7 @@ mod tests {
         lanes.found(many.collect(), now);
         for n in 0..Lanes::FOUND_MAX {
             assert_eq!(lanes.look_at(), now + LOOK_EVERY, "{n}");
-            let next = lanes.next(None, |_| true).expect("there are some");
+            let next = lanes.next(|_| true).expect("there are some");
             lanes.drained(next, None, now);
         }
         assert_eq!(lanes.look_at(), now);
@@ -153,8 +149,8 @@ mod tests {
             vec![(lane("a"), Duration::ZERO), (lane("b"), Duration::ZERO)],
             now,
         );
-        assert_eq!(lanes.next(None, |found| *found != lane("a")), Some(lane("b")));
-        assert_eq!(lanes.next(Some(&lane("z")), |_| true), Some(lane("a")));
+        assert_eq!(lanes.next(|found| *found != lane("a")), Some(lane("b")));
+        assert_eq!(lanes.next(|_| true), Some(lane("a")));
     }
 
     #[test]
@@ -164,7 +160,7 @@ mod tests {
         assert_eq!(lanes.look_at(), now, "at the beginning, at once");
         lanes.found(vec![(lane("a"), SECOND / 4), (lane("b"), SECOND / 2)], now);
         assert_eq!(lanes.look_at(), now + SECOND / 4);
-        assert!(!lanes.is_any(|_| true));
+        assert!(lanes.queued().is_empty());
         lanes.found(vec![(lane("a"), 2 * LOOK_EVERY)], now);
         assert_eq!(lanes.look_at(), now + LOOK_EVERY);
         lanes.due_after(now, SECOND / 2);

@@ -44,6 +44,7 @@ mod portion;
 
 mod delivery;
 
+mod blame;
 mod breaker;
 
 mod breakers;
@@ -89,6 +90,7 @@ mod intake;
 mod reader;
 
 mod dispatch;
+mod probing;
 
 mod pace;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
 
+use super::blame::Line;
 use super::contention::Company;
 use super::failure::FailureKind;
 use super::lease::Lease;
@@ -87,6 +88,23 @@ impl Place {
     /// Whether the later events of the lane wait for a dead one. One that is too old most likely had its effect, before them.
     pub(super) fn parks_dead(&self, lane: &Lane, kind: FailureKind) -> bool {
         lane.is_shared() && kind != FailureKind::TooOld && self.settings().on_dead == DeadPolicy::Park
+    }
+
+    /// How the breaker of the topic knows an event of this lane.
+    pub(super) fn line<'a>(&'a self, lane: &'a Lane, r#type: Option<&'a str>) -> Line<'a> {
+        Line {
+            stream: &self.stream.key,
+            flow: &self.flow,
+            lane,
+            r#type,
+        }
+    }
+
+    /// Whether it is this event's own doing if it fails of what is down.
+    pub(super) fn is_blamed(&self, lane: &Lane, r#type: &str) -> bool {
+        let line = self.line(lane, Some(r#type));
+        let breakers = &self.shared.breakers;
+        breakers.of(&self.stream.topic, |breaker| breaker.blame.is_blamed(line))
     }
 
     /// The connection was lost while the handler of this entry was at work, or that of several. Returns the entry if that is

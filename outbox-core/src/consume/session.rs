@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::breaker::Held;
 use super::delivery::Delivery;
 use super::discovery::Barrier;
 use super::flight::Flights;
@@ -20,7 +21,6 @@ use super::lanes::Lanes;
 use super::lease::Lease;
 use super::metric::Meters;
 use super::pace;
-use super::park::Lane;
 use super::place::Place;
 use super::portion::Portion;
 use super::prelude::{self, Prelude};
@@ -77,10 +77,8 @@ pub(super) struct Session<'a> {
     /// For what, and since when.
     pub(super) asked: Option<(EntryId, OffsetDateTime)>,
     paused: Option<Paused>,
-    /// Whose failure opened the breaker: with it, it is tried again.
-    pub(super) suspect: Option<Lane>,
-    /// The breaker of the topic is open, as far as this session knows.
-    pub(super) is_open: bool,
+    /// What the breaker of the topic holds, as far as this session knows.
+    pub(super) held_back: Held,
     /// When one event may be tried.
     pub(super) probe_at: Option<Instant>,
     pub(super) has_progressed: bool,
@@ -128,8 +126,7 @@ impl<'a> Session<'a> {
             is_asked: false,
             asked: None,
             paused: None,
-            suspect: None,
-            is_open: false,
+            held_back: Held::Nothing,
             probe_at: None,
             has_progressed: false,
             meters,
@@ -154,7 +151,7 @@ impl<'a> Session<'a> {
     async fn work(&mut self, token: &CancellationToken) -> Result<(), Error> {
         let due = self.shared().signals.due(&self.stream().key);
         let mut paused = self.shared().signals.paused();
-        let mut closed = self.shared().breakers.closed();
+        let mut freed = self.shared().breakers.freed();
         let mut reader: Option<Reader> = None;
         loop {
             let is_stopping = token.is_cancelled();
@@ -201,7 +198,7 @@ impl<'a> Session<'a> {
                 }
                 () = due.notified(), if !is_stopping => self.lanes.look_now(Instant::now()),
                 _ = paused.changed() => {}
-                _ = closed.changed(), if self.is_open => {}
+                _ = freed.changed(), if self.held_back != Held::Nothing => {}
                 () = tokio::time::sleep_until(wake.into()), if !is_stopping => self.look_around().await?,
             }
         }
@@ -301,8 +298,13 @@ impl<'a> Session<'a> {
         let cause = if let Some(paused) = &self.paused {
             Some(format!("paused by {}: {}", paused.by, paused.reason))
         } else if let Some(cause) = breaker {
+            let of = match &self.held_back {
+                Held::Types(types) => types.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+                _ => "all types".to_owned(),
+            };
             Some(format!(
-                "something that the handler needs is down ({cause}); one event is tried now and then, and no attempt counted"
+                "something that the handler needs is down ({cause}): events of {of} wait; one event is tried now and then, and no \
+                 attempt counted"
             ))
         } else {
             self.hole.map(|(id, previous)| {

@@ -230,11 +230,26 @@ impl<T> Window<T> {
     /// may only be tried alone is.
     #[must_use]
     pub(super) fn ready(&self, busy: &HashSet<Lane>, most: usize) -> Vec<Arc<Item<T>>> {
+        self.ready_of(busy, most, |_| true)
+    }
+
+    /// The same, none of those that may not be tried, nor behind one of them.
+    #[must_use]
+    pub(super) fn ready_of(
+        &self,
+        busy: &HashSet<Lane>,
+        most: usize,
+        may: impl Fn(&Item<T>) -> bool,
+    ) -> Vec<Arc<Item<T>>> {
         let mut held: HashSet<&Lane> = HashSet::new();
         let mut ready: Vec<Arc<Item<T>>> = Vec::new();
         for (item, is_alone) in self.open() {
             let lane = &item.lane;
             if busy.contains(lane) || held.contains(lane) || self.is_flying(lane) {
+                continue;
+            }
+            if !may(item) {
+                held.insert(lane);
                 continue;
             }
             if is_alone && ready.is_empty() {

@@ -13,6 +13,8 @@ use super::bench::{Bench, Member, Order, TOPIC};
 struct Notes {
     sizes: Arc<Mutex<Vec<usize>>>,
     refuses_five: bool,
+    /// What it says then.
+    is_dependency: bool,
     panics: bool,
 }
 
@@ -42,7 +44,10 @@ impl BatchHandler for Notes {
             let is_refused = self.refuses_five && numbers.contains(&5);
             assert!(!(is_refused && self.panics), "a bug");
             if is_refused {
-                return Err(HandlerError::new("five is refused"));
+                return Err(match self.is_dependency {
+                    true => HandlerError::dependency("stock service", "connection refused"),
+                    false => HandlerError::new("five is refused"),
+                });
             }
             Ok(())
         })
@@ -107,5 +112,25 @@ async fn when_a_slice_fails_each_event_is_tried_alone_and_the_others_are_applied
             .await?;
         assert_eq!(applied, (16, 16));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_slice_that_needs_what_is_down_the_one_that_needs_it_is_found() -> Result {
+    // GIVEN a handler that says of any slice with order 5 in it that a dependency is down
+    let mut bench = Bench::new().await?;
+    put_twenty(&mut bench).await?;
+    let notes = Notes {
+        refuses_five: true,
+        is_dependency: true,
+        ..Notes::default()
+    };
+    // WHEN it is consumed
+    let member = Member::start(bench.describe().on_batch(TOPIC, notes))?;
+    // THEN the others are applied, but for those behind it in its key
+    let effects = bench.effects(16).await?;
+    member.stop().await?;
+    let of_its_key = |(key, number): &&(String, i64)| key == "key-0" && *number > 1;
+    assert_eq!(effects.iter().find(of_its_key), None);
     Ok(())
 }

@@ -58,6 +58,8 @@ mod slow;
 
 mod kinds;
 
+mod breaker;
+
 mod batch;
 
 mod transaction;

@@ -86,6 +86,15 @@ fn what_stands_before_one_under_suspicion_goes_without_it() {
 }
 
 #[test]
+fn what_may_not_be_tried_holds_what_stands_behind_it_in_its_key() {
+    let window = window(&[(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "c")]);
+    let may = |item: &Item<()>| ![id(1), id(4)].contains(&item.id);
+    let ready = window.ready_of(&HashSet::new(), 10, may);
+    let ready: Vec<EntryId> = ready.iter().map(|item| item.id).collect();
+    assert_eq!(ready, ids(&[2, 5]));
+}
+
+#[test]
 fn a_batch_is_bounded() {
     assert_eq!(
         ready(&window(&[(1, "a"), (2, "a"), (3, "b")]), &[], 2),
