@@ -9,11 +9,14 @@ use outbox_core::consume::{Builder, Handler, HandlerError, HandlerResult};
 use outbox_core::event::Event;
 use serde_json::json;
 use sqlx::{Executor, PgConnection};
-use system_tests::Result;
+use system_tests::{Failure, Result};
 use tokio::sync::Notify;
 
 use super::bench::{Bench, Member, TOPIC, event, note};
 use super::writer::Writer;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// For the keys that begin with `stuck` something is always down.
 fn sometimes_stuck(builder: Builder) -> Builder {
@@ -55,12 +58,17 @@ async fn a_key_that_alone_says_that_something_is_down_holds_nobody_and_is_given_
     // AND while others of its type get through, each attempt of theirs counts, up to the last one
     let dead = "select count(*) from outbox.dead_letter";
     let mut effects = 50;
-    while bench.value::<i64>(dead).await? < 2 {
-        assert!(effects < 1000, "they are not given up");
-        bench.put_all(&["another"]).await?;
-        effects += 1;
-        bench.effects(effects).await?;
-    }
+    let given_up = tokio::time::timeout(PATIENCE, async {
+        while bench.value::<i64>(dead).await? < 2 {
+            bench.put_all(&["another"]).await?;
+            effects += 1;
+            bench.effects(effects).await?;
+        }
+        Ok::<(), Failure>(())
+    });
+    given_up
+        .await
+        .map_err(|_| Failure::new("they are not given up"))??;
     member.stop().await?;
     let letters: Vec<(String, String, i32, String)> =
         sqlx::query_as("select error_class, error_kind, attempts, error from outbox.dead_letter")
@@ -179,10 +187,7 @@ async fn when_the_stream_of_what_failed_moved_away_the_others_do_not_wait_for_it
     // WHEN another member takes the partition of that key
     take(writer.stream(stuck), 3600).execute(&bench.pool).await?;
     // THEN nothing waits here any more
-    tokio::time::timeout(
-        Duration::from_secs(30),
-        standing.wait_for(|standing| standing.is_ready()),
-    )
-    .await??;
+    let ready = standing.wait_for(|standing| standing.is_ready());
+    tokio::time::timeout(PATIENCE, ready).await??;
     member.stop().await
 }

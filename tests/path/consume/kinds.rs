@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use outbox_core::consume::{HandlerError, HandlerResult};
 use serde_json::json;
@@ -65,7 +66,8 @@ async fn while_something_is_down_no_attempt_is_spent_and_one_event_is_tried_now_
     // AND once it is back, one of them gets through and all the others follow
     is_down.store(false, Ordering::SeqCst);
     bench.effects(100).await?;
-    standing.wait_for(|standing| standing.is_ready()).await?;
+    let ready = standing.wait_for(|standing| standing.is_ready());
+    tokio::time::timeout(Duration::from_secs(30), ready).await??;
     token.cancel();
     task.await??;
     assert_eq!(
