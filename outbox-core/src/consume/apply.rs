@@ -143,8 +143,8 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
                 continue;
             }
             Outcome::Severed(id, failure, took) => match place.suspect(id, &failure).await? {
-                Some(id) => (id, failure, took),
-                None => return Ok(apart(items)),
+                Some(id) if !is_behind_its_own(items, id) => (id, failure, took),
+                _ => return Ok(apart(items)),
             },
             Outcome::Lost(id, failure, took) => (id, failure, took),
         };
@@ -157,6 +157,13 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
             ..Landing::default()
         });
     }
+}
+
+/// Whether an entry has another one of its key before it, which was undone with it: parked now it would overtake that one.
+fn is_behind_its_own(items: &Items, id: EntryId) -> bool {
+    let lane = items.iter().find(|item| item.id == id).map(|item| &item.lane);
+    let mut before = items.iter().take_while(|item| item.id != id);
+    before.any(|item| Some(&item.lane) == lane)
 }
 
 /// Each of them is to be tried alone.
@@ -212,7 +219,13 @@ async fn transaction(
     head: Option<EntryId>,
 ) -> Result<Outcome, Error> {
     let mut spans = Spans::default();
-    let came = traced(place, items, purpose, head, &mut spans).await;
+    let mut came = traced(place, items, purpose, head, &mut spans).await;
+    if let Ok(Outcome::Lost(id, failure, _)) = &came
+        && is_behind_its_own(items, *id)
+    {
+        spans.give_back(*id, &failure.class);
+        came = Ok(Outcome::Unclear);
+    }
     match &came {
         Ok(Outcome::Lost(id, failure, _)) => {
             let item = items.iter().find(|item| item.id == *id);

@@ -162,3 +162,32 @@ async fn a_server_that_is_gone_while_a_handler_is_at_work_costs_no_attempt_howev
     assert_eq!(bench.value::<i64>(without_failure).await?, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_event_that_panics_does_not_overtake_the_one_of_its_key_that_came_before_it() -> Result {
+    // GIVEN a member that has seen that its handler is quick, so that it takes many events at a time
+    let mut bench = Bench::new().await?;
+    let panics = Arc::new(AtomicUsize::new(0));
+    let seen = panics.clone();
+    let describe = bench.describe().lease(Duration::from_secs(60)).concurrency(1);
+    let member = Member::start(describe.on(TOPIC, move |tx, event| {
+        let seen = seen.clone();
+        Box::pin(async move {
+            let is_first = event.id == "event-33" && seen.fetch_add(1, Ordering::SeqCst) == 0;
+            assert!(!is_first, "a bug that shows once");
+            note(tx, event).await
+        })
+    }))?;
+    let warm: Vec<_> = (1..=31).map(|n| event(None, "warm", n)).collect();
+    bench.put_together(0, warm).await?;
+    bench.effects(31).await?;
+    // WHEN two events of one key come at once, and the second one panics the first time
+    let events = vec![event(None, "a", 32), event(None, "a", 33), event(None, "a", 34)];
+    bench.put_together(31, events).await?;
+    let effects = bench.effects(34).await?;
+    member.stop().await?;
+    // THEN they have their effects in the order of the stream
+    let numbers: Vec<i64> = effects[31..].iter().map(|(_, number)| *number).collect();
+    assert_eq!(numbers, [32, 33, 34]);
+    Ok(())
+}
