@@ -11,6 +11,7 @@ use super::delivery::Delivery;
 use super::drain::drain;
 use super::inbox;
 use super::park::Lane;
+use super::pending::Count;
 use super::session::Session;
 use super::window::Item;
 use crate::event::EntryId;
@@ -190,7 +191,9 @@ impl Session<'_> {
             };
             self.flights.move_on(head, work);
         }
-        self.flights.acknowledge(&self.link);
+        if is_stopping || self.count != Count::Now {
+            self.flights.acknowledge(&self.link);
+        }
     }
 }
 

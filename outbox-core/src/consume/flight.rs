@@ -39,7 +39,6 @@ pub(super) enum Flown {
         outcome: Result<(), Error>,
     },
     Acknowledged {
-        count: usize,
         outcome: Result<(), Error>,
     },
 }
@@ -57,7 +56,7 @@ pub(super) struct Flights {
     /// It is to be moved when its time comes.
     must_move: bool,
     finished: Vec<EntryId>,
-    acknowledging: usize,
+    acknowledging: Vec<EntryId>,
 }
 
 impl Flights {
@@ -87,8 +86,13 @@ impl Flights {
     }
 
     /// Entries that are finished and not known to be acknowledged.
-    pub(super) fn unacknowledged(&self) -> usize {
-        self.finished.len() + self.acknowledging
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = EntryId> {
+        self.finished.iter().chain(&self.acknowledging).copied()
+    }
+
+    /// Those of them that may be acknowledged at any moment, or are.
+    pub(super) fn acknowledging(&self) -> usize {
+        self.acknowledging.len()
     }
 
     /// Whether entries are being parked so that others need not wait for them.
@@ -172,18 +176,15 @@ impl Flights {
 
     /// Acknowledges what may be, unless that is under way.
     pub(super) fn acknowledge(&mut self, link: &Link) {
-        if self.acknowledging > 0 || self.finished.is_empty() {
+        if !self.acknowledging.is_empty() || self.finished.is_empty() {
             return;
         }
         let ids = std::mem::take(&mut self.finished);
-        self.acknowledging = ids.len();
+        self.acknowledging.clone_from(&ids);
         let mut link = link.clone();
         self.tasks.spawn(async move {
             let outcome = link.acknowledge(&ids).await;
-            Flown::Acknowledged {
-                count: ids.len(),
-                outcome,
-            }
+            Flown::Acknowledged { outcome }
         });
     }
 
@@ -205,7 +206,7 @@ impl Flights {
             Flown::Parked { .. } => self.parking -= 1,
             Flown::Lane { .. } => self.lanes -= 1,
             Flown::Moved { .. } => self.moved(),
-            Flown::Acknowledged { count, .. } => self.acknowledging -= count,
+            Flown::Acknowledged { .. } => self.acknowledging.clear(),
         }
         Ok(flown)
     }

@@ -38,7 +38,7 @@ impl Session<'_> {
         let Some((&id, &previous)) = self.held.first_key_value() else {
             return Ok(());
         };
-        if self.window.contains(previous) {
+        if self.window.contains(previous) || self.ahead.contains(previous) {
             // It is in hand: what becomes of it is looked at when it is finished.
             return Ok(());
         }
@@ -63,7 +63,7 @@ impl Session<'_> {
         let (stream, held) = (self.stream().key.clone(), self.held.len());
         if is_pending {
             tracing::warn!(stream, entry = %id, waits_for = %previous, held, "held: the predecessor is pending and not in hand");
-            self.sweep = Some(EntryId::MIN);
+            self.search_for(EntryId::MIN, id);
             return Ok(());
         }
         if self.link.is_there(previous).await? {

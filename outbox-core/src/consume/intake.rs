@@ -22,6 +22,7 @@ impl Session<'_> {
     /// Takes one read or claimed entry in hand, or says why not.
     pub(super) async fn take(&mut self, entry: Entry) -> Result<(), Error> {
         let id = entry.id;
+        self.stir();
         if self.window.contains(id) {
             return Ok(());
         }
@@ -152,17 +153,20 @@ impl Session<'_> {
 
     /// These were deleted from the stream while they were set aside.
     fn lost(&mut self, ids: Vec<EntryId>) {
-        if ids.is_empty() {
-            return;
-        }
-        self.meters.deleted.increment(ids.len() as u64);
-        tracing::error!(
-            stream = self.stream().key,
-            entries = ids.len(),
-            "entries were deleted from the stream while pending"
-        );
+        self.tell_deleted(ids.len());
         for id in ids {
             self.window.lose(id);
+        }
+    }
+
+    pub(super) fn tell_deleted(&self, entries: usize) {
+        if entries > 0 {
+            self.meters.deleted.increment(entries as u64);
+            tracing::error!(
+                stream = self.stream().key,
+                entries,
+                "entries were deleted from the stream while pending"
+            );
         }
     }
 
@@ -212,58 +216,5 @@ impl Session<'_> {
         }
         self.held.insert(id, previous);
         self.meters.held.set(self.held.len() as f64);
-    }
-
-    /// Goes through what is pending, as far as there is room: everything after the start, the rest when in need.
-    pub(super) async fn search_pending(&mut self) -> Result<(), Error> {
-        while let Some(from) = self.sweep
-            && self.window.has_room()
-        {
-            self.sweep = self.claim(from).await?;
-        }
-        Ok(())
-    }
-
-    async fn claim(&mut self, from: EntryId) -> Result<Option<EntryId>, Error> {
-        let count = self.portion.count().min(self.window.places_left()).max(1);
-        let claimed = self.link.claim(from, count).await?;
-        self.portion.learn(claimed.entries.iter().map(Entry::size));
-        if claimed.deleted > 0 {
-            self.meters.deleted.increment(claimed.deleted as u64);
-            let entries = claimed.deleted;
-            tracing::error!(
-                stream = self.stream().key,
-                entries,
-                "entries were deleted from the stream while pending"
-            );
-        }
-        for entry in claimed.entries {
-            self.take(entry).await?;
-        }
-        Ok(claimed.next)
-    }
-
-    /// Takes held entries in hand whose predecessor came.
-    pub(super) async fn release_held(&mut self) -> Result<(), Error> {
-        while self.window.has_room()
-            && let Some((&id, &previous)) = self.held.first_key_value()
-            && self
-                .gate
-                .passed()
-                .is_some_and(|passed| previous <= passed || id <= passed)
-        {
-            self.claim(id).await?;
-            // It is no longer pending if it was deleted meanwhile.
-            if self.held.get(&id) == Some(&previous) {
-                self.held.remove(&id);
-            }
-        }
-        // What was asked for is had when what waited for it is no longer held.
-        let waiting = self.held.first_key_value().map(|(&id, &previous)| (id, previous));
-        if self.hole.is_some() && self.hole != waiting {
-            self.close_hole().await?;
-        }
-        self.meters.held.set(self.held.len() as f64);
-        Ok(())
     }
 }

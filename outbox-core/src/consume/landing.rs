@@ -49,7 +49,7 @@ impl Session<'_> {
                 outcome?;
                 self.passed(to);
             }
-            Flown::Acknowledged { outcome, .. } => outcome?,
+            Flown::Acknowledged { outcome } => outcome?,
         }
         self.meters.in_hand.set(self.window.len() as f64);
         Ok(())

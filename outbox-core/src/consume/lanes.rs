@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::park::Lane;
 
-/// How often it is looked for lanes that became due by the doing of others, if nobody rings: the member does, which looks for
-/// all of its streams at once.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked for lanes that became due by the doing of others, if nobody rings. The member rings once a second for as
+/// long as one is due: it looks for all of its streams at once. So this costs a statement per stream for nothing, mostly.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
 
 /// Lanes that are due, and those that are being drained.
 #[derive(Debug)]

@@ -87,7 +87,10 @@ mod lock_room;
 
 mod intake;
 
+mod ahead;
+mod pending;
 mod reader;
+mod search;
 
 mod dispatch;
 mod probing;

@@ -10,29 +10,36 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Error;
+use super::ahead::Ahead;
 use super::portion::Portion;
 use super::redis::{Entry, Link};
 use super::shared::Shared;
 
-/// A blocked read ends by itself this often: a lost group or connection is noticed at the latest then.
-const BLOCK: Duration = Duration::from_secs(1);
+/// A blocked read ends by itself this often: a lost group is noticed at the latest then, a lost connection when the answer is overdue.
+const BLOCK: Duration = Duration::from_secs(5);
 
 pub(super) struct Reader {
     batches: mpsc::Receiver<Result<Vec<Entry>, Error>>,
     /// What is left of the batch that came last.
     rest: VecDeque<Entry>,
+    /// What is in `batches` and in `rest`, for whoever counts.
+    ahead: Ahead,
     task: JoinHandle<()>,
 }
 
 impl Reader {
-    pub(super) async fn start(link: &Link, shared: &Shared) -> Result<Self, Error> {
+    pub(super) async fn start(link: &Link, shared: &Shared, ahead: Ahead) -> Result<Self, Error> {
         let mut link = link.connect_reader(&shared.redis, BLOCK).await?;
         let mut portion = Portion::new(shared.settings.read_count);
         let (sender, batches) = mpsc::channel(1);
+        let noted = ahead.clone();
         let task = tokio::spawn(async move {
             // The place in the channel is taken first: nothing is read that nobody has room for.
             while let Ok(place) = sender.reserve().await {
-                match link.read(portion.count(), BLOCK).await {
+                noted.begin().await;
+                let read = link.read(portion.count(), BLOCK).await;
+                noted.end(read.iter().flatten().map(|entry| entry.id));
+                match read {
                     Ok(entries) if entries.is_empty() => drop(place),
                     Ok(entries) => {
                         portion.learn(entries.iter().map(Entry::size));
@@ -48,6 +55,7 @@ impl Reader {
         Ok(Self {
             batches,
             rest: VecDeque::new(),
+            ahead,
             task,
         })
     }
@@ -61,6 +69,7 @@ impl Reader {
             self.rest.extend(batch?);
         }
         let most = most.clamp(1, self.rest.len());
+        self.ahead.taken(most);
         Ok(self.rest.drain(..most).collect())
     }
 }

@@ -34,6 +34,14 @@ pub(super) struct Claimed {
     pub(super) next: Option<EntryId>,
 }
 
+/// What is delivered and not acknowledged: how many, and which are the first and the last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub(super) count: usize,
+    pub(super) lowest: Option<EntryId>,
+    pub(super) highest: Option<EntryId>,
+}
+
 /// One connection, for one stream and group.
 #[derive(Clone)]
 pub(super) struct Link {
@@ -213,15 +221,37 @@ impl Link {
         Ok(rows.into_iter().flatten().filter_map(entry_of).collect())
     }
 
-    /// How many entries are delivered and not acknowledged, and the lowest of them.
-    pub(super) async fn pending_summary(&mut self) -> Result<(usize, Option<EntryId>), Error> {
+    /// What is delivered and not acknowledged.
+    pub(super) async fn pending_summary(&mut self) -> Result<Pending, Error> {
         let command = pending(&self.stream, &self.group);
         let doing = "counting pending entries";
         let parts: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
         match parts.as_slice() {
-            [Value::Int(count), lowest, ..] => Ok((usize::try_from(*count).unwrap_or(0), id_of(lowest))),
+            [Value::Int(count), lowest, highest, ..] => Ok(Pending {
+                count: usize::try_from(*count).unwrap_or(0),
+                lowest: id_of(lowest),
+                highest: id_of(highest),
+            }),
             _ => Err(unexpected(doing)),
         }
+    }
+
+    /// The ids of entries between these two that are delivered and not acknowledged, in their order.
+    pub(super) async fn pending_ids(
+        &mut self,
+        from: EntryId,
+        until: EntryId,
+        count: usize,
+    ) -> Result<Vec<EntryId>, Error> {
+        let mut command = pending(&self.stream, &self.group);
+        command.arg(from.to_string()).arg(until.to_string()).arg(count);
+        let doing = "listing pending entries";
+        let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
+        let ids = rows.iter().map(|row| match row {
+            Value::Array(parts) => parts.first().and_then(id_of).ok_or_else(|| unexpected(doing)),
+            _ => Err(unexpected(doing)),
+        });
+        ids.collect()
     }
 
     /// Whether this entry is delivered and not acknowledged.

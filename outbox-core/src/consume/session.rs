@@ -11,21 +11,23 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::ahead::Ahead;
 use super::breaker::Held;
 use super::delivery::Delivery;
 use super::discovery::Barrier;
 use super::flight::Flights;
 use super::gate::Gate;
-use super::intake::HELD_MAX;
 use super::lanes::Lanes;
 use super::lease::Lease;
 use super::metric::Meters;
 use super::pace;
+use super::pending::Count;
 use super::place::Place;
 use super::portion::Portion;
 use super::prelude::{self, Prelude};
 use super::reader::Reader;
 use super::redis::{Entry, Link};
+use super::search::{END, Search};
 use super::shared::Shared;
 use super::signals::Paused;
 use super::stream::Stream;
@@ -35,6 +37,9 @@ use crate::standing::Standing;
 
 /// How often it is looked for pending entries that are not in hand, and for holes.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often where nothing came, and nothing was to be seen, for so many looks in a row.
+const LOOK_QUIET: Duration = Duration::from_secs(15);
+const QUIET_LOOKS: u32 = 3;
 /// How many keys that waited for a version are looked at in one go.
 const WAITING_COUNT: usize = 500;
 
@@ -65,9 +70,16 @@ pub(super) struct Session<'a> {
     pub(super) superseded: Vec<EntryId>,
     /// What the stream no longer has and the group reads again; none if it has all.
     pub(super) prelude: Option<Prelude>,
-    /// Where the search among the pending entries goes on; none when it came to its end.
+    /// What was read ahead, and not taken yet.
+    pub(super) ahead: Ahead,
+    /// Where the claiming of all that was pending at the start goes on; none when it came to its end.
     pub(super) sweep: Option<EntryId>,
+    /// A search among the pending entries for what is not in hand.
+    pub(super) search: Option<Search>,
+    pub(super) count: Count,
     pub(super) look_at: Instant,
+    /// Looks in a row that saw nothing, while nothing came.
+    quiet: u32,
     /// A predecessor has not come and is not to be expected: shown until it did.
     pub(super) hole: Option<(EntryId, EntryId)>,
     /// The entry after the one last passed, when nothing seemed to be left to do.
@@ -119,8 +131,12 @@ impl<'a> Session<'a> {
             failures,
             superseded: Vec::new(),
             prelude,
+            ahead: Ahead::default(),
             sweep: Some(EntryId::MIN),
+            search: None,
+            count: Count::No,
             look_at: Instant::now() + LOOK_EVERY,
+            quiet: 0,
             hole: None,
             missed: None,
             is_asked: false,
@@ -156,6 +172,7 @@ impl<'a> Session<'a> {
         loop {
             let is_stopping = token.is_cancelled();
             let is_paused = self.pause(paused.borrow_and_update().clone());
+            self.count_pending().await?;
             if !is_stopping && !is_paused {
                 self.read_prelude().await?;
                 if !self.is_before_stream() {
@@ -172,12 +189,14 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             if reader.is_none() && self.sweep.is_none() && !is_stopping && !self.is_before_stream() {
-                reader = Some(Reader::start(&self.link, self.shared()).await?);
+                reader = Some(Reader::start(&self.link, self.shared(), self.ahead.clone()).await?);
             }
-            let may_read = !is_stopping
-                && !is_paused
-                && self.sweep.is_none()
-                && !self.is_before_stream()
+            let may_take = !is_stopping && !is_paused && !self.is_before_stream();
+            let finds_more = may_take && self.finds_more();
+            // What is new would be held behind what is still to be found or released.
+            let may_read = may_take
+                && !finds_more
+                && !self.is_searching()
                 && self.window.has_room()
                 && !self.barrier.is_closed();
             let wake = self.next_wake(is_paused);
@@ -190,9 +209,12 @@ impl<'a> Session<'a> {
                         self.take(entry).await?;
                     }
                 }
+                // Work that came back has its turn as well.
+                () = std::future::ready(()), if finds_more => {}
+                () = self.ahead.gap(), if self.count == Count::Asked => self.count = Count::Now,
                 () = self.barrier.changed() => {
                     if let Some(from) = self.barrier.reopen() {
-                        self.sweep = Some(from);
+                        self.search_for(from, END);
                         self.prelude.iter_mut().for_each(|prelude| prelude.reopen(from));
                     }
                 }
@@ -220,14 +242,13 @@ impl<'a> Session<'a> {
     fn next_wake(&self, is_paused: bool) -> Instant {
         // What nothing may be done about wakes nobody.
         let to_start = (!is_paused).then(|| [self.probe_at, self.slow_at()]);
+        let to_look = self.may_look().then_some(self.look_at);
         to_start
             .into_iter()
             .flatten()
-            .chain([self.flights.moves_at()])
+            .chain([self.flights.moves_at(), to_look])
             .flatten()
-            .chain([self.look_at, self.lanes.look_at()])
-            .min()
-            .unwrap_or(self.look_at)
+            .fold(self.lanes.look_at(), Instant::min)
     }
 
     /// Now and then: what is parked and due is looked for; what is pending and not in hand is searched for; what waits
@@ -242,27 +263,37 @@ impl<'a> Session<'a> {
                 .await?;
             self.lanes.found(found, now);
         }
-        if now < self.look_at {
+        if now < self.look_at || !self.may_look() {
             return Ok(());
         }
         self.look_at = now + LOOK_EVERY;
-        if self.sweep.is_some() || self.is_before_stream() {
-            return Ok(());
-        }
         if self.barrier.is_closed() {
             return self.look_before_barrier().await;
         }
-        let (pending, lowest) = self.link.pending_summary().await?;
-        // Where more are held than are remembered, this says nothing.
-        let known = self.window.len() + self.held.len() + self.flights.unacknowledged();
-        if pending > known && self.held.len() < HELD_MAX {
-            self.sweep = Some(EntryId::MIN);
+        let pending = self.link.pending_summary().await?;
+        self.suspect_more(&pending);
+        if !self.held.is_empty() {
+            return self.concede(pending.lowest).await;
         }
-        if self.held.is_empty() {
-            self.close_hole().await?;
-            self.look_for_missed(pending).await
-        } else {
-            self.concede(lowest).await
+        self.close_hole().await?;
+        self.look_for_missed(pending.count).await?;
+        let is_quiet = pending.count == 0 && self.window.len() == 0 && self.missed.is_none();
+        self.quiet = if is_quiet { self.quiet.saturating_add(1) } else { 0 };
+        if self.quiet >= QUIET_LOOKS {
+            self.look_at = now + LOOK_QUIET;
+        }
+        Ok(())
+    }
+
+    /// While it is still being found what is pending, a look would say nothing: it comes as soon as that is done.
+    fn may_look(&self) -> bool {
+        !self.is_searching() && !self.is_before_stream()
+    }
+
+    /// Something came: it is looked as often as at first.
+    pub(super) fn stir(&mut self) {
+        if std::mem::take(&mut self.quiet) > 0 {
+            self.look_at = self.look_at.min(Instant::now() + LOOK_EVERY);
         }
     }
 
@@ -270,11 +301,11 @@ impl<'a> Session<'a> {
     /// lost, and the barrier with it.
     async fn look_before_barrier(&mut self) -> Result<(), Error> {
         if !self.held.is_empty() {
-            let (_, lowest) = self.link.pending_summary().await?;
-            return self.concede(lowest).await;
+            let pending = self.link.pending_summary().await?;
+            return self.concede(pending.lowest).await;
         }
         if std::mem::take(&mut self.held_too_many) {
-            self.sweep = Some(EntryId::MIN);
+            self.search_for(EntryId::MIN, END);
         }
         self.close_hole().await
     }

@@ -52,6 +52,8 @@ mod parallel;
 
 mod parking;
 
+mod pending;
+
 mod severed;
 
 mod slow;
