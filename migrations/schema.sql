@@ -1425,8 +1425,9 @@ begin
     perform outbox.refuse_without_reason(reason);
     perform outbox.refuse_everything(filter, all_of_them);
     consumers := array(select distinct r.consumer from outbox.redrivable(filter) r where r.obstacle is null order by 1);
-    if rate <= 0 or rate > 1e6 or rate = 'NaN' then
-        raise exception 'a rate is more than 0 and at most 1000000 dead letters per second' using errcode = 'invalid_parameter_value';
+    -- Slower than about one a day is nobody's rate, and leads to times that no interval holds.
+    if not rate between 1e-5 and 1e6 then
+        raise exception 'a rate is from 0.00001 (about one a day) to 1000000 dead letters per second' using errcode = 'invalid_parameter_value';
     elsif cardinality(consumers) = 0 then
         raise exception 'no dead letter matches that can go back' using errcode = 'no_data_found';
     elsif cardinality(consumers) > 1 then
@@ -1657,6 +1658,7 @@ declare
     room bigint;
     outcome text;
     busy_lane text := '';
+    found_in_line bigint;
     released integer := 0;
     now timestamptz := clock_timestamp();
 begin
@@ -1665,7 +1667,19 @@ begin
     if not found or exists (select from outbox.consumer c where c.name = asked.consumer and c.paused_at is not null) then
         return 0;
     end if;
-    select 1000 - count(*) into room from outbox.operation_item i where i.operation = asked.number and i.state = 'released';
+    select 1000 - count(*) into room from outbox.operation_item i where i.operation = asked.number and i.state = 'released' and not i.in_line;
+    if room < 500 then
+        -- Each is found in line once, and from then on not looked at again: that bounds this.
+        update outbox.operation_item i set in_line = true
+        from (select r.place from outbox.operation_item r
+              join outbox.dead_letter d on d.number = r.dead_letter
+              join outbox.parked_lane l on (l.consumer, l.flow, l.lane) = (d.consumer, d.flow, d.lane)
+              where r.operation = asked.number and r.state = 'released' and not r.in_line and l.state = 'dead'
+              for no key update of r skip locked) standing
+        where i.operation = asked.number and i.place = standing.place;
+        get diagnostics found_in_line = row_count;
+        room := room + found_in_line;
+    end if;
     if asked.rate is not null then
         asked.released_until := greatest(asked.released_until, now - greatest(interval '2 seconds', interval '1 second' / asked.rate));
         room := least(room, floor(extract(epoch from now - asked.released_until) * asked.rate));
@@ -3459,6 +3473,7 @@ CREATE TABLE outbox.operation_item (
     place bigint NOT NULL,
     dead_letter bigint NOT NULL,
     state text DEFAULT 'waiting'::text NOT NULL,
+    in_line boolean DEFAULT false NOT NULL,
     changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT operation_item_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'released'::text, 'applied'::text, 'dead'::text, 'dropped'::text])))
 );
@@ -5309,7 +5324,7 @@ CREATE INDEX log_standard_from_8126465_transaction_id_position_idx ON outbox.log
 
 CREATE INDEX operation_item_of_letter ON outbox.operation_item USING btree (dead_letter);
 
-CREATE INDEX operation_item_released ON outbox.operation_item USING btree (operation) WHERE (state = 'released'::text);
+CREATE INDEX operation_item_released ON outbox.operation_item USING btree (operation, in_line) WHERE (state = 'released'::text);
 
 CREATE INDEX operation_item_waiting ON outbox.operation_item USING btree (operation, place) WHERE (state = 'waiting'::text);
 

@@ -135,11 +135,13 @@ create table outbox.operation_item (
     place bigint not null,
     dead_letter bigint not null references outbox.dead_letter,
     state text not null default 'waiting' check (state in ('waiting', 'released', 'applied', 'dead', 'dropped')),
+    -- Released into a key that a dead letter holds: it is not on its way until that one goes.
+    in_line boolean not null default false,
     changed_at timestamptz not null default clock_timestamp(),
     primary key (operation, place)
 );
 create index operation_item_waiting on outbox.operation_item (operation, place) where state = 'waiting';
-create index operation_item_released on outbox.operation_item (operation) where state = 'released';
+create index operation_item_released on outbox.operation_item (operation, in_line) where state = 'released';
 create index operation_item_of_letter on outbox.operation_item (dead_letter);
 
 -- Who did what, when and why. Append-only.

@@ -126,6 +126,11 @@ impl Error {
         matches!(self, Self::Postgres { code: Some(code), .. } if ours.contains(&code.as_str()))
     }
 
+    /// Whether the server refused this one statement. Otherwise the next one may wait just as long for nothing.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self, Self::Postgres { code: Some(_), .. })
+    }
+
     /// Whether the consumer group is gone from its stream.
     pub(super) fn is_group_lost(&self) -> bool {
         matches!(self, Self::Redis { code: Some(code), .. } if code == "NOGROUP" || code == "UNBLOCKED")

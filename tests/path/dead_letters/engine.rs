@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use sqlx::PgPool;
 use system_tests::{Failure, Result};
 
-use super::desk::of_key;
+use super::desk::{of_key, refused};
 use crate::consume::bench::{Bench, Member, Order, TOPIC, chain, note};
 
 /// A handler that refuses some orders until it is mended.
@@ -236,5 +236,34 @@ async fn an_event_that_comes_again_after_its_letter_was_applied_has_no_second_ef
     running.stop().await?;
     // THEN it had one effect
     assert_eq!(of("a", &bench.effects(2).await?), [1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redrive_that_fails_stops_no_other_one() -> Result {
+    // GIVEN two dead letters, and a redrive of the first at a rate that no interval holds
+    let mut bench = Bench::new().await?;
+    let shop = Shop::that_refuses([1, 2]);
+    put(&mut bench, 1, &["a", "b"]).await?;
+    let broken = Member::start(member(&bench, &shop))?;
+    bench.until("select count(*) = 2 from outbox.dead_letter").await?;
+    broken.stop().await?;
+    shop.refuse([]);
+    let failing = redrive(&bench.pool, &of_key("a")).await?;
+    sqlx::query("update outbox.operation set rate = 1e-12 where number = $1")
+        .bind(failing)
+        .execute(&bench.pool)
+        .await?;
+    // WHEN a member carries it out, and another one behind it
+    redrive(&bench.pool, &of_key("b")).await?;
+    let mended = Member::start(member(&bench, &shop))?;
+    // THEN the other one has its effect
+    let effects = bench.effects(1).await?;
+    mended.stop().await?;
+    assert_eq!(effects, [("b".to_owned(), 2)]);
+    // AND nobody can ask for such a rate
+    let mut connection = bench.pool.acquire().await?;
+    let asked = dead_letter::redrive(&mut connection, &of_key("a"), "slowly", Some(1e-12), false).await;
+    assert_eq!(refused(asked)?.0, "22023");
     Ok(())
 }

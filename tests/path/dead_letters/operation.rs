@@ -345,3 +345,68 @@ async fn many_letters_go_back_in_slices_and_within_a_key_in_order() -> Result {
     assert_eq!((desk.effects().await?.len(), turned), (1200, 0));
     Ok(())
 }
+
+#[tokio::test]
+async fn letters_that_wait_in_line_do_not_use_up_a_redrive() -> Result {
+    // GIVEN a thousand keys that wait for another letter than the one that is selected, and one that waits for a selected one
+    let desk = Desk::new().await?;
+    desk.run(
+        "select die(n, 'key ' || n) from generate_series(1, 1001) n;
+         select die(n + 2000, 'key ' || n, error => 'other') from generate_series(1, 1000) n",
+    )
+    .await?;
+    let selected = Filter {
+        fingerprint: desk
+            .value("select fingerprint from outbox.dead_letter where number = 1")
+            .await?,
+        ..Filter::default()
+    };
+    // WHEN they are put back
+    let operation = desk.redrive(&selected).await?;
+    let mut slices = Vec::new();
+    for _ in 0..3 {
+        slices.push(desk.release(operation).await?);
+    }
+    // THEN the key that nothing else holds goes on
+    assert_eq!(slices, [500, 500, 1]);
+    desk.drain(&[]).await?;
+    assert_eq!(desk.effects().await?, [1001]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn letters_behind_one_that_died_again_do_not_use_up_a_redrive() -> Result {
+    // GIVEN a thousand letters of a key that went back, and behind them one of another key
+    let desk = Desk::new().await?;
+    desk.run(
+        "select die(n, 'a', holds => false) from generate_series(1, 1000) n;
+         select die(1001, 'b')",
+    )
+    .await?;
+    let mut connection = desk.pool.acquire().await?;
+    let all = Filter {
+        consumer: Some("stock".to_owned()),
+        ..Filter::default()
+    };
+    let operation = dead_letter::redrive(&mut connection, &all, "mended", None, true).await?;
+    assert_eq!(
+        (desk.release(operation).await?, desk.release(operation).await?),
+        (500, 500)
+    );
+    // WHEN the first of them dies again
+    desk.drain(&[1]).await?;
+    // THEN the other key goes on, and what waits keeps its place
+    assert_eq!(desk.release(operation).await?, 1);
+    desk.drain(&[]).await?;
+    assert_eq!(desk.effects().await?, [1001]);
+    // AND when that is put back, all go through in their order
+    desk.redrive(&Filter::numbers([1])).await?;
+    while desk.operation(operation).await?.state != Stage::Finished {
+        desk.release(operation + 1).await?;
+        desk.drain(&[]).await?;
+        desk.release(operation).await?;
+    }
+    let expected: Vec<i64> = std::iter::once(1001).chain(1..=1000).collect();
+    assert_eq!(desk.effects().await?, expected);
+    Ok(())
+}

@@ -229,7 +229,7 @@ impl Member {
     }
 
     /// Carries redrives on: whoever applies something does. Returns whether there may be more to put back at once. What fails
-    /// is tried again with the next look; it costs no lease.
+    /// is tried again with the next look; it costs no lease, and where the server said why, it stops no other redrive.
     async fn put_back(&mut self, look: &Look) -> bool {
         let mut released = 0;
         for operation in look.redrives.iter().filter(|_| !self.tenures.is_empty()) {
@@ -237,7 +237,9 @@ impl Member {
                 Ok(letters) => released += letters,
                 Err(error) => {
                     tracing::warn!(%error, operation, "could not put dead letters back");
-                    break;
+                    if !error.is_answered() {
+                        break;
+                    }
                 }
             }
         }

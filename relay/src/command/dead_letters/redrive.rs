@@ -133,11 +133,17 @@ fn refusal(previews: &[Preview], yes: bool) -> Option<Failure> {
     }
 }
 
+/// What the database takes.
+const RATES: std::ops::RangeInclusive<f64> = 1e-5..=1e6;
+
 fn per_second(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).trim().parse::<f64>().ok();
     number
-        .filter(|rate| *rate > 0.0 && *rate <= 1e6)
-        .ok_or_else(|| "a rate is letters per second, more than 0, for example 10 or 0.5/s".to_owned())
+        .filter(|rate| RATES.contains(rate))
+        .ok_or_else(|| {
+            "a rate is letters per second, from 0.00001 (about one a day) to 1000000, for example 10 or 0.5/s"
+                .to_owned()
+        })
 }
 
 #[cfg(test)]
@@ -147,7 +153,7 @@ mod tests {
     #[test]
     fn a_rate_is_so_many_per_second() {
         assert_eq!((per_second("10/s"), per_second("0.5")), (Ok(0.5 * 20.0), Ok(0.5)));
-        for refused in ["0", "-1", "fast", "10/m", "NaN", "inf", ""] {
+        for refused in ["0", "-1", "1e-12", "1e7", "fast", "10/m", "NaN", "inf", ""] {
             assert!(per_second(refused).is_err(), "{refused}");
         }
     }
