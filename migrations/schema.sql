@@ -500,6 +500,13 @@ declare
     forgotten bigint;
 begin
     perform outbox.require_seized(consumer, streams, epochs);
+    -- The audit row of that step says that the inbox is forgotten: there is none for each stretch.
+    if exists (select from unnest(streams) given (stream)
+               where not exists (select from outbox.consumer_stream p
+                                 where p.consumer = forget_events.consumer and p.stream = given.stream and p.replayed_batch is not null)) then
+        raise exception 'consumer % was not set back with its inbox to be forgotten', consumer
+            using errcode = 'object_not_in_prerequisite_state', hint = 'outbox.seek_stream comes first.';
+    end if;
     if name <> 'inbox_foreign'
        and not exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass(format('outbox.%I', name))) then
         return 0;
@@ -1224,6 +1231,9 @@ CREATE FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reas
 declare
     passed outbox.consumer_stream;
     entry numeric[];
+    -- The rows stay: an id that is not there yet would count as given up when the stream comes to it. A batch is numbered by the
+    -- time at which it was made, or just behind the one before it; clocks may differ by an hour.
+    newest numeric;
 begin
     perform outbox.require_consumer(consumer, reason);
     if coalesce(entry_id, '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
@@ -1233,10 +1243,21 @@ begin
             using errcode = 'no_data_found', hint = 'outbox_ops.inbox lists consumers and their streams.';
     end if;
     entry := string_to_array(entry_id, '-')::numeric[];
+    if entry[1] > 18446744073709551615 or entry[2] > 18446744073709551615 then
+        raise exception 'there is no entry %: a half of an entry id is at most 18446744073709551615', entry_id using errcode = 'invalid_parameter_value';
+    end if;
+    entry_id := entry[1] || '-' || entry[2];
     select * into passed from outbox.consumer_stream p where p.consumer = pass_hole.consumer and p.stream = pass_hole.stream;
     if (passed.passed_batch, passed.passed_position) >= (entry[1], entry[2]) then
         raise exception 'consumer % has passed entry % of stream % already: nothing is held there', consumer, entry_id, stream
             using errcode = 'invalid_parameter_value';
+    end if;
+    newest := 3600000 + greatest(
+        extract(epoch from clock_timestamp()) * 1000, passed.passed_batch,
+        (select m.published_batch from outbox.stream_mark m where m.consumer = pass_hole.consumer and m.stream = pass_hole.stream));
+    if entry[1] > newest then
+        raise exception 'entry % of stream % lies in the future: nothing can be held there yet', entry_id, stream
+            using errcode = 'invalid_parameter_value', hint = 'Give the entry that the member names as held.';
     end if;
     insert into outbox.hole_pass (consumer, stream, entry_id, reason)
     values (pass_hole.consumer, pass_hole.stream, pass_hole.entry_id, pass_hole.reason)
@@ -1720,7 +1741,7 @@ CREATE FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigi
     update outbox.consumer_lease l
     set holder = null, expires_at = '-infinity'
     from unnest(streams, epochs) given (stream, epoch)
-    where l.consumer = release_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
+    where l.consumer = release_seized.consumer and l.stream = given.stream and l.epoch = given.epoch and l.holder ^@ 'seek '
 $$;
 
 ALTER FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) OWNER TO outbox_maintainer;
@@ -1770,17 +1791,17 @@ declare
 begin
     perform from outbox.consumer_lease l
     join unnest(streams, epochs) given (stream, epoch) on given.stream = l.stream and given.epoch = l.epoch
-    where l.consumer = require_seized.consumer and l.expires_at > clock_timestamp()
+    where l.consumer = require_seized.consumer and l.holder ^@ 'seek ' and l.expires_at > clock_timestamp()
     order by l.stream
     for key share of l;
     select given.stream into lost
     from unnest(streams, epochs) given (stream, epoch)
     where not exists (select from outbox.consumer_lease l
                       where l.consumer = require_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
-                        and l.expires_at > clock_timestamp())
+                        and l.holder ^@ 'seek ' and l.expires_at > clock_timestamp())
     limit 1;
     if lost is not null then
-        raise exception 'the lease of stream % ran out in the middle of the seek: a member may apply it again', lost
+        raise exception 'stream % is not seized, or its lease ran out in the middle of the seek: a member may apply it', lost
             using errcode = 'object_not_in_prerequisite_state', hint = 'Run the same seek again.';
     end if;
 end
@@ -1913,6 +1934,8 @@ declare
 begin
     if coalesce(reason, '') = '' then
         raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    elsif holder is null or not holder ^@ 'seek ' then
+        raise exception 'a seek holds a stream under a name of its own, as: seek 0199a0; got %', left(holder, 100) using errcode = 'invalid_parameter_value';
     end if;
     insert into outbox.consumer (name) values (seize_stream.consumer) on conflict do nothing;
     insert into outbox.consumer_lease (consumer, stream) values (seize_stream.consumer, seize_stream.stream) on conflict do nothing;
@@ -2751,7 +2774,7 @@ CREATE TABLE outbox.hole_pass (
     reason text NOT NULL,
     actor text DEFAULT SESSION_USER NOT NULL,
     acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT hole_pass_entry_id_check CHECK ((entry_id ~ '^[0-9]{1,20}-[0-9]{1,20}$'::text)),
+    CONSTRAINT hole_pass_entry_id_check CHECK (((entry_id ~ '^(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})$'::text) AND ('18446744073709551615'::numeric >= ALL ((string_to_array(entry_id, '-'::text))::numeric[])))),
     CONSTRAINT hole_pass_reason_check CHECK ((reason <> ''::text))
 );
 

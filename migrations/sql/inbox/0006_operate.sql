@@ -211,6 +211,8 @@ declare
 begin
     if coalesce(reason, '') = '' then
         raise exception 'a reason must be given: it is kept in outbox.consumer_audit' using errcode = 'invalid_parameter_value';
+    elsif holder is null or not holder ^@ 'seek ' then
+        raise exception 'a seek holds a stream under a name of its own, as: seek 0199a0; got %', left(holder, 100) using errcode = 'invalid_parameter_value';
     end if;
     insert into outbox.consumer (name) values (seize_stream.consumer) on conflict do nothing;
     insert into outbox.consumer_lease (consumer, stream) values (seize_stream.consumer, seize_stream.stream) on conflict do nothing;
@@ -241,7 +243,8 @@ begin
 end
 $$;
 
--- Whether each of these streams is still seized under its epoch; holds them against a takeover until the transaction ends.
+-- Whether each of these streams is still seized by a seek under its epoch; holds them against a takeover until the transaction
+-- ends. What a member holds is no seek's, whoever knows its epoch: seizing is what the audit tells of.
 create function outbox.require_seized(consumer text, streams text[], epochs bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -249,17 +252,17 @@ declare
 begin
     perform from outbox.consumer_lease l
     join unnest(streams, epochs) given (stream, epoch) on given.stream = l.stream and given.epoch = l.epoch
-    where l.consumer = require_seized.consumer and l.expires_at > clock_timestamp()
+    where l.consumer = require_seized.consumer and l.holder ^@ 'seek ' and l.expires_at > clock_timestamp()
     order by l.stream
     for key share of l;
     select given.stream into lost
     from unnest(streams, epochs) given (stream, epoch)
     where not exists (select from outbox.consumer_lease l
                       where l.consumer = require_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
-                        and l.expires_at > clock_timestamp())
+                        and l.holder ^@ 'seek ' and l.expires_at > clock_timestamp())
     limit 1;
     if lost is not null then
-        raise exception 'the lease of stream % ran out in the middle of the seek: a member may apply it again', lost
+        raise exception 'stream % is not seized, or its lease ran out in the middle of the seek: a member may apply it', lost
             using errcode = 'object_not_in_prerequisite_state', hint = 'Run the same seek again.';
     end if;
 end
@@ -282,7 +285,7 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
     update outbox.consumer_lease l
     set holder = null, expires_at = '-infinity'
     from unnest(streams, epochs) given (stream, epoch)
-    where l.consumer = release_seized.consumer and l.stream = given.stream and l.epoch = given.epoch
+    where l.consumer = release_seized.consumer and l.stream = given.stream and l.epoch = given.epoch and l.holder ^@ 'seek '
 $$;
 
 -- Forgets that events of seized streams behind an entry had their effect, so that they have it again. In one stretch of pages
@@ -295,6 +298,13 @@ declare
     forgotten bigint;
 begin
     perform outbox.require_seized(consumer, streams, epochs);
+    -- The audit row of that step says that the inbox is forgotten: there is none for each stretch.
+    if exists (select from unnest(streams) given (stream)
+               where not exists (select from outbox.consumer_stream p
+                                 where p.consumer = forget_events.consumer and p.stream = given.stream and p.replayed_batch is not null)) then
+        raise exception 'consumer % was not set back with its inbox to be forgotten', consumer
+            using errcode = 'object_not_in_prerequisite_state', hint = 'outbox.seek_stream comes first.';
+    end if;
     if name <> 'inbox_foreign'
        and not exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass(format('outbox.%I', name))) then
         return 0;

@@ -5,7 +5,9 @@ create table outbox.hole_pass (
     consumer text not null,
     stream text not null,
     -- The entry that is held. What it names as its predecessor counts as passed.
-    entry_id text not null check (entry_id ~ '^[0-9]{1,20}-[0-9]{1,20}$'),
+    -- As Redis writes it: two numbers of 64 bits without leading zeros.
+    entry_id text not null check (entry_id ~ '^(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})$'
+                                  and 18446744073709551615 >= all (string_to_array(entry_id, '-')::numeric[])),
     reason text not null check (reason <> ''),
     actor text not null default session_user,
     acted_at timestamptz not null default clock_timestamp(),
@@ -21,6 +23,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     passed outbox.consumer_stream;
     entry numeric[];
+    -- The rows stay: an id that is not there yet would count as given up when the stream comes to it. A batch is numbered by the
+    -- time at which it was made, or just behind the one before it; clocks may differ by an hour.
+    newest numeric;
 begin
     perform outbox.require_consumer(consumer, reason);
     if coalesce(entry_id, '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
@@ -30,10 +35,21 @@ begin
             using errcode = 'no_data_found', hint = 'outbox_ops.inbox lists consumers and their streams.';
     end if;
     entry := string_to_array(entry_id, '-')::numeric[];
+    if entry[1] > 18446744073709551615 or entry[2] > 18446744073709551615 then
+        raise exception 'there is no entry %: a half of an entry id is at most 18446744073709551615', entry_id using errcode = 'invalid_parameter_value';
+    end if;
+    entry_id := entry[1] || '-' || entry[2];
     select * into passed from outbox.consumer_stream p where p.consumer = pass_hole.consumer and p.stream = pass_hole.stream;
     if (passed.passed_batch, passed.passed_position) >= (entry[1], entry[2]) then
         raise exception 'consumer % has passed entry % of stream % already: nothing is held there', consumer, entry_id, stream
             using errcode = 'invalid_parameter_value';
+    end if;
+    newest := 3600000 + greatest(
+        extract(epoch from clock_timestamp()) * 1000, passed.passed_batch,
+        (select m.published_batch from outbox.stream_mark m where m.consumer = pass_hole.consumer and m.stream = pass_hole.stream));
+    if entry[1] > newest then
+        raise exception 'entry % of stream % lies in the future: nothing can be held there yet', entry_id, stream
+            using errcode = 'invalid_parameter_value', hint = 'Give the entry that the member names as held.';
     end if;
     insert into outbox.hole_pass (consumer, stream, entry_id, reason)
     values (pass_hole.consumer, pass_hole.stream, pass_hole.entry_id, pass_hole.reason)

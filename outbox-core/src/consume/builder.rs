@@ -376,6 +376,10 @@ impl Builder {
         }
         check(!settings.member.is_empty(), "member: must not be empty");
         check(
+            !settings.member.starts_with("seek "),
+            "member: must not begin with `seek `: so are seeks named, which may do what a member may not",
+        );
+        check(
             settings.partitions.as_ref().is_none_or(|named| !named.is_empty()),
             "partitions: must name at least one, such as [0, 2]",
         );

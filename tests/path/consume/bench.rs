@@ -280,6 +280,17 @@ impl Bench {
         Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?)
     }
 
+    /// Gives up what is missing before an entry of the stream, as a person does.
+    pub(crate) async fn give_up(&self, entry: &str) -> Result {
+        sqlx::query("select outbox.pass_hole($1, $2, $3, 'gone for good')")
+            .bind(GROUP)
+            .bind(STREAM)
+            .bind(entry)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// How many entries of the stream are delivered and not acknowledged.
     pub(crate) async fn pending(&mut self) -> Result<i64> {
         let mut command = redis::cmd("XPENDING");

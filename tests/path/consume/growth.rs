@@ -172,14 +172,40 @@ async fn an_older_stream_that_is_lost_holds_the_newer_ones_until_a_person_gives_
         .query_async(&mut bench.redis)
         .await?;
     let end = layout.rsplit('@').next().map(|batch| format!("{batch}-0"));
-    sqlx::query("select outbox.pass_hole($1, $2, $3, 'gone for good')")
-        .bind(GROUP)
-        .bind(format!("outbox:{TOPIC}"))
-        .bind(end)
-        .execute(&bench.pool)
-        .await?;
+    bench.give_up(&end.unwrap_or_default()).await?;
     let effects = bench.effects(3).await?;
     assert_eq!(effects[2], ("key".to_owned(), 3));
+    member.stop().await
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_there_is_not_given_up_and_stops_nothing() -> Result {
+    // GIVEN a group at work
+    let mut bench = Bench::new().await?;
+    let mut writer = Writer::new(&bench, 1).await?;
+    let member = Member::start(noting(bench.describe(), "one"))?;
+    writer.put(&["key", "other"]).await?;
+    bench.effects(2).await?;
+    // WHEN a person gives up what is no entry, or one that nobody can have written yet
+    for entry in [
+        "99999999999999999999-0",
+        "1-18446744073709551616",
+        "18446744073709551615-0",
+    ] {
+        // THEN that is refused
+        let refused = bench.give_up(entry).await.map_err(|error| error.to_string());
+        assert!(refused.is_err(), "{entry} is given up");
+    }
+    assert_eq!(
+        bench
+            .value::<i64>("select count(*) from outbox.hole_pass")
+            .await?,
+        0
+    );
+    // AND the group goes on when the topic grows
+    writer.grow(2).await?;
+    writer.put(&["key", "other"]).await?;
+    bench.effects(4).await?;
     member.stop().await
 }
 

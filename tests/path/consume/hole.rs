@@ -177,3 +177,17 @@ async fn what_was_delivered_to_nobody_is_read_again() -> Result {
     assert!(bench.asked().await?.is_none(), "it is not the relay's to mend");
     member.stop().await
 }
+
+#[tokio::test]
+async fn an_entry_with_leading_zeros_is_the_same_entry() -> Result {
+    // GIVEN a hole
+    let mut bench = Bench::new().await?;
+    bench.put("1-1", Some("0-0"), "a", 1).await?;
+    bench.put("1-3", Some("1-2"), "a", 3).await?;
+    let member = bench.start()?;
+    bench.effects(1).await?;
+    // WHEN a person gives up what is missing, and writes the entry in another way THEN the consumer goes on
+    bench.give_up("01-03").await?;
+    bench.effects(2).await?;
+    member.stop().await
+}

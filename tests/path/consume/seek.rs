@@ -11,7 +11,7 @@ use system_tests::patience::until;
 use system_tests::{Failure, Fault, Invocation, Proxy, Relay, Result, stream};
 use uuid::Uuid;
 
-use super::bench::Member;
+use super::bench::{Bench, Member};
 use super::service::{GROUP, LIMIT, Service, TOPIC};
 
 fn number(value: &Value, path: &str) -> Result<u64> {
@@ -462,4 +462,67 @@ async fn a_new_group_reads_a_topic_of_which_redis_has_no_stream_any_more() -> Re
     service.all_applied().await?;
     member.stop().await?;
     service.judge(&journal, 0).await
+}
+
+#[tokio::test]
+async fn an_operator_forgets_no_ids_of_a_stream_that_a_member_holds() -> Result {
+    // GIVEN a member at work
+    let mut bench = Bench::new().await?;
+    bench.put_all(&["a", "b"]).await?;
+    let member = bench.start()?;
+    bench.effects(2).await?;
+    // WHEN an operator acts as a seek does, with the epoch of the member's lease
+    for as_a_seek in [
+        "select sum(outbox.forget_events('stock', array[i.stream], array[i.epoch], 0, 0, t.name, 0, 1000))::text
+         from outbox_ops.inbox i, outbox.inbox_tables() t",
+        "select outbox.keep_seized('stock', array[i.stream], array[i.epoch], '1 day')::text from outbox_ops.inbox i",
+        "select outbox.seek_stream('stock', i.stream, i.epoch, 0, 0, 1, 2, null, 'no reason')::text from outbox_ops.inbox i",
+        "select outbox.seize_stream('stock', i.stream, 'me', '1 day', 'no reason')::text from outbox_ops.inbox i",
+    ] {
+        let mut operator = bench.pool.begin().await?;
+        operator.execute("set local role outbox_operator").await?;
+        // THEN it is refused: nobody seized the stream for one, which would be in the audit
+        let refused = operator.execute(as_a_seek).await;
+        assert!(refused.is_err(), "{as_a_seek}");
+    }
+    let mut operator = bench.pool.begin().await?;
+    operator
+        .execute(
+            "set local role outbox_operator;
+             select outbox.release_seized('stock', array[i.stream], array[i.epoch]) from outbox_ops.inbox i",
+        )
+        .await?;
+    operator.commit().await?;
+    let held: String = bench.value("select lease from outbox_ops.inbox").await?;
+    member.stop().await?;
+    assert_eq!(held, "held");
+    assert_eq!(bench.value::<i64>("select count(*) from outbox.inbox").await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_seized_is_forgotten_only_after_it_was_set_back_for_that() -> Result {
+    // GIVEN what a member applied, and a stream that an operator seized since
+    let mut bench = Bench::new().await?;
+    bench.put_all(&["a", "b"]).await?;
+    let member = bench.start()?;
+    bench.effects(2).await?;
+    member.stop().await?;
+    let seized = "select outbox.seize_stream('stock', i.stream, 'seek 1', '1 day', 'no reason')::text from outbox_ops.inbox i";
+    bench.pool.execute(seized).await?;
+    let forget = "select sum(outbox.forget_events('stock', array[i.stream], array[i.epoch], 0, 0, t.name, 0, 1000))::text
+                  from outbox_ops.inbox i, outbox.inbox_tables() t";
+    // WHEN ids are to be forgotten at once THEN it is refused
+    assert!(bench.pool.execute(forget).await.is_err());
+    // AND when it was set back to have its effects again, which the audit says, they are
+    bench
+        .pool
+        .execute("select outbox.seek_stream('stock', i.stream, i.epoch, 0, 0, 1, 2, null, 'a new column') from outbox_ops.inbox i")
+        .await?;
+    assert_eq!(bench.value::<String>(forget).await?, "2");
+    let actions: String = bench
+        .value("select string_agg(action, ', ' order by number) from outbox_ops.audit")
+        .await?;
+    assert_eq!(actions, "seek begun, seek");
+    Ok(())
 }

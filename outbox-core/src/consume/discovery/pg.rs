@@ -43,7 +43,7 @@ impl Store {
                 let passed = passed.map(|(batch, position)| entry_id(&format!("{batch}-{position}")));
                 Ok(Older {
                     passed: passed.transpose()?,
-                    given_up: given_up.as_deref().map(entry_id).transpose()?,
+                    given_up: given_up.as_deref().and_then(readable),
                     is_waiting,
                     seeks,
                     prelude,
@@ -51,4 +51,16 @@ impl Store {
             });
         older.collect()
     }
+}
+
+/// What a person gave up. An id that cannot be gives nothing up: it must not stop what else is read here.
+fn readable(given_up: &str) -> Option<EntryId> {
+    let entry = given_up.parse();
+    if entry.is_err() {
+        tracing::warn!(
+            entry = given_up,
+            "outbox.hole_pass has an entry that cannot be; it counts for nothing"
+        );
+    }
+    entry.ok()
 }

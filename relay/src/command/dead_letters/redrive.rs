@@ -138,12 +138,10 @@ const RATES: std::ops::RangeInclusive<f64> = 1e-5..=1e6;
 
 fn per_second(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).trim().parse::<f64>().ok();
-    number
-        .filter(|rate| RATES.contains(rate))
-        .ok_or_else(|| {
-            "a rate is letters per second, from 0.00001 (about one a day) to 1000000, for example 10 or 0.5/s"
-                .to_owned()
-        })
+    number.filter(|rate| RATES.contains(rate)).ok_or_else(|| {
+        "a rate is letters per second, from 0.00001 (about one a day) to 1000000, for example 10 or 0.5/s"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
