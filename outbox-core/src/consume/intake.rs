@@ -144,19 +144,26 @@ impl Session<'_> {
             let chained = event.as_ref().is_some_and(|event| event.previous_id.is_some());
             match event.and_then(|event| self.item(entry, event, chained)) {
                 Some(item) => drop(self.window.reload(item)),
-                None => self.window.lose(id),
+                None => drop(self.window.lose(id)),
             }
         }
-        self.lost(ids.into_iter().filter(|id| !found.contains(id)).collect());
-        Ok(())
+        self.miss(ids.into_iter().filter(|id| !found.contains(id)).collect())
     }
 
-    /// These were deleted from the stream while they were set aside.
-    fn lost(&mut self, ids: Vec<EntryId>) {
+    /// These were deleted from the stream while they were set aside. What is part of the chain is a hole in it: a new session
+    /// begins behind what is passed, and finds it there.
+    fn miss(&mut self, ids: Vec<EntryId>) -> Result<(), Error> {
         self.tell_deleted(ids.len());
         for id in ids {
-            self.window.lose(id);
+            if self.window.lose(id) {
+                return Err(Error::Redis {
+                    doing: "reading again what was set aside",
+                    code: None,
+                    source: format!("entry {id} is not on the stream any more").into(),
+                });
+            }
         }
+        Ok(())
     }
 
     pub(super) fn tell_deleted(&self, entries: usize) {

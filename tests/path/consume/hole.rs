@@ -1,10 +1,12 @@
 //! What a member says of a hole to the relay, and what it mends itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use system_tests::Result;
 use system_tests::patience::until;
+use tokio::sync::{Notify, Semaphore};
 
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, note};
 
@@ -190,4 +192,40 @@ async fn an_entry_with_leading_zeros_is_the_same_entry() -> Result {
     bench.give_up("01-03").await?;
     bench.effects(2).await?;
     member.stop().await
+}
+
+#[tokio::test]
+async fn what_is_deleted_while_it_is_set_aside_is_asked_for_and_not_passed() -> Result {
+    // GIVEN an event of a key whose handler waits, and more of it than a member has in hand
+    let mut bench = Bench::new().await?;
+    let (arrived, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (at_work, may_go) = (arrived.clone(), gate.clone());
+    let describe = bench.describe().lease(Duration::from_secs(60)).concurrency(2);
+    let member = Member::start(describe.on(TOPIC, move |tx, event| {
+        let (arrived, gate) = (arrived.clone(), gate.clone());
+        Box::pin(async move {
+            if event.key.as_deref() == Some("slow") {
+                arrived.notify_one();
+                gate.acquire().await?.forget();
+            }
+            note(tx, event).await
+        })
+    }))?;
+    bench.put_all(&["slow"]).await?;
+    at_work.notified().await;
+    bench.put_all(&vec!["slow"; 1100]).await?;
+    bench.put_all(&vec!["quick"; 20]).await?;
+    // ... so that it was set aside when those behind it are applied
+    bench.effects(20).await?;
+    // WHEN one of them vanishes from the stream
+    bench.delete(&["1-500"]).await?;
+    may_go.add_permits(10_000);
+    // THEN the relay is asked for it, and nothing behind it is applied
+    bench.until_asked_for("1-500").await?;
+    let behind: i64 = bench
+        .value("select count(*) from effect where key = 'slow' and number > 500")
+        .await?;
+    member.stop().await?;
+    assert_eq!(behind, 0);
+    Ok(())
 }

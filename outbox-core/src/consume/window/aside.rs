@@ -81,10 +81,10 @@ impl<T> Window<T> {
         true
     }
 
-    /// An entry that was set aside is no longer on the stream: there is nothing to do about it.
-    pub(in crate::consume) fn lose(&mut self, id: EntryId) {
+    /// There is nothing to do about an entry that was set aside. Returns whether it is part of the chain, which moves on over it.
+    pub(in crate::consume) fn lose(&mut self, id: EntryId) -> bool {
         let Some((place, chained)) = self.forget_aside(id) else {
-            return;
+            return false;
         };
         if chained {
             self.slots.insert(place, Slot::Finished(id));
@@ -93,6 +93,7 @@ impl<T> Window<T> {
             self.slots.remove(&place);
             self.places.remove(&id);
         }
+        chained
     }
 
     /// Its place, and whether it is part of the chain.

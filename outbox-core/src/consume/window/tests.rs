@@ -224,7 +224,7 @@ fn what_was_set_aside_comes_back_in_its_order() {
     assert!(!window.reload(item(2, "a")), "it is there");
     assert!(!window.reload(item(4, "b")), "it was not set aside");
     assert_eq!(ready(&window, &[], 10), ids(&[2, 4]));
-    window.lose(id(3));
+    assert!(window.lose(id(3)), "the chain misses it");
     assert_eq!(window.to_load(2), ids(&[]), "first what is loaded");
     assert_eq!(finish(&mut window, &[2, 4]), []);
     assert_eq!(window.head_after(&[]), Some(id(4)));
@@ -239,7 +239,7 @@ fn what_is_lost_outside_the_chain_leaves_no_trace_in_it() {
         ..item(9, "a")
     });
     assert_eq!(window.set_aside(), 4);
-    window.lose(id(9));
+    assert!(!window.lose(id(9)));
     assert!(!window.contains(id(9)));
     assert_eq!(window.len(), 5);
 }
