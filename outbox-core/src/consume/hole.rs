@@ -43,13 +43,14 @@ impl Session<'_> {
             return Ok(());
         }
         let is_pending = self.link.is_pending(previous).await?;
-        let stream = &self.stream().key;
+        let place = self.place.clone();
+        let stream = &place.stream.key;
         // Nothing that comes before it is on its way: entries are delivered in their order.
         if self.gate.passed().is_none() && lowest == Some(id) {
             tracing::info!(stream, entry = %id, "the group begins here: what precedes was trimmed");
-        } else if self.place.store().is_unreadable(stream, previous).await? {
+        } else if place.store().is_unreadable(stream, previous).await? {
             tracing::warn!(stream, entry = %id, "passing: what precedes is in the dead letters");
-        } else if !is_pending && self.place.store().is_hole_passed(stream, id).await? {
+        } else if !is_pending && self.is_given_up(id, previous).await? {
             tracing::warn!(stream, entry = %id, missing = %previous, "passing: a person gave up what precedes");
         } else {
             return self.wait_for(id, previous, is_pending).await;
@@ -57,6 +58,20 @@ impl Session<'_> {
         self.close_hole().await?;
         self.gate.concede(previous);
         Ok(())
+    }
+
+    /// Whether a person gave up what precedes an entry. The end of a generation is no event: who gave that up, and everything
+    /// before it, waits for it no more where the stream goes on.
+    async fn is_given_up(&mut self, id: EntryId, previous: EntryId) -> Result<bool, Error> {
+        let place = self.place.clone();
+        let (store, stream) = (place.store(), &place.stream.key);
+        if store.is_hole_passed(stream, id).await? {
+            return Ok(true);
+        }
+        // The log has no position 0.
+        Ok(previous.position == 0
+            && store.is_hole_passed(stream, previous).await?
+            && !self.link.is_there(previous).await?)
     }
 
     async fn wait_for(&mut self, id: EntryId, previous: EntryId, is_pending: bool) -> Result<(), Error> {

@@ -45,6 +45,8 @@ pub(super) enum Rest {
     /// It did not pass the end, and nothing is on the stream; this was the last entry there, the smallest id if there never
     /// was one.
     Empty(EntryId),
+    /// It did not pass the end, and nothing of the generation is on the stream behind what it passed: a person gave that up.
+    GivenUp,
 }
 
 impl Layout {
@@ -127,6 +129,7 @@ impl Layout {
             Rest::First(first) => first > end && self.has(generation + 1, partition),
             // Of a stream that was trimmed before its end there is more to come; one that was in use has at least its end.
             Rest::Empty(last) => last == EntryId::MIN || last >= end,
+            Rest::GivenUp => true,
         }
     }
 
@@ -240,6 +243,7 @@ mod tests {
             "the control entry is still to be passed"
         );
         assert!(over(Rest::First(id(17, 1))), "trimmed beyond the end");
+        assert!(over(Rest::GivenUp), "a person said so");
         assert!(
             !grown.is_over(1, Some(1), Rest::Empty(EntryId::MIN)),
             "the newest is never over"

@@ -282,9 +282,14 @@ impl Bench {
 
     /// Gives up what is missing before an entry of the stream, as a person does.
     pub(crate) async fn give_up(&self, entry: &str) -> Result {
+        self.give_up_on(STREAM, entry).await
+    }
+
+    /// The same on another stream.
+    pub(crate) async fn give_up_on(&self, stream: &str, entry: &str) -> Result {
         sqlx::query("select outbox.pass_hole($1, $2, $3, 'gone for good')")
             .bind(GROUP)
-            .bind(STREAM)
+            .bind(stream)
             .bind(entry)
             .execute(&self.pool)
             .await?;

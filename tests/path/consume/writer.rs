@@ -101,6 +101,18 @@ impl Writer {
         self.set_layout().await
     }
 
+    /// The entry that ends the generation before the newest one on each of its streams.
+    pub(crate) fn last_end(&self) -> String {
+        EntryId::new(self.layout[self.layout.len() - 1].1, 0).to_string()
+    }
+
+    /// That entry was put on one of its streams, and Redis lost it.
+    pub(crate) fn lose_end(&mut self, partition: u32) {
+        let end = EntryId::new(self.layout[self.layout.len() - 1].1, 0);
+        let stream = self.stream_of(self.layout.len() - 2, partition);
+        self.tops.insert(stream, end);
+    }
+
     /// Puts the entry that ends a generation on one of its streams.
     pub(crate) async fn end(&mut self, partition: u32) -> Result {
         let older = self.layout.len() - 2;

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::Known;
 use super::opening::{Opening, Part};
+use super::pg::Older;
+use super::redis::Link;
 use crate::consume::Error;
 use crate::consume::layout::Rest;
 use crate::consume::shared::Shared;
@@ -43,8 +45,7 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
     }
     let keys = asked.iter().map(|(flow, part)| key(flow, *part)).collect();
     let mut passed = Vec::with_capacity(asked.len());
-    let (mut seeks, mut preludes) = (0, BTreeMap::new());
-    let mut begun: BTreeMap<String, Option<EntryId>> = BTreeMap::new();
+    let (mut seeks, mut answers) = (0, BTreeMap::new());
     for ((flow, part), older) in asked.iter().zip(shared.store.older(keys).await?) {
         let is_retired = due[*flow].retired().contains(&part.1);
         seeks = older.seeks;
@@ -58,31 +59,20 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
             return Ok(Vec::new());
         }
         passed.push(((*flow).clone(), older.passed));
-        preludes.insert((*flow, *part), older.prelude);
-        if older.passed > Some(EntryId::MIN) {
-            begun.insert(key(flow, *part), older.given_up);
-        }
+        answers.insert((*flow, *part), older);
     }
     for (flow, before) in &due {
         let left = shared.discovery.known.borrow().get(flow).map(Opening::unfinished);
         let left = left.unwrap_or_default().into_iter();
         for part in left.filter(|part| before.may_be_empty(*part)) {
             // What was not asked for is so with the next look.
-            let Some(prelude) = preludes.get(&(flow, part)) else {
+            let (Some(older), Some(end)) = (answers.get(&(flow, part)), before.layout().end(part.0)) else {
                 continue;
             };
-            let stream = key(flow, part);
-            if let Some(given_up) = begun.get(&stream)
-                && *given_up < before.layout().end(part.0)
-            {
-                // The group was reading there: what it has not passed and does not find is lost, unless a person says
-                // that it may go on without.
-                continue;
-            }
             let rest = shared
                 .discovery
                 .ask(&shared.redis, async |link| {
-                    link.rest(&stream, prelude.as_deref()).await
+                    rest(link, &key(flow, part), older, end).await
                 })
                 .await?;
             if let Some(rest) = rest {
@@ -93,6 +83,27 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
         }
     }
     Ok(passed)
+}
+
+/// What is left for the group on a stream whose generation has this end; none as long as that is not known.
+async fn rest(link: &mut Link, stream: &str, older: &Older, end: EntryId) -> Result<Option<Rest>, Error> {
+    let passed = older.passed.unwrap_or(EntryId::MIN);
+    if older.given_up >= Some(end) {
+        // What a seek left is on no stream: the group passes it first.
+        return Ok(match older.prelude {
+            Some(_) => None,
+            None => Some(match link.first_of_chain(stream, passed, end).await? {
+                Some(first) => Rest::First(first),
+                None => Rest::GivenUp,
+            }),
+        });
+    }
+    if passed > EntryId::MIN {
+        // The group was reading there: what it has not passed and does not find is lost, unless a person says that it may go
+        // on without.
+        return Ok(None);
+    }
+    link.rest(stream, older.prelude.as_deref()).await
 }
 
 fn parts_of<'a>(flow: &'a Flow, opening: &Opening) -> Vec<(&'a Flow, Part)> {

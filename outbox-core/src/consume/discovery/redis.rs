@@ -6,12 +6,14 @@ use redis::{Client, Value};
 
 use super::Discovery;
 use crate::consume::layout::Rest;
-use crate::consume::redis::{RESPONSE_LIMIT, ask, connect, entry_of};
+use crate::consume::redis::{Entry, RESPONSE_LIMIT, ask, connect, entry_of};
 use crate::consume::{Error, stream};
-use crate::event::EntryId;
+use crate::event::{EntryId, envelope};
 
 /// Keys of one question.
 const KEYS_MAX: usize = 500;
+/// Entries of one look for one of the chain.
+const LOOKED_AT: usize = 10;
 
 /// One connection.
 #[derive(Clone)]
@@ -66,6 +68,37 @@ impl Link {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The first entry of the chain on a stream, behind one and up to another. Those of strangers may long be finished.
+    pub(super) async fn first_of_chain(
+        &mut self,
+        stream: &str,
+        behind: EntryId,
+        until: EntryId,
+    ) -> Result<Option<EntryId>, Error> {
+        let mut behind = behind;
+        while behind < until {
+            let mut command = redis::cmd("XRANGE");
+            command
+                .arg(stream)
+                .arg(format!("({behind}"))
+                .arg(until.to_string());
+            command.arg("COUNT").arg(LOOKED_AT);
+            let doing = "looking for what is left of a stream";
+            let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
+            let entries: Vec<Entry> = rows.into_iter().filter_map(entry_of).collect();
+            let is_chained = |entry: &&Entry| {
+                let event = envelope::decode_entry(&entry.fields);
+                event.is_ok_and(|event| event.previous_id.is_some())
+            };
+            if let Some(entry) = entries.iter().find(is_chained) {
+                return Ok(Some(entry.id));
+            }
+            let Some(last) = entries.last() else { break };
+            behind = last.id;
+        }
+        Ok(None)
     }
 
     /// The keys of streams that writers have.
