@@ -749,3 +749,52 @@ async fn on_a_stream_that_went_on_when_its_topic_grew_only_what_came_since_is_re
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn what_postgres_lost_of_the_kept_entrys_own_batch_is_refused_too() -> Result {
+    // GIVEN a group that stopped in the middle of a batch, whose next events the stream lost, and of which Postgres has the last
+    let mut bench = Bench::new().await?;
+    let topics = [TOPIC.to_owned()];
+    let mut relay = Relay::of(&bench.world).start()?;
+    relay.leads().await?;
+    backlog(&bench.world, &topics, 1, 10, 10).await?;
+    let member = bench.member("reader").await?;
+    bench.effects("reader", 10).await?;
+    bench.stop(member).await?;
+    bench
+        .postgres
+        .execute(
+            "select outbox.append('orders.placed', '{\"number\": 1}'::json, key => 'k' || n) from generate_series(1, 10) n",
+        )
+        .await?;
+    arrived(&bench.world, &topics, LIMIT).await?;
+    let found = bench.entries().await?;
+    assert_eq!(found[10].id.0, found[19].id.0, "one batch");
+    bench.delete(&[found[12].id, found[13].id, found[14].id]).await?;
+    // Two of the three, as a piece of the log would take them whose last position lies between.
+    bench
+        .postgres
+        .execute("set session_replication_role = replica")
+        .await?;
+    for lost in [12, 13] {
+        sqlx::query("delete from outbox.log where position = $1")
+            .bind(i64::try_from(found[lost].id.1)?)
+            .execute(&mut bench.postgres)
+            .await?;
+    }
+    // WHEN the group asks THEN it is refused: two events are neither on the stream nor in the log
+    let member = bench.member("reader").await?;
+    bench
+        .until("select state = 'refused' from outbox_ops.holes")
+        .await?;
+    let reason: String = bench.value("select reason from outbox_ops.holes").await?;
+    assert!(
+        reason.contains("of 10 events of its batch 8 are left"),
+        "{reason}"
+    );
+    assert_eq!(
+        bench.value::<i64>("select count(*) from outbox.reissue").await?,
+        0
+    );
+    bench.stop(member).await
+}

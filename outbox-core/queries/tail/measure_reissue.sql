@@ -6,6 +6,7 @@ with head as materialized (
     select b.number, b.snapshot from outbox.batch b order by b.number desc limit 1
 ), cut as materialized (
     select coalesce(sum(s.event_count) filter (where b.kind = 'cut' and s.batch_number > $7::bigint), 0)::bigint as events,
+           coalesce(sum(s.event_count) filter (where s.batch_number = $7::bigint), 0)::bigint as own_events,
            min(s.first_position) as lowest, max(s.last_position) as highest
     from outbox.share s
     cross join lateral (select b.kind from outbox.batch b where b.number = s.batch_number limit 1) b
@@ -19,14 +20,20 @@ with head as materialized (
     select l.position, l.transaction_id, l.key, l.id, false
     from pg_snapshot_xip($4::text::pg_snapshot) late, head, outbox.log l
     where l.transaction_id = late and l.topic || '' = $1::text and pg_visible_in_snapshot(l.transaction_id, head.snapshot)
-), found as (
+), placed as (
+    -- What is of the entry's own batch, also before the entry: that batch has lost nothing if all of it is there.
     select c.position, c.is_new,
-           not pg_visible_in_snapshot(c.transaction_id, ($5::text[])[cardinality($5::text[])]::pg_snapshot) as is_later,
-           exists (select from outbox.unpublished u where u.position = c.position) as is_skipped
+           not pg_visible_in_snapshot(c.transaction_id, ($5::text[])[cardinality($5::text[])]::pg_snapshot) as is_later
     from candidate c
     where ($3::integer <= 1 or outbox.partition_of(coalesce(c.key, c.id::text), $3::integer) + 1 = $2::integer)
-      and not exists (select from unnest($5::text[], $6::bigint[]) passed (snapshot, position)
-                      where c.position <= passed.position and pg_visible_in_snapshot(c.transaction_id, passed.snapshot::pg_snapshot))
+      and not exists (select from unnest($5::text[], $6::bigint[]) with ordinality passed (snapshot, position, place)
+                      where passed.place < cardinality($5::text[])
+                        and c.position <= passed.position and pg_visible_in_snapshot(c.transaction_id, passed.snapshot::pg_snapshot))
+), found as (
+    select p.position, p.is_new, p.is_later,
+           exists (select from outbox.unpublished u where u.position = p.position) as is_skipped
+    from placed p
+    where p.is_later or p.position > ($6::bigint[])[cardinality($6::bigint[])]
 )
 select head.number as through,
        count(found.position) filter (where not found.is_skipped) as event_count,
@@ -35,6 +42,8 @@ select head.number as through,
        min(found.position) filter (where found.is_new and not found.is_skipped) as first_new_position,
        count(found.position) filter (where found.is_later) as found_later,
        cut.events as cut_later,
+       cut.own_events as cut_own,
+       (select count(*) from placed where not placed.is_later) as found_own,
        $8::bigint = 0 or exists (select from outbox.log l where l.topic = $1::text and l.position = $8::bigint) as has_missing
 from head cross join cut left join found on true
-group by head.number, cut.events
+group by head.number, cut.events, cut.own_events

@@ -50,6 +50,10 @@ pub struct Measured {
     pub cut_later: i64,
     /// How many of those the log still has.
     pub found_later: i64,
+    /// Events of the entry's own batch, also those before it.
+    pub cut_own: i64,
+    /// How many of those the log still has.
+    pub found_own: i64,
     /// Whether the log has the event that is missing on the stream.
     pub has_missing: bool,
 }
@@ -58,7 +62,10 @@ impl Measured {
     /// Whether the log has everything that it must have.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.has_missing && self.found_later >= self.cut_later && self.event_count > 0
+        self.has_missing
+            && self.found_later >= self.cut_later
+            && self.found_own >= self.cut_own
+            && self.event_count > 0
     }
 }
 

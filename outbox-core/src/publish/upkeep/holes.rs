@@ -251,10 +251,12 @@ impl Upkeep {
         let measured = reissue::measure(&session, miss.stream, partitions, &behind, missing).await?;
         if !measured.is_whole() {
             return Ok(Fate::Refused(format!(
-                "Postgres no longer has all of stream {} behind entry {}: of {} events cut after it {} are left, and the missing one \
-                 is {}; pass the hole, what is gone stays gone",
+                "Postgres no longer has all of stream {} behind entry {}: of {} events of its batch {} are left, of {} cut after it \
+                 {}, and the missing one is {}; pass the hole, what is gone stays gone",
                 miss.key,
                 behind.kept,
+                measured.cut_own,
+                measured.found_own,
                 measured.cut_later,
                 measured.found_later,
                 if measured.has_missing { "there" } else { "gone" }

@@ -59,6 +59,8 @@ pub(crate) async fn measure(
         first_new_position: get(row, "first_new_position")?,
         cut_later: get(row, "cut_later")?,
         found_later: get(row, "found_later")?,
+        cut_own: get(row, "cut_own")?,
+        found_own: get(row, "found_own")?,
         has_missing: get(row, "has_missing")?,
     })
 }
