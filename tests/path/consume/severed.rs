@@ -8,10 +8,12 @@ use futures_util::future::BoxFuture;
 use outbox_core::consume::{BatchHandler, Consumer, Handler, HandlerResult, PgConnection};
 use outbox_core::event::Event;
 use outbox_core::standing::Standing;
+use system_tests::patience::until;
 use system_tests::{Fault, Proxy, Result};
 use tokio::sync::Notify;
 
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, event, note, quick_retries};
+use super::service::LIMIT;
 
 /// Notes each order; for one of key `kill` the server ends the session.
 #[derive(Clone, Default)]
@@ -146,7 +148,10 @@ async fn a_server_that_is_gone_while_a_handler_is_at_work_costs_no_attempt_howev
     at_work.notified().await;
     let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                where datname = current_database() and query like 'select pg_sleep(0.02)%'";
-    assert!(bench.value::<i64>(end).await? >= 1);
+    until("its session is ended", LIMIT, async || {
+        Ok((bench.value::<i64>(end).await? >= 1).then_some(()))
+    })
+    .await?;
     at_work.notified().await;
     may_end.store(true, Ordering::SeqCst);
     // THEN it is applied in the end, and no attempt was spent
