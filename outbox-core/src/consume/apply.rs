@@ -4,17 +4,14 @@
 //! A transaction makes progress with every entry it took: applied, known from before, parked, or given up. One that cannot
 //! be committed at all gives its entries back, and the one at fault is parked in a transaction of its own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Stopped, is_handlers_doing};
 use super::batch::{Batch, Halt};
-use super::delivery::Delivery;
+use super::fate::{Fate, Items, Landing, Purpose};
 use super::pg::{self, Cause, Transaction};
 use super::place::Place;
-use super::retry::Next;
 use super::span::Spans;
-use super::window::Item;
 use super::{Error, Failure};
 use crate::event::{EntryId, Event};
 
@@ -22,53 +19,6 @@ use crate::event::{EntryId, Event};
 pub(super) const CONFLICTS_MAX: u32 = 20;
 /// How often a batch is begun again because the event whose row was to be watched was in the inbox already.
 const WATCHES_MAX: u32 = 4;
-
-/// What became of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Its effect is committed.
-    Applied,
-    /// It was in the inbox before.
-    Duplicate,
-    /// Another event said the same before, and input of this topic is told by what it says.
-    Repeated,
-    /// It waits behind another one of its key.
-    Joined,
-    /// It failed.
-    Failed {
-        class: String,
-        attempts: u32,
-        next: Next,
-    },
-}
-
-/// What a batch came to.
-#[derive(Debug, Default)]
-pub(super) struct Landing {
-    /// Finished, and committed.
-    pub(super) fates: Vec<(EntryId, Fate)>,
-    /// As they were.
-    pub(super) rest: Vec<EntryId>,
-    /// Each of the rest must be tried alone: together they failed, and nobody knows which of them did.
-    pub(super) apart: bool,
-    /// How far the chain is passed now.
-    pub(super) passed: Option<EntryId>,
-    /// Something that this entry needs is down.
-    pub(super) dependency: Option<(EntryId, Failure)>,
-    /// How long the handlers took together.
-    pub(super) took: Duration,
-}
-
-/// What is to be done with the entries of a transaction.
-#[derive(Clone, Copy)]
-pub(super) enum Purpose<'a> {
-    /// To call their handlers.
-    Apply,
-    /// To park them all.
-    Park,
-    /// To park the one there is, which failed and took its transaction along.
-    Fail(&'a Failure, Duration),
-}
 
 /// What one transaction came to.
 enum Outcome {
@@ -89,8 +39,6 @@ enum Outcome {
     /// Undone because something that this entry needs is down.
     Dependency(EntryId, Failure),
 }
-
-pub(super) type Items = [Arc<Item<Delivery>>];
 
 /// Applies a batch and passes the chain up to `head`.
 ///

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
-use super::apply::{Fate, Items, Purpose};
 use super::attempt::{Call, Stopped, attempt};
 use super::delivery::{Delivery, Work};
+use super::fate::{Fate, Items, Purpose};
 use super::handler::{Applier, BatchHandler};
 use super::inbox::Entered;
 use super::pace::LONG_ENOUGH;

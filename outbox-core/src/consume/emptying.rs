@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::attempt::{Call, Stopped, attempt};
-use super::drain::{Drained, Known, Outcome};
+use super::drained::{Drained, Known, Outcome};
 use super::pace::LONG_ENOUGH;
 use super::park::{FailedParked, Lane, Parked};
 use super::pg::{self, Cause, PgConnection, Transaction};

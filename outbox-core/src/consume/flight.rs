@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::Error;
-use super::apply::Landing;
 use super::breakers::Probe;
-use super::drain::Drained;
+use super::drained::Drained;
+use super::fate::Landing;
 use super::park::Lane;
 use super::redis::Link;
 use crate::event::EntryId;

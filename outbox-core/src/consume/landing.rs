@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::apply::{Fate, Landing};
 use super::breakers::Probe;
-use super::drain::Drained;
+use super::drained::Drained;
+use super::fate::{Fate, Landing};
 use super::flight::Flown;
 use super::inbox;
 use super::pace;

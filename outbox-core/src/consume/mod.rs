@@ -103,12 +103,16 @@ mod flight;
 
 mod place;
 
+mod fate;
+
 mod apply;
 
 mod batch;
 mod span;
 
 mod attempt;
+
+mod drained;
 
 mod drain;
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Failure;
-use super::apply::{Fate, Landing, apply};
+use super::apply::apply;
 use super::breaker::{Breaker, Held, Pass};
 use super::breakers::Probe;
 use super::delivery::{Delivery, Work};
 use super::dispatch::type_of;
-use super::drain::Drained;
+use super::drained::Drained;
+use super::fate::{Fate, Landing};
 use super::park::Lane;
 use super::session::Session;
 use super::window::Item;
