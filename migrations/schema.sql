@@ -512,13 +512,19 @@ begin
         return 0;
     end if;
     execute format(
-        'delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
-             and outbox.entry_is_after(i.entry_id, $5, $6)
-             and not (i.outcome = ''dead'' and exists (
-                 select from outbox.dead_letter d
-                 where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))', name)
+        'with gone as (
+             delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
+                 and outbox.entry_is_after(i.entry_id, $5, $6)
+                 and not (i.outcome = ''dead'' and exists (
+                     select from outbox.dead_letter d
+                     where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))
+             returning i.source, i.id
+         ), unkeyed as (
+             delete from outbox.inbox_keyed k using gone where k.consumer = $3 and k.source = gone.source and k.id = gone.id
+         )
+         select count(*) from gone', name)
+    into forgotten
     using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
-    get diagnostics forgotten = row_count;
     return forgotten;
 end
 $_$;
@@ -644,9 +650,11 @@ declare
 begin
     delete from outbox.inbox_keyed k
     where (k.consumer, k.topic, k.identity) in (
-        select o.consumer, o.topic, o.identity from outbox.inbox_keyed o
-        where o.expires_at < clock_timestamp() order by o.expires_at limit most
-        for update skip locked);
+        select o.consumer, o.topic, o.identity
+        from (select c.name, least(clock_timestamp(), outbox.inbox_passed_until(c.name)) as passed_until from outbox.consumer c offset 0) of_group
+        join outbox.inbox_keyed o on o.consumer = of_group.name and o.expires_at < of_group.passed_until
+        limit most
+        for update of o skip locked);
     get diagnostics removed = row_count;
     return removed;
 end
@@ -5241,7 +5249,7 @@ CREATE INDEX dead_letter_open_by_recorded_at ON outbox.dead_letter USING btree (
 
 CREATE INDEX inbox_foreign_by_age ON outbox.inbox_foreign USING btree (applied_at);
 
-CREATE INDEX inbox_keyed_by_end ON outbox.inbox_keyed USING btree (expires_at);
+CREATE INDEX inbox_keyed_by_end ON outbox.inbox_keyed USING btree (consumer, expires_at);
 
 CREATE UNIQUE INDEX log_audit_from_1048577_id_source_idx ON outbox.log_audit_from_1048577 USING btree (id, source);
 

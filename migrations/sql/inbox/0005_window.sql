@@ -302,7 +302,8 @@ end
 $$;
 
 -- Input that carries no id of its own, by what it says: the first with an identity stands for those that follow within the
--- window. The identity is a SHA-256: nothing of the input can be read from it.
+-- window. The identity is a SHA-256: nothing of the input can be read from it. The times are those of the event: when it was
+-- recorded, or, where it does not say so, when it came.
 create table outbox.inbox_keyed (
     consumer text not null,
     topic text not null,
@@ -314,9 +315,10 @@ create table outbox.inbox_keyed (
     primary key (consumer, topic, identity)
 );
 comment on table outbox.inbox_keyed is 'Which event stands for an identity (a correlation id, a content) of a topic, until when.';
-create index inbox_keyed_by_end on outbox.inbox_keyed (expires_at);
+create index inbox_keyed_by_end on outbox.inbox_keyed (consumer, expires_at);
 
--- Removes up to so many identities whose window is over. Returns how many.
+-- Removes up to so many identities whose window is over for their group: it passed, as far as is known, everything that was recorded
+-- until then. Returns how many.
 create function outbox.forget_keyed(most integer default 10000) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
@@ -324,9 +326,11 @@ declare
 begin
     delete from outbox.inbox_keyed k
     where (k.consumer, k.topic, k.identity) in (
-        select o.consumer, o.topic, o.identity from outbox.inbox_keyed o
-        where o.expires_at < clock_timestamp() order by o.expires_at limit most
-        for update skip locked);
+        select o.consumer, o.topic, o.identity
+        from (select c.name, least(clock_timestamp(), outbox.inbox_passed_until(c.name)) as passed_until from outbox.consumer c offset 0) of_group
+        join outbox.inbox_keyed o on o.consumer = of_group.name and o.expires_at < of_group.passed_until
+        limit most
+        for update of o skip locked);
     get diagnostics removed = row_count;
     return removed;
 end

@@ -290,6 +290,7 @@ $$;
 
 -- Forgets that events of seized streams behind an entry had their effect, so that they have it again. In one stretch of pages
 -- of one table of the inbox, as the caller walks over it. What waits stays: what is parked, and what is a dead letter that is open.
+-- Where such an event stands for an identity, that is forgotten too: one from before it would be taken for its repetition.
 -- Returns how many ids were forgotten.
 create function outbox.forget_events(consumer text, streams text[], epochs bigint[], after_batch numeric, after_position numeric,
                                      name text, first_page bigint, pages bigint) returns bigint
@@ -310,13 +311,19 @@ begin
         return 0;
     end if;
     execute format(
-        'delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
-             and outbox.entry_is_after(i.entry_id, $5, $6)
-             and not (i.outcome = ''dead'' and exists (
-                 select from outbox.dead_letter d
-                 where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))', name)
+        'with gone as (
+             delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
+                 and outbox.entry_is_after(i.entry_id, $5, $6)
+                 and not (i.outcome = ''dead'' and exists (
+                     select from outbox.dead_letter d
+                     where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))
+             returning i.source, i.id
+         ), unkeyed as (
+             delete from outbox.inbox_keyed k using gone where k.consumer = $3 and k.source = gone.source and k.id = gone.id
+         )
+         select count(*) from gone', name)
+    into forgotten
     using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
-    get diagnostics forgotten = row_count;
     return forgotten;
 end
 $$;

@@ -231,8 +231,8 @@ impl Builder {
     }
 
     /// Tells input of a topic by what it says, besides by the ids of its events: for senders that repeat a request under a new
-    /// id, such as webhooks. Within the window, counted from the first event with an identity, those that follow are finished
-    /// without effect.
+    /// id, such as webhooks. Within the window, counted from when the first event with an identity was recorded, those that
+    /// follow are finished without effect.
     #[must_use]
     pub fn deduplicate(mut self, topic: &str, identity: Identity, window: Duration) -> Self {
         let by = Deduplication { identity, window };

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use sqlx::Executor;
 use system_tests::Result;
 
-use super::bench::{Bench, Member, STREAM, TOPIC};
+use super::bench::{Bench, Member, STREAM, TOPIC, event, note};
 
 /// The body of a real webhook, with its kind.
 #[derive(serde::Deserialize)]
@@ -141,8 +141,8 @@ async fn after_the_window_the_same_input_is_new_and_what_is_over_is_removed() ->
     let mut bench = Bench::new().await?;
     let body = |number: i64| serde_json::value::to_raw_value(&json!({ "number": number }));
     let (one, two) = (body(1)?, body(2)?);
-    let event = |id: usize, body: &RawValue| delivery(id, "paid", body, Some("payment-7"));
-    deliver(&mut bench, 1, vec![event(1, &one)?, event(2, &two)?]).await?;
+    let request = |id: usize, body: &RawValue| delivery(id, "paid", body, Some("payment-7"));
+    deliver(&mut bench, 1, vec![request(1, &one)?, request(2, &two)?]).await?;
     let member = Member::start(describe(&bench, Identity::CorrelationId))?;
     bench.effects(1).await?;
     // Its housekeeper has been here: what is over is still there when the same comes again.
@@ -156,7 +156,7 @@ async fn after_the_window_the_same_input_is_new_and_what_is_over_is_removed() ->
             "update outbox.inbox_keyed set entered_at = entered_at - interval '2 hours', expires_at = expires_at - interval '2 hours'",
         )
         .await?;
-    deliver(&mut bench, 2, vec![event(3, &one)?]).await?;
+    deliver(&mut bench, 2, vec![request(3, &one)?]).await?;
     let effects = bench.effects(2).await?;
     member.stop().await?;
     // THEN it has its effect, and stands for those that follow
@@ -213,5 +213,69 @@ async fn an_attempt_that_fails_leaves_no_identity_to_its_repetition() -> Result 
     member.stop().await?;
     // THEN the event itself had its effect, and its repetition none
     assert_eq!(bench.effects(1).await?, [("delivery-1".to_owned(), 0)]);
+    Ok(())
+}
+
+/// The same input under another id, as it was recorded at this time.
+fn repetition(number: i64, recorded_at: &str) -> serde_json::Value {
+    let mut event = event(None, "a", 7);
+    event["id"] = json!(format!("event-{number}"));
+    event["recordedtime"] = json!(recorded_at);
+    event
+}
+
+#[tokio::test]
+async fn the_window_of_identities_does_not_depend_on_when_the_group_comes_to_the_events() -> Result {
+    // GIVEN the same input on two days, each time repeated within a window of an hour
+    let mut bench = Bench::new().await?;
+    let events = [
+        (1, "2026-11-18T12:00:00Z"),
+        (2, "2026-11-18T12:59:00Z"),
+        (3, "2026-11-20T12:00:00Z"),
+        (4, "2026-11-20T12:59:00Z"),
+        (5, "2026-11-20T13:00:00Z"),
+    ];
+    let events = events.map(|(number, at)| repetition(number, at));
+    bench.put_together(0, events.to_vec()).await?;
+    // WHEN a group that was off meanwhile (or is rebuilt) reads them at once
+    let describe = bench
+        .describe()
+        .deduplicate(TOPIC, Identity::Content, Duration::from_secs(3600));
+    let member = Member::start(describe.on(TOPIC, note))?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-5'), false) from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    // THEN those have their effects that would have had them at their time
+    let applied: String = bench
+        .value("select string_agg(id, ', ' order by id) from outbox.inbox where outcome = 'applied'")
+        .await?;
+    assert_eq!(applied, "event-1, event-3, event-5");
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_identity_stays_until_the_group_has_passed_its_window() -> Result {
+    // GIVEN two groups, of which one has not passed what is published, and identities whose window was over an hour ago
+    let bench = Bench::new().await?;
+    bench
+        .pool
+        .execute(
+            "insert into outbox.consumer (name) values ('slow'), ('stock');
+             insert into outbox.stream_mark (consumer, stream, published_batch)
+             select name, 's', extract(epoch from now()) * 1000 from outbox.consumer;
+             insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position)
+             values ('slow', 's', extract(epoch from now() - interval '1 day') * 1000, 1),
+                    ('stock', 's', extract(epoch from now()) * 1000, 1);
+             insert into outbox.inbox_keyed (consumer, topic, identity, source, id, entered_at, expires_at)
+             select name, 't', sha256(''), 's', '1', now() - interval '2 hours', now() - interval '1 hour' from outbox.consumer",
+        )
+        .await?;
+    // WHEN what is over is removed
+    assert_eq!(bench.value::<i32>("select outbox.forget_keyed()").await?, 1);
+    // THEN that of the other one is left
+    let left: String = bench.value("select consumer from outbox.inbox_keyed").await?;
+    assert_eq!(left, "slow");
     Ok(())
 }

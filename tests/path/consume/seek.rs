@@ -482,8 +482,9 @@ async fn an_operator_forgets_no_ids_of_a_stream_that_a_member_holds() -> Result 
         let mut operator = bench.pool.begin().await?;
         operator.execute("set local role outbox_operator").await?;
         // THEN it is refused: nobody seized the stream for one, which would be in the audit
-        let refused = operator.execute(as_a_seek).await;
-        assert!(refused.is_err(), "{as_a_seek}");
+        let refused = operator.execute(as_a_seek).await.err();
+        let code = refused.as_ref().and_then(|error| error.as_database_error()?.code());
+        assert!(matches!(code.as_deref(), Some("55000" | "22023")), "{as_a_seek}: {refused:?}");
     }
     let mut operator = bench.pool.begin().await?;
     operator
@@ -517,9 +518,22 @@ async fn what_is_seized_is_forgotten_only_after_it_was_set_back_for_that() -> Re
     // AND when it was set back to have its effects again, which the audit says, they are
     bench
         .pool
+        .execute(
+            "insert into outbox.inbox_keyed (consumer, topic, identity, source, id, expires_at)
+             select 'stock', 'orders.placed', sha256(id::bytea), '/shop', id, now() + interval '1 day'
+             from unnest('{event-1, event-3}'::text[]) id",
+        )
+        .await?;
+    bench
+        .pool
         .execute("select outbox.seek_stream('stock', i.stream, i.epoch, 0, 0, 1, 2, null, 'a new column') from outbox_ops.inbox i")
         .await?;
     assert_eq!(bench.value::<String>(forget).await?, "2");
+    // ... and with them the identities that they stand for
+    let left: String = bench
+        .value("select string_agg(id, ', ') from outbox.inbox_keyed")
+        .await?;
+    assert_eq!(left, "event-3");
     let actions: String = bench
         .value("select string_agg(action, ', ' order by number) from outbox_ops.audit")
         .await?;

@@ -1,11 +1,23 @@
 //! The statements of identities.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
 
 use super::Deduplication;
+use super::leader::{Leader, Leaders};
 use crate::consume::Error;
+use crate::consume::inbox::recorded_at;
 use crate::consume::pg::{PgConnection, Store};
 use crate::event::{EntryId, Event};
+
+type Identified<'a> = (EntryId, &'a Event, [u8; 32]);
+
+/// The events of each identity, and what time it is for those that do not say theirs.
+struct Kept {
+    leaders: HashMap<Vec<u8>, Leaders>,
+    now: OffsetDateTime,
+}
 
 impl Store {
     /// Enters the identities of events that are new by their id. Returns the entries whose input was there before.
@@ -19,34 +31,104 @@ impl Store {
         let identified = events
             .iter()
             .filter_map(|(entry, event)| Some((*entry, *event, by.identity.of(event)?)));
-        let identified: Vec<(EntryId, &Event, [u8; 32])> = identified.collect();
+        let identified: Vec<Identified> = identified.collect();
         if identified.is_empty() {
             return Ok(Vec::new());
         }
-        let identities: Vec<&[u8]> = identified.iter().map(|(_, _, hash)| hash.as_slice()).collect();
-        let sources: Vec<&str> = identified
-            .iter()
+        let mut kept = self.leaders(tx, topic, by, &identified).await?;
+        let now = kept.now;
+        let mut repeated = Vec::new();
+        for (entry, event, identity) in &identified {
+            let at = recorded_at(event).map_or(now, |at| at.min(now));
+            let leaders = kept.leaders.get_mut(identity.as_slice());
+            if leaders.is_some_and(|leaders| !leaders.admit(&event.source, &event.id, at)) {
+                repeated.push(*entry);
+            }
+        }
+        self.turn_keyed(tx, topic, by, &kept.leaders).await?;
+        Ok(repeated)
+    }
+
+    async fn leaders(
+        &self,
+        tx: &mut PgConnection,
+        topic: &str,
+        by: Deduplication,
+        identified: &[Identified<'_>],
+    ) -> Result<Kept, Error> {
+        let of_each = identified.iter();
+        let identities: Vec<&[u8]> = of_each.clone().map(|(_, _, hash)| hash.as_slice()).collect();
+        let sources: Vec<&str> = of_each
+            .clone()
             .map(|(_, event, _)| event.source.as_str())
             .collect();
-        let ids: Vec<&str> = identified.iter().map(|(_, event, _)| event.id.as_str()).collect();
+        let ids: Vec<&str> = of_each.clone().map(|(_, event, _)| event.id.as_str()).collect();
+        let recorded: Vec<Option<OffsetDateTime>> = of_each.map(|(_, event, _)| recorded_at(event)).collect();
         let query = sqlx::query_as(include_str!("../../../../queries/consume/enter_keyed.sql"))
             .bind(self.consumer())
             .bind(topic)
             .bind(by.window.as_secs_f64() * 1000.0)
             .bind(identities)
             .bind(sources)
-            .bind(ids);
-        let first: Vec<(String, String)> = self
+            .bind(ids)
+            .bind(recorded);
+        type Row = (
+            Vec<u8>,
+            String,
+            String,
+            OffsetDateTime,
+            OffsetDateTime,
+            OffsetDateTime,
+        );
+        let rows: Vec<Row> = self
             .in_turn("recording what identifies events", query.fetch_all(tx))
             .await?;
-        let first: HashSet<(&str, &str)> = first
+        let mut kept = Kept {
+            leaders: HashMap::with_capacity(rows.len()),
+            now: OffsetDateTime::now_utc(),
+        };
+        for (identity, source, id, at, until, now) in rows {
+            kept.now = now;
+            let leader = Leader {
+                source,
+                id,
+                at,
+                until,
+            };
+            kept.leaders.insert(identity, Leaders::new(leader, by.window));
+        }
+        Ok(kept)
+    }
+
+    /// Gives the rows to the latest.
+    async fn turn_keyed(
+        &self,
+        tx: &mut PgConnection,
+        topic: &str,
+        by: Deduplication,
+        leaders: &HashMap<Vec<u8>, Leaders>,
+    ) -> Result<(), Error> {
+        let turned = leaders
             .iter()
-            .map(|(source, id)| (source.as_str(), id.as_str()))
-            .collect();
-        Ok(identified
-            .iter()
-            .filter(|(_, event, _)| !first.contains(&(event.source.as_str(), event.id.as_str())))
-            .map(|(entry, ..)| *entry)
-            .collect())
+            .filter_map(|(identity, leaders)| Some((identity.as_slice(), leaders.successor()?)));
+        let (identities, successors): (Vec<&[u8]>, Vec<&Leader>) = turned.unzip();
+        if identities.is_empty() {
+            return Ok(());
+        }
+        let of_each = successors.iter();
+        let sources: Vec<&str> = of_each.clone().map(|leader| leader.source.as_str()).collect();
+        let ids: Vec<&str> = of_each.clone().map(|leader| leader.id.as_str()).collect();
+        let times: Vec<OffsetDateTime> = of_each.map(|leader| leader.at).collect();
+        let query = sqlx::query(include_str!("../../../../queries/consume/turn_keyed.sql"))
+            .bind(self.consumer())
+            .bind(topic)
+            .bind(by.window.as_secs_f64() * 1000.0)
+            .bind(identities)
+            .bind(sources)
+            .bind(ids)
+            .bind(times);
+        self.in_turn("recording what identifies events", query.execute(tx))
+            .await
+            .map(drop)
     }
 }
