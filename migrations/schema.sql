@@ -331,15 +331,22 @@ declare
     letter record;
     line outbox.parked_lane;
     holder bigint;
+    consumers text[];
     discarded bigint[] := '{}';
 begin
     perform outbox.refuse_without_reason(reason);
     perform outbox.refuse_everything(filter, all_of_them);
+    consumers := array(
+        select distinct d.consumer
+        from outbox.select_dead_letters(filter) chosen (number) join outbox.dead_letter d on d.number = chosen.number
+        order by 1);
+    perform outbox.refuse_several(consumers);
     -- First the lane, then the letter, as the transactions that apply do it.
     for letter in
         select d.number, d.consumer, d.flow, d.lane, d.place
         from outbox.select_dead_letters(filter) chosen (number) join outbox.dead_letter d on d.number = chosen.number
-        order by d.consumer, d.flow, d.lane, d.place, d.number
+        where d.consumer = consumers[1]
+        order by d.flow, d.lane, d.place, d.number
     loop
         select * into line from outbox.parked_lane l
         where (l.consumer, l.flow, l.lane) = (letter.consumer, letter.flow, letter.lane) for update;
@@ -1459,10 +1466,8 @@ begin
         raise exception 'a rate is from 0.00001 (about one a day) to 1000000 dead letters per second' using errcode = 'invalid_parameter_value';
     elsif cardinality(consumers) = 0 then
         raise exception 'no dead letter matches that can go back' using errcode = 'no_data_found';
-    elsif cardinality(consumers) > 1 then
-        raise exception 'dead letters of several consumers match: %', array_to_string(consumers, ', ')
-            using errcode = 'invalid_parameter_value', hint = 'name one consumer in the filter';
     end if;
+    perform outbox.refuse_several(consumers);
     insert into outbox.operation (kind, consumer, filter, reason, rate, total)
     values ('redrive', consumers[1], filter, reason, rate, 0) returning operation.number into made;
     -- Lane by lane, the oldest first, and within a lane in its order.
@@ -1573,12 +1578,7 @@ CREATE FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolean) RETU
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    -- Bounds of time that leave nothing out are no filter either.
-    if not coalesce(all_of_them, false) and filter - array['consumer', 'dead_before', 'dead_after'] = '{}'
-       and (filter - 'consumer' = '{}' or not exists (
-           select from outbox.dead_letter d
-           where d.state = 'dead' and (filter ->> 'consumer' is null or d.consumer = filter ->> 'consumer')
-             and d.number not in (select outbox.select_dead_letters(filter)))) then
+    if not coalesce(all_of_them, false) and outbox.takes_everything(filter) then
         raise exception 'this filter takes every dead letter%', coalesce(' of consumer ' || (filter ->> 'consumer'), '')
             using errcode = 'invalid_parameter_value', hint = 'narrow it, or pass all_of_them => true';
     end if;
@@ -1651,6 +1651,20 @@ end
 $$;
 
 ALTER FUNCTION outbox.refuse_rewrite() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_several(consumers text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if cardinality(consumers) > 1 then
+        raise exception 'dead letters of several consumers match: %', array_to_string(consumers, ', ')
+            using errcode = 'invalid_parameter_value', hint = 'name one consumer in the filter';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_several(consumers text[]) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.refuse_transition() RETURNS trigger
     LANGUAGE plpgsql
@@ -2149,6 +2163,23 @@ CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, v
 $$;
 
 ALTER FUNCTION outbox.summary() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.takes_everything(filter jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if filter - array['consumer', 'dead_before', 'dead_after'] <> '{}' then
+        return false;
+    end if;
+    return filter - 'consumer' = '{}' or not exists (
+        select from outbox.dead_letter d
+        where d.state = 'dead' and (filter ->> 'consumer' is null or d.consumer = filter ->> 'consumer')
+          and d.number not in (select outbox.select_dead_letters(filter)));
+end
+$$;
+
+ALTER FUNCTION outbox.takes_everything(filter jsonb) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.time_refusal("time" timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -5774,6 +5805,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_low_keep() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_operation(number bigint, needed text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.refuse_several(consumers text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.refuse_transition() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_without_reason(reason text) FROM PUBLIC;
@@ -5824,6 +5857,9 @@ REVOKE ALL ON FUNCTION outbox.stopped_stream(topic text, partition integer, acti
 REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.takes_everything(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.takes_everything(filter jsonb) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;

@@ -494,17 +494,38 @@ begin
 end
 $$;
 
+-- Whether a filter leaves no dead letter out, or none of the consumer that it names. Bounds of time that leave nothing out are no
+-- filter either.
+create function outbox.takes_everything(filter jsonb) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    if filter - array['consumer', 'dead_before', 'dead_after'] <> '{}' then
+        return false;
+    end if;
+    return filter - 'consumer' = '{}' or not exists (
+        select from outbox.dead_letter d
+        where d.state = 'dead' and (filter ->> 'consumer' is null or d.consumer = filter ->> 'consumer')
+          and d.number not in (select outbox.select_dead_letters(filter)));
+end
+$$;
+
 create function outbox.refuse_everything(filter jsonb, all_of_them boolean) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-    -- Bounds of time that leave nothing out are no filter either.
-    if not coalesce(all_of_them, false) and filter - array['consumer', 'dead_before', 'dead_after'] = '{}'
-       and (filter - 'consumer' = '{}' or not exists (
-           select from outbox.dead_letter d
-           where d.state = 'dead' and (filter ->> 'consumer' is null or d.consumer = filter ->> 'consumer')
-             and d.number not in (select outbox.select_dead_letters(filter)))) then
+    if not coalesce(all_of_them, false) and outbox.takes_everything(filter) then
         raise exception 'this filter takes every dead letter%', coalesce(' of consumer ' || (filter ->> 'consumer'), '')
             using errcode = 'invalid_parameter_value', hint = 'narrow it, or pass all_of_them => true';
+    end if;
+end
+$$;
+
+-- One consumer at a time: what is right for one may be wrong for another.
+create function outbox.refuse_several(consumers text[]) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    if cardinality(consumers) > 1 then
+        raise exception 'dead letters of several consumers match: %', array_to_string(consumers, ', ')
+            using errcode = 'invalid_parameter_value', hint = 'name one consumer in the filter';
     end if;
 end
 $$;
@@ -525,10 +546,8 @@ begin
         raise exception 'a rate is from 0.00001 (about one a day) to 1000000 dead letters per second' using errcode = 'invalid_parameter_value';
     elsif cardinality(consumers) = 0 then
         raise exception 'no dead letter matches that can go back' using errcode = 'no_data_found';
-    elsif cardinality(consumers) > 1 then
-        raise exception 'dead letters of several consumers match: %', array_to_string(consumers, ', ')
-            using errcode = 'invalid_parameter_value', hint = 'name one consumer in the filter';
     end if;
+    perform outbox.refuse_several(consumers);
     insert into outbox.operation (kind, consumer, filter, reason, rate, total)
     values ('redrive', consumers[1], filter, reason, rate, 0) returning operation.number into made;
     -- Lane by lane, the oldest first, and within a lane in its order.
@@ -823,22 +842,29 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     from whole cross join lateral (values (1, whole.name), (2, whole.value)) part (place, value)
 $$;
 
--- Gives letters up for good, and lets what waits behind them go on. Returns how many. The rows stay.
+-- Gives letters of one consumer up for good, and lets what waits behind them go on. Returns how many. The rows stay.
 create function outbox.discard_dead_letters(filter jsonb, reason text, all_of_them boolean default false) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
     letter record;
     line outbox.parked_lane;
     holder bigint;
+    consumers text[];
     discarded bigint[] := '{}';
 begin
     perform outbox.refuse_without_reason(reason);
     perform outbox.refuse_everything(filter, all_of_them);
+    consumers := array(
+        select distinct d.consumer
+        from outbox.select_dead_letters(filter) chosen (number) join outbox.dead_letter d on d.number = chosen.number
+        order by 1);
+    perform outbox.refuse_several(consumers);
     -- First the lane, then the letter, as the transactions that apply do it.
     for letter in
         select d.number, d.consumer, d.flow, d.lane, d.place
         from outbox.select_dead_letters(filter) chosen (number) join outbox.dead_letter d on d.number = chosen.number
-        order by d.consumer, d.flow, d.lane, d.place, d.number
+        where d.consumer = consumers[1]
+        order by d.flow, d.lane, d.place, d.number
     loop
         select * into line from outbox.parked_lane l
         where (l.consumer, l.flow, l.lane) = (letter.consumer, letter.flow, letter.lane) for update;
@@ -872,7 +898,7 @@ begin
     end loop;
     foreach made in array array[
         'refuse_transition', 'keep_entry', 'may_see_keys', 'dead_letter_predicate', 'select_dead_letters', 'redrivable', 'preview_redrive',
-        'refuse_without_reason', 'refuse_everything', 'redrive', 'put_back', 'let_lane_go_on', 'outcome_of', 'remember_dead',
+        'refuse_without_reason', 'takes_everything', 'refuse_everything', 'refuse_several', 'redrive', 'put_back', 'let_lane_go_on', 'outcome_of', 'remember_dead',
         'release_redrive_items', 'cancel_operation', 'resume_operation', 'refuse_operation', 'edit_dead_letter', 'with_data',
         'discard_dead_letters'
     ] loop
@@ -886,6 +912,6 @@ grant execute on function outbox.inbox_days to outbox_operator;
 grant select on outbox.dead_letter to outbox_operator;
 grant execute on function outbox.may_see_keys, outbox.dead_letter_predicate, outbox.select_dead_letters
     to outbox_consumer, outbox_observer, outbox_operator;
-grant execute on function outbox.preview_redrive, outbox.redrive, outbox.cancel_operation, outbox.resume_operation,
+grant execute on function outbox.preview_redrive, outbox.takes_everything, outbox.redrive, outbox.cancel_operation, outbox.resume_operation,
     outbox.edit_dead_letter, outbox.discard_dead_letters to outbox_operator;
 grant execute on function outbox.release_redrive_items to outbox_consumer;

@@ -28,7 +28,9 @@ mod kept;
 
 mod pg;
 
-pub use command::{cancel, discard, edit, operation, operations, preview, preview_discard, redrive, resume};
+pub use command::{
+    cancel, discard, edit, operation, operations, preview, preview_discard, redrive, resume, takes_everything,
+};
 pub use error::Error;
 pub use filter::{Filter, Kind, State};
 pub use group::Group;

@@ -124,7 +124,34 @@ async fn nothing_is_done_that_was_not_asked_for_in_so_many_words() -> Result {
     desk.run("select die(1, 'a'); select arrive(2, 'a'); select die(3, 'b', consumer => 'audit')")
         .await?;
     // WHEN a command leaves something out, THEN it is refused with a sentence that says what, and an example or the way on
-    let cases: [(&[&str], i32, &[&str]); 9] = [
+    let before = ["--consumer", "stock", "--before", "2999-01-01"];
+    let (redrive_before, discard_before) = (
+        [&["redrive"], &before[..]].concat(),
+        [&["discard"], &before[..]].concat(),
+    );
+    let (redrive_now, discard_now) = (
+        [&redrive_before[..], &["--yes"]].concat(),
+        [&discard_before[..], &["--yes"]].concat(),
+    );
+    let cases: [(&[&str], i32, &[&str]); 14] = [
+        // A time that leaves nothing out is no selection either, in the preview as in what it previews.
+        (
+            &redrive_before,
+            4,
+            &["every dead letter of consumer stock", "--all"],
+        ),
+        (
+            &discard_before,
+            4,
+            &["every dead letter of consumer stock", "--all"],
+        ),
+        (&redrive_now, 4, &["every dead letter of consumer stock", "--all"]),
+        (&discard_now, 4, &["every dead letter of consumer stock", "--all"]),
+        (
+            &["discard", "--all", "--yes"],
+            4,
+            &["audit, stock", "--consumer audit"],
+        ),
         (&["redrive"], 4, &["every dead letter", "--all", "--group"]),
         (
             &["redrive", "--consumer", "stock"],

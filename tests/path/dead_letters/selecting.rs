@@ -179,6 +179,9 @@ async fn everything_is_selected_only_when_said_and_only_for_one_consumer() -> Re
         refused(dead_letter::redrive(&mut connection, &Filter::default(), "mended", None, true).await)?;
     assert_eq!(code, "22023");
     assert!(said.contains("audit, stock"), "{said}");
+    let discarded = dead_letter::discard(&mut connection, &Filter::default(), "useless", true).await;
+    let (code, said) = refused(discarded)?;
+    assert!(code == "22023" && said.contains("audit, stock"), "{said}");
     assert_eq!(
         desk.value::<i64>("select count(*) from outbox.operation").await?,
         0

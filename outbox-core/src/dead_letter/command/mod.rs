@@ -13,4 +13,6 @@
 
 mod pg;
 
-pub use pg::{cancel, discard, edit, operation, operations, preview, preview_discard, redrive, resume};
+pub use pg::{
+    cancel, discard, edit, operation, operations, preview, preview_discard, redrive, resume, takes_everything,
+};

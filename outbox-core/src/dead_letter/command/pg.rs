@@ -21,6 +21,20 @@ pub async fn preview(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Pre
     parse(DOING, rows)
 }
 
+/// Whether this filter leaves no dead letter out, or none of the consumer that it names: then what changes letters must be told that
+/// all are meant.
+///
+/// # Errors
+/// The filter is refused, or the role is not in `outbox_operator`.
+pub async fn takes_everything(conn: &mut PgConnection, filter: &Filter) -> Result<bool, Error> {
+    sqlx::query_scalar(include_str!("../../../queries/dead_letter/takes_everything.sql"))
+        .persistent(false)
+        .bind(filter.to_json())
+        .fetch_one(conn)
+        .await
+        .map_err(|error| Error::postgres("failed to see what is selected", error))
+}
+
 /// Asks for a redrive, so many letters per second, or as fast as they are applied. Returns the operation's number.
 ///
 /// # Errors

@@ -10,15 +10,13 @@ use serde_json::value::RawValue;
 use sqlx::{Connection as _, PgConnection};
 
 use super::look::find;
-use super::preview;
 use super::selection::Selection;
+use super::{preview, refusal};
 use crate::command::within;
 use crate::config::Config;
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-
-const NOTHING: &str = "nothing was done; give --yes to do it";
 
 /// What to edit.
 #[derive(Debug, Args)]
@@ -87,7 +85,7 @@ pub(super) async fn edit(config: &Config, arguments: &Edit, output: Output) -> R
     );
     output.write(&report, |_| said)?;
     if !arguments.yes {
-        return Err(Failure::new(Exit::Refused, NOTHING));
+        return Err(Failure::new(Exit::Refused, refusal::NOT_CONFIRMED));
     }
     if output == Output::Table {
         println!(
@@ -146,7 +144,7 @@ fn data(given: &str) -> Result<Box<RawValue>, Failure> {
 pub(super) async fn discard(config: &Config, arguments: &Discard, output: Output) -> Result<Exit, Failure> {
     let filter = arguments.selection.deliberate(arguments.all, "discard")?;
     let mut connection = connect::connection(config, Role::Command).await?;
-    let told = within(
+    let (told, refusal) = within(
         config,
         "Postgres",
         give_up(&mut connection, &filter, arguments, output),
@@ -156,32 +154,41 @@ pub(super) async fn discard(config: &Config, arguments: &Discard, output: Output
         None => String::new(),
         Some(letters) => format!("{letters} discarded; what waited behind goes on\n"),
     })?;
-    if told.preview.is_empty() {
-        return Err(Failure::error(
-            "no dead letter matches; outbox-relay dead-letters groups shows what is there",
-        ));
-    }
-    match told.discarded {
-        Some(_) => Ok(Exit::Success),
-        None => Err(Failure::new(Exit::Refused, NOTHING)),
-    }
+    refusal.map_or(Ok(Exit::Success), Err)
 }
 
+/// Discarding waits for those who apply, and must see what they did: it cannot have the snapshot of its preview. What is no
+/// longer as it was shown is left as it is.
 async fn give_up(
     connection: &mut PgConnection,
     filter: &Filter,
     arguments: &Discard,
     output: Output,
-) -> Result<Told, Failure> {
+) -> Result<(Told, Option<Failure>), Failure> {
     let mut transaction = connection.begin().await?;
     let preview = dead_letter::preview_discard(&mut transaction, filter).await?;
     if output == Output::Table {
         print!("{}", preview::discard(&preview));
     }
-    let discarded = match arguments.yes && !preview.is_empty() {
-        false => None,
-        true => Some(dead_letter::discard(&mut transaction, filter, &arguments.reason, arguments.all).await?),
+    let consumers: Vec<&str> = preview.iter().map(|preview| preview.consumer.as_str()).collect();
+    let takes_everything = !arguments.all
+        && !consumers.is_empty()
+        && dead_letter::takes_everything(&mut transaction, filter).await?;
+    let mut refusal = match takes_everything {
+        true => Some(refusal::everything(filter, "discard")),
+        false => refusal::of(&consumers, "", arguments.yes),
     };
-    transaction.commit().await?;
-    Ok(Told { preview, discarded })
+    let mut discarded = None;
+    if refusal.is_none() {
+        let shown = preview.iter().map(|preview| preview.letters).sum();
+        let found = dead_letter::discard(&mut transaction, filter, &arguments.reason, arguments.all).await?;
+        if found == shown {
+            transaction.commit().await?;
+            discarded = Some(found);
+        } else {
+            transaction.rollback().await?;
+            refusal = Some(refusal::changed(shown, found));
+        }
+    }
+    Ok((Told { preview, discarded }, refusal))
 }

@@ -10,6 +10,8 @@ mod page;
 
 mod preview;
 
+mod refusal;
+
 mod redrive;
 
 mod change;

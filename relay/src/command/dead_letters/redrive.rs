@@ -5,8 +5,8 @@ use outbox_core::dead_letter::{self, Filter, Operation, Preview};
 use serde::Serialize;
 use sqlx::{Connection as _, PgConnection};
 
-use super::preview;
 use super::selection::Selection;
+use super::{preview, refusal};
 use crate::command::{operation, within};
 use crate::config::Config;
 use crate::connect::{self, Role};
@@ -92,7 +92,19 @@ async fn begin(
     if output == Output::Table {
         print!("{}", preview::redrive(&previews, arguments.rate));
     }
-    if let Some(refusal) = refusal(&previews, arguments.yes) {
+    let consumers: Vec<&str> = previews
+        .iter()
+        .filter(|preview| preview.letters > 0)
+        .map(|preview| preview.consumer.as_str())
+        .collect();
+    let takes_everything = !arguments.all
+        && !consumers.is_empty()
+        && dead_letter::takes_everything(&mut transaction, filter).await?;
+    let refusal = match takes_everything {
+        true => Some(refusal::everything(filter, "redrive")),
+        false => refusal::of(&consumers, " that can go back", arguments.yes),
+    };
+    if let Some(refusal) = refusal {
         return Ok((previews, Begun::Refused(refusal)));
     }
     let number = dead_letter::redrive(
@@ -105,32 +117,6 @@ async fn begin(
     .await?;
     transaction.commit().await?;
     Ok((previews, Begun::Operation(number)))
-}
-
-/// Why it is not done, if it is not.
-fn refusal(previews: &[Preview], yes: bool) -> Option<Failure> {
-    let consumers: Vec<&str> = previews
-        .iter()
-        .filter(|preview| preview.letters > 0)
-        .map(|preview| preview.consumer.as_str())
-        .collect();
-    match consumers.as_slice() {
-        [] => Some(Failure::error(
-            "no dead letter matches that can go back; outbox-relay dead-letters groups shows what is there",
-        )),
-        [_] if yes => None,
-        [_] => Some(Failure::new(
-            Exit::Refused,
-            "nothing was done; give --yes to do it",
-        )),
-        [first, ..] => Some(Failure::new(
-            Exit::Refused,
-            format!(
-                "nothing was done: dead letters of several consumers match ({}); name one, for example --consumer {first}",
-                consumers.join(", ")
-            ),
-        )),
-    }
 }
 
 /// What the database takes.

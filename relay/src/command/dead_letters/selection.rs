@@ -6,7 +6,8 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use crate::exit::{Exit, Failure};
+use super::refusal;
+use crate::exit::Failure;
 
 /// Options that select: a letter is meant when all of them are true.
 #[derive(Args, Clone, Debug)]
@@ -124,18 +125,7 @@ impl Selection {
     pub(super) fn deliberate(&self, all: bool, verb: &str) -> Result<Filter, Failure> {
         let filter = self.filter();
         if filter.takes_everything() && !all {
-            let whose = match &filter.consumer {
-                None => String::new(),
-                Some(consumer) => format!(" of consumer {consumer}"),
-            };
-            return Err(Failure::new(
-                Exit::Refused,
-                format!(
-                    "this selects every dead letter{whose}: give --all to mean that, or narrow it, for example \
-                     outbox-relay dead-letters {verb} --group 0f1e2d3c4b5a6978 --reason 'mended in 1.4'; \
-                     outbox-relay dead-letters groups shows the groups"
-                ),
-            ));
+            return Err(refusal::everything(&filter, verb));
         }
         Ok(filter)
     }
@@ -157,6 +147,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::exit::Exit;
 
     #[derive(Parser)]
     struct Line {
