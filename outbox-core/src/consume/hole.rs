@@ -146,7 +146,7 @@ impl Session<'_> {
             missing: previous,
             held: id,
             // What is in hand counts: if it is lost with this member, the next one asks again.
-            passed: self.gate.passed(),
+            passed: self.gate.passed().filter(|passed| *passed > EntryId::MIN),
             since,
         };
         // Again each time: the sink may have lost that too.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use redis::streams::StreamInfoStreamReply;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, Value};
 
 use super::Error;
@@ -133,6 +134,16 @@ impl Link {
         );
         let rows = unless_forbidden(rows.await.map(Some))?.unwrap_or_default();
         Ok(rows.into_iter().find_map(entry_of).map(|entry| entry.id))
+    }
+
+    /// Whether there never was an entry on the stream since it was made. Not, as far as nobody may ask.
+    pub(super) async fn is_unwritten(&mut self) -> Result<bool, Error> {
+        let mut command = redis::cmd("XINFO");
+        command.arg("STREAM").arg(&self.stream);
+        let doing = "looking whether anything was on the stream";
+        let info = ask::<StreamInfoStreamReply>(&mut self.connection, doing, &command);
+        let info = unless_forbidden(info.await.map(Some))?;
+        Ok(info.is_some_and(|info| info.last_generated_id.parse() == Ok(EntryId::MIN)))
     }
 
     /// Whether this entry is on the stream.

@@ -111,6 +111,10 @@ impl<'a> Session<'a> {
             meters.groups_made.increment(1);
             tracing::info!(stream = stream.key, %from, "made the consumer group behind this entry");
         }
+        let committed = match committed {
+            Some(passed) => Some(passed),
+            None => begin(shared, &mut link, &stream.key, lease).await?,
+        };
         let failures = shared.store.failures(&stream.key).await?;
         wake_known_versions(&place).await?;
         let mut session = Self {
@@ -348,6 +352,21 @@ impl<'a> Session<'a> {
         let standing = cause.map_or(Standing::Leading, |cause| Standing::Waiting { cause });
         self.shared().board.set(&self.stream().key, standing);
     }
+}
+
+/// A group that was there before anything was on a stream has passed its beginning, and misses the first entry like any other.
+/// One that came later begins with the first entry that it finds.
+async fn begin(
+    shared: &Shared,
+    link: &mut Link,
+    stream: &str,
+    lease: Lease,
+) -> Result<Option<EntryId>, Error> {
+    if !link.is_unwritten().await? {
+        return Ok(None);
+    }
+    shared.store.record_passed(stream, lease, EntryId::MIN).await?;
+    Ok(Some(EntryId::MIN))
 }
 
 async fn next_batch(reader: Option<&mut Reader>, most: usize) -> Result<Vec<Entry>, Error> {

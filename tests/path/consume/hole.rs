@@ -8,7 +8,7 @@ use system_tests::Result;
 use system_tests::patience::until;
 use tokio::sync::{Notify, Semaphore};
 
-use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, note};
+use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, event, note};
 
 const HOLES: &str = "outbox:@holes";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -177,6 +177,56 @@ async fn what_was_delivered_to_nobody_is_read_again() -> Result {
         .collect();
     assert_eq!(effects, [1, 2, 3, 4]);
     assert!(bench.asked().await?.is_none(), "it is not the relay's to mend");
+    member.stop().await
+}
+
+#[tokio::test]
+async fn the_first_entry_of_a_stream_that_a_group_waited_for_is_missed_when_it_is_lost() -> Result {
+    // GIVEN a group at work on a stream on which nothing was yet
+    let mut bench = Bench::new().await?;
+    let member = bench.start()?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '0-0'), false) from outbox_ops.inbox")
+        .await?;
+    // WHEN the first entry is lost before it is read, and another one follows
+    redis::pipe()
+        .atomic()
+        .cmd("XADD")
+        .arg((STREAM, "1-1", "event", event(Some("0-0"), "a", 1).to_string()))
+        .cmd("XDEL")
+        .arg((STREAM, "1-1"))
+        .cmd("XADD")
+        .arg((STREAM, "1-2", "event", event(Some("1-1"), "a", 2).to_string()))
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // THEN the relay is asked for it, also by the next member, and the next one of its key waits
+    let asked = bench.until_asked_for("1-1").await?;
+    assert_eq!(
+        (&asked["held"], &asked["passed"]),
+        (&Value::from("1-2"), &Value::Null)
+    );
+    member.stop().await?;
+    let member = bench.start()?;
+    bench.until_looked_again().await?;
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 0);
+    // AND a person may pass it
+    bench.give_up("1-2").await?;
+    assert_eq!(bench.effects(1).await?, [("a".to_owned(), 2)]);
+    member.stop().await
+}
+
+#[tokio::test]
+async fn what_a_stranger_put_first_is_no_reason_to_wait() -> Result {
+    // GIVEN a group at work on a stream on which nothing was yet
+    let mut bench = Bench::new().await?;
+    let member = bench.start()?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '0-0'), false) from outbox_ops.inbox")
+        .await?;
+    // WHEN a stranger's entry is the first one, and the relay's first one follows THEN both are applied
+    bench.put("1-1", None, "s", 1).await?;
+    bench.put("1-2", Some("0-0"), "a", 2).await?;
+    bench.effects(2).await?;
     member.stop().await
 }
 
