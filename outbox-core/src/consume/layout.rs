@@ -142,6 +142,12 @@ impl Layout {
         })
     }
 
+    /// Where the last older generation of a stream ends; none for one that only the newest has.
+    pub(super) fn last_end(&self, partition: Option<u32>) -> Option<EntryId> {
+        let of = self.older().filter(|(_, of)| *of == partition);
+        of.last().and_then(|(generation, _)| self.end(generation))
+    }
+
     /// The newest generation that may be applied: of those before it nothing is left on any stream.
     pub(super) fn open(&self, is_over: impl Fn(usize, Option<u32>) -> bool) -> usize {
         let all_over = |generation: &usize| {
@@ -260,5 +266,9 @@ mod tests {
         let older: Vec<_> = layout("1@0,2@17,4@23").older().collect();
         assert_eq!(older, [(0, None), (1, Some(0)), (1, Some(1))]);
         assert_eq!(Layout::single().older().count(), 0);
+        let grown = layout("1@0,2@17,4@23");
+        assert_eq!(grown.last_end(None), Some(id(17, 0)));
+        assert_eq!(grown.last_end(Some(1)), Some(id(23, 0)));
+        assert_eq!(grown.last_end(Some(2)), None);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use outbox_core::consume::seek;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sqlx::Executor;
 use system_tests::patience::until;
 use system_tests::{Failure, Result};
 
-use super::bench::{Bench, GROUP, Member, TOPIC};
+use super::bench::{Bench, GROUP, Member, STREAM, TOPIC};
 use super::writer::{Writer, assert_all_in_order, noting};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -392,4 +393,45 @@ async fn a_layout_that_cannot_be_read_is_said_and_what_was_known_is_read_on() ->
     token.cancel();
     task.await??;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_seek_to_before_a_topic_grew_goes_on_where_the_older_stream_is_gone() -> Result {
+    // GIVEN a group that applied all of a topic that grew, whose older stream was removed since: nobody reads it any more
+    let mut bench = Bench::new().await?;
+    let mut writer = Writer::new(&bench, 1).await?;
+    writer.put(&["key", "other"]).await?;
+    writer.grow(2).await?;
+    writer.put(&["key"]).await?;
+    let member = Member::start(noting(bench.describe(), "one"))?;
+    bench.effects(3).await?;
+    bench
+        .until("select count(*) = 1 from outbox.consumer_stream where passed_batch = 103")
+        .await?;
+    redis::cmd("DEL")
+        .arg(STREAM)
+        .query_async::<()>(&mut bench.redis)
+        .await?;
+    // WHEN it is set back to an entry of that time, and new events come
+    let ends = seek::Ends {
+        database: bench.pool.clone(),
+        redis: redis::Client::open(bench.world.redis_url())?,
+        log: None,
+    };
+    let request = seek::Request {
+        group: GROUP.to_owned(),
+        topic: TOPIC.to_owned(),
+        prefix: "outbox:".to_owned(),
+        target: "101-1".parse()?,
+        forget: false,
+        reason: "a new column".to_owned(),
+    };
+    let preview = seek::preview(&ends, &request).await?;
+    assert_eq!(preview.refusal, None);
+    seek::execute(&ends, &request, |_| {}).await?;
+    writer.put(&["key", "other"]).await?;
+    // THEN they are applied
+    bench.effects(5).await?;
+    assert_all_in_order(&bench, &writer).await?;
+    member.stop().await
 }

@@ -48,12 +48,20 @@ pub(super) fn missing(behind: EntryId, front: Front) -> Option<Missing> {
 }
 
 /// The entry that counts as passed, so that the first one to be read again follows it. `fetched`: the first entry that came
-/// from the log.
-pub(super) fn passed(behind: EntryId, front: Front, fetched: Option<EntryId>) -> EntryId {
+/// from the log. `end`: that of the last older generation of the stream, if it has one.
+pub(super) fn passed(
+    behind: EntryId,
+    front: Front,
+    fetched: Option<EntryId>,
+    end: Option<EntryId>,
+) -> EntryId {
     match (fetched, front.first) {
         (Some(first), _) => before(first).max(behind),
         // What neither the stream nor the log has is not waited for.
         (None, Some((_, previous))) => previous.max(behind),
+        // Nor on a stream of an older generation, of which nothing is left: a group that had passed any of it would wait for the
+        // end, or for a person.
+        (None, None) if end.is_some_and(|end| behind < end) => EntryId::MIN,
         (None, None) => behind,
     }
 }
@@ -110,12 +118,12 @@ mod tests {
     fn a_stream_that_holds_its_beginning_needs_nothing() {
         let whole = front(Some((id(5, 1), EntryId::MIN)));
         assert_eq!(missing(EntryId::MIN, whole), None);
-        assert_eq!(passed(EntryId::MIN, whole, None), EntryId::MIN);
+        assert_eq!(passed(EntryId::MIN, whole, None, None), EntryId::MIN);
         // Trimmed, and read again from a place behind that.
         let trimmed = front(Some((id(5, 1), id(4, 9))));
         assert_eq!(missing(id(4, 9), trimmed), None);
         assert_eq!(missing(id(6, 0), trimmed), None);
-        assert_eq!(passed(id(6, 0), trimmed, None), id(6, 0));
+        assert_eq!(passed(id(6, 0), trimmed, None, None), id(6, 0));
     }
 
     #[test]
@@ -126,15 +134,24 @@ mod tests {
             until: Some(id(4, 9)),
         };
         assert_eq!(missing(id(2, 2), trimmed), Some(wanted));
-        assert_eq!(passed(id(2, 2), trimmed, Some(id(2, 3))), id(2, 2));
+        assert_eq!(passed(id(2, 2), trimmed, Some(id(2, 3)), None), id(2, 2));
         // The log begins later than the place.
-        assert_eq!(passed(id(2, 2), trimmed, Some(id(3, 7))), id(3, 6));
+        assert_eq!(passed(id(2, 2), trimmed, Some(id(3, 7)), None), id(3, 6));
     }
 
     #[test]
     fn what_nobody_has_is_not_waited_for() {
         let trimmed = front(Some((id(5, 1), id(4, 9))));
-        assert_eq!(passed(EntryId::MIN, trimmed, None), id(4, 9));
+        assert_eq!(passed(EntryId::MIN, trimmed, None, None), id(4, 9));
+    }
+
+    #[test]
+    fn an_older_stream_with_nothing_left_counts_as_one_that_the_group_never_read() {
+        let (gone, end) = (front(None), Some(id(5, 0)));
+        assert_eq!(passed(id(4, 1), gone, None, end), EntryId::MIN);
+        assert_eq!(passed(id(5, 0), gone, None, end), id(5, 0));
+        assert_eq!(passed(id(4, 1), gone, None, None), id(4, 1));
+        assert_eq!(passed(id(4, 1), gone, Some(id(4, 2)), end), id(4, 1));
     }
 
     #[test]

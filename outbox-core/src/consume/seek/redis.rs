@@ -6,7 +6,9 @@ use redis::{Client, Pipeline, Value};
 
 use super::plan::Front;
 use crate::consume::Error;
+use crate::consume::layout::Layout;
 use crate::consume::redis::{Entry, RESPONSE_LIMIT, ask, ask_all, connect, entry_of, unexpected};
+use crate::consume::stream::Stream;
 use crate::event::{EntryId, envelope};
 use crate::publish::Entry as Outgoing;
 
@@ -62,6 +64,17 @@ impl Streams {
             Err(Error::Redis { code: Some(code), .. }) if code == "ERR" => Ok(EntryId::MIN),
             Err(error) => Err(error),
         }
+    }
+
+    /// Where the last older generation of a stream ends, if it has one.
+    pub(super) async fn last_end(&mut self, prefix: &str, stream: &Stream) -> Result<Option<EntryId>, Error> {
+        let mut command = redis::cmd("GET");
+        command.arg(stream.flow().layout_key(prefix));
+        let doing = "reading the layout of the topic";
+        let text: Option<String> = ask(&mut self.connection, doing, &command).await?;
+        // What is no layout is said by the members.
+        let layout = text.and_then(|text| Layout::parse(&text).ok());
+        Ok(layout.and_then(|layout| layout.last_end(stream.partition)))
     }
 
     /// What is on a stream.

@@ -255,7 +255,11 @@ async fn set_back(
         }
         front = prepared.redis.front(&stream.key).await?;
     }
-    Ok((plan::passed(behind, front, fetched), entries))
+    let end = match (front.first, fetched) {
+        (None, None) => prepared.redis.last_end(&request.prefix, stream).await?,
+        _ => None,
+    };
+    Ok((plan::passed(behind, front, fetched, end), entries))
 }
 
 async fn forget(
