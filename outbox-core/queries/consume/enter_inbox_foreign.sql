@@ -1,5 +1,7 @@
 -- Events without a day of their own. One that says when it was recorded may have had a day before: it is looked for there, and
--- it may be too old, as in enter_inbox.sql.
+-- it may be too old, as in enter_inbox.sql. One that does not say so may have come with a time before: the days around now
+-- ($9 to $10, null where all say so) are looked at by key, and those alone: every day that is looked at is locked. With a null among
+-- these times, or with none, all of them would be; no day has infinity. `offset 0`: by key, whatever is believed about the days.
 with entered as (
     insert into outbox.inbox_foreign (consumer, source, id, outcome, stream, entry_id, recorded_at)
     select $1, entry.source, entry.id, $2, $3, entry.entry_id, case when entry.recorded_at < clock_timestamp() then entry.recorded_at end
@@ -7,7 +9,12 @@ with entered as (
     where not exists (
         select from outbox.inbox known
         where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at = entry.recorded_at
-          and known.recorded_at = any($8)
+          and known.recorded_at = any(array_append(array_remove($8, null), 'infinity'))
+    ) and not exists (
+        select from outbox.inbox known
+        where known.consumer = $1 and known.source = entry.source and known.id = entry.id and entry.recorded_at is null
+          and known.recorded_at >= coalesce($9, 'infinity') and known.recorded_at <= coalesce($10, 'infinity')
+        offset 0
     )
     on conflict do nothing
     returning entry_id, recorded_at

@@ -18,6 +18,16 @@ async fn put(bench: &mut Bench, now: OffsetDateTime, n: usize, days: i64, number
     bench.put_raw(id, "event", event.to_string().as_bytes()).await
 }
 
+/// The same, as somebody else puts it there: it does not say when it was recorded.
+async fn put_untimed(bench: &mut Bench, n: usize, number: i64) -> Result {
+    let (id, previous) = &chain(n as u64)[n - 1];
+    let mut event = event(Some(previous), "a", number);
+    if let Some(event) = event.as_object_mut() {
+        event.remove("recordedtime");
+    }
+    bench.put_raw(id, "event", event.to_string().as_bytes()).await
+}
+
 async fn until_passed(bench: &mut Bench, n: usize) -> Result {
     bench
         .until_is(
@@ -55,8 +65,11 @@ async fn who_applies_locks_the_days_around_and_no_others() -> Result {
     for n in 1..=12 {
         put(&mut bench, now, n, 0, i64::try_from(n)?).await?;
     }
+    for n in 13..=24 {
+        put_untimed(&mut bench, n, i64::try_from(n)?).await?;
+    }
     let member = Member::start(count)?;
-    bench.effects(12).await?;
+    bench.effects(24).await?;
     member.stop().await?;
     // THEN none of its transactions locked the others
     let locks: Vec<i64> = sqlx::query_scalar("select epoch from effect order by n")
@@ -98,6 +111,30 @@ async fn events_of_other_times_make_no_days_and_have_one_effect() -> Result {
     member.stop().await?;
     let numbers: Vec<i64> = effects.iter().map(|(_, number)| *number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_comes_again_without_its_time_has_no_second_effect() -> Result {
+    // GIVEN events that were recorded some days ago, and come once with their time and once without, in either order
+    let (mut bench, now) = (Bench::new().await?, OffsetDateTime::now_utc());
+    put(&mut bench, now, 1, 20, 1).await?;
+    put_untimed(&mut bench, 2, 1).await?;
+    put_untimed(&mut bench, 3, 2).await?;
+    put(&mut bench, now, 4, 20, 2).await?;
+    // WHEN they are applied, and come once more without it
+    let member = bench.start()?;
+    until_passed(&mut bench, 4).await?;
+    put_untimed(&mut bench, 5, 1).await?;
+    put_untimed(&mut bench, 6, 2).await?;
+    put_untimed(&mut bench, 7, 3).await?;
+    until_passed(&mut bench, 7).await?;
+    member.stop().await?;
+    // THEN each had one effect
+    let numbers: Vec<i64> = sqlx::query_scalar("select number from effect order by number")
+        .fetch_all(&bench.pool)
+        .await?;
+    assert_eq!(numbers, [1, 2, 3]);
     Ok(())
 }
 

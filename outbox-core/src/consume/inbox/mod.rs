@@ -17,7 +17,8 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 use crate::event::Event;
 
 /// An id that was appended twice has one effect if both were recorded within this time: so many days around an event are
-/// looked at, and locked. Events of one transaction lie no further apart.
+/// looked at, and locked. Events of one transaction lie no further apart. One that comes again without its time has no second
+/// effect if it was recorded within this time of now.
 pub(super) const AROUND: Duration = Duration::days(31);
 
 /// When the event was recorded, if it says so in a year that there could be a day for. A property of the event alone.

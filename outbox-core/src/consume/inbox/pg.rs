@@ -77,6 +77,8 @@ impl Store {
             rows = self.in_turn(doing, query.fetch_all(&mut *tx)).await?;
         }
         if !foreign.ids.is_empty() {
+            let is_any_untimed = foreign.recorded.iter().any(Option::is_none);
+            let now = is_any_untimed.then(OffsetDateTime::now_utc);
             let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox_foreign.sql"))
                 .bind(&self.consumer)
                 .bind("applied")
@@ -85,7 +87,9 @@ impl Store {
                 .bind(&foreign.ids)
                 .bind(&foreign.entries)
                 .bind(flow)
-                .bind(&foreign.recorded);
+                .bind(&foreign.recorded)
+                .bind(now.map(|now| now - AROUND))
+                .bind(now.map(|now| now + AROUND));
             rows.extend(self.in_turn(doing, query.fetch_all(&mut *tx)).await?);
         }
         let may_be_parked = rows.iter().any(|(_, is_any_parked, _)| *is_any_parked);
