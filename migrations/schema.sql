@@ -660,6 +660,7 @@ begin
         select o.consumer, o.topic, o.identity
         from (select c.name, least(clock_timestamp(), outbox.inbox_passed_until(c.name)) as passed_until from outbox.consumer c offset 0) of_group
         join outbox.inbox_keyed o on o.consumer = of_group.name and o.expires_at < of_group.passed_until
+        where o.came_at + (o.expires_at - o.entered_at) < clock_timestamp()
         limit most
         for update of o skip locked);
     get diagnostics removed = row_count;
@@ -2873,6 +2874,7 @@ CREATE TABLE outbox.inbox_keyed (
     id text NOT NULL,
     entered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
+    came_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT inbox_keyed_check CHECK ((expires_at > entered_at)),
     CONSTRAINT inbox_keyed_identity_check CHECK ((octet_length(identity) = 32))
 );

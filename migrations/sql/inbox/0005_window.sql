@@ -312,13 +312,15 @@ create table outbox.inbox_keyed (
     id text not null,
     entered_at timestamptz not null default clock_timestamp(),
     expires_at timestamptz not null check (expires_at > entered_at),
+    -- When the group came to the event, which may be long after.
+    came_at timestamptz not null default clock_timestamp(),
     primary key (consumer, topic, identity)
 );
 comment on table outbox.inbox_keyed is 'Which event stands for an identity (a correlation id, a content) of a topic, until when.';
 create index inbox_keyed_by_end on outbox.inbox_keyed (consumer, expires_at);
 
 -- Removes up to so many identities whose window is over for their group: it passed, as far as is known, everything that was recorded
--- until then. Returns how many.
+-- until then, and had as long a time to come to it. Returns how many.
 create function outbox.forget_keyed(most integer default 10000) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
@@ -329,6 +331,7 @@ begin
         select o.consumer, o.topic, o.identity
         from (select c.name, least(clock_timestamp(), outbox.inbox_passed_until(c.name)) as passed_until from outbox.consumer c offset 0) of_group
         join outbox.inbox_keyed o on o.consumer = of_group.name and o.expires_at < of_group.passed_until
+        where o.came_at + (o.expires_at - o.entered_at) < clock_timestamp()
         limit most
         for update of o skip locked);
     get diagnostics removed = row_count;

@@ -10,6 +10,7 @@ use super::delivery::{Delivery, Work};
 use super::fate::{Fate, Items, Purpose};
 use super::handler::{Applier, BatchHandler};
 use super::inbox::Entered;
+use super::inbox::keyed::Keyed;
 use super::pace::LONG_ENOUGH;
 use super::park::{FailedParked, Lane, Parking};
 use super::pg::{self, PgConnection};
@@ -50,8 +51,8 @@ pub(super) struct Batch<'a> {
     pub(super) took: Duration,
     purpose: Purpose<'a>,
     entered: Entered,
-    /// Entries whose input came before, under another id.
-    repeated: HashSet<EntryId>,
+    /// Which input came before, under another id.
+    keyed: Keyed,
     /// Lanes of which nothing is applied here.
     parked: HashSet<Lane>,
     /// Lanes that are parked without a failure.
@@ -78,7 +79,7 @@ impl<'a> Batch<'a> {
             took: Duration::ZERO,
             purpose,
             entered,
-            repeated: HashSet::new(),
+            keyed: Keyed::default(),
             parked: HashSet::new(),
             opened: HashSet::new(),
             failures: HashMap::new(),
@@ -117,8 +118,7 @@ impl<'a> Batch<'a> {
         };
         let is_new = |id: &EntryId| self.entered.fresh.contains(id) && !self.entered.too_old.contains_key(id);
         let new: Vec<(EntryId, &Event)> = events.iter().filter(|(id, _)| is_new(id)).copied().collect();
-        let repeated = self.place.store().enter_keyed(tx, topic, *by, &new).await?;
-        self.repeated = repeated.into_iter().collect();
+        self.keyed = self.place.store().enter_keyed(tx, topic, *by, &new).await?;
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl<'a> Batch<'a> {
         if event.is_some() && !self.entered.fresh.contains(&item.id) {
             return Plan::Leave(Fate::Duplicate);
         }
-        if self.repeated.contains(&item.id) {
+        if self.keyed.repeated.contains(&item.id) {
             return Plan::Leave(Fate::Repeated);
         }
         if let (Some(until), Some(event)) = (self.entered.too_old.get(&item.id), event) {
@@ -349,10 +349,21 @@ impl<'a> Batch<'a> {
         self.place.store().give_back(tx, topic, by, &events).await
     }
 
+    async fn turn_keyed(&self, tx: &mut PgConnection) -> Result<(), Error> {
+        let topic = &self.place.stream.topic;
+        let Some(by) = self.place.settings().deduplicate.get(topic) else {
+            return Ok(());
+        };
+        let is_left = |id| self.rest.iter().any(|item| item.id == id);
+        let store = self.place.store();
+        store.turn_keyed(tx, topic, *by, &self.keyed, is_left).await
+    }
+
     /// Writes down what was parked and given up: letters first, so that their places are before those who wait for them.
     pub(super) async fn record(self, tx: &mut PgConnection) -> Result<Vec<(EntryId, Fate)>, Error> {
         let place = self.place;
         self.give_back(tx).await?;
+        self.turn_keyed(tx).await?;
         let mut parking = Parking::default();
         let mut dead: Vec<&Event> = Vec::new();
         let mut skipped: Vec<&Event> = Vec::new();

@@ -168,8 +168,8 @@ async fn after_the_window_the_same_input_is_new_and_what_is_over_is_removed() ->
     bench
         .pool
         .execute(
-            "insert into outbox.inbox_keyed (consumer, topic, identity, source, id, entered_at, expires_at)
-             select 'stock', 't', sha256(n::text::bytea), 's', n::text, now() - interval '2 hours', now() - interval '1 hour'
+            "insert into outbox.inbox_keyed (consumer, topic, identity, source, id, entered_at, expires_at, came_at)
+             select 'stock', 't', sha256(n::text::bytea), 's', n::text, now() - interval '2 hours', now() - interval '1 hour', now() - interval '2 hours'
              from generate_series(1, 150) n",
         )
         .await?;
@@ -268,14 +268,17 @@ async fn an_identity_stays_until_the_group_has_passed_its_window() -> Result {
              insert into outbox.consumer_stream (consumer, stream, passed_batch, passed_position)
              values ('slow', 's', extract(epoch from now() - interval '1 day') * 1000, 1),
                     ('stock', 's', extract(epoch from now()) * 1000, 1);
-             insert into outbox.inbox_keyed (consumer, topic, identity, source, id, entered_at, expires_at)
-             select name, 't', sha256(''), 's', '1', now() - interval '2 hours', now() - interval '1 hour' from outbox.consumer",
+             insert into outbox.inbox_keyed (consumer, topic, identity, source, id, entered_at, expires_at, came_at)
+             select name, t, sha256(''), 's', '1', now() - interval '3 hours', now() - interval '2 hours', came_at
+             from outbox.consumer, (values ('then', now() - interval '90 minutes'), ('late', now() - interval '30 minutes')) came (t, came_at)",
         )
         .await?;
     // WHEN what is over is removed
     assert_eq!(bench.value::<i32>("select outbox.forget_keyed()").await?, 1);
-    // THEN that of the other one is left
-    let left: String = bench.value("select consumer from outbox.inbox_keyed").await?;
-    assert_eq!(left, "slow");
+    // THEN those of the other one are left, and the one that the group came to less than the window ago
+    let left: String = bench
+        .value("select string_agg(consumer || ' ' || topic, ', ' order by consumer, topic) from outbox.inbox_keyed")
+        .await?;
+    assert_eq!(left, "slow late, slow then, stock late");
     Ok(())
 }

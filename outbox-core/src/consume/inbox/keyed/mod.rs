@@ -18,3 +18,4 @@ mod pg;
 
 pub(in crate::consume) use identity::Deduplication;
 pub use identity::Identity;
+pub(in crate::consume) use pg::Keyed;

@@ -1,6 +1,6 @@
 //! The statements of identities.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
@@ -13,6 +13,14 @@ use crate::event::{EntryId, Event};
 
 type Identified<'a> = (EntryId, &'a Event, [u8; 32]);
 
+/// What a transaction found of the identities of its events.
+#[derive(Default)]
+pub(in crate::consume) struct Keyed {
+    /// Entries whose input was there before.
+    pub(in crate::consume) repeated: HashSet<EntryId>,
+    leaders: HashMap<Vec<u8>, Leaders>,
+}
+
 /// The events of each identity, and what time it is for those that do not say theirs.
 struct Kept {
     leaders: HashMap<Vec<u8>, Leaders>,
@@ -20,33 +28,33 @@ struct Kept {
 }
 
 impl Store {
-    /// Enters the identities of events that are new by their id. Returns the entries whose input was there before.
+    /// Enters the identities of events that are new by their id, and holds them until the transaction ends.
     pub(in crate::consume) async fn enter_keyed(
         &self,
         tx: &mut PgConnection,
         topic: &str,
         by: Deduplication,
         events: &[(EntryId, &Event)],
-    ) -> Result<Vec<EntryId>, Error> {
+    ) -> Result<Keyed, Error> {
         let identified = events
             .iter()
             .filter_map(|(entry, event)| Some((*entry, *event, by.identity.of(event)?)));
         let identified: Vec<Identified> = identified.collect();
         if identified.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Keyed::default());
         }
         let mut kept = self.leaders(tx, topic, by, &identified).await?;
         let now = kept.now;
-        let mut repeated = Vec::new();
+        let mut repeated = HashSet::new();
         for (entry, event, identity) in &identified {
             let at = recorded_at(event).map_or(now, |at| at.min(now));
             let leaders = kept.leaders.get_mut(identity.as_slice());
-            if leaders.is_some_and(|leaders| !leaders.admit(&event.source, &event.id, at)) {
-                repeated.push(*entry);
+            if leaders.is_some_and(|leaders| !leaders.admit(*entry, &event.source, &event.id, at)) {
+                repeated.insert(*entry);
             }
         }
-        self.turn_keyed(tx, topic, by, &kept.leaders).await?;
-        Ok(repeated)
+        let leaders = kept.leaders;
+        Ok(Keyed { repeated, leaders })
     }
 
     async fn leaders(
@@ -100,17 +108,19 @@ impl Store {
         Ok(kept)
     }
 
-    /// Gives the rows to the latest.
-    async fn turn_keyed(
+    /// Gives the rows to the latest of those that had their turn.
+    pub(in crate::consume) async fn turn_keyed(
         &self,
         tx: &mut PgConnection,
         topic: &str,
         by: Deduplication,
-        leaders: &HashMap<Vec<u8>, Leaders>,
+        keyed: &Keyed,
+        is_left: impl Fn(EntryId) -> bool,
     ) -> Result<(), Error> {
-        let turned = leaders
+        let turned = keyed
+            .leaders
             .iter()
-            .filter_map(|(identity, leaders)| Some((identity.as_slice(), leaders.successor()?)));
+            .filter_map(|(identity, leaders)| Some((identity.as_slice(), leaders.successor(&is_left)?)));
         let (identities, successors): (Vec<&[u8]>, Vec<&Leader>) = turned.unzip();
         if identities.is_empty() {
             return Ok(());
