@@ -2,6 +2,8 @@
 -- so the days around ($9 to $10) are looked at by key, and those alone: every day that is looked at is locked. Of equal ids in one
 -- call the first counts. An event may have come when there was no day for it yet: then it is among the foreign ones. Whether any
 -- key of the flow is parked is asked here, behind the claims: a transaction that was in the way may have parked one.
+-- Offset 0 keeps it to one look by key for each event: a plan that was made while the inbox was empty would read all of it for each
+-- call, and stay.
 -- An event from before the ids that are remembered, and not among them, may have had its effect: the last column says up to
 -- when ids were forgotten, unless the stream was set back to have such effects again. The day is dropped and the time set in
 -- one transaction, and this statement sees both or neither: it locks the table before it looks.
@@ -18,9 +20,11 @@ with entered as (
         select from outbox.inbox known
         where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at <> entry.recorded_at
           and known.recorded_at >= $9 and known.recorded_at <= $10
+        offset 0
     ) and not exists (
         select from outbox.inbox_foreign known
         where known.consumer = $1 and known.source = entry.source and known.id = entry.id
+        offset 0
     )
     on conflict do nothing
     returning entry_id, recorded_at

@@ -10,6 +10,7 @@ with entered as (
         select from outbox.inbox known
         where known.consumer = $1 and known.source = entry.source and known.id = entry.id and known.recorded_at = entry.recorded_at
           and known.recorded_at = any(array_append(array_remove($8, null), 'infinity'))
+        offset 0
     ) and not exists (
         select from outbox.inbox known
         where known.consumer = $1 and known.source = entry.source and known.id = entry.id and entry.recorded_at is null

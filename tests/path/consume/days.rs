@@ -4,10 +4,12 @@
 use serde_json::json;
 use sqlx::Executor;
 use system_tests::Result;
+use system_tests::patience::until;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::bench::{Bench, Member, Order, TOPIC, chain, event};
+use super::service::LIMIT;
 
 /// Entry `n` of a chain, with the event `number` as it was recorded so many days before `now`.
 async fn put(bench: &mut Bench, now: OffsetDateTime, n: usize, days: i64, number: i64) -> Result {
@@ -210,5 +212,33 @@ async fn an_event_of_another_time_fails_and_is_put_back_as_any_other() -> Result
         .await?;
     member.stop().await?;
     assert_eq!(effects, [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_are_looked_for_by_key_although_the_inbox_was_empty_when_it_was_planned() -> Result {
+    const EVENTS: i64 = 3_000;
+    // GIVEN an inbox of which the server has no statistics
+    let mut bench = Bench::new().await?;
+    let member = bench.start()?;
+    // WHEN many events are applied
+    let keys: Vec<String> = (0..EVENTS).map(|n| format!("key-{n}")).collect();
+    bench
+        .put_all(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+        .await?;
+    bench.effects(EVENTS).await?;
+    member.stop().await?;
+    // THEN about as many rows of it are read as there were events, and not all of them by each transaction
+    let read: i64 = until("the numbers of all sessions", LIMIT, async || {
+        let (entered, read): (i64, i64) = sqlx::query_as(
+            "select sum(pg_stat_get_tuples_inserted(indrelid))::bigint, sum(pg_stat_get_tuples_returned(indexrelid))::bigint
+             from pg_index where indrelid in (select inhrelid from pg_inherits where inhparent = 'outbox.inbox'::regclass)",
+        )
+        .fetch_one(&bench.pool)
+        .await?;
+        Ok((entered >= EVENTS).then_some(read))
+    })
+    .await?;
+    assert!(read < 3 * EVENTS, "{read}");
     Ok(())
 }
