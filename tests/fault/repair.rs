@@ -55,6 +55,17 @@ impl Bench {
             .start()
     }
 
+    /// A relay that published ten events, and a group that applied them.
+    async fn at_work() -> Result<(Self, Relay, Relay)> {
+        let mut bench = Self::new().await?;
+        let mut relay = Relay::of(&bench.world).start()?;
+        relay.leads().await?;
+        backlog(&bench.world, &[TOPIC.to_owned()], 1, 10, 10).await?;
+        let member = bench.member("reader").await?;
+        bench.effects("reader", 10).await?;
+        Ok((bench, relay, member))
+    }
+
     async fn stop(&mut self, mut member: Relay) -> Result {
         let status = member.terminate().await?;
         assert!(status.success(), "{status}; {}", member.log_tail());
@@ -454,13 +465,7 @@ async fn a_group_that_the_stream_lost_goes_on_behind_what_it_passed() -> Result 
 #[tokio::test]
 async fn a_group_on_a_stream_made_anew_begins_at_its_beginning() -> Result {
     // GIVEN a group that passed events of a stream that was deleted and put out again, with lower ids than it passed
-    let mut bench = Bench::new().await?;
-    let topics = [TOPIC.to_owned()];
-    let mut relay = Relay::of(&bench.world).start()?;
-    relay.leads().await?;
-    backlog(&bench.world, &topics, 1, 10, 10).await?;
-    let member = bench.member("reader").await?;
-    bench.effects("reader", 10).await?;
+    let (mut bench, mut relay, member) = Bench::at_work().await?;
     bench
         .until("select passed_entry = (select last_entry from outbox_ops.topics) from outbox_ops.inbox")
         .await?;

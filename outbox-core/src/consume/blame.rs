@@ -129,14 +129,14 @@ impl Blame {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn line<'a>(lane: &'a Lane, r#type: &'a str) -> Line<'a> {
+    pub(in crate::consume) fn line<'a>(lane: &'a Lane, r#type: &'a str) -> Line<'a> {
         Line {
             stream: "outbox:orders",
             flow: "orders",
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    fn lanes() -> (Lane, Lane, Lane) {
+    pub(in crate::consume) fn lanes() -> (Lane, Lane, Lane) {
         (Lane::of_key("a"), Lane::of_key("b"), Lane::of_key("c"))
     }
 

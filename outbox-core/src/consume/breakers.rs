@@ -65,7 +65,7 @@ impl Drop for Probe {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::blame::Line;
+    use super::super::blame::tests::line;
     use super::super::breaker::Pass;
     use super::super::park::Lane;
     use super::*;
@@ -73,12 +73,7 @@ mod tests {
     #[test]
     fn those_who_wait_are_told_when_it_closes_and_when_a_probe_is_given_back() {
         let (breakers, now, lane) = (Breakers::default(), Instant::now(), Lane::of_key("a"));
-        let line = Line {
-            stream: "outbox:orders",
-            flow: "orders",
-            lane: &lane,
-            r#type: Some("placed"),
-        };
+        let line = line(&lane, "placed");
         let mut freed = breakers.freed();
         breakers.of("orders", |breaker| breaker.fail(now, None, line, "gone", 0.0));
         assert_eq!(breakers.cause("orders").as_deref(), Some("gone"));

@@ -76,17 +76,7 @@ impl Consumer {
         if !ready(&store, &self.functions, &self.standing, &token).await? {
             return Ok(());
         }
-        // Without an answer it works all the same.
-        if let Ok(room) = store.lock_room().await
-            && let Some(scarce) = lock_room::scarce(&self.settings, has, room)
-        {
-            tracing::warn!(
-                wants = scarce.wants,
-                room = scarce.room,
-                "transactions of this member could take more than half of the locks that the server has room for, and who needs one \
-                 then fails: set a smaller batch, give it fewer connections, or raise max_locks_per_transaction"
-            );
-        }
+        say_what_is_scarce(&store, &self.settings, has).await;
         let shared = Arc::new(Shared::new(
             store,
             self.redis,
@@ -95,6 +85,26 @@ impl Consumer {
             Board::new(self.standing),
         ));
         supervise(shared, token).await
+    }
+}
+
+/// Says if transactions on so many connections could take more than half of the server's locks. Without an answer the consumer
+/// works all the same.
+async fn say_what_is_scarce(store: &Store, settings: &Settings, connections: u32) {
+    match store.lock_room().await {
+        Ok(room) => {
+            if let Some(scarce) = lock_room::scarce(settings, connections, room) {
+                tracing::warn!(
+                    wants = scarce.wants,
+                    room = scarce.room,
+                    "transactions of this member could take more than half of the locks that the server has room for, and who needs \
+                     one then fails: set a smaller batch, give it fewer connections, or raise max_locks_per_transaction"
+                );
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "whether the server has room for the locks of large batches is not known; the consumer goes on");
+        }
     }
 }
 

@@ -9,13 +9,8 @@ use super::{Bench, LIMIT, TOPIC};
 #[tokio::test]
 async fn what_postgres_no_longer_has_is_refused_with_its_range() -> Result {
     // GIVEN a hole whose event the log no longer has
-    let mut bench = Bench::new().await?;
+    let (mut bench, _relay, member) = Bench::at_work().await?;
     let topics = [TOPIC.to_owned()];
-    let mut relay = Relay::of(&bench.world).start()?;
-    relay.leads().await?;
-    backlog(&bench.world, &topics, 1, 10, 10).await?;
-    let member = bench.member("reader").await?;
-    bench.effects("reader", 10).await?;
     bench.stop(member).await?;
     backlog(&bench.world, &topics, 1, 10, 10).await?;
     arrived(&bench.world, &topics, LIMIT).await?;
@@ -130,13 +125,8 @@ async fn what_the_hard_cap_took_is_refused_and_passed_by_a_person() -> Result {
 #[tokio::test]
 async fn what_postgres_lost_of_the_kept_entrys_own_batch_is_refused_too() -> Result {
     // GIVEN a group that stopped in the middle of a batch, whose next events the stream lost, and of which Postgres has the last
-    let mut bench = Bench::new().await?;
+    let (mut bench, _relay, member) = Bench::at_work().await?;
     let topics = [TOPIC.to_owned()];
-    let mut relay = Relay::of(&bench.world).start()?;
-    relay.leads().await?;
-    backlog(&bench.world, &topics, 1, 10, 10).await?;
-    let member = bench.member("reader").await?;
-    bench.effects("reader", 10).await?;
     bench.stop(member).await?;
     bench
         .postgres

@@ -1,20 +1,7 @@
 use super::*;
-use crate::consume::park::Lane;
+use crate::consume::blame::tests::{lanes, line};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn line<'a>(lane: &'a Lane, r#type: &'a str) -> Line<'a> {
-    Line {
-        stream: "outbox:orders",
-        flow: "orders",
-        lane,
-        r#type: Some(r#type),
-    }
-}
-
-fn lanes() -> (Lane, Lane, Lane) {
-    (Lane::of_key("a"), Lane::of_key("b"), Lane::of_key("c"))
-}
 
 /// The probe that is allowed at this moment.
 fn probe(breaker: &mut Breaker, now: Instant) -> u64 {
