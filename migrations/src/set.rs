@@ -25,21 +25,26 @@ pub struct Step {
 }
 
 macro_rules! steps {
-    ($folder:literal: $($version:literal $name:literal),+ $(,)?) => {
+    ($folder:literal: $($version:literal $number:literal $name:literal),+ $(,)?) => {
         &[$(Step {
             version: $version,
             name: $name,
-            sql: include_str!(concat!("../sql/", $folder, "/000", $version, "_", $name, ".sql")),
+            sql: include_str!(concat!("../sql/", $folder, "/", $number, "_", $name, ".sql")),
         }),+]
     };
 }
 
 const LOG: &[Step] = steps!(
-    "log": 1 "ground", 2 "log", 3 "ledger", 4 "append", 5 "ops_views", 6 "partitions", 7 "trim", 8 "reissue", 9 "trace"
+    "log":
+    1 "0001" "ground", 2 "0002" "log", 3 "0003" "ledger", 4 "0004" "append", 5 "0005" "ops_views",
+    6 "0006" "partitions", 7 "0007" "trim", 8 "0008" "reissue", 9 "0009" "trace", 10 "0010" "repair",
+    11 "0011" "era"
 );
 
 const INBOX: &[Step] = steps!(
-    "inbox": 1 "inbox", 2 "inbox_views", 3 "parking", 4 "redrive", 5 "window", 6 "operate", 7 "trace", 8 "holes", 9 "give_back"
+    "inbox":
+    1 "0001" "inbox", 2 "0002" "inbox_views", 3 "0003" "parking", 4 "0004" "redrive", 5 "0005" "window",
+    6 "0006" "operate", 7 "0007" "trace", 8 "0008" "holes", 9 "0009" "give_back"
 );
 
 /// The version of the log that this binary makes and needs.

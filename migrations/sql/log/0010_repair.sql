@@ -1,0 +1,1 @@
+-- Streams that lost everything are repaired too, and how far a repair is can be seen.

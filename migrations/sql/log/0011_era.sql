@@ -1,0 +1,1 @@
+-- A database that went back in time: what was found, what a person chose, and the era that begins with it.
