@@ -11,6 +11,8 @@
 
 mod account;
 
+mod backup;
+
 mod error;
 
 mod find;
@@ -32,6 +34,7 @@ mod redis;
 mod watchdog;
 
 pub use account::Account;
+pub use backup::Backup;
 pub use error::{Error, Result};
 pub use find::{Kind, find};
 pub use install::{Permission, ensure};

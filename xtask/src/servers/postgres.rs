@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
+use super::backup::Backup;
 use super::error::{Error, Result};
 use super::find::Kind;
 use super::install::{Permission, ensure};
-use super::process::{Launch, Process};
+use super::process::{Launch, Process, children, signal};
 use super::watchdog::Lifetime;
 use super::{folder, port};
 
@@ -104,6 +105,8 @@ impl PostgresOptions {
 pub struct Postgres {
     process: Process,
     port: u16,
+    account: Account,
+    programs: PathBuf,
 }
 
 impl Postgres {
@@ -114,55 +117,155 @@ impl Postgres {
     }
 
     fn start(options: PostgresOptions) -> Result<Self> {
-        let program = ensure(&[Kind::Postgres], Permission::LookOnly)?.remove(0);
-        let account = Account::unprivileged()?;
-        let port = port::free()?;
-        let folder = folder::make("postgres", account)?;
-        let launch = Launch {
-            program: program.clone(),
-            arguments: vec!["-D".into(), folder.join("data").into()],
-            account,
-            end_signal: "QUIT",
-        };
-        let process = Process::guard(launch, folder, options.lifetime)?;
-        let mut server = Self { process, port };
-        let data = server.data();
-        server.init(&program.with_file_name("initdb"), account)?;
-        let mut configuration =
-            fs::read_to_string(data.join("postgresql.conf")).map_err(Error::io("read postgresql.conf"))?;
-        configuration += &options.configuration(port, server.process.folder(), account)?;
-        folder::write(&data.join("postgresql.conf"), &configuration, account)?;
+        let mut server = Self::prepare(options.lifetime)?;
+        server.run_tool("initdb", &server.data(), |command| {
+            command.args([
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+                "--no-instructions",
+            ]);
+        })?;
+        server.settle_in(&options)?;
         server.start_again()?;
         Ok(server)
     }
 
-    fn init(&self, initdb: &Path, account: Account) -> Result<()> {
-        let mut command = Command::new(initdb);
-        command.arg("-D").arg(self.data());
-        command.args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-            "--no-instructions",
-        ]);
+    /// A folder under guard and a port, with nothing in it yet.
+    fn prepare(lifetime: Lifetime) -> Result<Self> {
+        let program = ensure(&[Kind::Postgres], Permission::LookOnly)?.remove(0);
+        let account = Account::unprivileged()?;
+        let port = port::free()?;
+        let folder = folder::make("postgres", account)?;
+        let programs = program.parent().map_or_else(PathBuf::new, Path::to_owned);
+        let launch = Launch {
+            program,
+            arguments: vec!["-D".into(), folder.join("data").into()],
+            account,
+            end_signal: "QUIT",
+        };
+        Ok(Self {
+            process: Process::guard(launch, folder, lifetime)?,
+            port,
+            account,
+            programs,
+        })
+    }
+
+    /// Writes what is ours into the configuration of the data that is there.
+    fn settle_in(&self, options: &PostgresOptions) -> Result<()> {
+        let file = self.data().join("postgresql.conf");
+        let mut configuration = fs::read_to_string(&file).map_err(Error::io("read postgresql.conf"))?;
+        configuration += &options.configuration(self.port, self.process.folder(), self.account)?;
+        folder::write(&file, &configuration, self.account)
+    }
+
+    /// Runs one of the server's own tools on a data folder, as the server's account.
+    fn run_tool(&self, name: &str, data: &Path, complete: impl FnOnce(&mut Command)) -> Result<()> {
+        let mut command = Command::new(self.programs.join(name));
+        command.arg("-D").arg(data);
+        complete(&mut command);
         command.current_dir(self.process.folder()).stdin(Stdio::null());
-        let output = account
+        let output = self
+            .account
             .apply(&mut command)
             .output()
-            .map_err(Error::io(format!("start {}", initdb.display())))?;
+            .map_err(Error::io(format!("start {name}")))?;
         if output.status.success() {
             Ok(())
         } else {
             Err(Error::new(format!(
-                "initdb ended with {}: {}",
+                "{name} ended with {}: {}",
                 output.status,
                 String::from_utf8_lossy(&output.stderr)
             )))
+        }
+    }
+
+    /// Makes a streaming standby of this server and starts it: a base backup that follows what is written from now on.
+    /// `through`: the port it reads from, this server's own or that of something in between.
+    ///
+    /// # Errors
+    /// When the backup cannot be taken or the standby does not start: the error has the tail of its log.
+    pub fn standby(&self, through: u16, options: PostgresOptions) -> Result<Self> {
+        let mut standby = Self::prepare(options.lifetime)?;
+        self.copy_to(&standby.data())?;
+        standby.settle_in(&options)?;
+        standby.configure(
+            "primary_conninfo",
+            format!("host=127.0.0.1 port={through} user=postgres application_name=standby"),
+        )?;
+        folder::write(&standby.data().join("standby.signal"), "", standby.account)?;
+        standby.start_again()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby the primary, and waits until it takes writes.
+    ///
+    /// # Errors
+    /// When it is no standby, or does not come to an end with what it has.
+    pub fn promote(&mut self) -> Result<()> {
+        self.run_tool("pg_ctl", &self.data(), |command| {
+            command.args(["promote", "-w", "-t", "60"]);
+        })
+    }
+
+    /// A base backup of the running server, to be restored later.
+    ///
+    /// # Errors
+    /// When it cannot be taken.
+    pub fn back_up(&self) -> Result<Backup> {
+        let backup = Backup::room("postgres-backup", self.account)?;
+        self.copy_to(&backup.data())?;
+        Ok(backup)
+    }
+
+    fn copy_to(&self, to: &Path) -> Result<()> {
+        let port = self.port.to_string();
+        self.run_tool("pg_basebackup", to, |command| {
+            command.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres"]);
+            command.args(["-X", "stream", "-c", "fast", "--no-sync"]);
+        })
+    }
+
+    /// Crashes it, puts an older copy in the place of its data and starts that on the same port.
+    ///
+    /// # Errors
+    /// When the copy cannot be put there or does not start.
+    pub fn restore(&mut self, backup: &Backup) -> Result<()> {
+        self.stop(Stop::Immediate)?;
+        backup.put_in_place_of(&self.data())?;
+        self.start_again()
+    }
+
+    /// SIGSTOP to the server and all of its sessions: connections stay open, nothing is answered.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal("STOP")?;
+        self.signal_sessions("STOP");
+        Ok(())
+    }
+
+    /// SIGCONT to all of them.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal_sessions("CONT");
+        self.process.signal("CONT")
+    }
+
+    /// They have process groups of their own; one that ended meanwhile needs no signal.
+    fn signal_sessions(&self, name: &str) {
+        for child in self.process.id().map(children).unwrap_or_default() {
+            signal(child, name).ok();
         }
     }
 
@@ -287,8 +390,55 @@ fn is_ready(status_file: &Path, id: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
     use super::{Postgres, Stop};
     use crate::servers::{Error, PgBouncer};
+
+    /// The first line of what psql says.
+    fn ask(server: &Postgres, sql: &str) -> Result<String, Error> {
+        let output = Command::new(server.programs.join("psql"))
+            .args([&server.url("postgres"), "-XAtqc", sql])
+            .output()
+            .map_err(Error::io("start psql"))?;
+        if !output.status.success() {
+            return Err(Error::new(String::from_utf8_lossy(&output.stderr)));
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        Ok(said.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// Asks until that is the answer: nothing announces what a standby has.
+    fn until(server: &Postgres, sql: &str, answer: &str) -> Result<(), Error> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while ask(server, sql)? != answer {
+            if Instant::now() > deadline {
+                return Err(Error::new(format!("{sql} never gave {answer}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_standby_follows_and_is_promoted_and_an_older_copy_is_older() -> Result<(), Error> {
+        let mut server = Postgres::options().start()?;
+        ask(&server, "create table t as select 1 as n")?;
+        let backup = server.back_up()?;
+        let mut standby = server.standby(server.port(), Postgres::options())?;
+        ask(&server, "insert into t values (2)")?;
+        until(&standby, "select count(*) from t", "2")?;
+        assert!(ask(&standby, "insert into t values (3)").is_err());
+        standby.promote()?;
+        ask(&standby, "insert into t values (3)")?;
+        server.pause()?;
+        server.resume()?;
+        assert_eq!(ask(&server, "select count(*) from t")?, "2");
+        server.restore(&backup)?;
+        assert_eq!(ask(&server, "select count(*) from t")?, "1");
+        Ok(())
+    }
 
     #[test]
     fn a_crashed_server_comes_back_on_its_port_and_a_dropped_one_leaves_nothing() -> Result<(), Error> {

@@ -180,6 +180,14 @@ impl Drop for Process {
     }
 }
 
+/// The processes that a process started and that still run; none where the system does not say.
+pub(crate) fn children(id: u32) -> Vec<u32> {
+    let told = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    told.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
 /// Sends a signal, by its name without `SIG`, to any process.
 ///
 /// # Errors

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::account::Account;
-use super::error::Result;
+use super::backup::Backup;
+use super::error::{Error, Result};
 use super::find::Kind;
 use super::install::{Permission, ensure};
 use super::process::{Launch, Process};
@@ -14,6 +15,11 @@ use super::watchdog::Lifetime;
 use super::{folder, port};
 
 const PING_LIMIT: Duration = Duration::from_millis(500);
+/// How long the server may take for one command of ours.
+const COMMAND_LIMIT: Duration = Duration::from_secs(20);
+const CONFIGURATION: &str = "redis.conf";
+/// Where it keeps what is on disk, below its folder.
+const DATA: &str = "data";
 
 /// How a server is to be.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +42,13 @@ impl RedisOptions {
         self.set("appendonly", "yes").set("appendfsync", "always")
     }
 
+    /// Copies everything that the server on this port has; the port may be that of something in between.
+    #[must_use]
+    pub fn replica_of(self, port: u16) -> Self {
+        self.set("replicaof", format!("127.0.0.1 {port}"))
+            .set("repl-diskless-sync-delay", 0)
+    }
+
     /// Until when it lives.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -54,12 +67,13 @@ impl RedisOptions {
         let mut configuration = format!(
             "bind 127.0.0.1\nport {port}\ndaemonize no\ndir {}\nsave \"\"\nappendonly no\ndatabases 8192\n\
              maxmemory-policy noeviction\nshutdown-timeout 0\n",
-            folder.display()
+            folder.join(DATA).display()
         );
         for (name, value) in &self.settings {
             configuration += &format!("{name} {value}\n");
         }
-        let file = folder.join("redis.conf");
+        std::fs::create_dir(folder.join(DATA)).map_err(Error::io("create the data folder of Redis"))?;
+        let file = folder.join(CONFIGURATION);
         let launch = Launch {
             program,
             arguments: vec![file.clone().into()],
@@ -147,6 +161,73 @@ impl Redis {
         self.process.start(move |_| answers(address))
     }
 
+    /// Asks it one command without spaces in its words, and gives the first line of the answer.
+    ///
+    /// # Errors
+    /// When it does not answer, or with an error.
+    pub fn command(&self, command: &str) -> Result<String> {
+        let ask = || -> std::io::Result<String> {
+            let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+            let mut stream = TcpStream::connect_timeout(&address, COMMAND_LIMIT)?;
+            stream.set_read_timeout(Some(COMMAND_LIMIT))?;
+            stream.write_all(format!("{command}\r\n").as_bytes())?;
+            let mut reply = [0_u8; 512];
+            let length = stream.read(&mut reply)?;
+            Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
+        };
+        let reply = ask().map_err(Error::io(format!("ask Redis {command:?}")))?;
+        let line = reply.lines().next().unwrap_or_default().to_owned();
+        if line.starts_with('-') || line.is_empty() {
+            return Err(Error::new(format!("Redis answered {command:?} with {line:?}")));
+        }
+        Ok(line)
+    }
+
+    /// Makes a replica a primary with what it has.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn promote(&self) -> Result<()> {
+        self.command("REPLICAOF NO ONE").map(drop)
+    }
+
+    /// Appends a line to its configuration; it holds after the next start.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configure(&mut self, name: &str, value: impl ToString) -> Result<()> {
+        let path = self.process.folder().join(CONFIGURATION);
+        let mut text = std::fs::read_to_string(&path).map_err(Error::io("read redis.conf"))?;
+        text += &format!("{name} {}\n", value.to_string());
+        std::fs::write(&path, text).map_err(Error::io("write redis.conf"))
+    }
+
+    /// A copy of what it has on disk at this moment, to be restored later.
+    ///
+    /// # Errors
+    /// When it cannot be taken.
+    pub fn back_up(&self) -> Result<Backup> {
+        let backup = Backup::room("redis-backup", Account::Mine)?;
+        backup.take(&self.data())?;
+        Ok(backup)
+    }
+
+    /// Kills it, puts an older copy in the place of its data and starts that on the same port.
+    ///
+    /// # Errors
+    /// When the copy cannot be put there or does not start.
+    pub fn restore(&mut self, backup: &Backup) -> Result<()> {
+        self.kill()?;
+        backup.put_in_place_of(&self.data())?;
+        self.start_again()
+    }
+
+    /// Where it keeps what is on disk.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.process.folder().join(DATA)
+    }
+
     /// Where its log is, for messages.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
@@ -187,6 +268,15 @@ mod tests {
         server.start_again()?;
         assert_eq!(server.port(), port);
         assert!(server.process_id().is_some());
+        server.command("SET a 1")?;
+        let copy = server.back_up()?;
+        server.command("SET a 2")?;
+        server.restore(&copy)?;
+        assert_eq!(server.command("STRLEN a")?, ":1");
+        let replica = Redis::options().replica_of(port).start()?;
+        assert!(replica.command("SET b 1").is_err(), "a replica took a write");
+        replica.promote()?;
+        replica.command("SET b 1")?;
         drop(server);
         assert!(!folder.exists(), "{} is still there", folder.display());
         Ok(())
