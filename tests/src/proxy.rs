@@ -1,4 +1,5 @@
-//! A TCP proxy on loopback that does one kind of harm at a time.
+//! A TCP proxy on loopback that does one kind of harm at a time, to be changed while connections are open, and counts what it
+//! did: a fault that met nothing did not happen.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,8 +28,20 @@ pub enum Fault {
     FailAfterWrite,
     /// Nothing passes in either direction until the fault is over; connections stay open.
     Hold,
+    /// What the client sends is kept back until the fault is over; what the server sends arrives.
+    HoldRequests,
+    /// What the client sends arrives; what the server answers is kept back until the fault is over.
+    HoldReplies,
+    /// New connections are accepted, and nothing ever comes of them; those that are open stay.
+    Hang,
     /// Every piece of data is late by this much.
     Slow(Duration),
+    /// Every piece of data is late by this much at least, and by a random part of the second more.
+    Jitter(Duration, Duration),
+    /// So many bytes a second in each direction of each connection, and no more.
+    Throttle(u32),
+    /// So many bytes more in all, then every connection is reset, and new ones too.
+    CutAfter(u64),
     /// Open connections end, and new ones.
     Cut,
     /// The same with RST instead of FIN.
@@ -52,6 +65,10 @@ struct Later {
     now: watch::Sender<Fault>,
     /// How many more pieces of data reach the server before.
     left: AtomicU64,
+    /// How many bytes more pass before a cut.
+    bytes_left: AtomicU64,
+    /// What the fault of now did so far.
+    toll: AtomicU64,
 }
 
 impl Proxy {
@@ -67,6 +84,8 @@ impl Proxy {
             fault: watch::Sender::new(Fault::None),
             now: fault.clone(),
             left: AtomicU64::new(u64::MAX),
+            bytes_left: AtomicU64::new(0),
+            toll: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, port, later.clone()));
@@ -92,7 +111,17 @@ impl Proxy {
 
     /// Does this harm from now on, to open connections too.
     pub fn inflict(&self, fault: Fault) {
+        self.later.toll.store(0, Ordering::SeqCst);
+        if let Fault::CutAfter(bytes) = fault {
+            self.later.bytes_left.store(bytes, Ordering::SeqCst);
+        }
         self.fault.send_replace(fault);
+    }
+
+    /// How many pieces of data and connections met the fault since it was inflicted.
+    #[must_use]
+    pub fn toll(&self) -> u64 {
+        self.later.toll.load(Ordering::SeqCst)
     }
 
     /// Does this harm when so many more pieces of data (statements, roughly) have reached the server, over all connections. The
@@ -112,7 +141,7 @@ impl Proxy {
     /// Lets everything pass again.
     pub fn heal(&self) {
         self.later.left.store(u64::MAX, Ordering::SeqCst);
-        self.inflict(Fault::None);
+        self.fault.send_replace(Fault::None);
     }
 }
 
@@ -128,6 +157,18 @@ impl Later {
         if counted == Ok(1) {
             self.now.send_replace(*self.fault.borrow());
         }
+    }
+
+    /// The fault did something.
+    fn suffered(&self) {
+        self.toll.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// These pass before a cut; true when it comes now.
+    fn spend(&self, bytes: usize) -> bool {
+        let (bytes, left) = (bytes as u64, &self.bytes_left);
+        let spent = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(bytes));
+        spent.is_err()
     }
 }
 
@@ -145,10 +186,17 @@ async fn accept(listener: TcpListener, port: u16, later: Arc<Later>) {
 }
 
 async fn serve(mut client: TcpStream, port: u16, later: Arc<Later>) {
-    let faults = later.now.subscribe();
+    let mut faults = later.now.subscribe();
     let fault = *faults.borrow();
-    if matches!(fault, Fault::Reject | Fault::Cut | Fault::Reset) {
+    if matches!(fault, Fault::Reject) || is_ending(fault) {
+        later.suffered();
         return end(&client, fault);
+    }
+    if fault == Fault::Hang {
+        later.suffered();
+        // It cannot fail: the sender is with the proxy, and so is this task.
+        faults.wait_for(|fault| *fault != Fault::Hang).await.ok();
+        return;
     }
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
@@ -158,8 +206,8 @@ async fn serve(mut client: TcpStream, port: u16, later: Arc<Later>) {
         let (server_read, server_write) = server.split();
         // Whichever direction ends first takes the other one with it: a half-open connection is nobody's case here.
         tokio::select! {
-            fault = pump(client_read, server_write, Some(&later), faults.clone()) => fault,
-            fault = pump(server_read, client_write, None, faults.clone()) => fault,
+            fault = pump(client_read, server_write, Way::ToServer, &later) => fault,
+            fault = pump(server_read, client_write, Way::ToClient, &later) => fault,
         }
     };
     end(&client, fault);
@@ -168,62 +216,108 @@ async fn serve(mut client: TcpStream, port: u16, later: Arc<Later>) {
 
 /// The connection ends when its value goes; this only decides how.
 fn end(stream: &TcpStream, fault: Fault) {
-    if fault == Fault::Reset {
+    if matches!(fault, Fault::Reset | Fault::CutAfter(_)) {
         // It can only fail on a socket that is gone already.
         stream.set_zero_linger().ok();
     }
 }
 
-/// Carries data until one side ends or a fault ends the connection; returns the fault at that moment. `counting`: on the way
-/// to the server.
-async fn pump(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    counting: Option<&Later>,
-    faults: watch::Receiver<Fault>,
-) -> Fault {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    ToServer,
+    ToClient,
+}
+
+impl Fault {
+    /// Whether what goes this way is kept back.
+    fn holds(self, way: Way) -> bool {
+        match self {
+            Self::Hold => true,
+            Self::HoldRequests => way == Way::ToServer,
+            Self::HoldReplies => way == Way::ToClient,
+            _ => false,
+        }
+    }
+
+    /// How late so many bytes are.
+    fn delay(self, bytes: usize) -> Duration {
+        match self {
+            Self::Slow(delay) => delay,
+            Self::Jitter(least, more) => least + more.mul_f64(rand::random()),
+            Self::Throttle(rate) => Duration::from_secs_f64(bytes as f64 / f64::from(rate.max(1))),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// Carries data until one side ends or a fault ends the connection; returns the fault at that moment.
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, later: &Later) -> Fault {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let length = tokio::select! {
-            fault = ending(faults.clone()) => return fault,
+            fault = ending(later) => return fault,
             read = from.read(&mut buffer) => match read {
                 Ok(length) if length > 0 => length,
-                _ => return *faults.borrow(),
+                _ => return *later.now.borrow(),
             },
         };
         let fault = tokio::select! {
-            fault = ending(faults.clone()) => return fault,
-            fault = released(faults.clone()) => fault,
+            fault = ending(later) => return fault,
+            fault = released(way, later) => fault,
         };
         match fault {
-            Fault::FailAfterWrite if counting.is_none() => return fault,
-            Fault::Slow(delay) => tokio::time::sleep(delay).await,
+            Fault::FailAfterWrite if way == Way::ToClient => {
+                later.suffered();
+                return fault;
+            }
+            Fault::CutAfter(_) if later.spend(length) => {
+                later.suffered();
+                later.now.send_replace(Fault::Reset);
+                return fault;
+            }
             _ => {}
+        }
+        let delay = fault.delay(length);
+        if !delay.is_zero() {
+            later.suffered();
+            tokio::select! {
+                fault = ending(later) => return fault,
+                () = tokio::time::sleep(delay) => {}
+            }
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             return fault;
         }
-        if let Some(later) = counting {
+        if way == Way::ToServer {
             later.count();
         }
     }
 }
 
+/// Whether a fault ends open connections at once.
+fn is_ending(fault: Fault) -> bool {
+    matches!(fault, Fault::Cut | Fault::Reset)
+}
+
 /// Waits for a fault that ends open connections.
-async fn ending(mut faults: watch::Receiver<Fault>) -> Fault {
-    match faults
-        .wait_for(|fault| matches!(fault, Fault::Cut | Fault::Reset))
-        .await
-    {
-        Ok(fault) => *fault,
+async fn ending(later: &Later) -> Fault {
+    match later.now.subscribe().wait_for(|fault| is_ending(*fault)).await {
+        Ok(fault) => {
+            later.suffered();
+            *fault
+        }
         // The proxy is gone, and with it this task.
         Err(_) => Fault::Cut,
     }
 }
 
-/// Waits while everything is held.
-async fn released(mut faults: watch::Receiver<Fault>) -> Fault {
-    match faults.wait_for(|fault| *fault != Fault::Hold).await {
+/// Waits while everything this way is held.
+async fn released(way: Way, later: &Later) -> Fault {
+    let mut faults = later.now.subscribe();
+    if faults.borrow().holds(way) {
+        later.suffered();
+    }
+    match faults.wait_for(|fault| !fault.holds(way)).await {
         Ok(fault) => *fault,
         Err(_) => Fault::Cut,
     }

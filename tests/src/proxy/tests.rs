@@ -126,3 +126,89 @@ async fn slow_is_late_in_each_direction() -> Result {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn one_way_held_lets_the_other_way_pass() -> Result {
+    let (port, mut received) = echo().await?;
+    let proxy = Proxy::before(port).await?;
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    stream.write_u8(1).await?;
+    assert_eq!(stream.read_u8().await?, 1);
+    received.recv().await;
+    proxy.inflict(Fault::HoldReplies);
+    stream.write_u8(2).await?;
+    assert_eq!(timeout(SOON, received.recv()).await?, Some(2));
+    assert!(
+        timeout(NEVER, stream.read_u8()).await.is_err(),
+        "the reply passed"
+    );
+    assert!(proxy.toll() > 0);
+    proxy.heal();
+    assert_eq!(timeout(SOON, stream.read_u8()).await??, 2);
+    proxy.inflict(Fault::HoldRequests);
+    assert_eq!(proxy.toll(), 0, "nothing met it yet");
+    stream.write_u8(3).await?;
+    assert!(
+        timeout(NEVER, received.recv()).await.is_err(),
+        "the request passed"
+    );
+    assert!(proxy.toll() > 0);
+    proxy.heal();
+    assert_eq!(timeout(SOON, stream.read_u8()).await??, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_accepted_and_hung_hears_nothing_and_who_is_there_goes_on() -> Result {
+    let (port, _received) = echo().await?;
+    let proxy = Proxy::before(port).await?;
+    let mut open = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    open.write_u8(1).await?;
+    assert_eq!(open.read_u8().await?, 1);
+    proxy.inflict(Fault::Hang);
+    let mut new = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    new.write_u8(2).await?;
+    assert!(timeout(NEVER, new.read_u8()).await.is_err(), "it was answered");
+    open.write_u8(3).await?;
+    assert_eq!(timeout(SOON, open.read_u8()).await??, 3);
+    assert_eq!(proxy.toll(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_so_many_bytes_everything_is_reset() -> Result {
+    let (port, _received) = echo().await?;
+    let proxy = Proxy::before(port).await?;
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    proxy.inflict(Fault::CutAfter(5));
+    for byte in [1, 2] {
+        stream.write_u8(byte).await?;
+        assert_eq!(timeout(SOON, stream.read_u8()).await??, byte);
+    }
+    // The fifth byte passes, the answer to it does not.
+    stream.write_u8(3).await?;
+    assert!(timeout(SOON, stream.read_u8()).await?.is_err());
+    assert!(proxy.toll() > 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn throttled_and_jittered_data_takes_its_time() -> Result {
+    let (port, _received) = echo().await?;
+    let proxy = Proxy::before(port).await?;
+    let late = Duration::from_millis(30);
+    for fault in [Fault::Throttle(30), Fault::Jitter(late, late)] {
+        proxy.inflict(fault);
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+        let begun = Instant::now();
+        stream.write_u8(1).await?;
+        assert_eq!(stream.read_u8().await?, 1);
+        assert!(
+            begun.elapsed() >= 2 * late,
+            "{fault:?} took {:?}",
+            begun.elapsed()
+        );
+        assert_eq!(proxy.toll(), 2);
+    }
+    Ok(())
+}
