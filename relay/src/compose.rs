@@ -1,7 +1,7 @@
 //! The one place that knows every concrete part: settings become a dial, a sink and a candidate, and these a relay.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use outbox_core::publish::{self, Mode, StreamName, redis::Limits, redis::RedisSink, retry::Backoff};
@@ -56,15 +56,22 @@ pub async fn relay(
     };
     let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     while !token.is_cancelled() {
+        let led_since = OnceLock::new();
         let term = candidate
-            .term(&token, |lease, token| parts.lead(lease, token))
+            .term(&token, |lease, token| {
+                led_since.get_or_init(Instant::now);
+                parts.lead(lease, token)
+            })
             .await;
         let pause = match term {
             Ok(()) => {
                 backoff.reset();
                 continue;
             }
-            Err(error) => parts.after(&error, &mut backoff),
+            Err(error) => {
+                backoff.went_well_for(led_since.get().map_or(Duration::ZERO, Instant::elapsed));
+                parts.after(&error, &mut backoff)
+            }
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

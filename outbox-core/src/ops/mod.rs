@@ -16,8 +16,6 @@ mod view;
 
 mod lag;
 
-mod reissue;
-
 mod pg;
 
 #[cfg(feature = "redis")]
@@ -33,5 +31,4 @@ pub use self::pg::{
 };
 #[cfg(feature = "redis")]
 pub use self::redis::redis_facts;
-pub use self::reissue::{ReissueOrder, order_reissue, reissue_orders};
 pub use self::view::{Halves, View};

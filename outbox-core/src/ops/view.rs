@@ -30,10 +30,6 @@ pub enum View {
     StreamGroups,
     /// What groups miss on streams.
     Holes,
-    /// Streams that are put out again, and how far that is.
-    Reissues,
-    /// What cannot be put out again.
-    Losses,
     /// Consumer groups and their streams.
     Inbox,
     /// What consumers gave up and waits for a person, by what went wrong.
@@ -42,7 +38,7 @@ pub enum View {
 
 impl View {
     /// Every view, in the order in which a report shows them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 11] = [
         Self::Summary,
         Self::Backlog,
         Self::Topics,
@@ -52,8 +48,6 @@ impl View {
         Self::Streams,
         Self::StreamGroups,
         Self::Holes,
-        Self::Reissues,
-        Self::Losses,
         Self::Inbox,
         Self::DeadLetters,
     ];
@@ -71,8 +65,6 @@ impl View {
             Self::Streams => "streams",
             Self::StreamGroups => "stream_groups",
             Self::Holes => "holes",
-            Self::Reissues => "reissues",
-            Self::Losses => "losses",
             Self::Inbox => "inbox",
             Self::DeadLetters => "dead_letters",
         }
@@ -98,8 +90,6 @@ impl View {
             Self::Streams => include_str!("../../queries/ops/streams.sql"),
             Self::StreamGroups => include_str!("../../queries/ops/stream_groups.sql"),
             Self::Holes => include_str!("../../queries/ops/holes.sql"),
-            Self::Reissues => include_str!("../../queries/ops/reissues.sql"),
-            Self::Losses => include_str!("../../queries/ops/losses.sql"),
             Self::Inbox => include_str!("../../queries/ops/inbox.sql"),
             Self::DeadLetters => include_str!("../../queries/ops/dead_letters.sql"),
         }

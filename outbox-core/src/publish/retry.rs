@@ -1,7 +1,8 @@
 //! Pure: when to try a failed sink or stream again.
 //!
-//! Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015) from the `backon` crate;
-//! the breaker lets one parcel through after a pause, and the rest only when that one was confirmed.
+//! Exponential backoff with jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015) from the `backon` crate, also at its
+//! bound: relays that lost one server together do not come back to it together. The breaker lets one parcel through after a
+//! pause, and the rest only when that one was confirmed.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 pub struct Backoff {
     bounds: (Duration, Duration),
     pauses: Option<ExponentialBackoff>,
+    last: Duration,
 }
 
 impl Backoff {
@@ -21,21 +23,32 @@ impl Backoff {
         Self {
             bounds: (min, max),
             pauses: None,
+            last: Duration::ZERO,
         }
     }
 
     /// The next pause.
     pub fn pause(&mut self) -> Duration {
         let (min, max) = self.bounds;
+        // The crate adds up to as much again.
         let pauses = self.pauses.get_or_insert_with(|| {
             ExponentialBuilder::default()
                 .with_min_delay(min)
-                .with_max_delay(max)
+                .with_max_delay(max / 2)
                 .with_jitter()
                 .without_max_times()
                 .build()
         });
-        pauses.next().unwrap_or(max).min(max)
+        self.last = pauses.next().unwrap_or(max).min(max);
+        self.last
+    }
+
+    /// What failed now had gone well for so long. Longer than the pause before it: then this is a new failure, and not the
+    /// one before going on.
+    pub fn went_well_for(&mut self, lasted: Duration) {
+        if lasted > self.last {
+            self.reset();
+        }
     }
 
     /// Success: the next failure starts from the shortest pause.
@@ -93,8 +106,29 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
         let pauses: Vec<Duration> = (0..40).map(|_| backoff.pause()).collect();
         assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(5)));
-        assert!(pauses[30] >= Duration::from_secs(4));
+        assert!(pauses[30] >= Duration::from_millis(2500));
         backoff.reset();
+        assert!(backoff.pause() <= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn two_that_failed_together_do_not_come_back_together() {
+        let bounds = (Duration::from_millis(50), Duration::from_secs(3));
+        let (mut one, mut other) = (Backoff::new(bounds.0, bounds.1), Backoff::new(bounds.0, bounds.1));
+        let together = (0..40)
+            .map(|_| (one.pause(), other.pause()))
+            .filter(|(one, other)| one == other)
+            .count();
+        assert!(together < 5, "{together} of 40 pauses were the same");
+    }
+
+    #[test]
+    fn what_went_well_for_longer_than_the_pause_before_is_forgotten() {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(3));
+        let long = (0..20).map(|_| backoff.pause()).last().unwrap_or_default();
+        backoff.went_well_for(long / 2);
+        assert!(backoff.pause() >= Duration::from_millis(1500));
+        backoff.went_well_for(Duration::from_secs(4));
         assert!(backoff.pause() <= Duration::from_millis(100));
     }
 

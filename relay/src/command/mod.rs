@@ -22,8 +22,6 @@ pub mod operation;
 
 pub mod trace;
 
-pub mod recover;
-
 pub mod config;
 
 pub mod completions;
