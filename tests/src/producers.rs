@@ -17,8 +17,6 @@ use uuid::Uuid;
 use crate::journal::{Fact, Journal, Outcome};
 use crate::{Database, Failure, Result};
 
-/// How long a writer keeps trying to get its connection back.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(30);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the writers do. Chances are percentages of transactions.
@@ -44,6 +42,8 @@ pub struct Workload {
     pub hold_at_most: Duration,
     /// What a writer waits between two transactions.
     pub pause: Duration,
+    /// How long a writer keeps trying to get its connection back.
+    pub reconnect_within: Duration,
     /// Statements every session begins with.
     pub session: Vec<String>,
 }
@@ -63,6 +63,7 @@ impl Default for Workload {
             hold: 5,
             hold_at_most: Duration::from_millis(150),
             pause: Duration::ZERO,
+            reconnect_within: Duration::from_secs(30),
             session: Vec::new(),
         }
     }
@@ -281,7 +282,7 @@ impl Writer {
 
     /// Connects, waiting for a server that is on its way back.
     async fn connect(&self) -> Result<PgConnection> {
-        let deadline = Instant::now() + RECONNECT_LIMIT;
+        let deadline = Instant::now() + self.workload.reconnect_within;
         loop {
             match PgConnection::connect(&self.url).await {
                 Ok(mut connection) => {

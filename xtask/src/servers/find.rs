@@ -13,6 +13,8 @@ pub enum Kind {
     Redis,
     /// `pgbouncer`, any version.
     PgBouncer,
+    /// `faketime`, any version; what is used is the library that comes with it.
+    Faketime,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             Self::Postgres => "Postgres 15 or newer",
             Self::Redis => "Redis 6.2 or newer",
             Self::PgBouncer => "PgBouncer",
+            Self::Faketime => "libfaketime",
         }
     }
 
@@ -31,6 +34,7 @@ impl Kind {
             Self::Postgres => "postgres",
             Self::Redis => "redis-server",
             Self::PgBouncer => "pgbouncer",
+            Self::Faketime => "faketime",
         }
     }
 
@@ -38,7 +42,7 @@ impl Kind {
         match self {
             Self::Postgres => (15, 0),
             Self::Redis => (6, 2),
-            Self::PgBouncer => (0, 0),
+            Self::PgBouncer | Self::Faketime => (0, 0),
         }
     }
 }

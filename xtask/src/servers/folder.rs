@@ -31,6 +31,15 @@ pub(crate) fn make(kind: &str, account: Account) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Makes a folder of `account` inside one of its own.
+pub(crate) fn make_inside(path: &Path, account: Account) -> Result<()> {
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::io(format!("create {}", path.display())))?;
+    hand_over(path, account)
+}
+
 /// Writes a file that `account` can read and nobody else.
 pub(crate) fn write(path: &Path, content: &str, account: Account) -> Result<()> {
     fs::write(path, content).map_err(Error::io(format!("write {}", path.display())))?;

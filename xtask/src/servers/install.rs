@@ -43,7 +43,7 @@ pub fn ensure(kinds: &[Kind], permission: Permission) -> Result<Vec<PathBuf>> {
                     match kind {
                         Kind::Postgres => "install a newer one as https://www.postgresql.org/download/ says",
                         Kind::Redis => "install a newer one as https://redis.io/docs/latest/operate/oss_and_stack/install/ says",
-                        Kind::PgBouncer => "install it and put it on the PATH",
+                        Kind::PgBouncer | Kind::Faketime => "install it and put it on the PATH",
                     }
                 ))
             })
@@ -121,6 +121,7 @@ fn packages(kinds: &[Kind]) -> Vec<&'static str> {
             Kind::Postgres => "postgresql",
             Kind::Redis => "redis-server",
             Kind::PgBouncer => "pgbouncer",
+            Kind::Faketime => "faketime",
         })
         .collect()
 }
@@ -132,6 +133,7 @@ fn advice(missing: &[Kind], why: &str) -> String {
             Kind::Postgres => "postgresql@17",
             Kind::Redis => "redis",
             Kind::PgBouncer => "pgbouncer",
+            Kind::Faketime => "libfaketime",
         })
         .collect();
     format!(

@@ -13,6 +13,10 @@ mod account;
 
 mod backup;
 
+mod clock;
+
+mod disk;
+
 mod error;
 
 mod find;
@@ -35,6 +39,8 @@ mod watchdog;
 
 pub use account::Account;
 pub use backup::Backup;
+pub use clock::Clock;
+pub use disk::Disk;
 pub use error::{Error, Result};
 pub use find::{Kind, find};
 pub use install::{Permission, ensure};

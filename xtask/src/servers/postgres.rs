@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::backup::Backup;
+use super::clock::Clock;
+use super::disk::Disk;
 use super::error::{Error, Result};
 use super::find::Kind;
 use super::install::{Permission, ensure};
@@ -32,6 +34,8 @@ pub struct PostgresOptions {
     fsync: bool,
     settings: Vec<(String, String)>,
     tls: Option<(PathBuf, PathBuf)>,
+    disk_bytes: Option<u64>,
+    clock: bool,
     lifetime: Lifetime,
 }
 
@@ -54,6 +58,20 @@ impl PostgresOptions {
     #[must_use]
     pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Has its data on a disk of so many bytes of its own, which can be filled. Only root can make one.
+    #[must_use]
+    pub fn disk(mut self, bytes: u64) -> Self {
+        self.disk_bytes = Some(bytes);
+        self
+    }
+
+    /// Lives by a clock of its own, which can be set.
+    #[must_use]
+    pub fn clock(mut self) -> Self {
+        self.clock = true;
         self
     }
 
@@ -107,6 +125,8 @@ pub struct Postgres {
     port: u16,
     account: Account,
     programs: PathBuf,
+    disk: Option<Disk>,
+    clock: Option<Clock>,
 }
 
 impl Postgres {
@@ -118,6 +138,7 @@ impl Postgres {
 
     fn start(options: PostgresOptions) -> Result<Self> {
         let mut server = Self::prepare(options.lifetime)?;
+        server.equip(&options)?;
         server.run_tool("initdb", &server.data(), |command| {
             command.args([
                 "-U",
@@ -154,7 +175,22 @@ impl Postgres {
             port,
             account,
             programs,
+            disk: None,
+            clock: None,
         })
+    }
+
+    fn equip(&mut self, options: &PostgresOptions) -> Result<()> {
+        if let Some(bytes) = options.disk_bytes {
+            folder::make_inside(&self.data(), self.account)?;
+            self.disk = Some(Disk::mount(&self.data(), bytes, self.account)?);
+        }
+        if options.clock {
+            let clock = Clock::in_folder(self.process.folder(), self.account)?;
+            self.process.surround(clock.environment());
+            self.clock = Some(clock);
+        }
+        Ok(())
     }
 
     /// Writes what is ours into the configuration of the data that is there.
@@ -273,6 +309,24 @@ impl Postgres {
         self.process.folder().join("data")
     }
 
+    /// The disk with its data.
+    ///
+    /// # Errors
+    /// When it was started without one of its own.
+    pub fn disk(&self) -> Result<&Disk> {
+        let none = "this Postgres has no disk of its own: start it with PostgresOptions::disk";
+        self.disk.as_ref().ok_or_else(|| Error::new(none))
+    }
+
+    /// The clock it lives by.
+    ///
+    /// # Errors
+    /// When it was started without one of its own.
+    pub fn clock(&self) -> Result<&Clock> {
+        let none = "this Postgres has no clock of its own: start it with PostgresOptions::clock";
+        self.clock.as_ref().ok_or_else(|| Error::new(none))
+    }
+
     /// The port it listens on; kept over restarts.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -308,6 +362,14 @@ impl Postgres {
     /// When it does not run.
     pub fn reload(&self) -> Result<()> {
         self.process.signal("HUP")
+    }
+
+    /// True when it does not run: stopped, or given up by itself.
+    ///
+    /// # Errors
+    /// When the system refuses to say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        self.process.has_ended()
     }
 
     /// SIGKILL to the postmaster; its children notice and end.

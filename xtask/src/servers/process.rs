@@ -31,6 +31,7 @@ pub(crate) struct Launch {
 #[derive(Debug)]
 pub(crate) struct Process {
     launch: Launch,
+    environment: Vec<(&'static str, OsString)>,
     folder: PathBuf,
     child: Option<Child>,
     watchdog: Watchdog,
@@ -43,11 +44,17 @@ impl Process {
         let watchdog = Watchdog::start(&folder, launch.end_signal, lifetime)?;
         Ok(Self {
             launch,
+            environment: Vec::new(),
             folder,
             child: None,
             watchdog,
             lifetime,
         })
+    }
+
+    /// What it finds in its environment besides ours, from its next start on.
+    pub(crate) fn surround(&mut self, environment: Vec<(&'static str, OsString)>) {
+        self.environment = environment;
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -79,6 +86,7 @@ impl Process {
             .current_dir(&self.folder)
             .stdin(Stdio::null());
         command.stdout(pid_file).stderr(log);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // Ctrl-C is for the owner; its servers end after it, by the watchdog.
         command.process_group(0);
         let child = self
@@ -138,6 +146,12 @@ impl Process {
             std::thread::sleep(LOOK_AGAIN);
         }
         Ok(())
+    }
+
+    /// True when nothing runs.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        self.ended()?;
+        Ok(self.child.is_none())
     }
 
     fn ended(&mut self) -> Result<Option<ExitStatus>> {

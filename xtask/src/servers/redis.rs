@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::backup::Backup;
+use super::clock::Clock;
+use super::disk::Disk;
 use super::error::{Error, Result};
 use super::find::Kind;
 use super::install::{Permission, ensure};
@@ -25,6 +27,8 @@ const DATA: &str = "data";
 #[derive(Clone, Debug, Default)]
 pub struct RedisOptions {
     settings: Vec<(String, String)>,
+    disk_bytes: Option<u64>,
+    clock: bool,
     lifetime: Lifetime,
 }
 
@@ -47,6 +51,20 @@ impl RedisOptions {
     pub fn replica_of(self, port: u16) -> Self {
         self.set("replicaof", format!("127.0.0.1 {port}"))
             .set("repl-diskless-sync-delay", 0)
+    }
+
+    /// Has its data on a disk of so many bytes of its own, which can be filled. Only root can make one.
+    #[must_use]
+    pub fn disk(mut self, bytes: u64) -> Self {
+        self.disk_bytes = Some(bytes);
+        self
+    }
+
+    /// Lives by a clock of its own, which can be set.
+    #[must_use]
+    pub fn clock(mut self) -> Self {
+        self.clock = true;
+        self
     }
 
     /// Until when it lives.
@@ -82,7 +100,21 @@ impl RedisOptions {
         };
         let process = Process::guard(launch, folder, self.lifetime)?;
         folder::write(&file, &configuration, Account::Mine)?;
-        let mut server = Redis { process, port };
+        let mut server = Redis {
+            process,
+            port,
+            disk: None,
+            clock: None,
+        };
+        if let Some(bytes) = self.disk_bytes {
+            let data = server.folder().join(DATA);
+            server.disk = Some(Disk::mount(&data, bytes, Account::Mine)?);
+        }
+        if self.clock {
+            let clock = Clock::in_folder(&server.folder(), Account::Mine)?;
+            server.process.surround(clock.environment());
+            server.clock = Some(clock);
+        }
         server.start_again()?;
         Ok(server)
     }
@@ -93,6 +125,8 @@ impl RedisOptions {
 pub struct Redis {
     process: Process,
     port: u16,
+    disk: Option<Disk>,
+    clock: Option<Clock>,
 }
 
 impl Redis {
@@ -100,6 +134,24 @@ impl Redis {
     #[must_use]
     pub fn options() -> RedisOptions {
         RedisOptions::default()
+    }
+
+    /// The disk with its data.
+    ///
+    /// # Errors
+    /// When it was started without one of its own.
+    pub fn disk(&self) -> Result<&Disk> {
+        let none = "this Redis has no disk of its own: start it with RedisOptions::disk";
+        self.disk.as_ref().ok_or_else(|| Error::new(none))
+    }
+
+    /// The clock it lives by.
+    ///
+    /// # Errors
+    /// When it was started without one of its own.
+    pub fn clock(&self) -> Result<&Clock> {
+        let none = "this Redis has no clock of its own: start it with RedisOptions::clock";
+        self.clock.as_ref().ok_or_else(|| Error::new(none))
     }
 
     /// The port it listens on; kept over restarts.

@@ -35,6 +35,8 @@ if pid=$(cat "$1/server.pid" 2>/dev/null) && [ -n "$pid" ]; then
     while kill -0 "$pid" 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.05; tries=$((tries + 1)); done
     kill -KILL "$pid" 2>/dev/null
 fi
+# Most have no disk of their own.
+umount -l "$1/data" 2>/dev/null
 rm -rf "$1"
 "#;
 

@@ -1,0 +1,9 @@
+//! The rows of docs/faults.md that need servers of their own to be shown: sessions ended, disks full, clocks set, networks cut.
+
+mod scene;
+
+mod lease_killed;
+
+mod connections;
+
+mod disk_full;
