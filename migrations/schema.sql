@@ -1134,6 +1134,40 @@ $$;
 
 ALTER FUNCTION outbox.new_event_id() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.order_reissue(topic text, partition integer, from_place text, to_place text, is_preview boolean, reason text) RETURNS SETOF bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    first record;
+    last record;
+begin
+    select * into first from outbox.place_of(from_place);
+    select * into last from outbox.place_of(to_place) where to_place is not null;
+    if (last.batch_id, last."position") < (first.batch_id, first."position") then
+        raise exception 'the end % is before the beginning %', to_place, from_place using errcode = 'invalid_parameter_value';
+    end if;
+    return query
+    insert into outbox.reissue_order (topic, partition, from_batch_id, from_position, to_batch_id, to_position, is_preview, reason)
+    select stream.topic, stream.partition, first.batch_id, first."position", last.batch_id, last."position",
+           order_reissue.is_preview, order_reissue.reason
+    from outbox.topic_stream stream
+    where stream.topic = order_reissue.topic
+      and (order_reissue.partition is null or stream.partition = order_reissue.partition + 1
+           or stream.partition = 0 and order_reissue.partition = 0
+              and not exists (select from outbox.topic_layout l where l.topic = order_reissue.topic))
+      and exists (select from outbox.share s where s.topic = stream.topic and s.partition = stream.partition)
+    order by stream.partition
+    returning number;
+    if not found then
+        raise exception '% has no stream on which anything was published', concat('topic ' || topic, ' partition ' || partition)
+            using errcode = 'no_data_found';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.order_reissue(topic text, partition integer, from_place text, to_place text, is_preview boolean, reason text) OWNER TO outbox_maintainer;
+
 CREATE SEQUENCE outbox.parked_place
     START WITH 1
     INCREMENT BY 1
@@ -1302,6 +1336,25 @@ end
 $$;
 
 ALTER FUNCTION outbox.pause_consumer(consumer text, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.place_of(place text, OUT batch_id bigint, OUT "position" bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    if place ~ '^[0-9]{1,18}-[0-9]{1,18}$' then
+        batch_id := split_part(place, '-', 1)::bigint;
+        position := split_part(place, '-', 2)::bigint;
+    else
+        batch_id := floor(extract(epoch from place::timestamptz) * 1000)::bigint;
+        position := 0;
+    end if;
+exception when data_exception then
+    raise exception '% is neither an entry id (<batch>-<position>) nor a time', place using errcode = 'invalid_parameter_value';
+end
+$_$;
+
+ALTER FUNCTION outbox.place_of(place text, OUT batch_id bigint, OUT "position" bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.preview_redrive(filter jsonb) RETURNS TABLE(consumer text, letters bigint, keys bigint, some_keys text[], followers bigint, behind_others bigint, keys_gone_on bigint, older_than_inbox bigint, edited bigint, redriven_before bigint, first_dead_at timestamp with time zone, last_dead_at timestamp with time zone, left_unreadable bigint, left_too_old bigint, left_going bigint, members bigint, is_paused boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1881,7 +1934,7 @@ CREATE FUNCTION outbox.resume_topic(topic text, reason text, partition integer D
 declare
     latest outbox.stream_action;
 begin
-    latest := outbox.stopped_stream(topic, partition, array['set_aside', 'blocked'], 'neither set aside nor blocked');
+    latest := outbox.stopped_stream(topic, partition, array['set_aside', 'blocked', 'lost'], 'neither set aside nor blocked, nor did it lose entries');
     -- A resume that a crash undid after the stream went on would set it aside again behind itself.
     perform set_config('synchronous_commit', 'on', true);
     insert into outbox.stream_action (topic, partition, action, batch_number, position, event_id, reason)
@@ -2062,7 +2115,7 @@ CREATE TABLE outbox.stream_action (
     reason text NOT NULL,
     actor text DEFAULT SESSION_USER NOT NULL,
     acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT stream_action_action_check CHECK ((action = ANY (ARRAY['set_aside'::text, 'blocked'::text, 'unblocked'::text, 'resume'::text, 'skip'::text]))),
+    CONSTRAINT stream_action_action_check CHECK ((action = ANY (ARRAY['set_aside'::text, 'blocked'::text, 'unblocked'::text, 'resume'::text, 'skip'::text, 'lost'::text]))),
     CONSTRAINT stream_action_reason_check CHECK ((reason <> ''::text))
 );
 
@@ -2116,8 +2169,13 @@ CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, v
         from outbox_ops.backlog
     ), aside as (
         select count(*) filter (where state = 'set_aside') as topics, count(*) filter (where state = 'blocked') as blocked,
-               min(topic) filter (where state = 'set_aside') as first, min(topic) filter (where state = 'blocked') as first_blocked
+               count(*) filter (where state = 'lost') as lost, min(topic) filter (where state = 'set_aside') as first,
+               min(topic) filter (where state = 'blocked') as first_blocked, min(stream) filter (where state = 'lost') as first_lost
         from outbox_ops.topics
+    ), gone as (
+        -- For a day: whoever misses it holds, and is told as well.
+        select count(*) as losses, min(l.stream) as first
+        from outbox.loss l where l.found_at > clock_timestamp() - interval '1 day' and cardinality(l.missed_by) > 0
     ), refused as (
         -- A relay that refuses gives the lease back between its looks.
         select r.reason from outbox.relay r
@@ -2136,12 +2194,14 @@ CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, v
             when not tail.valid then array['degraded', 'no relay holds the lease: the next events will wait; start outbox-relay run']
             when leader.state in ('waiting', 'refused') then array['stalled', coalesce(leader.reason, format('the leading relay is %s', leader.state))]
             when aside.topics > 0 then array['degraded', format('%s stream(s) wait for a person, the first is %s: see outbox_ops.topics', aside.topics, aside.first)]
+            when aside.lost > 0 then array['degraded', format('%s stream(s) lost entries and are being repaired, the first is %s: see outbox_ops.topics and outbox_ops.reissues', aside.lost, aside.first_lost)]
             when aside.blocked > 0 then array['degraded', format('%s stream(s) are not taken by the sink, the first is %s: see outbox_ops.topics', aside.blocked, aside.first_blocked)]
             when refused_hole.holes > 0 then array['degraded', format('%s group(s) miss entries that cannot be put out again, the first is %s on %s: see outbox_ops.holes', refused_hole.holes, refused_hole.by, refused_hole.first)]
+            when gone.losses > 0 then array['degraded', format('%s stream(s) lost entries that cannot be put out again and that some group had not acknowledged, the first is %s: see outbox_ops.losses', gone.losses, gone.first)]
             when held.streams > 0 then array['degraded', format('%s stream(s) cannot be trimmed, the first is %s, held by group %s: see outbox_ops.streams', held.streams, held.first, held.by)]
             when backlog.oldest_age > interval '1 minute' then array['degraded', format('the oldest event waits for %s', date_trunc('second', backlog.oldest_age))]
             else array['ok', null] end as words
-        from tail cross join backlog cross join aside cross join held cross join refused_hole left join leader on true left join refused on true
+        from tail cross join backlog cross join aside cross join held cross join refused_hole cross join gone left join leader on true left join refused on true
     )
     select clock_timestamp() as as_of,
            judged.words[1] as verdict,
@@ -3507,6 +3567,37 @@ CREATE TABLE outbox.log_standard_from_8126465 (
 
 ALTER TABLE outbox.log_standard_from_8126465 OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.loss (
+    number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    stream text NOT NULL,
+    after_entry text NOT NULL,
+    through_entry text NOT NULL,
+    events bigint NOT NULL,
+    why text NOT NULL,
+    missed_by text[] NOT NULL,
+    epoch bigint NOT NULL,
+    found_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT loss_events_check CHECK ((events >= 0)),
+    CONSTRAINT loss_why_check CHECK ((why = ANY (ARRAY['log'::text, 'generation'::text])))
+);
+
+ALTER TABLE outbox.loss OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.loss IS 'Ranges that a stream lost at the sink and that cannot be put out again. Append-only.';
+
+COMMENT ON COLUMN outbox.loss.partition IS '0: the stream without a number; n + 1: partition n.';
+
+ALTER TABLE outbox.loss ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.loss_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE outbox.operation (
     number bigint NOT NULL,
     kind text NOT NULL,
@@ -3688,6 +3779,44 @@ ALTER TABLE outbox.reissue OWNER TO outbox_maintainer;
 COMMENT ON TABLE outbox.reissue IS 'One row per re-issue: which entry of which stream was kept, and which rows of the log its share has. Append-only.';
 
 COMMENT ON COLUMN outbox.reissue.partition IS '0: the stream without a number; n + 1: partition n.';
+
+CREATE TABLE outbox.reissue_order (
+    number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    from_batch_id bigint NOT NULL,
+    from_position bigint NOT NULL,
+    to_batch_id bigint,
+    to_position bigint,
+    is_preview boolean NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    ordered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    answer text,
+    kept text,
+    wanted bigint,
+    events bigint,
+    batch_number bigint,
+    answered_at timestamp with time zone,
+    CONSTRAINT reissue_order_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT reissue_order_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'possible'::text, 'done'::text, 'refused'::text])))
+);
+
+ALTER TABLE outbox.reissue_order OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.reissue_order IS 'Audit of re-issues that people asked for: who, when, why, and what became of it. Previews are among them.';
+
+COMMENT ON COLUMN outbox.reissue_order.partition IS '0: the stream without a number; n + 1: partition n.';
+
+ALTER TABLE outbox.reissue_order ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.reissue_order_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE outbox.relay (
     instance text NOT NULL,
@@ -3988,7 +4117,7 @@ CREATE TABLE outbox.trim_floor (
     epoch bigint NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT trim_floor_batch_id_check CHECK ((batch_id >= 0)),
-    CONSTRAINT trim_floor_cause_check CHECK ((cause = ANY (ARRAY['retention'::text, 'cap'::text]))),
+    CONSTRAINT trim_floor_cause_check CHECK ((cause = ANY (ARRAY['retention'::text, 'cap'::text, 'lost'::text]))),
     CONSTRAINT trim_floor_check CHECK (((unread >= 0) AND ((unread = 0) OR (cause = 'cap'::text)))),
     CONSTRAINT trim_floor_position_check CHECK (("position" >= 0))
 );
@@ -4507,6 +4636,40 @@ COMMENT ON COLUMN outbox_ops.inbox_window.needed_for IS 'What that is, in words.
 
 COMMENT ON COLUMN outbox_ops.inbox_window.holds IS 'Whether days that are older than `kept` stay for it. If it is gone for good: outbox.forget_consumer.';
 
+CREATE VIEW outbox_ops.losses AS
+ SELECT loss.topic,
+    GREATEST((loss.partition - 1), 0) AS partition,
+    loss.stream,
+    loss.after_entry,
+    loss.through_entry,
+    loss.events,
+    loss.why,
+    loss.missed_by,
+    loss.found_at
+   FROM outbox.loss loss;
+
+ALTER TABLE outbox_ops.losses OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.losses IS 'Ranges that streams lost at the sink and that cannot be put out again.';
+
+COMMENT ON COLUMN outbox_ops.losses.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.losses.partition IS 'Partition of the topic; 0 also for the stream without a number.';
+
+COMMENT ON COLUMN outbox_ops.losses.stream IS 'Key of the stream.';
+
+COMMENT ON COLUMN outbox_ops.losses.after_entry IS 'The range begins behind this entry; 0-0: at the beginning.';
+
+COMMENT ON COLUMN outbox_ops.losses.through_entry IS 'It ends with this entry; what follows is on the stream, or is put out again.';
+
+COMMENT ON COLUMN outbox_ops.losses.events IS 'Events that the ledger cut into it.';
+
+COMMENT ON COLUMN outbox_ops.losses.why IS '`log`: Postgres no longer has all of it; `generation`: it is from before the topic got its partitions, and would come behind the end of those.';
+
+COMMENT ON COLUMN outbox_ops.losses.missed_by IS 'Groups that the stream waits for and that had not acknowledged all of it, as far as the relay knew; empty: nobody misses it.';
+
+COMMENT ON COLUMN outbox_ops.losses.found_at IS 'When it was found.';
+
 CREATE VIEW outbox_ops.operations AS
  SELECT o.number,
     o.kind,
@@ -4638,6 +4801,146 @@ COMMENT ON COLUMN outbox_ops.parked_keys.first_event IS 'Id of the first event t
 COMMENT ON COLUMN outbox_ops.parked_keys.first_type IS 'Its type.';
 
 COMMENT ON COLUMN outbox_ops.parked_keys.attempts IS 'Its failed attempts.';
+
+CREATE VIEW outbox_ops.reissue_orders AS
+ SELECT o.number,
+    o.topic,
+    GREATEST((o.partition - 1), 0) AS partition,
+    ((o.from_batch_id || '-'::text) || o.from_position) AS from_entry,
+    ((o.to_batch_id || '-'::text) || o.to_position) AS to_entry,
+    o.is_preview,
+    o.state,
+    o.answer,
+    o.kept,
+    o.wanted,
+    o.events,
+    o.actor,
+    o.reason,
+    o.ordered_at,
+    o.answered_at,
+        CASE o.partition
+            WHEN 0 THEN o.topic
+            ELSE ((o.topic || ':'::text) || (o.partition - 1))
+        END AS stream
+   FROM outbox.reissue_order o;
+
+ALTER TABLE outbox_ops.reissue_orders OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.reissue_orders IS 'Re-issues that people asked for with `outbox-relay recover reissue`, previews included: the audit of who did it and why.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.number IS 'Order of the orders.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.partition IS 'Partition of the topic; 0 also for the stream without a number.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.from_entry IS 'From which entry id on.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.to_entry IS 'Up to which entry id it was asked for; null: to the end.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.is_preview IS 'Whether it was only asked what it would be.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.state IS '`waiting` for the leading relay; `possible`: the answer to a preview; `done`: it was cut and is being published, or was; `refused`: see answer.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.answer IS 'Why it was refused, and what to do.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.kept IS 'The entry behind which it begins.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.wanted IS 'Events between the two ends that were asked for.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.events IS 'Events that are put out again: all of the stream behind the entry that is kept.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.actor IS 'Who asked.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.reason IS 'Why.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.ordered_at IS 'When.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.answered_at IS 'When the relay answered.';
+
+COMMENT ON COLUMN outbox_ops.reissue_orders.stream IS 'The stream''s key at the sink, without prefix and writer.';
+
+CREATE VIEW outbox_ops.reissues AS
+ SELECT sent.topic,
+    sent.partition,
+    sent.stream,
+    sent.kept,
+    sent.missing,
+    sent.asked_by,
+    sent.cut_at,
+    sent.events,
+    sent.published,
+        CASE
+            WHEN sent.replaced THEN 'replaced'::text
+            WHEN (sent.published >= sent.events) THEN 'done'::text
+            ELSE 'running'::text
+        END AS state,
+        CASE
+            WHEN ((sent.published > 0) AND (sent.published < sent.events) AND (NOT sent.replaced)) THEN ((clock_timestamp() - sent.cut_at) * (((sent.events - sent.published))::double precision / (sent.published)::double precision))
+            ELSE NULL::interval
+        END AS remaining
+   FROM ( SELECT reissue.topic,
+            GREATEST((reissue.partition - 1), 0) AS partition,
+                CASE reissue.partition
+                    WHEN 0 THEN reissue.topic
+                    ELSE ((reissue.topic || ':'::text) || (reissue.partition - 1))
+                END AS stream,
+            ((reissue.kept_batch_id || '-'::text) || reissue.kept_position) AS kept,
+            reissue.missing,
+            reissue.asked_by,
+            reissue.cut_at,
+            share.event_count AS events,
+            ((EXISTS ( SELECT
+                   FROM outbox.reissue later
+                  WHERE ((later.topic = reissue.topic) AND (later.partition = reissue.partition) AND (later.batch_number > reissue.batch_number)))) AND (NOT COALESCE(here.is_over, false))) AS replaced,
+                CASE
+                    WHEN here.is_over THEN share.event_count
+                    WHEN (here."position" IS NOT NULL) THEN (LEAST(((share.event_count - 1))::numeric, GREATEST((0)::numeric, floor((((share.event_count)::numeric * (((here."position" - share.first_position) + 1))::numeric) / (((share.last_position - share.first_position) + 1))::numeric)))))::bigint
+                    ELSE (0)::bigint
+                END AS published
+           FROM ((((outbox.reissue reissue
+             JOIN outbox.share share ON (((share.topic = reissue.topic) AND (share.partition = reissue.partition) AND (share.batch_number = reissue.batch_number))))
+             LEFT JOIN LATERAL ( SELECT p."position",
+                    (p."position" >= share.last_position) AS is_over
+                   FROM outbox.progress p
+                  WHERE ((p.topic = reissue.topic) AND (p.partition = reissue.partition) AND (p.batch_number = reissue.batch_number))
+                  ORDER BY p."position" DESC
+                 LIMIT 1) own ON (true))
+             LEFT JOIN LATERAL ( SELECT p.batch_number
+                   FROM outbox.progress p
+                  WHERE ((p.topic = reissue.topic) AND (p.partition = reissue.partition))
+                  ORDER BY p.batch_number DESC, p."position" DESC
+                 LIMIT 1) newest ON (true))
+             LEFT JOIN LATERAL ( SELECT own."position",
+                    (COALESCE(own.is_over, false) OR ((newest.batch_number > reissue.batch_number) AND (NOT (EXISTS ( SELECT
+                           FROM outbox.reissue later
+                          WHERE ((later.topic = reissue.topic) AND (later.partition = reissue.partition) AND (later.batch_number > reissue.batch_number))))))) AS is_over) here ON (true))) sent;
+
+ALTER TABLE outbox_ops.reissues OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.reissues IS 'Streams that were put out again from an entry on, and how far each is.';
+
+COMMENT ON COLUMN outbox_ops.reissues.topic IS 'Topic.';
+
+COMMENT ON COLUMN outbox_ops.reissues.partition IS 'Partition of the topic; 0 also for the stream without a number.';
+
+COMMENT ON COLUMN outbox_ops.reissues.stream IS 'The stream''s key at the sink, without prefix and writer.';
+
+COMMENT ON COLUMN outbox_ops.reissues.kept IS 'The entry behind which it begins; 0-0: at the beginning.';
+
+COMMENT ON COLUMN outbox_ops.reissues.missing IS 'What was missing.';
+
+COMMENT ON COLUMN outbox_ops.reissues.asked_by IS 'Who missed it: a group, the relay, or a person.';
+
+COMMENT ON COLUMN outbox_ops.reissues.cut_at IS 'When it was cut.';
+
+COMMENT ON COLUMN outbox_ops.reissues.events IS 'Events in it.';
+
+COMMENT ON COLUMN outbox_ops.reissues.published IS 'How many of them are on the stream; estimated by position until all are.';
+
+COMMENT ON COLUMN outbox_ops.reissues.state IS '`running`; `done`; `replaced`: a later re-issue of the stream took over before it was done.';
+
+COMMENT ON COLUMN outbox_ops.reissues.remaining IS 'How long it will take at its speed so far; null when it is not running, or nothing is published yet.';
 
 CREATE VIEW outbox_ops.relays AS
  SELECT relay.instance,
@@ -4963,7 +5266,7 @@ CREATE VIEW outbox_ops.topics AS
             latest.reason,
             latest.actor,
             latest.acted_at
-          WHERE (latest.action = ANY (ARRAY['set_aside'::text, 'blocked'::text]))) stopped ON (true))
+          WHERE (latest.action = ANY (ARRAY['set_aside'::text, 'blocked'::text, 'lost'::text]))) stopped ON (true))
      LEFT JOIN LATERAL ( SELECT p.number,
             p.topic,
             p.partition,
@@ -4992,7 +5295,7 @@ COMMENT ON COLUMN outbox_ops.topics.keep IS 'How long events of the class are ke
 
 COMMENT ON COLUMN outbox_ops.topics.seen_since IS 'When the relay saw the topic first, or a person set it up.';
 
-COMMENT ON COLUMN outbox_ops.topics.state IS '`moving`; `ended`: the topic has partitions since, and nothing more comes on this stream; `blocked`: the sink does not take this stream now (wrong type, no permission), and the relay tries again; `set_aside`: it waits at one event for `outbox-relay topic resume` or `topic skip-event`.';
+COMMENT ON COLUMN outbox_ops.topics.state IS '`moving`; `ended`: the topic has partitions since, and nothing more comes on this stream; `blocked`: the sink does not take this stream now (wrong type, no permission), and the relay tries again; `lost`: the sink no longer has the entry last put on it, and the relay repairs it; `set_aside`: it waits at one event for `outbox-relay topic resume` or `topic skip-event`.';
 
 COMMENT ON COLUMN outbox_ops.topics.stopped_since IS 'Since when it does not move.';
 
@@ -5186,6 +5489,9 @@ ALTER TABLE ONLY outbox.lease
 ALTER TABLE ONLY outbox.log_migration
     ADD CONSTRAINT log_migration_pkey PRIMARY KEY (version);
 
+ALTER TABLE ONLY outbox.loss
+    ADD CONSTRAINT loss_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_pkey PRIMARY KEY (operation, place);
 
@@ -5200,6 +5506,9 @@ ALTER TABLE ONLY outbox.parked_event
 
 ALTER TABLE ONLY outbox.parked_lane
     ADD CONSTRAINT parked_lane_pkey PRIMARY KEY (consumer, flow, lane);
+
+ALTER TABLE ONLY outbox.reissue_order
+    ADD CONSTRAINT reissue_order_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY outbox.reissue
     ADD CONSTRAINT reissue_pkey PRIMARY KEY (batch_number);
@@ -5386,6 +5695,10 @@ CREATE INDEX log_standard_from_8126465_topic_position_idx ON outbox.log_standard
 
 CREATE INDEX log_standard_from_8126465_transaction_id_position_idx ON outbox.log_standard_from_8126465 USING btree (transaction_id, "position");
 
+CREATE INDEX loss_found ON outbox.loss USING btree (found_at);
+
+CREATE INDEX loss_of_stream ON outbox.loss USING btree (topic, partition, number);
+
 CREATE INDEX operation_item_of_letter ON outbox.operation_item USING btree (dead_letter);
 
 CREATE INDEX operation_item_released ON outbox.operation_item USING btree (operation, in_line) WHERE (state = 'released'::text);
@@ -5413,6 +5726,10 @@ CREATE INDEX progress_from_3932160_topic_partition_batch_number_position_idx ON 
 CREATE INDEX progress_from_786432_topic_partition_batch_number_position_idx ON outbox.progress_from_786432 USING btree (topic, partition, batch_number, "position");
 
 CREATE INDEX reissue_of_stream ON outbox.reissue USING btree (topic, partition, batch_number);
+
+CREATE INDEX reissue_order_of_batch ON outbox.reissue_order USING btree (batch_number) WHERE (batch_number IS NOT NULL);
+
+CREATE INDEX reissue_order_waiting ON outbox.reissue_order USING btree (number) WHERE (state = 'waiting'::text);
 
 CREATE INDEX stream_action_of_stream ON outbox.stream_action USING btree (topic, partition, number);
 
@@ -5539,6 +5856,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.consumer_audit FOR 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.hole_pass FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.log FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.loss FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.progress FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
@@ -5742,6 +6061,8 @@ GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
 REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.order_reissue(topic text, partition integer, from_place text, to_place text, is_preview boolean, reason text) FROM PUBLIC;
+
 GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
 
 GRANT SELECT,INSERT ON TABLE outbox.dead_letter TO outbox_consumer;
@@ -5784,6 +6105,8 @@ GRANT ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text
 
 REVOKE ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.place_of(place text, OUT batch_id bigint, OUT "position" bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.preview_redrive(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.preview_redrive(filter jsonb) TO outbox_operator;
@@ -5954,6 +6277,9 @@ GRANT SELECT ON TABLE outbox.log_migration TO outbox_relay;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_maintainer;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_observer;
 
+GRANT SELECT,INSERT ON TABLE outbox.loss TO outbox_relay;
+GRANT SELECT ON TABLE outbox.loss TO outbox_observer;
+
 GRANT SELECT ON TABLE outbox.operation TO outbox_consumer;
 
 GRANT UPDATE(state) ON TABLE outbox.operation TO outbox_consumer;
@@ -5976,6 +6302,9 @@ GRANT SELECT ON TABLE outbox.progress TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.reissue TO outbox_relay;
 GRANT SELECT ON TABLE outbox.reissue TO outbox_observer;
+
+GRANT SELECT,UPDATE ON TABLE outbox.reissue_order TO outbox_relay;
+GRANT SELECT ON TABLE outbox.reissue_order TO outbox_observer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.relay TO outbox_relay;
 GRANT SELECT ON TABLE outbox.relay TO outbox_observer;
@@ -6061,6 +6390,9 @@ GRANT SELECT ON TABLE outbox_ops.inbox_window TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.inbox_window TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.inbox_window TO outbox_operator;
 
+GRANT SELECT ON TABLE outbox_ops.losses TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.losses TO outbox_relay;
+
 GRANT SELECT ON TABLE outbox_ops.operations TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.operations TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.operations TO outbox_operator;
@@ -6068,6 +6400,12 @@ GRANT SELECT ON TABLE outbox_ops.operations TO outbox_operator;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.reissue_orders TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.reissue_orders TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.reissues TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.reissues TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox_ops.relays TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.relays TO outbox_relay;

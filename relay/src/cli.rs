@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     check, completions, config as config_command, consume, consumer, dead_letters, demo, migrate, operation,
-    run, status, topic, trace, version,
+    recover, run, status, topic, trace, version,
 };
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
@@ -65,6 +65,9 @@ pub enum Command {
     /// List consumer groups and their lag, pause and resume them, take a stream from a stuck member, read again from earlier
     #[command(subcommand)]
     Consumer(consumer::Arguments),
+    /// Put streams out again, after one of the two ends lost data
+    #[command(subcommand)]
+    Recover(recover::Arguments),
     /// Show where one event is and was: appended, published, applied or not, and why
     Trace(trace::Arguments),
     /// Show the whole path once, on the configured servers, in a database of its own that is dropped afterwards
@@ -86,6 +89,7 @@ impl Command {
             Self::Migrate(_) | Self::Status | Self::Topic(_) => &[Need::Postgres],
             Self::DeadLetters(_) | Self::Operation(_) | Self::Trace(_) => &[Need::Postgres],
             Self::Consumer(arguments) => arguments.needs(),
+            Self::Recover(arguments) => arguments.needs(),
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
         }
     }
@@ -101,6 +105,7 @@ impl Command {
             Self::DeadLetters(arguments) => dead_letters::run(config, &arguments, output).await,
             Self::Operation(arguments) => operation::run(config, &arguments, output).await,
             Self::Consumer(arguments) => consumer::run(config, &arguments, output).await,
+            Self::Recover(arguments) => recover::run(config, &arguments, output).await,
             Self::Trace(arguments) => trace::run(config, arguments, output).await,
             Self::Demo(arguments) => demo::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),

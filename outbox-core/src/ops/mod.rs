@@ -16,6 +16,8 @@ mod view;
 
 mod lag;
 
+mod reissue;
+
 mod pg;
 
 #[cfg(feature = "redis")]
@@ -31,4 +33,5 @@ pub use self::pg::{
 };
 #[cfg(feature = "redis")]
 pub use self::redis::redis_facts;
+pub use self::reissue::{ReissueOrder, order_reissue, reissue_orders};
 pub use self::view::{Halves, View};

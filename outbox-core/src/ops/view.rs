@@ -30,6 +30,10 @@ pub enum View {
     StreamGroups,
     /// What groups miss on streams.
     Holes,
+    /// Streams that are put out again, and how far that is.
+    Reissues,
+    /// What cannot be put out again.
+    Losses,
     /// Consumer groups and their streams.
     Inbox,
     /// What consumers gave up and waits for a person, by what went wrong.
@@ -38,7 +42,7 @@ pub enum View {
 
 impl View {
     /// Every view, in the order in which a report shows them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Summary,
         Self::Backlog,
         Self::Topics,
@@ -48,6 +52,8 @@ impl View {
         Self::Streams,
         Self::StreamGroups,
         Self::Holes,
+        Self::Reissues,
+        Self::Losses,
         Self::Inbox,
         Self::DeadLetters,
     ];
@@ -65,6 +71,8 @@ impl View {
             Self::Streams => "streams",
             Self::StreamGroups => "stream_groups",
             Self::Holes => "holes",
+            Self::Reissues => "reissues",
+            Self::Losses => "losses",
             Self::Inbox => "inbox",
             Self::DeadLetters => "dead_letters",
         }
@@ -90,6 +98,8 @@ impl View {
             Self::Streams => include_str!("../../queries/ops/streams.sql"),
             Self::StreamGroups => include_str!("../../queries/ops/stream_groups.sql"),
             Self::Holes => include_str!("../../queries/ops/holes.sql"),
+            Self::Reissues => include_str!("../../queries/ops/reissues.sql"),
+            Self::Losses => include_str!("../../queries/ops/losses.sql"),
             Self::Inbox => include_str!("../../queries/ops/inbox.sql"),
             Self::DeadLetters => include_str!("../../queries/ops/dead_letters.sql"),
         }

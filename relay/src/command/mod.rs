@@ -22,6 +22,8 @@ pub mod operation;
 
 pub mod trace;
 
+pub mod recover;
+
 pub mod config;
 
 pub mod completions;

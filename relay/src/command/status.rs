@@ -86,7 +86,7 @@ fn page(halves: Halves, views: &Row) -> String {
         ];
         let aside: Vec<&Row> = rows(views, "topics")
             .into_iter()
-            .filter(|row| row["state"] == "set_aside" || row["state"] == "blocked")
+            .filter(|row| row["state"] == "set_aside" || row["state"] == "blocked" || row["state"] == "lost")
             .collect();
         page.push_str(&section(
             "STOPPED",
@@ -157,6 +157,32 @@ fn at_the_sink(views: &Row) -> String {
         "reason",
     ];
     text.push_str(&section("HOLES", &holes, &columns));
+    let running: Vec<&Row> = rows(views, "reissues")
+        .into_iter()
+        .filter(|row| row["state"] == "running")
+        .take(10)
+        .collect();
+    let columns = [
+        "stream",
+        "kept",
+        "published",
+        "events",
+        "remaining_seconds",
+        "asked_by",
+        "cut_at",
+    ];
+    text.push_str(&section("STREAMS THAT ARE PUT OUT AGAIN", &running, &columns));
+    let losses: Vec<&Row> = rows(views, "losses").into_iter().take(10).collect();
+    let columns = [
+        "stream",
+        "after_entry",
+        "through_entry",
+        "events",
+        "why",
+        "missed_by",
+        "found_at",
+    ];
+    text.push_str(&section("LOST FOR GOOD", &losses, &columns));
     text
 }
 
