@@ -6037,7 +6037,13 @@ GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.keep_entry() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.keep_epoch_rising() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.keep_layout_growing() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.keep_one_chain() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.keep_outcome() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_partitions_growing() FROM PUBLIC;
 
@@ -6124,11 +6130,19 @@ GRANT ALL ON FUNCTION outbox.redrive(filter jsonb, reason text, rate double prec
 REVOKE ALL ON FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.refusal(topic text, key text, type text, source text, subject text, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.refuse_change() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.refuse_early_commit() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.refuse_fall() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_low_keep() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_operation(number bigint, needed text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.refuse_rewrite() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_several(consumers text[]) FROM PUBLIC;
 

@@ -233,6 +233,10 @@ fn session_settings(config: &Config, role: Role) -> Vec<(&'static str, String)> 
         // A plan of ours takes milliseconds; compiling it would take longer than running it.
         ("jit", "off".to_owned()),
     ];
+    // Our statements name their schemas; what lies in the path of a login has no part in them. A handler's do as they like.
+    if role != Role::Consume {
+        settings.push(("search_path", "pg_catalog,pg_temp".to_owned()));
+    }
     match role {
         Role::Tail | Role::Lease => {
             let idle = IDLE_AT_LEAST

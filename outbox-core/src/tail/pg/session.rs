@@ -35,13 +35,14 @@ pub type DialError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) const LONGEST_CUT: Duration = Duration::from_secs(900);
 
 /// Settings that every session of the relay makes for itself, whatever the server's defaults. Statements are bounded by
-/// the client, which gives the session up; the server's limit is behind the longest of these.
-const SETTINGS: &str = "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
+/// the client, which gives the session up; the server's limit is behind the longest of these. Every statement names its schemas:
+/// what lies in the path of the login, or in its temporary schema, has no part in them.
+const SETTINGS: &str = "set search_path = pg_catalog, pg_temp; set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
     set statement_timeout = '900s'; set idle_in_transaction_session_timeout = '10s'; set enable_seqscan = off; set enable_bitmapscan = off; \
     set plan_cache_mode = force_generic_plan; set jit = off; set max_parallel_workers_per_gather = 0";
 
 /// The same for one transaction, behind a pooler.
-const SETTINGS_LOCAL: &str = "begin isolation level read committed read write; set local synchronous_commit = on; \
+const SETTINGS_LOCAL: &str = "begin isolation level read committed read write; set local search_path = pg_catalog, pg_temp; set local synchronous_commit = on; \
     set local statement_timeout = '900s'; set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off; set local max_parallel_workers_per_gather = 0";
 
 /// Parameters with their types: needed where statements have no name.

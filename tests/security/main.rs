@@ -1,0 +1,15 @@
+//! Who may do what: every role at every object, what a stranger's objects can change, and what leaves the system.
+
+mod ground;
+
+mod catalogue;
+
+mod expected;
+
+mod tried;
+
+mod matrix;
+
+mod paths;
+
+mod hostile;
