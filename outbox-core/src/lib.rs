@@ -2,6 +2,9 @@
 //!
 #![doc = include_str!("../README.md")]
 
+#[macro_use]
+pub mod crash;
+
 pub mod event;
 
 pub mod append;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use futures_util::stream;
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use outbox_core::publish::{self, Mode, StreamName, redis::Limits, redis::RedisSink, retry::Backoff};
 use outbox_core::standing::Standing;
 use outbox_core::tail::candidate::Candidate;
@@ -14,6 +14,7 @@ use outbox_core::tail::run::Tail;
 use outbox_core::tail::{self, upkeep};
 use outbox_core::verdict::Verdict;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
@@ -81,6 +82,17 @@ pub async fn relay(
     Ok(())
 }
 
+/// Waits for a task that panicked, and panics with it: a leader that looks after nothing any more must not go on as if it did.
+/// Tasks that ended otherwise were told to. Dropped: they go on to the end of their step.
+async fn broken(mut beside: FuturesUnordered<JoinHandle<()>>) {
+    while let Some(ended) = beside.next().await {
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic.into_panic());
+        }
+    }
+    std::future::pending().await
+}
+
 /// What every term is made of.
 struct Parts {
     config: Arc<Config>,
@@ -113,6 +125,7 @@ impl Parts {
         let stop = token.child_token();
         let _stop_all = stop.clone().drop_guard();
         let mut tailing = tokio::spawn(tail.run(cuts, stop.clone()));
+        let beside = FuturesUnordered::new();
         if self.config.maintain.enabled && !self.options.pooled {
             let upkeep = upkeep::run(
                 self.dial.clone(),
@@ -120,7 +133,7 @@ impl Parts {
                 Duration::from_secs(600),
                 stop.clone(),
             );
-            tokio::spawn(upkeep);
+            beside.push(tokio::spawn(upkeep));
         }
         let looking_after = publish::upkeep::Parts {
             sink: RedisSink::clone(&self.sink),
@@ -134,7 +147,7 @@ impl Parts {
             orders,
             look_every: self.config.publish.look_every,
         };
-        tokio::spawn(publish::upkeep::run(looking_after, stop.clone()));
+        beside.push(tokio::spawn(publish::upkeep::run(looking_after, stop.clone())));
         let term = publish::run::Term {
             sink: self.sink.clone(),
             reader,
@@ -154,6 +167,7 @@ impl Parts {
                 Ok(Err(error)) => Err(error.into()),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             },
+            () = broken(beside) => Ok(()),
         }
     }
 

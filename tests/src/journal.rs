@@ -71,9 +71,18 @@ impl Journal {
 
     /// Facts that must be there.
     pub fn committed(&self) -> impl Iterator<Item = &Fact> {
+        self.of(Outcome::Committed)
+    }
+
+    /// Facts that may be there.
+    pub fn unknown(&self) -> impl Iterator<Item = &Fact> {
+        self.of(Outcome::Unknown)
+    }
+
+    fn of(&self, outcome: Outcome) -> impl Iterator<Item = &Fact> {
         self.facts
             .values()
-            .filter(|(_, outcome)| *outcome == Outcome::Committed)
+            .filter(move |(_, this)| *this == outcome)
             .map(|(fact, _)| fact)
     }
 

@@ -47,6 +47,8 @@ pub mod members;
 
 pub mod real_input;
 
+pub mod shop;
+
 pub use collector::Collector;
 pub use crew::Crew;
 pub use database::Database;

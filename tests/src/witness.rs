@@ -1,6 +1,8 @@
 //! The oracle: compares what producers committed with what is on the streams and what consumers did.
 //!
-//! Pure. Authoritative is the journal. A run in which nothing happened is a failure, not a success.
+//! Pure. Authoritative is the journal. A run in which nothing happened is a failure, not a success. An event whose commit was
+//! never answered may exist: missing everywhere it is not lost, present it is no phantom; but what is at one place must be at all
+//! of them, once and in order.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -22,7 +24,16 @@ const EXAMPLES: usize = 5;
 pub struct Witness<'a> {
     journal: &'a Journal,
     accounted: HashSet<Uuid>,
+    places: Vec<Place>,
     verdict: Verdict,
+}
+
+/// Where it was looked: what should be there, and what of unknown outcome is.
+#[derive(Debug)]
+struct Place {
+    name: String,
+    topics: Vec<String>,
+    unknown: HashSet<Uuid>,
 }
 
 /// What was found. Each list has one sentence per finding.
@@ -61,6 +72,7 @@ impl<'a> Witness<'a> {
         Self {
             journal,
             accounted: HashSet::new(),
+            places: Vec::new(),
             verdict,
         }
     }
@@ -166,6 +178,13 @@ impl<'a> Witness<'a> {
             }
             last.insert(&fact.key, (fact.number, id));
         }
+        let is_unknown =
+            |id: &&Uuid| matches!(self.journal.get(id), Some((_, outcome)) if *outcome == Outcome::Unknown);
+        self.places.push(Place {
+            name: place.to_owned(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            unknown: seen.iter().filter(is_unknown).copied().collect(),
+        });
         let missing = self
             .journal
             .committed()
@@ -181,7 +200,29 @@ impl<'a> Witness<'a> {
 
     /// What was found.
     #[must_use]
-    pub fn verdict(self) -> Verdict {
+    pub fn verdict(mut self) -> Verdict {
+        // Whoever saw it proved that it was committed.
+        let proven: HashSet<Uuid> = self
+            .places
+            .iter()
+            .flat_map(|place| &place.unknown)
+            .copied()
+            .collect();
+        for id in proven {
+            let Some((fact, _)) = self.journal.get(&id) else {
+                continue;
+            };
+            let lacking = self
+                .places
+                .iter()
+                .filter(|place| place.topics.contains(&fact.topic) && !place.unknown.contains(&id));
+            for place in lacking {
+                self.verdict.lost.push(format!(
+                    "{id} (number {} of key {}) at {}: its commit was not answered, and it is elsewhere",
+                    fact.number, fact.key, place.name
+                ));
+            }
+        }
         self.verdict
     }
 }

@@ -221,6 +221,7 @@ async fn traced(
         let entered = store
             .enter_inbox(&mut tx, &place.stream.key, &place.flow, &events, &places)
             .await?;
+        crash_point!(INBOX_ENTERED);
         let mut ids = events.iter().map(|(id, _)| *id);
         let first = ids.find(|id| entered.fresh.contains(id));
         if first.is_some() && first != watched {
@@ -312,7 +313,10 @@ async fn close(
             Some(head) => store.move_passed(&mut tx, stream, head).await?,
             None => store.prove_whole(&mut tx).await?,
         }
-        pg::commit(tx).await
+        crash_point!(INBOX_BEFORE_COMMIT);
+        pg::commit(tx).await?;
+        crash_point!(INBOX_COMMITTED);
+        Ok(())
     };
     match closed.await {
         Ok(()) => Ok(Outcome::Committed { fates, rest, took }),

@@ -52,6 +52,13 @@ impl Stopped {
     }
 }
 
+#[cfg(feature = "crash-points")]
+impl From<crate::crash::Harm> for Stopped {
+    fn from(harm: crate::crash::Harm) -> Self {
+        Self::Outage(harm.into())
+    }
+}
+
 /// What a handler is called with.
 #[derive(Clone, Copy)]
 pub(super) enum Call<'a> {

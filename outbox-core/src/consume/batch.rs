@@ -311,9 +311,11 @@ impl<'a> Batch<'a> {
         if !std::mem::replace(&mut self.is_begun, true) {
             pg::begin_attempt(tx, None).await.map_err(Stopped::Outage)?;
         }
+        crash_point!(HANDLER_BEFORE);
         let began = Instant::now();
         let outcome = attempt(tx, call, self.place.settings().handler_limit, span, counts).await;
         self.took += began.elapsed();
+        crash_point!(HANDLER_AFTER);
         outcome
     }
 
@@ -400,6 +402,7 @@ impl<'a> Batch<'a> {
                     place
                         .give_up(tx, given(place, item, failure, *took, *attempts))
                         .await?;
+                    crash_point!(DEAD_LETTERED);
                     dead.extend(event);
                     if place.parks_dead(&item.lane, failure.kind) {
                         parking.turn(&item.lane, "dead", Duration::ZERO);
@@ -421,6 +424,7 @@ impl<'a> Batch<'a> {
             .store()
             .park(tx, &place.flow, &place.stream.key, &parking)
             .await?;
+        crash_point!(PARKED, if !self.failures.is_empty());
         Ok(self.fates.into_iter().map(|(id, fate, _)| (id, fate)).collect())
     }
 }

@@ -259,7 +259,10 @@ impl<'a> Emptying<'a> {
     pub(super) async fn close(self, mut tx: Transaction<'_>) -> Result<Outcome, Error> {
         let closed = async {
             self.place.store().prove_whole(&mut tx).await?;
-            pg::commit(tx).await
+            crash_point!(LANE_BEFORE_COMMIT);
+            pg::commit(tx).await?;
+            crash_point!(LANE_COMMITTED);
+            Ok(())
         };
         let error = match closed.await {
             Ok(()) => return Ok(Outcome::Committed(self.drained)),

@@ -289,10 +289,9 @@ impl Store {
             .bind(lease.epoch)
             .bind(id.batch_id.to_string())
             .bind(id.position.to_string());
-        match bounded("recording how far the stream came", query.fetch_one(&self.pool)).await? {
-            true => Ok(()),
-            false => Err(Error::Fenced),
-        }
+        let is_recorded = bounded("recording how far the stream came", query.fetch_one(&self.pool)).await?;
+        crash_point!(PASSED_RECORDED);
+        if is_recorded { Ok(()) } else { Err(Error::Fenced) }
     }
 
     /// Fails when a statement of the handler failed and the handler said nothing (the commit would be a silent rollback),

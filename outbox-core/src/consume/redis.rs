@@ -283,6 +283,7 @@ impl Link {
             }
             ask::<Value>(&mut self.connection, "acknowledging", &command).await?;
         }
+        crash_point!(ACKNOWLEDGED);
         Ok(())
     }
 

@@ -99,6 +99,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) async fn open(shared: &'a Arc<Shared>, stream: &Stream, lease: Lease) -> Result<Self, Error> {
+        crash_point!(STREAM_LEASED);
         let place = Arc::new(Place::new(shared.clone(), stream, lease));
         let meters = Meters::new(shared.store.consumer(), &stream.key);
         for gauge in [&meters.in_hand, &meters.held, &meters.hole, &meters.breaker] {
@@ -108,6 +109,7 @@ impl<'a> Session<'a> {
         let prelude = prelude::find(&shared.store, &mut link, &stream.key).await?;
         let committed = shared.store.passed(&stream.key).await?;
         if let Some(from) = link.ensure_group(committed).await? {
+            crash_point!(GROUP_MADE);
             meters.groups_made.increment(1);
             tracing::info!(stream = stream.key, %from, "made the consumer group behind this entry");
         }
@@ -209,6 +211,7 @@ impl<'a> Session<'a> {
                 () = token.cancelled(), if !is_stopping => {}
                 flown = self.flights.next(), if !self.flights.is_empty() => self.landed(flown?)?,
                 batch = next_batch(reader.as_mut(), places), if may_read => {
+                    crash_point!(CONSUME_READ);
                     for entry in batch? {
                         self.take(entry).await?;
                     }

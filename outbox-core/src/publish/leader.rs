@@ -147,7 +147,9 @@ impl Leader {
         if come.is_empty() {
             return Ok(());
         }
+        crash_point!(PROGRESS_BEFORE_RECORD);
         pg::record_progress(&self.session, &come, self.publisher.epoch).await?;
+        crash_point!(PROGRESS_RECORDED);
         Ok(())
     }
 

@@ -192,6 +192,7 @@ impl Leader {
             return Ok(());
         };
         let confirmed = lane.confirm(settled.confirmed);
+        crash_point!(PARCEL_CONFIRMED);
         if !confirmed.is_empty() {
             self.openings.has_entries(stream);
         }

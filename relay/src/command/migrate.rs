@@ -31,6 +31,12 @@ pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Resu
     };
     let mut reports = Vec::new();
     for set in sets {
+        #[cfg(feature = "crash-points")]
+        if !reports.is_empty()
+            && let Some(harm) = outbox_core::crash::reached(outbox_core::crash::MIGRATED_ONE_SET).await
+        {
+            return Err(Failure::error(harm.to_string()));
+        }
         let migrated = match set {
             Set::Log => outbox_migrations::migrate_log(&mut connection).await,
             Set::Inbox => outbox_migrations::migrate_inbox(&mut connection).await,

@@ -43,17 +43,25 @@ impl Witness<'_> {
         all.extend(&ending.parked);
         all.sort_by_key(|id| self.journal.get(id).map(|(fact, _)| fact.number));
         self = self.place(&place, topics, all);
-        for fact in heads(self.journal.committed(), poison) {
+        // Of unknown outcome, those that are anywhere count like those that were committed.
+        let is_there =
+            |fact: &&Fact| applied.contains(&fact.id) || dead.contains(&fact.id) || parked.contains(&fact.id);
+        let existing: Vec<&Fact> = self
+            .journal
+            .committed()
+            .chain(self.journal.unknown().filter(is_there))
+            .collect();
+        for fact in heads(existing.iter().copied(), poison) {
             if applied.contains(&fact.id) {
                 self.misplaced(&place, fact, "was applied, but it is poisoned");
             } else if parked.contains(&fact.id) {
                 self.misplaced(&place, fact, "waits, but it should be the dead letter");
             }
         }
-        let heads: HashMap<&str, i64> = heads(self.journal.committed(), poison)
+        let heads: HashMap<&str, i64> = heads(existing.iter().copied(), poison)
             .map(|fact| (fact.key.as_str(), fact.number))
             .collect();
-        for fact in self.journal.committed() {
+        for fact in existing {
             let head = heads.get(fact.key.as_str()).copied().unwrap_or(i64::MAX);
             if applied.contains(&fact.id) && fact.number > head {
                 self.verdict.overtaken.push(format!(

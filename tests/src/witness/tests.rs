@@ -152,3 +152,29 @@ fn effects_are_judged_like_streams() {
     let verdict = Witness::new(&journal).effects("stock", &[TOPIC], done).verdict();
     assert_eq!(counts(&verdict), [1, 0, 1, 1, 0]);
 }
+
+#[test]
+fn what_was_not_answered_may_be_missing_or_there_but_everywhere_once_and_in_order() {
+    let (mut journal, ids) = journal();
+    let unknown = record(&mut journal, "a", 3, Outcome::Unknown);
+    let with: Vec<Uuid> = ids.iter().copied().chain([unknown]).collect();
+    // Missing everywhere, or there everywhere.
+    for all in [&ids, &with] {
+        let verdict = Witness::new(&journal)
+            .stream(TOPIC, &stream(all))
+            .effects("stock", &[TOPIC], all.iter().copied())
+            .verdict();
+        assert_eq!(counts(&verdict), [0; 5], "{verdict}");
+    }
+    // On the stream, and not at the consumer.
+    let verdict = Witness::new(&journal)
+        .stream(TOPIC, &stream(&with))
+        .effects("stock", &[TOPIC], ids.iter().copied())
+        .verdict();
+    assert_eq!(counts(&verdict), [1, 0, 0, 0, 0], "{verdict}");
+    // Twice, and before an earlier one of its key.
+    let twice: Vec<Uuid> = with.iter().copied().chain([unknown]).collect();
+    assert_eq!(counts(&judge(&journal, &twice)), [0, 0, 1, 0, 0]);
+    let early = [ids[0], unknown, ids[1], ids[2], ids[3]];
+    assert_eq!(counts(&judge(&journal, &early)), [0, 0, 0, 1, 0]);
+}

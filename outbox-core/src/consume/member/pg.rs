@@ -75,7 +75,9 @@ impl Desk {
         self.ask(store, async |_, connection| {
             let query = sqlx::query_scalar(include_str!("../../../queries/consume/release_redrive.sql"))
                 .bind(operation);
-            bounded("putting dead letters back", query.fetch_one(connection)).await
+            let letters = bounded("putting dead letters back", query.fetch_one(connection)).await?;
+            crash_point!(REDRIVE_RELEASED);
+            Ok(letters)
         })
         .await
     }

@@ -74,6 +74,7 @@ pub async fn execute(
             }
         }
     }
+    crash_point!(SEEK_SEIZED);
     // Before the wait: it may be longer than the leases.
     let keeper = Keeper::start(prepared.group.clone(), seized.clone());
     let outcome = work(&mut prepared, request, &mut seized, &keeper, &mut progress).await;
@@ -183,7 +184,9 @@ async fn finish(
         }
     }
     keeper.check()?;
+    crash_point!(SEEK_WRITTEN);
     prepared.group.move_streams(moves, &request.reason).await?;
+    crash_point!(SEEK_MOVED);
     if let Err(error) = clear(prepared, request, moves).await {
         tracing::warn!(%error, "what earlier seeks wrote is left behind; the next one removes it");
     }

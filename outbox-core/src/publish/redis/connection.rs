@@ -75,7 +75,9 @@ impl Connection {
     }
 
     async fn put(&self, mut parcel: Parcel) -> Result<Receipt, Error> {
+        crash_point!(PARCEL_BEFORE_SEND);
         let mut replies = self.send(&transaction(&mut parcel)).await?;
+        crash_point!(PARCEL_SENT);
         let queued_refusal = replies.iter().find_map(|reply| match reply {
             Value::ServerError(error) => Some(reply::read(error)),
             _ => None,

@@ -138,6 +138,7 @@ impl Upkeep {
         self.check_lease()?;
         let recorded = pg::record_floor(&round.session, &ruled.stream, floor, cause, self.epoch()).await?;
         if recorded {
+            crash_point!(FLOOR_RECORDED);
             self.take_off(round, ruled, key, floor).await?;
         }
         Ok(recorded)
@@ -158,6 +159,7 @@ impl Upkeep {
         if is_last {
             gone += round.streams.trim_rest(key, floor).await?;
         }
+        crash_point!(TRIMMED);
         metrics::counter!(observe::PUBLISH_TRIMMED, "topic" => ruled.stream.topic.clone()).increment(gone);
         tracing::debug!(stream = key, %floor, entries = gone, "trimmed");
         Ok(())

@@ -60,6 +60,7 @@ pub(crate) async fn cut_batch(
     head: &Batch,
     bounds: CutBounds,
 ) -> Result<Option<Cut>, Error> {
+    crash_point!(BATCH_BEFORE_CUT);
     let xmax = head.snapshot.xmax().to_string();
     let open: Vec<String> = head.snapshot.open().iter().map(u64::to_string).collect();
     let rows = session
@@ -80,6 +81,7 @@ pub(crate) async fn cut_batch(
     let Some(first) = rows.first() else {
         return Ok(None);
     };
+    crash_point!(BATCH_COMMITTED);
     let batch = Batch {
         number: get(first, "number")?,
         batch_id: unsigned(get(first, "batch_id")?)?,
@@ -131,7 +133,9 @@ fn read_shares(text: &str) -> Result<Vec<Share>, Error> {
 
 /// Tries to take the doorbell's lock.
 pub(crate) async fn try_sleep(session: &Session) -> Result<bool, Error> {
-    flag(session, TRY_SLEEP, "asleep").await
+    let is_locked = flag(session, TRY_SLEEP, "asleep").await?;
+    crash_point!(SLEEP_LOCKED, if is_locked);
+    Ok(is_locked)
 }
 
 /// Gives the doorbell's lock back.

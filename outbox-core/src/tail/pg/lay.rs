@@ -32,6 +32,7 @@ pub(crate) async fn lay_partitions(
     let Some(row) = rows.first() else {
         return Ok(None);
     };
+    crash_point!(LAYOUT_LAID);
     let batch = Batch {
         number: get(row, "number")?,
         batch_id: unsigned(get(row, "batch_id")?)?,

@@ -27,6 +27,7 @@ pub struct Instance {
 
 /// Takes both leases or renews them; none if another instance holds one.
 pub(crate) async fn take(session: &Session, holder: &str, ttl: Duration) -> Result<Option<Lease>, Error> {
+    crash_point!(LEASE_BEFORE_TAKE);
     let asked = Instant::now();
     let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
     let rows = session
@@ -39,6 +40,7 @@ pub(crate) async fn take(session: &Session, holder: &str, ttl: Duration) -> Resu
             ],
         )
         .await?;
+    crash_point!(LEASE_TAKEN);
     let tail = rows
         .iter()
         .find(|row| get::<&str>(row, "name").is_ok_and(|name| name == "tail"));

@@ -143,6 +143,7 @@ impl Keeper {
                 "create table outbox.{name} (like outbox.{parent} including defaults including constraints including storage)"
             ))
             .await?;
+        crash_point!(PIECE_MADE);
         if family.class.is_some() {
             self.session
                 .batch(&format!("create unique index on outbox.{name} (id, source)"))
@@ -204,7 +205,9 @@ impl Keeper {
             .batch(&format!(
                 "alter table outbox.{parent} detach partition outbox.{name} concurrently"
             ))
-            .await
+            .await?;
+        crash_point!(PIECE_DETACHED);
+        Ok(())
     }
 
     /// Tables that belong to the family and are attached nowhere: attached again if they hold anything that some stream has

@@ -107,6 +107,7 @@ pub(crate) async fn cut_reissue(
     let Some(row) = rows.first() else {
         return Ok(None);
     };
+    crash_point!(REISSUE_CUT);
     let batch = Batch {
         number: get(row, "number")?,
         batch_id: unsigned(get(row, "batch_id")?)?,

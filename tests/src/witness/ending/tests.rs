@@ -190,3 +190,41 @@ fn an_event_that_is_given_up_or_waits_without_a_cause_is_misplaced() {
     });
     assert_eq!(too_early, [0, 0, 0, 0, 0, 1]);
 }
+
+#[test]
+fn a_poisoned_event_of_unknown_outcome_parks_its_key_if_it_is_there() {
+    // GIVEN an event of key `b` whose commit was not answered, poisoned, before two more of its key
+    let mut history = History::new();
+    let mut add = |number, outcome| {
+        let id = Uuid::now_v7();
+        let (topic, key) = (TOPIC.to_owned(), "b".to_owned());
+        history.journal.record(
+            Fact {
+                id,
+                topic,
+                key,
+                number,
+            },
+            outcome,
+        );
+        id
+    };
+    let (unknown, later) = (add(5, Outcome::Unknown), add(6, Outcome::Committed));
+    history.poison.insert(unknown);
+    // WHEN it exists, and is given up
+    let mut there = history.honest();
+    there.dead.push(unknown);
+    there.parked.push(later);
+    // THEN the later one waits behind it; and if it never was, the later one is applied
+    let verdict = history.judge(&there);
+    assert!(verdict.clean().is_ok(), "{verdict}");
+    let mut missing = history.honest();
+    missing.applied.push(later);
+    let verdict = history.judge(&missing);
+    assert!(verdict.clean().is_ok(), "{verdict}");
+    // AND applied behind one that was given up it is found out
+    let mut wrong = there.clone();
+    wrong.parked.pop();
+    wrong.applied.push(later);
+    assert_eq!(history.judge(&wrong).overtaken.len(), 1);
+}

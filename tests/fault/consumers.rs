@@ -1,14 +1,12 @@
 //! Members killed, stopped and continued every second, events that fail, and a redrive under the same fire (G3, G4).
 
-mod shop;
-
 use std::collections::HashSet;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use shop::{GROUP, Shop, TOPIC};
 use system_tests::journal::Outcome;
+use system_tests::shop::{GROUP, Shop, TOPIC};
 use system_tests::{Invocation, Journal, Members, Relay, Result, Witness, Workload, World, stream};
 
 const PARTITIONS: usize = 6;

@@ -4,14 +4,17 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::{Executor, PgPool};
-use system_tests::patience::until;
-use system_tests::relay::RelayOptions;
-use system_tests::witness::Ending;
-use system_tests::{Database, Failure, Journal, Relay, Result, Schema, World};
 use uuid::Uuid;
 
-pub(super) const TOPIC: &str = "orders.placed";
-pub(super) const GROUP: &str = "stock";
+use crate::patience::until;
+use crate::relay::RelayOptions;
+use crate::witness::Ending;
+use crate::{Database, Failure, Journal, Relay, Result, Schema, World};
+
+/// The topic it reads.
+pub const TOPIC: &str = "orders.placed";
+/// The group its members are of.
+pub const GROUP: &str = "stock";
 
 /// Chance, seed and event decide: 2 % of the events are poisoned until they are mended, and 5 % of the attempts fail for
 /// another reason, each attempt anew. Sequences count what a rolled back attempt would take away. An effect may be there
@@ -45,29 +48,40 @@ const FUNCTION: &str = "
     end
     $$;";
 
-pub(super) struct Shop {
+/// The consumer's side of a test.
+#[derive(Debug)]
+pub struct Shop {
     database: Database,
     pool: PgPool,
 }
 
 /// How much happened, in the words of the function and of the library's tables.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
-    pub(super) poisoned_attempts: i64,
-    pub(super) failed_attempts: i64,
-    pub(super) applied: i64,
-    pub(super) dead: i64,
-    pub(super) parked: i64,
+pub struct Seen {
+    /// Attempts at poisoned events.
+    pub poisoned_attempts: i64,
+    /// Attempts that failed for another reason.
+    pub failed_attempts: i64,
+    /// Events with their effect.
+    pub applied: i64,
+    /// Events given up.
+    pub dead: i64,
+    /// Events that wait behind one given up.
+    pub parked: i64,
     /// Dead letters that went back and were applied.
-    pub(super) redriven: i64,
+    pub redriven: i64,
     /// Leases that were taken.
-    pub(super) takeovers: i64,
+    pub takeovers: i64,
     /// Lanes that go on by themselves.
-    pub(super) busy: i64,
+    pub busy: i64,
 }
 
 impl Shop {
-    pub(super) async fn open(world: &World, seed: i64) -> Result<Self> {
+    /// Makes its database and its function; seed and event decide what fails.
+    ///
+    /// # Errors
+    /// When a server does not answer.
+    pub async fn open(world: &World, seed: i64) -> Result<Self> {
         let database = world.another_database(Schema::Inbox).await?;
         let pool = database.pool().await?;
         pool.execute(FUNCTION).await?;
@@ -79,7 +93,8 @@ impl Shop {
     }
 
     /// A member's command line, without its name.
-    pub(super) fn member(&self, world: &World) -> RelayOptions {
+    #[must_use]
+    pub fn member(&self, world: &World) -> RelayOptions {
         let call = [
             "consume",
             "--group",
@@ -99,12 +114,17 @@ impl Shop {
             .set("OUTBOX_CONSUME_BACKOFF_MAX", "500ms")
     }
 
-    pub(super) fn url(&self) -> &str {
+    /// Its database.
+    #[must_use]
+    pub fn url(&self) -> &str {
         self.database.url()
     }
 
     /// From now on nothing is poisoned; what found it so has ended.
-    pub(super) async fn mend(&self) -> Result {
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn mend(&self) -> Result {
         let mut transaction = self.pool.begin().await?;
         transaction.execute("select pg_advisory_xact_lock(4)").await?;
         transaction
@@ -113,7 +133,11 @@ impl Shop {
         Ok(transaction.commit().await?)
     }
 
-    pub(super) async fn seen(&self) -> Result<Seen> {
+    /// How much happened so far.
+    ///
+    /// # Errors
+    /// When a server does not answer.
+    pub async fn seen(&self) -> Result<Seen> {
         let (poisoned_attempts, failed_attempts, applied, dead, parked, redriven, takeovers, busy) = sqlx::query_as(
             "select (select case when is_called then last_value else 0 end from public.poisoned_attempts),
                     (select case when is_called then last_value else 0 end from public.failed_attempts),
@@ -139,7 +163,10 @@ impl Shop {
     }
 
     /// Waits until so many events are somewhere and nothing is on its way any more.
-    pub(super) async fn settled(&self, events: usize, limit: Duration) -> Result<Seen> {
+    ///
+    /// # Errors
+    /// When that does not come about within the limit.
+    pub async fn settled(&self, events: usize, limit: Duration) -> Result<Seen> {
         let events = i64::try_from(events)?;
         let mut last = None;
         let wait = until("everything is applied, given up or parked", limit, async || {
@@ -153,7 +180,10 @@ impl Shop {
     }
 
     /// Where every event is.
-    pub(super) async fn ending(&self) -> Result<Ending> {
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ending(&self) -> Result<Ending> {
         let mut ids = Vec::new();
         for query in [
             "select id from public.effect order by n",
@@ -172,7 +202,10 @@ impl Shop {
     }
 
     /// The poisoned ones of these events.
-    pub(super) async fn poison(&self, journal: &Journal) -> Result<HashSet<Uuid>> {
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn poison(&self, journal: &Journal) -> Result<HashSet<Uuid>> {
         let ids: Vec<Uuid> = journal.committed().map(|fact| fact.id).collect();
         let poisoned: Vec<Uuid> = sqlx::query_scalar(
             "select id from unnest($1::uuid[]) as id, public.setting where public.is_poisoned(seed, id)",
