@@ -1,7 +1,8 @@
 //! `/livez`, `/readyz` and `/metrics`.
 //!
 //! Live means that this process can answer, whatever Postgres and Redis do: restarting it would not mend them. Ready means
-//! that work is moving, or would at once if the leader died; the answer says why not. There is no login: bind it where only
+//! that work is moving, or would at once if the leader died; the answer says why not, and names what else a person should know:
+//! what the database knows as a cause of something standing still. There is no login: bind it where only
 //! the orchestrator and the monitoring can reach it. Deliberately absent: anything that changes something.
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use outbox_core::standing::Standing;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -34,9 +36,13 @@ pub struct Server {
     address: SocketAddr,
 }
 
+/// Rows of `outbox_ops.causes`, a hundred at most. They do not decide about readiness: that is this process's own.
+pub type Causes = Vec<Map<String, Value>>;
+
 #[derive(Clone)]
 struct Shown {
     standing: watch::Receiver<Standing>,
+    causes: watch::Receiver<Causes>,
     metrics: PrometheusHandle,
 }
 
@@ -73,10 +79,11 @@ impl Server {
     pub async fn run(
         self,
         standing: watch::Receiver<Standing>,
+        causes: watch::Receiver<Causes>,
         metrics: PrometheusHandle,
         token: CancellationToken,
     ) -> std::io::Result<()> {
-        let app = router(standing, metrics.clone());
+        let app = router(standing, causes, metrics.clone());
         let serving = axum::serve(self.listener, app).with_graceful_shutdown(token.clone().cancelled_owned());
         let upkeep = async {
             let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
@@ -104,10 +111,14 @@ impl Server {
 pub async fn serve(
     config: &config::Http,
     standing: watch::Receiver<Standing>,
+    causes: watch::Receiver<Causes>,
     metrics: PrometheusHandle,
     token: CancellationToken,
 ) -> std::io::Result<()> {
-    Server::bind(config).await?.run(standing, metrics, token).await
+    Server::bind(config)
+        .await?
+        .run(standing, causes, metrics, token)
+        .await
 }
 
 /// Readers must never see half of it: written beside and renamed.
@@ -117,7 +128,11 @@ fn write_port(path: &Path, port: u16) -> std::io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
-fn router(standing: watch::Receiver<Standing>, metrics: PrometheusHandle) -> Router {
+fn router(
+    standing: watch::Receiver<Standing>,
+    causes: watch::Receiver<Causes>,
+    metrics: PrometheusHandle,
+) -> Router {
     Router::new()
         .route("/livez", get(async || Json(serde_json::json!({ "live": true }))))
         .route("/readyz", get(readyz))
@@ -127,7 +142,11 @@ fn router(standing: watch::Receiver<Standing>, metrics: PrometheusHandle) -> Rou
                 ([(header::CONTENT_TYPE, METRICS_TYPE)], shown.metrics.render())
             }),
         )
-        .with_state(Shown { standing, metrics })
+        .with_state(Shown {
+            standing,
+            causes,
+            metrics,
+        })
 }
 
 async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
@@ -141,6 +160,7 @@ async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
         "ready": standing.is_ready(),
         "standing": standing.word(),
         "cause": standing.cause(),
+        "causes": *shown.causes.borrow(),
     });
     (status, Json(body))
 }

@@ -17,9 +17,23 @@ const COLUMNS: &[(&str, &str)] = &[
         "batches",
         "number, batch_id, kind, era, epoch, event_count, first_position, last_position, cut_at",
     ),
+    ("causes", "cause, severity, subject, since, reason"),
     (
         "holes",
         "topic, partition, stream, group_name, missing, held, passed, since, state, reason, changed_at, reissued_at, events, published",
+    ),
+    (
+        "losses",
+        "topic, partition, stream, after_entry, through_entry, events, why, missed_by, found_at",
+    ),
+    (
+        "reissue_orders",
+        "number, topic, partition, from_entry, to_entry, is_preview, state, answer, kept, wanted, events, actor, reason, ordered_at, \
+         answered_at, stream",
+    ),
+    (
+        "reissues",
+        "topic, partition, stream, kept, missing, asked_by, cut_at, events, published, state, remaining",
     ),
     (
         "relays",

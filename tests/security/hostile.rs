@@ -112,10 +112,7 @@ const CALLS: [(&str, &str); 22] = [
         "relay",
         "update outbox.lease set expires_at = '2026-11-20', holder = 'me', epoch = 100",
     ),
-    (
-        "relay",
-        "select outbox.layouts_in_force()",
-    ),
+    ("relay", "select outbox.layouts_in_force()"),
     (
         "observer",
         "select outbox.trace_log('01a1fd18-c2ff-7085-afb1-7aebe906c0bc')",

@@ -13,3 +13,5 @@ mod matrix;
 mod paths;
 
 mod hostile;
+
+mod readiness;

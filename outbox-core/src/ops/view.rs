@@ -14,6 +14,8 @@ pub struct Halves {
 pub enum View {
     /// One row: does work move, and if not, why.
     Summary,
+    /// Why something stands still, each cause for itself.
+    Causes,
     /// Streams with events to publish.
     Backlog,
     /// Every stream: retention, progress, whether it waits for a person.
@@ -42,8 +44,9 @@ pub enum View {
 
 impl View {
     /// Every view, in the order in which a report shows them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Summary,
+        Self::Causes,
         Self::Backlog,
         Self::Topics,
         Self::Batches,
@@ -63,6 +66,7 @@ impl View {
     pub fn name(self) -> &'static str {
         match self {
             Self::Summary => "summary",
+            Self::Causes => "causes",
             Self::Backlog => "backlog",
             Self::Topics => "topics",
             Self::Batches => "batches",
@@ -90,6 +94,7 @@ impl View {
     pub(super) fn query(self) -> &'static str {
         match self {
             Self::Summary => include_str!("../../queries/ops/summary.sql"),
+            Self::Causes => include_str!("../../queries/ops/causes.sql"),
             Self::Backlog => include_str!("../../queries/ops/backlog.sql"),
             Self::Topics => include_str!("../../queries/ops/topics.sql"),
             Self::Batches => include_str!("../../queries/ops/batches.sql"),

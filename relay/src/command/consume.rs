@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use outbox_core::consume::{Consumer, Identity, RetryPolicy};
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::config::kind::{Kind as _, Span};
@@ -71,7 +72,8 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<Exit, Failure>
     let pool = connect::pool(config, Role::Consume)?;
     let consumer = describe(config, arguments, pool)?;
     let server = http::Server::bind(&config.http).await?;
-    let serving = tokio::spawn(server.run(consumer.standing(), metrics, token.clone()));
+    let (_, no_causes) = watch::channel(http::Causes::new());
+    let serving = tokio::spawn(server.run(consumer.standing(), no_causes, metrics, token.clone()));
     let consumed = consumer.run(token.clone()).await;
     token.cancel();
     let serving = serving.await;

@@ -18,9 +18,10 @@ pub async fn run(config: &Config) -> Result<Exit, Failure> {
     let metrics = telemetry::metrics()?;
     let (standing, shown) = watch::channel(Standing::Starting);
     let server = http::Server::bind(&config.http).await?;
-    let serving = tokio::spawn(server.run(shown, metrics, token.clone()));
+    let (found, causes) = watch::channel(http::Causes::new());
+    let serving = tokio::spawn(server.run(shown, causes, metrics, token.clone()));
     let config = Arc::new(config.clone());
-    let watching = tokio::spawn(lag::watch(config.clone(), token.clone()));
+    let watching = tokio::spawn(lag::watch(config.clone(), found, token.clone()));
     let relayed = Box::pin(compose::relay(config, standing, token.clone())).await;
     token.cancel();
     if let Err(panic) = watching.await {

@@ -22,9 +22,10 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
         .get("summary")
         .and_then(|rows| text(rows.as_array()?.first()?.as_object()?, "verdict"));
     output.write(&views, |views| page(halves, views))?;
+    let is_harmed = rows(&views, "causes").iter().any(|row| row["severity"] != "note");
     Ok(match verdict.as_deref() {
-        None | Some("ok") => Exit::Success,
-        Some(_) => Exit::Degraded,
+        None | Some("ok") if !is_harmed => Exit::Success,
+        _ => Exit::Degraded,
     })
 }
 
@@ -54,6 +55,9 @@ fn page(halves: Halves, views: &Row) -> String {
             .first()
             .into_iter()
             .for_each(|summary| page.push_str(&headline(summary)));
+        let causes = rows(views, "causes");
+        let columns = ["severity", "cause", "subject", "since", "reason"];
+        page.push_str(&section("CAUSES", &causes, &columns));
         let sections: [(&str, &str, &[&str]); 4] = [
             (
                 "BACKLOG",
@@ -240,7 +244,7 @@ fn section(title: &str, rows: &[&Row], columns: &[&str]) -> String {
 fn text(row: &Row, column: &str) -> Option<String> {
     match row.get(column)? {
         Value::Null => None,
-        Value::String(text) if column.ends_with("_at") || column.ends_with("_since") => {
+        Value::String(text) if column.ends_with("_at") || column.ends_with("since") => {
             Some(text.split('.').next().unwrap_or(text).replace('T', " "))
         }
         Value::String(text) => Some(text.clone()),
