@@ -7,3 +7,5 @@ mod lease_killed;
 mod connections;
 
 mod disk_full;
+
+mod clock;

@@ -38,8 +38,12 @@ impl Scene {
         relays: usize,
         workload: Workload,
     ) -> Result<Self> {
-        let topics = workload.topics.clone();
         let crew = Crew::start(options, relays).await?;
+        Self::with(world, crew, workload).await
+    }
+
+    pub(crate) async fn with(world: World, crew: Crew, workload: Workload) -> Result<Self> {
+        let topics = workload.topics.clone();
         let mut producers = workload.start(world.log()).await?;
         producers.commit_more(50, LIMIT).await?;
         arrived(&world, &topics, LIMIT).await?;

@@ -9,10 +9,10 @@ use crate::{Relay, Result};
 /// A lease, a renewal that was just before it, and a machine with other things to do.
 const TAKEOVER_LIMIT: Duration = Duration::from_secs(20);
 
-/// Relays started alike.
+/// Relays started alike, or each in its own way.
 #[derive(Debug)]
 pub struct Crew {
-    options: RelayOptions,
+    options: Vec<RelayOptions>,
     relays: Vec<Relay>,
 }
 
@@ -22,7 +22,18 @@ impl Crew {
     /// # Errors
     /// When that does not come about.
     pub async fn start(options: RelayOptions, count: usize) -> Result<Self> {
-        let relays = (0..count).map(|_| options.start()).collect::<Result<Vec<_>>>()?;
+        Self::of(vec![options; count]).await
+    }
+
+    /// Starts one of each and waits until one leads and all are ready.
+    ///
+    /// # Errors
+    /// When that does not come about.
+    pub async fn of(options: Vec<RelayOptions>) -> Result<Self> {
+        let relays = options
+            .iter()
+            .map(RelayOptions::start)
+            .collect::<Result<Vec<_>>>()?;
         let mut crew = Self { options, relays };
         for relay in &mut crew.relays {
             relay.ready().await?;
@@ -80,7 +91,7 @@ impl Crew {
     /// When the new one cannot be started.
     pub fn replace(&mut self, number: usize) -> Result {
         self.relays[number].kill()?;
-        self.relays[number] = self.options.start()?;
+        self.relays[number] = self.options[number].start()?;
         Ok(())
     }
 

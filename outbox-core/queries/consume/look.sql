@@ -35,12 +35,16 @@ select json_build_object(
     'leases', coalesce((
         select json_agg(json_build_object(
             'stream', lease.stream, 'epoch', lease.epoch, 'holder', lease.holder,
-            'is_held', lease.expires_at > clock_timestamp()))
+            'is_held', lease.expires_at > clock_timestamp()
+                and lease.expires_at <= clock_timestamp() + greatest(interval '600 seconds', $10 * interval '2 milliseconds')))
         from outbox.consumer_lease lease where lease.consumer = $1), '[]'),
     'members', coalesce((
         select json_agg(json_build_object('name', member.member, 'topics', member.topics, 'partitions', member.partitions))
         from outbox.consumer_member member
-        where member.consumer = $1 and member.seen_at > clock_timestamp() - $10 * interval '1 millisecond'), '[]'),
+        where member.consumer = $1
+          -- Seen after now: before the clock was set back. Whoever lives is seen again within a second.
+          and member.seen_at between clock_timestamp() - $10 * interval '1 millisecond'
+              and clock_timestamp() + $10 * interval '1 millisecond'), '[]'),
     'paused', (
         select json_build_object('since', consumer.paused_at, 'by', consumer.paused_by, 'reason', consumer.paused_reason)
         from outbox.consumer where consumer.name = $1 and consumer.paused_at is not null),

@@ -1,8 +1,12 @@
 -- `for update` waits for no one: a member that is committing holds the row for key share, and is asked about again later.
+-- A lease that ends later than a member can have asked for was taken before the clock was set back: it is free, or that of a dead
+-- member would last as much longer.
 with free as (
     select lease.consumer, lease.stream
     from outbox.consumer_lease lease
-    where lease.consumer = $1 and lease.stream = any($2) and lease.expires_at <= clock_timestamp()
+    where lease.consumer = $1 and lease.stream = any($2)
+        and (lease.expires_at <= clock_timestamp()
+             or lease.expires_at > clock_timestamp() + greatest(interval '600 seconds', $4 * interval '2 milliseconds'))
     order by lease.stream
     for update skip locked
 )

@@ -1,12 +1,15 @@
 -- Takes the rights named in $1 for instance $2 and $3 milliseconds, if all are free or already ours; renews them if ours.
 -- Returns the rows only when all were taken. What is judged is what `for update` returns, the rows as they are once the
 -- lock is ours: a plain read beside it still sees them as they were before whoever held the lock took them.
+-- A lease that ends later than a relay can ask for (five minutes at most) was taken before the clock was set back: it is free, or
+-- that of a dead leader would last as much longer.
 with held as materialized (
     select name, holder, epoch, expires_at from outbox.lease where name = any($1::text[]) order by name for update
 ), free as materialized (
     select count(*) = cardinality($1::text[]) as all_free
     from held
     where held.holder = $2::text or held.expires_at <= clock_timestamp()
+       or held.expires_at > clock_timestamp() + interval '300 seconds'
 ), taken as (
     update outbox.lease lease
     set epoch = case when held.holder = $2::text and held.expires_at > clock_timestamp() then held.epoch else held.epoch + 1 end,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::backup::Backup;
-use super::clock::Clock;
 use super::disk::Disk;
 use super::error::{Error, Result};
 use super::find::Kind;
@@ -28,7 +27,6 @@ const DATA: &str = "data";
 pub struct RedisOptions {
     settings: Vec<(String, String)>,
     disk_bytes: Option<u64>,
-    clock: bool,
     lifetime: Lifetime,
 }
 
@@ -57,13 +55,6 @@ impl RedisOptions {
     #[must_use]
     pub fn disk(mut self, bytes: u64) -> Self {
         self.disk_bytes = Some(bytes);
-        self
-    }
-
-    /// Lives by a clock of its own, which can be set.
-    #[must_use]
-    pub fn clock(mut self) -> Self {
-        self.clock = true;
         self
     }
 
@@ -104,16 +95,10 @@ impl RedisOptions {
             process,
             port,
             disk: None,
-            clock: None,
         };
         if let Some(bytes) = self.disk_bytes {
             let data = server.folder().join(DATA);
             server.disk = Some(Disk::mount(&data, bytes, Account::Mine)?);
-        }
-        if self.clock {
-            let clock = Clock::in_folder(&server.folder(), Account::Mine)?;
-            server.process.surround(clock.environment());
-            server.clock = Some(clock);
         }
         server.start_again()?;
         Ok(server)
@@ -126,7 +111,6 @@ pub struct Redis {
     process: Process,
     port: u16,
     disk: Option<Disk>,
-    clock: Option<Clock>,
 }
 
 impl Redis {
@@ -143,15 +127,6 @@ impl Redis {
     pub fn disk(&self) -> Result<&Disk> {
         let none = "this Redis has no disk of its own: start it with RedisOptions::disk";
         self.disk.as_ref().ok_or_else(|| Error::new(none))
-    }
-
-    /// The clock it lives by.
-    ///
-    /// # Errors
-    /// When it was started without one of its own.
-    pub fn clock(&self) -> Result<&Clock> {
-        let none = "this Redis has no clock of its own: start it with RedisOptions::clock";
-        self.clock.as_ref().ok_or_else(|| Error::new(none))
     }
 
     /// The port it listens on; kept over restarts.
