@@ -9,3 +9,9 @@ mod connections;
 mod disk_full;
 
 mod clock;
+
+mod network;
+
+mod limits;
+
+mod pinned_snapshot;
