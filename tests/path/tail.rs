@@ -375,7 +375,7 @@ async fn a_leader_whose_lease_was_taken_steps_down_and_waits_its_turn() -> Resul
     relay.leads().await?;
     let mut connection = world.connect().await?;
     // WHEN another holds the leases
-    sqlx::query("update outbox.lease set epoch = epoch + 1, holder = 'another', expires_at = clock_timestamp() + interval '1 hour'")
+    sqlx::query("update outbox.lease set epoch = epoch + 1, holder = 'another', expires_at = clock_timestamp() + interval '4 minutes'")
         .execute(&mut connection)
         .await?;
     // THEN it stands by, and leaves the log to that one

@@ -15,3 +15,9 @@ mod network;
 mod limits;
 
 mod pinned_snapshot;
+
+mod memory;
+
+mod storm;
+
+mod migration_cut;

@@ -1,0 +1,74 @@
+//! A migration that is cut off, at every step (row 49 of docs/faults.md).
+
+use sqlx::Connection;
+use system_tests::arrival::{arrived, backlog};
+use system_tests::{Fault, Invocation, Proxy, Relay, Result, Schema, World};
+use xtask::servers::{Postgres, Redis};
+
+use crate::scene::LIMIT;
+
+#[tokio::test]
+async fn a_migration_cut_off_at_any_step_leaves_no_lock_and_is_run_again() -> Result {
+    // GIVEN an empty database behind a link
+    let world = World::with_own_servers(Postgres::options(), Redis::options()).await?;
+    let empty = world.another_database(Schema::Empty).await?;
+    let at: u16 = empty
+        .url()
+        .rsplit(':')
+        .next()
+        .and_then(|rest| rest.split('/').next())
+        .unwrap_or("")
+        .parse()?;
+    let link = Proxy::before(at).await?;
+    let url = link.url(empty.url(), at);
+    let migrate = |url: String| {
+        tokio::task::spawn_blocking(move || -> Result<_> {
+            Invocation::new(&["migrate"])?.set("DATABASE_URL", url).ask()
+        })
+    };
+    // WHEN the link is cut, later and later, until the migration is through
+    let (mut cuts, mut pieces) = (0, 3);
+    loop {
+        link.inflict_after(pieces, Fault::Cut);
+        let answer = migrate(url.clone()).await??;
+        link.heal();
+        if answer.code == 0 {
+            break;
+        }
+        assert!(!answer.errors.contains("panicked"), "{}", answer.errors);
+        cuts += 1;
+        pieces += 2;
+    }
+    eprintln!("cut off {cuts} times");
+    assert!(cuts > 5, "{cuts} cuts only: nothing was shown");
+    // THEN nothing of it holds a lock, and there is nothing left to do
+    let mut connection = empty.connect().await?;
+    let locks: i64 = sqlx::query_scalar(
+        "select count(*) from pg_locks where locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    assert_eq!(locks, 0);
+    connection.close().await?;
+    let again = migrate(empty.url().to_owned()).await??;
+    assert_eq!(again.code, 0, "{}", again.errors);
+    // AND it is the schema that an undisturbed migration makes
+    let tables = "select string_agg(c.oid::regclass::text || c.relkind::text, ' ' order by c.oid::regclass::text)
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('outbox', 'outbox_ops')";
+    let made: String = sqlx::query_scalar(tables)
+        .fetch_one(&mut empty.connect().await?)
+        .await?;
+    let whole = world.another_database(Schema::Both).await?;
+    let wanted: String = sqlx::query_scalar(tables)
+        .fetch_one(&mut whole.connect().await?)
+        .await?;
+    assert_eq!(made, wanted);
+    // AND it works
+    let topics = ["orders.placed".to_owned()];
+    backlog(&world, &topics, 1, 10, 10).await?;
+    let mut relay = Relay::of(&world).start()?;
+    arrived(&world, &topics, LIMIT).await?;
+    assert!(relay.terminate().await?.success());
+    Ok(())
+}
