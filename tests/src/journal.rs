@@ -69,6 +69,11 @@ impl Journal {
         self.facts.get(id)
     }
 
+    /// Every fact with its outcome.
+    pub fn all(&self) -> impl Iterator<Item = (&Fact, Outcome)> {
+        self.facts.values().map(|(fact, outcome)| (fact, *outcome))
+    }
+
     /// Facts that must be there.
     pub fn committed(&self) -> impl Iterator<Item = &Fact> {
         self.of(Outcome::Committed)

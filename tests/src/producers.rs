@@ -46,6 +46,10 @@ pub struct Workload {
     pub reconnect_within: Duration,
     /// Statements every session begins with.
     pub session: Vec<String>,
+    /// What the keys' names begin with: writers of different workloads share none.
+    pub key_prefix: String,
+    /// Another way to the database than its own address.
+    pub url: Option<String>,
 }
 
 impl Default for Workload {
@@ -65,6 +69,8 @@ impl Default for Workload {
             pause: Duration::ZERO,
             reconnect_within: Duration::from_secs(30),
             session: Vec::new(),
+            key_prefix: "key".to_owned(),
+            url: None,
         }
     }
 }
@@ -88,8 +94,9 @@ impl Workload {
         connection
             .execute("create table if not exists public.counter (key text primary key, number bigint not null default 0)")
             .await?;
-        sqlx::query("insert into public.counter (key) select 'key-' || n from generate_series(0, $1 - 1) n on conflict do nothing")
+        sqlx::query("insert into public.counter (key) select $2 || '-' || n from generate_series(0, $1 - 1) n on conflict do nothing")
             .bind(i32::try_from(self.keys)?)
+            .bind(&self.key_prefix)
             .execute(&mut connection)
             .await?;
         connection.close().await?;
@@ -100,7 +107,7 @@ impl Workload {
             let writer = Writer {
                 random: StdRng::seed_from_u64(self.seed.wrapping_add(number as u64)),
                 workload: self.clone(),
-                url: database.url().to_owned(),
+                url: self.url.clone().unwrap_or_else(|| database.url().to_owned()),
                 journal: Journal::default(),
                 committed: sender.clone(),
             };
@@ -250,7 +257,7 @@ impl Writer {
 
     async fn append(&mut self, connection: &mut PgConnection, key: usize) -> sqlx::Result<Fact> {
         let topic = self.workload.topics[key % self.workload.topics.len()].clone();
-        let (id, key) = (Uuid::now_v7(), format!("key-{key}"));
+        let (id, key) = (Uuid::now_v7(), format!("{}-{key}", self.workload.key_prefix));
         sqlx::query("select number from public.counter where key = $1 for update")
             .bind(&key)
             .execute(&mut *connection)

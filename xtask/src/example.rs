@@ -33,6 +33,19 @@ pub(crate) fn become_release(name: &str, arguments: &[String]) -> Result<()> {
     become_file(&target.join("release").join(name), arguments)
 }
 
+/// The same with a program of the fault lab, and a relay that has its crash points.
+///
+/// # Errors
+/// When it cannot be built or started.
+pub(crate) fn become_lab(name: &str, arguments: &[String]) -> Result<()> {
+    build(
+        "the relay and the lab",
+        &["outbox-relay", "fault-lab"],
+        &["--all-features"],
+    )?;
+    become_file(&me()?.with_file_name(name), arguments)
+}
+
 fn build(what: &str, packages: &[&str], options: &[&str]) -> Result<()> {
     let begun = Instant::now();
     let mut words = vec!["build", "--bins"];

@@ -15,3 +15,5 @@ pub mod import_check;
 pub mod bench;
 
 pub mod ablate;
+
+pub mod chaos;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{ablate, bench, demo, import_check, test};
+use xtask::{ablate, bench, chaos, demo, import_check, test};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
@@ -23,6 +23,15 @@ cargo xtask bench consume [--runs N]
     How fast a consumer applies what is on its streams, against raw inserts: a table, from release builds.
     --runs N        how often each case is run; default 5
 
+cargo xtask chaos [--seed N] [--minutes M | --seconds S | --faults N | --replay FILE | --crash-points | --list]
+    Faults drawn from one number, on servers of its own: relays, members, producers, a standby, a replica; then a verdict.
+    --faults N      runs until N faults were done, those on file included, and writes docs/chaos-report.md
+    --replay FILE   the faults of a file, as a run that failed left it
+    --minimise N    leaves faults out while it still fails, within N runs
+    --losses        also faults by which Redis loses data
+    --crash-points  instead: every crash point with every action
+    --folder DIR    for histories and results; default target/chaos
+
 cargo xtask ablate [--fire [--seed N] | --tests FILTERSET] [NAME …]
     Takes mechanisms out of a copy of the sources, one at a time, and runs the tests that must fail then (tests/ablations).
     NAME            only these; `nothing` takes nothing out. Default: all, and nothing first
@@ -37,6 +46,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(&arguments.collect::<Vec<_>>()),
         Some("import-check") => import_check::run(&arguments.collect::<Vec<_>>()),
         Some("ablate") => ablate::run(&arguments.collect::<Vec<_>>()),
+        Some("chaos") => chaos::run(&arguments.collect::<Vec<_>>()),
         Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

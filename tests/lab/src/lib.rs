@@ -7,3 +7,5 @@
 //! Deliberately absent: retries of a failed run, and chance that no seed brings back.
 
 pub mod crash;
+
+pub mod chaos;
