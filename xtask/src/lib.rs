@@ -17,3 +17,5 @@ pub mod bench;
 pub mod ablate;
 
 pub mod chaos;
+
+pub mod model;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{ablate, bench, chaos, demo, import_check, test};
+use xtask::{ablate, bench, chaos, demo, import_check, model, test};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
@@ -32,6 +32,10 @@ cargo xtask chaos [--seed N] [--minutes M | --seconds S | --faults N | --replay 
     --crash-points  instead: every crash point with every action
     --folder DIR    for histories and results; default target/chaos
 
+cargo xtask model [WORD …]
+    Explores the models of the protocol within large bounds, for some minutes and in some gigabytes (docs/model.md).
+    WORD            only those in whose names all of these are, with their shortest traces
+
 cargo xtask ablate [--fire [--seed N] | --tests FILTERSET] [NAME …]
     Takes mechanisms out of a copy of the sources, one at a time, and runs the tests that must fail then (tests/ablations).
     NAME            only these; `nothing` takes nothing out. Default: all, and nothing first
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(&arguments.collect::<Vec<_>>()),
         Some("import-check") => import_check::run(&arguments.collect::<Vec<_>>()),
         Some("ablate") => ablate::run(&arguments.collect::<Vec<_>>()),
+        Some("model") => model::run(&arguments.collect::<Vec<_>>()),
         Some("chaos") => chaos::run(&arguments.collect::<Vec<_>>()),
         Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
