@@ -37,6 +37,10 @@ pub const PUBLISH_HELD_STREAMS: &str = "outbox_publish_held_streams";
 pub const PUBLISH_HOLES: &str = "outbox_publish_holes";
 /// Streams put out again from behind the last entry that was kept, by `topic` (counter).
 pub const PUBLISH_REISSUES: &str = "outbox_publish_reissues_total";
+/// Events of re-issues that are running and not on their streams yet, by `topic` (gauge).
+pub const PUBLISH_REISSUE_LEFT: &str = "outbox_publish_reissue_left_events";
+/// Events that streams lost at the sink and that cannot be put out again, by `topic` (counter).
+pub const PUBLISH_LOST_EVENTS: &str = "outbox_publish_lost_events_total";
 /// Pieces of the partitioned tables made, by `parent` (counter).
 pub const TAIL_PIECES_MADE: &str = "outbox_tail_pieces_made_total";
 /// Pieces dropped after their retention, by `parent` (counter).

@@ -227,6 +227,7 @@ fn publish_options(config: &Config) -> publish::Options {
             config::Mode::Binary => Mode::Binary,
         },
         parcel_rows: config.publish.share_rows,
+        reissue_rate: u32::try_from(config.publish.reissue_rate).unwrap_or(u32::MAX),
         parcel_bytes: config.publish.share_bytes,
         chunk_rows: signed(config.tail.chunk_rows),
         chunk_bytes: signed(config.tail.chunk_bytes),

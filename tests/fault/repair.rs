@@ -423,7 +423,7 @@ async fn a_stream_that_lost_its_end_is_put_out_again_without_a_person() -> Resul
         bench
             .value::<String>("select string_agg(action, ', ' order by number) from outbox.stream_action")
             .await?,
-        "set_aside, resume"
+        "lost, resume"
     );
     Ok(())
 }

@@ -1,10 +1,10 @@
--- What a repair of one stream goes by: its re-issues, how far it came, its floor, whether it waits for a person, from which
+-- What a repair of one stream goes by: its re-issues, how far it came, its floor, whether it waits for a person or lost its end, from which
 -- batch on its topic has the partitions that it has, and how many. $1 topic and $2 slot of the stream.
 select head.number as head_number,
        coalesce(passed.batch_number, 0) as batch_number, coalesce(passed.position, 0) as position,
        coalesce(passed.chain_batch_id, 0) as chain_batch_id, coalesce(passed.chain_position, 0) as chain_position,
        coalesce(floor.batch_id, 0) as floor_batch_id, coalesce(floor.position, 0) as floor_position,
-       coalesce(latest.action in ('set_aside', 'blocked'), false) as stopped,
+       coalesce(latest.action in ('set_aside', 'blocked'), false) as stopped, coalesce(latest.action = 'lost', false) as lost,
        coalesce(layout.batch_id, 0) as layout_batch_id, coalesce(layout.partitions, 1) as partitions,
        coalesce((
            select json_agg(json_build_array(r.batch_number, b.batch_id, s.first_position, r.kept_batch_id, r.kept_position) order by r.batch_number)::text

@@ -44,8 +44,8 @@ with flushed as materialized (
     insert into outbox.stream_action (topic, partition, action, batch_number, position, reason)
     select $4::text, $5::integer, 'resume', cut.number, share.first_position, 're-issued from behind entry ' || $6::bigint || '-' || $7::bigint
     from cut, share
-    where 'set_aside' = (
-        select latest.action from outbox.stream_action latest
+    where (
+        select latest.action in ('set_aside', 'lost') from outbox.stream_action latest
         where latest.topic = $4::text and latest.partition = $5::integer
         order by latest.number desc
         limit 1)

@@ -35,7 +35,7 @@ impl Session<'_> {
     /// and asked for.
     /// `lowest` is the lowest pending entry of the group.
     pub(super) async fn concede(&mut self, lowest: Option<EntryId>) -> Result<(), Error> {
-        let Some((&id, &previous)) = self.held.first_key_value() else {
+        let Some((id, previous)) = self.first_held() else {
             return Ok(());
         };
         if self.window.contains(previous) || self.ahead.contains(previous) {
@@ -48,6 +48,8 @@ impl Session<'_> {
         // Nothing that comes before it is on its way: entries are delivered in their order.
         if self.gate.passed().is_none() && lowest == Some(id) {
             tracing::info!(stream, entry = %id, "the group begins here: what precedes was trimmed");
+        } else if self.begins_behind(previous).await? {
+            tracing::info!(stream, entry = %id, "the group begins here: what precedes was trimmed before it was there");
         } else if place.store().is_unreadable(stream, previous).await? {
             tracing::warn!(stream, entry = %id, "passing: what precedes is in the dead letters");
         } else if !is_pending && self.is_given_up(id, previous).await? {
@@ -58,6 +60,22 @@ impl Session<'_> {
         self.close_hole().await?;
         self.gate.concede(previous);
         Ok(())
+    }
+
+    /// Whether the relay says that a group that passed nothing begins behind this entry: it was there before anything was on the
+    /// stream, as far as it could know, since the sink had lost that.
+    async fn begins_behind(&mut self, previous: EntryId) -> Result<bool, Error> {
+        if self.gate.passed().is_some_and(|passed| passed > EntryId::MIN) || !self.is_asked {
+            return Ok(false);
+        }
+        let key = hole::beginnings(&self.place.settings().prefix);
+        let (_, field) = self.hole_field();
+        let said = self.link.field(&key, &field).await?;
+        if said != Some(previous.to_string()) {
+            return Ok(false);
+        }
+        self.link.drop_field(&key, &field).await?;
+        Ok(true)
     }
 
     /// Whether a person gave up what precedes an entry. The end of a generation is no event: who gave that up, and everything
@@ -88,6 +106,7 @@ impl Session<'_> {
                 "held: the predecessor is on the stream and was delivered to nobody; the group is set back to what was passed"
             );
             self.barrier.lift();
+            self.meters.groups_set_back.increment(1);
             return self.link.set_back(passed).await;
         }
         if self.hole != Some((id, previous)) {
@@ -99,6 +118,42 @@ impl Session<'_> {
         self.show_hole(id, previous).await
     }
 
+    /// At the beginning, under the lease: a group that stands where its inbox does not is set back to what the inbox knows.
+    pub(super) async fn compare_group(&mut self) -> Result<(), Error> {
+        let passed = self.committed.unwrap_or(EntryId::MIN);
+        let Some(place) = self.link.group_place().await? else {
+            return Ok(());
+        };
+        let to = match place.beyond_end(passed) {
+            Some(to) => to,
+            None if passed > EntryId::MIN && place.delivered > passed => {
+                match self.next_behind(passed).await? {
+                    Some(next) if place.was_delivered(next) && !self.link.is_pending(next).await? => passed,
+                    _ => return Ok(()),
+                }
+            }
+            None => return Ok(()),
+        };
+        tracing::warn!(
+            stream = self.stream().key, %passed, delivered = %place.delivered, end = %place.end, %to,
+            "the group stands beyond what its inbox knows, or beyond the end of the stream: it is set back"
+        );
+        self.meters.groups_set_back.increment(1);
+        self.link.set_back(to).await
+    }
+
+    /// The entry of the chain that comes next behind one. Entries of strangers are no part of it: they may long be finished.
+    async fn next_behind(&mut self, passed: EntryId) -> Result<Option<EntryId>, Error> {
+        let entries = self.link.behind(passed, LOOKED_AT).await?;
+        let next = entries.iter().find(|entry| {
+            let event = envelope::decode_entry(&entry.fields).ok();
+            event
+                .and_then(|event| event.previous_id)
+                .is_some_and(|previous| previous <= passed)
+        });
+        Ok(next.map(|entry| entry.id))
+    }
+
     /// What is on the stream behind the entry last passed, twice in a row while nothing is pending and nothing in hand, was
     /// delivered to somebody who did not apply it: a person set the group ahead, or a member that had lost the stream read on.
     pub(super) async fn look_for_missed(&mut self, pending: usize) -> Result<(), Error> {
@@ -107,15 +162,7 @@ impl Session<'_> {
             return Ok(());
         }
         let passed = self.committed.unwrap_or(EntryId::MIN);
-        let entries = self.link.behind(passed, LOOKED_AT).await?;
-        // Entries of strangers are no part of the chain: behind the one last passed they may long be finished.
-        let next = entries.iter().find(|entry| {
-            let event = envelope::decode_entry(&entry.fields).ok();
-            event
-                .and_then(|event| event.previous_id)
-                .is_some_and(|previous| previous <= passed)
-        });
-        let next = next.map(|entry| entry.id);
+        let next = self.next_behind(passed).await?;
         if next.is_none() || self.missed != next {
             self.missed = next;
             return Ok(());
@@ -125,6 +172,7 @@ impl Session<'_> {
             stream = self.stream().key, %passed,
             "what follows was delivered and not applied; the group is set back to what was passed"
         );
+        self.meters.groups_set_back.increment(1);
         self.link.set_back(passed).await
     }
 

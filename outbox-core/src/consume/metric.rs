@@ -38,6 +38,8 @@ pub const IN_HAND: &str = "outbox_consume_in_hand_entries";
 pub const LEADING: &str = "outbox_consume_leading";
 /// Counter: times the group had to be made again because the stream lost it.
 pub const GROUPS_MADE: &str = "outbox_consume_groups_made_total";
+/// Counter: times the group was set back, because it had been delivered what its inbox does not know.
+pub const GROUPS_SET_BACK: &str = "outbox_consume_groups_set_back_total";
 /// Histogram, seconds: one transaction of one or several events.
 pub const TRANSACTION_SECONDS: &str = "outbox_consume_transaction_seconds";
 /// Histogram, seconds: from the event's record in the log to the commit of its effect.
@@ -156,6 +158,7 @@ pub(super) struct Meters {
     pub(super) dead: Counter,
     pub(super) deleted: Counter,
     pub(super) groups_made: Counter,
+    pub(super) groups_set_back: Counter,
     pub(super) held: Gauge,
     pub(super) hole: Gauge,
     pub(super) in_hand: Gauge,
@@ -183,6 +186,7 @@ impl Meters {
             dead: counter!(DEAD, labels.clone()),
             deleted: counter!(DELETED, labels.clone()),
             groups_made: counter!(GROUPS_MADE, labels.clone()),
+            groups_set_back: counter!(GROUPS_SET_BACK, labels.clone()),
             held: gauge!(HELD, labels.clone()),
             hole: gauge!(HOLE, labels.clone()),
             in_hand: gauge!(IN_HAND, labels.clone()),

@@ -5,6 +5,7 @@
 //! only while nothing is read or acknowledged, so a suspicion is looked into in a gap between two reads. A turn of the session
 //! asks Redis one question of a bounded size, and work goes on beside that.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::Error;
@@ -170,7 +171,7 @@ impl Session<'_> {
             }
         }
         // What was asked for is had when what waited for it is no longer held.
-        let waiting = self.held.first_key_value().map(|(&id, &previous)| (id, previous));
+        let waiting = self.first_held();
         if self.hole.is_some() && self.hole != waiting {
             self.close_hole().await?;
         }
@@ -180,8 +181,18 @@ impl Session<'_> {
 
     /// The first held entry, if it need not be held any more, with its predecessor.
     fn releasable(&self) -> Option<(EntryId, EntryId)> {
-        let (&id, &previous) = self.held.first_key_value()?;
         let passed = self.gate.passed()?;
-        (previous <= passed || id <= passed).then_some((id, previous))
+        let lowest = self.held.first_key_value().map(|(&id, &previous)| (id, previous));
+        let is_releasable = |(id, previous): &(EntryId, EntryId)| *previous <= passed || *id <= passed;
+        lowest
+            .filter(is_releasable)
+            .or_else(|| self.first_held().filter(is_releasable))
+    }
+
+    /// The held entry that is the first of the chain, with its predecessor: a re-issue has higher ids than what it takes out of its
+    /// place.
+    pub(super) fn first_held(&self) -> Option<(EntryId, EntryId)> {
+        let held = self.held.iter().map(|(&id, &previous)| (id, previous));
+        held.min_by_key(|&(id, previous)| (previous, Reverse(id)))
     }
 }

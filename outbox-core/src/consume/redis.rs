@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamInfoStreamReply;
+use redis::streams::{StreamInfoGroupsReply, StreamInfoStreamReply};
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, Value};
 
 use super::Error;
+use super::set_back::GroupPlace;
 use crate::event::EntryId;
 
 /// No answer of a Redis that works takes this long.
@@ -121,6 +122,29 @@ impl Link {
         ask::<Value>(&mut self.connection, "setting the consumer group back", &command)
             .await
             .map(drop)
+    }
+
+    /// Where the group stands; none where nobody may ask.
+    pub(super) async fn group_place(&mut self) -> Result<Option<GroupPlace>, Error> {
+        let doing = "looking where the group stands";
+        let mut command = redis::cmd("XINFO");
+        command.arg("GROUPS").arg(&self.stream);
+        let groups = ask::<StreamInfoGroupsReply>(&mut self.connection, doing, &command);
+        let Some(groups) = unless_forbidden(groups.await.map(Some))? else {
+            return Ok(None);
+        };
+        let mut command = redis::cmd("XINFO");
+        command.arg("STREAM").arg(&self.stream);
+        let stream = ask::<StreamInfoStreamReply>(&mut self.connection, doing, &command);
+        let Some(stream) = unless_forbidden(stream.await.map(Some))? else {
+            return Ok(None);
+        };
+        let ours = groups.groups.iter().find(|group| group.name == self.group);
+        let delivered = ours.and_then(|group| group.last_delivered_id.parse().ok());
+        let end = stream.last_generated_id.parse().ok();
+        Ok(delivered
+            .zip(end)
+            .map(|(delivered, end)| GroupPlace { delivered, end }))
     }
 
     /// The last entry of the stream.

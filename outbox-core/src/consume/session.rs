@@ -108,7 +108,8 @@ impl<'a> Session<'a> {
         let mut link = Link::connect(&shared.redis, &stream.key, shared.store.consumer()).await?;
         let prelude = prelude::find(&shared.store, &mut link, &stream.key).await?;
         let committed = shared.store.passed(&stream.key).await?;
-        if let Some(from) = link.ensure_group(committed).await? {
+        let made = link.ensure_group(committed).await?;
+        if let Some(from) = made {
             crash_point!(GROUP_MADE);
             meters.groups_made.increment(1);
             tracing::info!(stream = stream.key, %from, "made the consumer group behind this entry");
@@ -153,6 +154,9 @@ impl<'a> Session<'a> {
             has_progressed: false,
             meters,
         };
+        if made.is_none() && session.prelude.is_none() {
+            session.compare_group().await?;
+        }
         session.recall_hole().await?;
         Ok(session)
     }

@@ -186,6 +186,7 @@ impl Leader {
         let stored = pg::load_streams(&self.session, Some(stream)).await?;
         if let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(stream)) {
             tracing::info!(%stream, action = stored.latest_action, "the stream goes on");
+            lane.floor = lane.floor.max(stored.floor);
             lane.reopen(stored.progress, stored.chain, stored.kept);
             lane.vetted = false;
         }

@@ -46,6 +46,7 @@ impl Leader {
                 batch_number: cut.batch.number,
                 batch_id: cut.batch.batch_id,
                 rows,
+                is_again: false,
             };
             let lane = self.lanes.entry(share.stream.clone()).or_insert_with(|| {
                 Lane::new(
@@ -160,6 +161,7 @@ impl Leader {
                 batch_number: share.batch_number,
                 batch_id: share.batch_id,
                 rows: brought.rows,
+                is_again: !share.passed.is_empty(),
             });
             lane.seen = Place {
                 batch_number: share.batch_number,

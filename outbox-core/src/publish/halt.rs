@@ -37,10 +37,6 @@ impl Leader {
         let Some(lane) = self.lanes.get_mut(stream) else {
             return Ok(());
         };
-        let counter = match halt {
-            Halt::Lost(_) => observe::PUBLISH_LOST,
-            _ => observe::PUBLISH_REJECTED,
-        };
         match halt {
             Halt::Blocked(why) => {
                 let backoff = self
@@ -55,23 +51,46 @@ impl Leader {
                 );
                 pg::block(&self.session, stream, "blocked", &why).await?;
             }
-            Halt::Rejected(why) | Halt::Lost(why) => {
-                metrics::counter!(counter, "topic" => stream.topic.clone()).increment(1);
-                let next = lane
-                    .next_event()
-                    .map(|(place, row)| (place, row.event.id.clone()));
-                let (at, event_id) = next.map_or((lane.progress, None), |(place, id)| (place, Some(id)));
-                let come = pg::Come::from(&*lane);
-                lane.halt(Gate::SetAside);
-                lane.dirty = false;
+            Halt::Rejected(why) => {
                 tracing::error!(
                     %stream,
                     why,
                     "the stream is set aside until a person decides; the others go on"
                 );
-                pg::set_aside(&self.session, &come, epoch, at, event_id.as_deref(), &why).await?;
+                self.stop(stream, epoch, "set_aside", &why).await?;
+            }
+            Halt::Lost(why) => {
+                tracing::error!(%stream, why, "the stream lost entries: they are put out again; the others go on");
+                self.stop(stream, epoch, "lost", &why).await?;
             }
         }
+        Ok(())
+    }
+
+    /// It moves no more until the database says that it goes on, or a re-issue takes it elsewhere.
+    async fn stop(
+        &mut self,
+        stream: &StreamId,
+        epoch: i64,
+        action: &'static str,
+        why: &str,
+    ) -> Result<(), Error> {
+        let Some(lane) = self.lanes.get_mut(stream) else {
+            return Ok(());
+        };
+        let counter = match action {
+            "lost" => observe::PUBLISH_LOST,
+            _ => observe::PUBLISH_REJECTED,
+        };
+        metrics::counter!(counter, "topic" => stream.topic.clone()).increment(1);
+        let next = lane
+            .next_event()
+            .map(|(place, row)| (place, row.event.id.clone()));
+        let (at, event_id) = next.map_or((lane.progress, None), |(place, id)| (place, Some(id)));
+        let come = pg::Come::from(&*lane);
+        lane.halt(Gate::SetAside);
+        lane.dirty = false;
+        pg::set_aside(&self.session, &come, epoch, at, event_id.as_deref(), action, why).await?;
         Ok(())
     }
 }

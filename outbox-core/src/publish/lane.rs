@@ -29,6 +29,8 @@ pub struct Portion {
     pub batch_id: u64,
     /// The rows, rising.
     pub rows: VecDeque<Row>,
+    /// It is of a re-issue.
+    pub is_again: bool,
 }
 
 impl Portion {
@@ -211,6 +213,12 @@ impl Lane {
         self.ready.front().map(|portion| portion.batch_id)
     }
 
+    /// Whether what comes next is put out again.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.ready.front().is_some_and(|portion| portion.is_again)
+    }
+
     /// The rows at the head, as many as fit one parcel, with their batch id. At least one.
     #[must_use]
     pub fn head(&self, max_rows: usize, max_bytes: usize) -> Option<(u64, impl Iterator<Item = &Row>)> {
@@ -368,6 +376,7 @@ mod tests {
             batch_number,
             batch_id: batch_number.unsigned_abs(),
             rows: rows.collect(),
+            is_again: false,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::halt::lane_backoff;
 use super::lane::{Gate, Lane};
 use super::opening::Openings;
+use super::pace::Pace;
 use super::parcel::Publisher;
 use super::retry::{Backoff, Breaker};
 use super::run::Term;
@@ -59,6 +60,8 @@ pub(super) struct Leader {
     pub(super) unannounced: BTreeSet<String>,
     /// What must be on their streams first.
     pub(super) openings: Openings,
+    /// Of what is put out again.
+    pub(super) pace: Pace,
     /// When it was read how long entries stay.
     pub(super) retentions_at: Instant,
 }
@@ -85,7 +88,7 @@ impl Leader {
             lane.kept = stored.kept;
             lane.floor = stored.floor;
             match stored.latest_action.as_str() {
-                "set_aside" => lane.gate = Gate::SetAside,
+                "set_aside" | "lost" => lane.gate = Gate::SetAside,
                 // Said under a leader before: when it takes entries again, that is said too.
                 "blocked" => drop(lane_backoffs.insert(stored.stream.clone(), lane_backoff())),
                 _ => {}
@@ -98,6 +101,7 @@ impl Leader {
         for (topic, layout) in &layouts {
             openings.look(topic, layout, &lanes);
         }
+        let pace = Pace::new(term.options.reissue_rate);
         let backoff = Backoff::new(term.options.backoff_min, term.options.backoff_max);
         Ok(Self {
             sink: term.sink,
@@ -124,6 +128,7 @@ impl Leader {
             layouts,
             unannounced: BTreeSet::new(),
             openings,
+            pace,
             retentions_at: Instant::now(),
         })
     }
@@ -166,8 +171,13 @@ impl Leader {
 
     /// Nothing in flight and nothing held that could move.
     pub(super) fn is_idle(&self) -> bool {
-        let stuck =
-            |lane: &Lane| lane.held_bytes() == 0 || lane.gate != Gate::Open || !self.openings.admits(lane);
+        let now = Instant::now();
+        let stuck = |lane: &Lane| {
+            lane.held_bytes() == 0
+                || lane.gate != Gate::Open
+                || !self.openings.admits(lane)
+                || lane.is_again() && !self.pace.admits(now)
+        };
         self.in_flight.is_empty() && (self.link.is_none() || self.lanes.values().all(stuck))
     }
 
@@ -183,8 +193,10 @@ impl Leader {
             Gate::Blocked(until) => Some(until),
             _ => None,
         });
+        let again = self.pace.free_at().filter(|free_at| *free_at > now);
         lanes
             .chain(sink)
+            .chain(again)
             .map(|until| until.saturating_duration_since(now))
             .min()
             .unwrap_or(Duration::from_secs(1))

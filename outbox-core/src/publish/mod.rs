@@ -13,9 +13,9 @@
 //! **How it fails.** The sink down or full: everything holds, with backoff and one probe ([`retry`]); nothing is dead-lettered.
 //! An event that the sink will never take: its topic is set aside until a person resumes it or skips the event. A stream
 //! of a wrong type or without permission: tried again by itself, alone. A stream that lost entries: noticed by the very
-//! next parcel or the scheduled comparison, set aside, said.
+//! next parcel or the scheduled comparison, and put out again by [`upkeep`] at a bounded rate ([`pace`]), without a person.
 //!
-//! **Deliberately absent.** Repairing a stream that lost entries, and trimming. Raising a stream's top id by hand (it would
+//! **Deliberately absent.** Raising a stream's top id by hand (it would
 //! hide a loss from the next leader). A client that reconnects by itself: after a reconnect marks are compared first.
 
 pub mod lane;
@@ -53,6 +53,10 @@ mod retention;
 pub mod trim;
 
 pub mod repair;
+
+pub mod earliest;
+
+pub mod pace;
 
 pub mod stream;
 

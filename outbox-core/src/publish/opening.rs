@@ -96,6 +96,7 @@ mod tests {
                 event: Event::new("e", "/s", "t"),
                 bytes: 1,
             }]),
+            is_again: false,
         });
         lane
     }

@@ -34,6 +34,8 @@ pub struct Options {
     pub backoff_min: Duration,
     /// Longest pause. Default 5 s.
     pub backoff_max: Duration,
+    /// Events per second of all streams that are put out again; 0 is no bound. Default 10,000: a fraction of what a sink takes.
+    pub reissue_rate: u32,
     /// How often progress is recorded while there is any. Default 100 ms.
     pub progress_every: Duration,
     /// How often streams are compared with what was confirmed, and decisions of people are looked for. Default 1 s.
@@ -54,6 +56,7 @@ impl Default for Options {
             max_entry_bytes: 32 << 20,
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(5),
+            reissue_rate: 10_000,
             progress_every: Duration::from_millis(100),
             compare_every: Duration::from_secs(1),
             drain_limit: Duration::from_secs(10),

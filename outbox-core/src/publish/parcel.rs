@@ -125,6 +125,7 @@ mod tests {
             batch_number: 1,
             batch_id: 9,
             rows: rows.collect(),
+            is_again: false,
         });
         lane
     }

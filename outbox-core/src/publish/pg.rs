@@ -138,13 +138,14 @@ impl From<&Lane> for Come {
     }
 }
 
-/// Sets a stream aside at one event, with its progress up to there.
+/// Sets a stream aside at one event, or says that it lost its end, with its progress up to there.
 pub(super) async fn set_aside(
     session: &Session,
     come: &Come,
     epoch: i64,
     at: Place,
     event_id: Option<&str>,
+    action: &str,
     reason: &str,
 ) -> Result<(), Error> {
     let (chain_batch, chain_position) = (signed(come.chain.batch_id), signed(come.chain.position));
@@ -163,6 +164,7 @@ pub(super) async fn set_aside(
                 (&at.position, Type::INT8),
                 (&event_id, Type::TEXT),
                 (&reason, Type::TEXT),
+                (&action, Type::TEXT),
             ],
         )
         .await

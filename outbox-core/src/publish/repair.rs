@@ -112,6 +112,48 @@ pub struct Facts {
     pub floor: EntryId,
     /// Whether it waits for a person, or for the sink to take it.
     pub stopped: bool,
+    /// Whether it was found to have lost its end.
+    pub lost: bool,
+}
+
+/// From where on a stream is put out again that lost its end, before it is known of what the log has everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The entry to keep.
+    pub kept: EntryId,
+    /// What is missing before that and cannot be put out again: it is from before the topic got its partitions.
+    pub given_up_behind: Option<EntryId>,
+}
+
+/// What is known of the beginning of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// The last entry in its place below the floor: whoever counts has passed it.
+    pub floor_end: EntryId,
+    /// The last entry from before the topic got its partitions; 0-0 where there is none.
+    pub layout_end: EntryId,
+    /// What the first entry on the stream names as its predecessor; none where nothing of the chain is there.
+    pub first_previous: Option<EntryId>,
+}
+
+impl Beginning {
+    /// `found` is the last entry of the stream in its place that is there, `chain` what should be.
+    #[must_use]
+    pub fn wanted(&self, found: Option<EntryId>, chain: EntryId) -> Wanted {
+        // What a leader that was replaced put on an empty stream is no beginning.
+        let begins = self
+            .first_previous
+            .is_some_and(|previous| previous <= self.floor_end);
+        let kept = match found {
+            Some(found) if begins => found.max(self.floor_end),
+            _ => self.floor_end,
+        };
+        let layout_end = self.layout_end.min(chain);
+        Wanted {
+            kept: kept.max(layout_end).min(chain),
+            given_up_behind: (kept < layout_end).then_some(kept),
+        }
+    }
 }
 
 /// What to make of a missing entry.
@@ -141,6 +183,20 @@ impl Facts {
         } else {
             Step::LookFor(standing)
         }
+    }
+
+    /// What a group waits for that has passed so much and misses an entry: that one, or if it was put out again behind an entry
+    /// that the group has not passed either, that.
+    #[must_use]
+    pub fn awaited(&self, missing: EntryId, passed: Option<EntryId>) -> EntryId {
+        let mut awaited = missing;
+        // Each step leads to what an earlier re-issue or a cut brought, so it ends.
+        while let Some(reissue) = self.repairs.by(awaited)
+            && passed.unwrap_or(EntryId::MIN) < reissue.kept
+        {
+            awaited = reissue.kept;
+        }
+        awaited
     }
 
     /// The re-issue that put `missing` on the stream again, if there is one.
@@ -230,12 +286,64 @@ mod tests {
     }
 
     #[test]
+    fn who_has_not_passed_what_a_reissue_kept_waits_for_that() {
+        let facts = Facts {
+            repairs: repaired_twice(),
+            ..Facts::default()
+        };
+        assert_eq!(
+            facts.awaited(id(20, 7), Some(id(30, 8))),
+            id(20, 7),
+            "it takes the re-issue"
+        );
+        assert_eq!(facts.awaited(id(40, 2), Some(id(10, 7))), id(30, 8));
+        assert_eq!(facts.awaited(id(20, 7), Some(id(10, 4))), id(10, 5));
+        assert_eq!(facts.awaited(id(10, 3), None), id(10, 3), "never put out again");
+    }
+
+    #[test]
+    fn what_lost_its_end_goes_on_behind_what_is_left_and_what_lost_its_beginning_behind_the_floor() {
+        let mut beginning = Beginning {
+            floor_end: id(5, 4),
+            layout_end: EntryId::MIN,
+            first_previous: Some(id(5, 4)),
+        };
+        let wanted = |beginning: &Beginning, found| {
+            let wanted = beginning.wanted(found, id(9, 9));
+            (wanted.kept, wanted.given_up_behind)
+        };
+        assert_eq!(wanted(&beginning, Some(id(8, 1))), (id(8, 1), None));
+        assert_eq!(
+            wanted(&beginning, Some(id(3, 1))),
+            (id(5, 4), None),
+            "an old copy"
+        );
+        assert_eq!(wanted(&beginning, None), (id(5, 4), None));
+        beginning.first_previous = Some(id(7, 6));
+        assert_eq!(
+            wanted(&beginning, Some(id(8, 1))),
+            (id(5, 4), None),
+            "a zombie made the stream anew"
+        );
+        beginning.first_previous = None;
+        beginning.layout_end = id(6, 0);
+        assert_eq!(wanted(&beginning, None), (id(6, 0), Some(id(5, 4))));
+        beginning.layout_end = id(10, 0);
+        assert_eq!(
+            wanted(&beginning, None),
+            (id(9, 9), Some(id(5, 4))),
+            "it has not come to its end yet"
+        );
+    }
+
+    #[test]
     fn the_first_step_says_why_nothing_is_cut() {
         let mut facts = Facts {
             repairs: repaired_twice(),
             chain: id(60, 30),
             floor: id(9, 0),
             stopped: false,
+            lost: false,
         };
         assert_eq!(facts.step(id(8, 1)), Step::Trimmed);
         assert_eq!(facts.step(id(20, 7)), Step::LookFor(id(30, 6)));

@@ -42,8 +42,9 @@ impl Leader {
         };
         let mut sending: usize = self.lanes.values().map(|lane| lane.sending).sum();
         while self.breaker.admits(Instant::now()) {
+            let may_repair = self.pace.admits(Instant::now());
             let Some(stream) = self.next_in_turn(&self.sent_last, |lane| {
-                lane.wants_to_publish() && self.openings.admits(lane)
+                lane.wants_to_publish() && self.openings.admits(lane) && (may_repair || !lane.is_again())
             }) else {
                 break;
             };
@@ -62,6 +63,9 @@ impl Leader {
             } else if lane.vetted {
                 match pack(lane, &self.publisher, &self.options) {
                     Some(Packed::Parcel(parcel)) => {
+                        if lane.is_again() {
+                            self.pace.took(parcel.entries.len(), Instant::now());
+                        }
                         lane.sending = bytes;
                         sending += bytes;
                         work::publish(link.clone(), lane, parcel)

@@ -59,13 +59,11 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Whether the log has everything that it must have.
+    /// Whether the log has everything that stands behind the entry; `is_end`: the entry is the last of its batch, of which nothing
+    /// stands behind it.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.has_missing
-            && self.found_later >= self.cut_later
-            && self.found_own >= self.cut_own
-            && self.event_count > 0
+    pub fn has_all_behind(&self, is_end: bool) -> bool {
+        self.has_missing && self.found_later >= self.cut_later && (is_end || self.found_own >= self.cut_own)
     }
 }
 

@@ -19,6 +19,9 @@ pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A look costs a handful of small commands per stream; what may be trimmed grows slowly.
 pub const DEFAULT_LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// A fraction of what a server takes: the other streams hardly notice, and a million events take less than two minutes.
+pub const DEFAULT_REISSUE_RATE: usize = 10_000;
+
 /// How an event becomes an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -48,6 +51,8 @@ section! {
         backoff_min: Duration = DEFAULT_BACKOFF_MIN, Span(Duration::from_millis(1), Duration::from_secs(60));
         /// Longest pause after a failure.
         backoff_max: Duration = DEFAULT_BACKOFF_MAX, Span(Duration::from_millis(10), Duration::from_secs(600));
+        /// Events per second that are put out again on streams that lost entries, all of them together; 0 is no bound. What is new on such a stream comes behind them, so a low rate makes it wait.
+        reissue_rate: usize = DEFAULT_REISSUE_RATE, Count(0, 100_000_000);
         /// How often the leader looks at the streams: who reads them, how long they are, and what may be trimmed.
         look_every: Duration = DEFAULT_LOOK_EVERY, Span(Duration::from_millis(100), Duration::from_secs(3600));
     }

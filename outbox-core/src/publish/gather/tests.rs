@@ -81,6 +81,7 @@ fn partitions_that_stand_at_the_same_place_read_together_and_one_that_is_full_or
             batch_number,
             batch_id: batch_number.unsigned_abs(),
             rows: VecDeque::from([row(2, 1)]),
+            is_again: false,
         });
     }
     let reading = gather(&lanes, &stream(3), 1_000, 2_000).unwrap();

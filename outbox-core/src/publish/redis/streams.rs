@@ -6,13 +6,15 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::reply::{self, Refusal};
 use super::{connection, value};
-use crate::event::EntryId;
+use crate::event::{EntryId, envelope};
 use crate::publish::repair::Stretch;
 use crate::publish::trim::{Reader, Seen};
 use crate::publish::{Error, Kind, Marked};
 
 /// Entries that one command takes off, and nodes of the stream that it reads for that.
 const STEP: usize = 1_000;
+/// Entries that are looked at for one of the chain: strangers write to streams as well.
+const LOOKED_AT: usize = 10;
 /// Fields of the hash of holes that one command reads.
 const SCAN: usize = 200;
 /// Fields of it that are read at all: one per stream and group that misses something.
@@ -129,6 +131,29 @@ impl Streams {
             Value::Array(entries) => Ok(entries.first().and_then(value::entry_id)),
             _ => Err(unclear("looking for the entry before a hole")),
         }
+    }
+
+    /// What the first entry of the chain on a stream names as its predecessor; none where there is none among the first ones.
+    pub(in crate::publish) async fn first_previous(&self, stream: &str) -> Result<Option<EntryId>, Error> {
+        let doing = "looking for the beginning of a stream";
+        let mut command = redis::cmd("XRANGE");
+        command.arg(stream).arg("-").arg("+").arg("COUNT").arg(LOOKED_AT);
+        let Value::Array(entries) = self.one(doing, &command).await? else {
+            return Err(unclear(doing));
+        };
+        Ok(entries.iter().find_map(|entry| {
+            let event = envelope::decode_entry(&value::fields(entry)?).ok()?;
+            event.previous_id
+        }))
+    }
+
+    /// Writes a field of a hash.
+    pub(in crate::publish) async fn tell(&self, key: &str, field: &str, value: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("HSET");
+        command.arg(key).arg(field).arg(value);
+        self.one("telling a group where it begins", &command)
+            .await
+            .map(drop)
     }
 
     /// Names and values of the hash of holes.

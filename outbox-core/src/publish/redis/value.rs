@@ -27,3 +27,15 @@ pub(super) fn entry_id(entry: &Value) -> Option<EntryId> {
         _ => None,
     }
 }
+
+/// Names and values of an entry as `[id, [name, value, …]]`.
+pub(super) fn fields(entry: &Value) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    let Value::Array(parts) = entry else { return None };
+    let [_, Value::Array(flat)] = parts.as_slice() else {
+        return None;
+    };
+    let pairs = flat
+        .chunks_exact(2)
+        .filter_map(|pair| Some((bytes(&pair[0])?, bytes(&pair[1])?)));
+    Some(pairs.collect())
+}

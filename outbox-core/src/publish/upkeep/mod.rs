@@ -7,7 +7,8 @@
 //! Only the leader does anything here, and asks its lease before each step; what a leader that lost it still does is the
 //! same that its successor would do: acknowledgements are facts whoever reads them.
 //!
-//! What is put out again begins behind an entry that is in its place ([`super::repair`] says why), and the ledger says so
+//! A stream that lost everything is put out again from its floor on, as far as the log has it; what is between is recorded as lost
+//! ([`losses`]). What is put out again begins behind an entry that is in its place ([`super::repair`] says why), and the ledger says so
 //! before the first entry leaves.
 //!
 //! **How it fails.** The sink or the database away: everything here waits, and goes on where it was. Killed between the
@@ -17,11 +18,21 @@
 //! **Deliberately absent.** Trimming by length, except as the hard cap that somebody asked for. Removing groups or
 //! consumers of a group. Entries are never deleted one by one.
 
+mod cut;
+
 mod holes;
+
+mod losses;
+
+mod orders;
 
 mod pg;
 
+mod progress;
+
 mod run;
+
+mod survey;
 
 mod trimming;
 

@@ -10,11 +10,12 @@ use super::holes::Judged;
 use crate::publish::redis::{RedisSink, Streams};
 use crate::publish::{Error, Kind, StreamName};
 use crate::tail;
+use crate::tail::StreamId;
 use crate::tail::lease::Lease;
 use crate::tail::pg::{Dial, Session};
 use crate::tail::reissue::Order;
 
-/// How often it is looked for what groups miss: one small command.
+/// How often it is looked for what groups miss, what streams lost and what people ask for: three small questions.
 const LOOK_FOR_HOLES: Duration = Duration::from_secs(1);
 
 /// What upkeep needs.
@@ -48,8 +49,15 @@ pub(super) struct Upkeep {
     pub(super) troubles: BTreeMap<String, String>,
     /// What was made of each hole: by stream and group.
     pub(super) holes: BTreeMap<(String, String), Judged>,
-    /// When streams that were set aside were looked at.
-    pub(super) ends_at: Option<Instant>,
+    /// Whether holes were forgotten that nobody asks for any more.
+    pub(super) has_closed: bool,
+    /// When a stream that lost its end could not be repaired.
+    pub(super) refused_at: BTreeMap<StreamId, Instant>,
+    /// A re-issue may be running: one that a leader before began, or one of this term.
+    pub(super) is_repairing: bool,
+    /// The topics of those that were, and when that was told.
+    pub(super) repairing: Vec<String>,
+    pub(super) told_at: Option<Instant>,
 }
 
 /// The connections; given up when one of them fails.
@@ -69,7 +77,11 @@ pub async fn run(parts: Parts, token: CancellationToken) {
         parts,
         troubles: BTreeMap::new(),
         holes: BTreeMap::new(),
-        ends_at: None,
+        has_closed: false,
+        refused_at: BTreeMap::new(),
+        is_repairing: true,
+        repairing: Vec::new(),
+        told_at: None,
     };
     let mut round: Option<Round> = None;
     loop {
@@ -99,7 +111,10 @@ impl Upkeep {
             None => self.open().await?,
         };
         if is_for_holes {
+            self.look_at_losses(&round).await?;
             self.look_at_holes(&round).await?;
+            self.look_at_orders(&round).await?;
+            self.tell_progress(&round).await?;
         } else {
             self.look_at_streams(&round).await?;
         }

@@ -13,7 +13,7 @@ use crate::tail::{Error, Kind, StreamId};
 
 const READ_REPAIRS: &str = include_str!("../../../../queries/publish/read_repairs.sql");
 const LOCATE_ENTRY: &str = include_str!("../../../../queries/publish/locate_entry.sql");
-const LIST_SET_ASIDE: &str = include_str!("../../../../queries/publish/list_set_aside.sql");
+const LIST_LOST: &str = include_str!("../../../../queries/publish/list_lost.sql");
 const SHOW_HOLE: &str = include_str!("../../../../queries/publish/show_hole.sql");
 const CLOSE_HOLES: &str = include_str!("../../../../queries/publish/close_holes.sql");
 
@@ -53,6 +53,7 @@ pub(in crate::publish::upkeep) async fn standing(
             chain: id("chain_batch_id", "chain_position")?,
             floor: id("floor_batch_id", "floor_position")?,
             stopped: get(row, "stopped")?,
+            lost: get(row, "lost")?,
         },
         layout_batch_id: unsigned(get(row, "layout_batch_id")?)?,
         partitions: small(get(row, "partitions")?)?,
@@ -60,9 +61,9 @@ pub(in crate::publish::upkeep) async fn standing(
     })
 }
 
-/// Streams that are set aside.
-pub(in crate::publish::upkeep) async fn set_aside(session: &Session) -> Result<Vec<StreamId>, Error> {
-    let rows = session.query(LIST_SET_ASIDE, &[]).await?;
+/// Streams that lost their end, and those that are set aside.
+pub(in crate::publish::upkeep) async fn lost(session: &Session) -> Result<Vec<StreamId>, Error> {
+    let rows = session.query(LIST_LOST, &[]).await?;
     rows.iter().map(stream).collect()
 }
 

@@ -1,0 +1,229 @@
+//! Streams that lost their end: put out again behind what is left, or from the floor on if nothing is. What cannot be is recorded
+//! as lost, with its range, and the rest is put out again all the same.
+
+use std::time::Instant;
+
+use super::holes::{LOOK_AGAIN, PAUSE};
+use super::pg::begin;
+use super::pg::losses::{self as pg, Loss};
+use super::pg::repairs::{Fate, Standing, lost, standing};
+use super::run::{Round, Upkeep};
+use super::survey::{Begin, Looked, Survey};
+use crate::event::EntryId;
+use crate::observe;
+use crate::publish::repair::{Beginning, Repairs};
+use crate::publish::{Error, Marked};
+use crate::tail::StreamId;
+
+/// A stream that is looked at, and for whom.
+pub(super) struct Patient<'a> {
+    pub(super) stream: &'a StreamId,
+    pub(super) key: &'a str,
+    pub(super) standing: &'a Standing,
+    pub(super) asked_by: &'a str,
+}
+
+impl Upkeep {
+    /// One look at the streams that were said to have lost their end.
+    pub(super) async fn look_at_losses(&mut self, round: &Round) -> Result<(), Error> {
+        let found = lost(&round.session).await?;
+        self.refused_at.retain(|stream, _| found.contains(stream));
+        for stream in &found {
+            if self
+                .refused_at
+                .get(stream)
+                .is_some_and(|at| at.elapsed() < LOOK_AGAIN)
+            {
+                continue;
+            }
+            let standing = standing(&round.session, stream).await?;
+            let key = self.parts.names.key(stream);
+            let patient = Patient {
+                stream,
+                key: &key,
+                standing: &standing,
+                asked_by: "the relay",
+            };
+            let fate = self.look_at_end(round, &patient).await?;
+            if let Fate::Refused(why) = fate {
+                self.refused_at.insert(stream.clone(), Instant::now());
+                if self.troubles.insert(key.clone(), why.clone()).as_ref() != Some(&why) {
+                    tracing::error!(
+                        stream = key,
+                        why,
+                        "the stream lost entries, and the relay cannot put them out again"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Did it lose the entry last put on it? If it has that one, and refuses what comes next, that goes out under new ids.
+    async fn look_at_end(&mut self, round: &Round, patient: &Patient<'_>) -> Result<Fate, Error> {
+        let facts = &patient.standing.facts;
+        if facts.chain > EntryId::MIN && !self.is_there(round, patient.key, facts.chain).await? {
+            return self.mend(round, patient).await;
+        }
+        if !facts.lost {
+            // It waits for a person for another reason.
+            return Ok(Fate::Closing);
+        }
+        if patient.standing.seconds_since_last < PAUSE.as_secs_f64() {
+            return Ok(Fate::Asked);
+        }
+        let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
+        match survey.look(facts.chain).await? {
+            Looked::Whole(begin) if begin.measured.event_count > 0 => {
+                self.order(patient, begin, facts.chain).await
+            }
+            _ => {
+                pg::resume(&round.session, patient.stream).await?;
+                Ok(Fate::Closing)
+            }
+        }
+    }
+
+    pub(super) async fn is_there(&self, round: &Round, key: &str, id: EntryId) -> Result<bool, Error> {
+        Ok(round.streams.last_in(key, (id, id)).await?.is_some())
+    }
+
+    /// Puts a stream out again that lost the entry last put on it.
+    pub(super) async fn mend(&mut self, round: &Round, patient: &Patient<'_>) -> Result<Fate, Error> {
+        if patient.standing.seconds_since_last < PAUSE.as_secs_f64() {
+            return Ok(Fate::Asked);
+        }
+        if let Some(refusal) = self.check_mark(round, patient).await? {
+            return Ok(Fate::Refused(refusal));
+        }
+        let facts = &patient.standing.facts;
+        let chain = facts.chain;
+        let found = last_before(round, patient.key, &facts.repairs, chain).await?;
+        let beginning = self.beginning(round, patient).await?;
+        let wanted = beginning.wanted(found.map(|id| facts.repairs.in_place(id)), chain);
+        if let Some(after) = wanted.given_up_behind {
+            let through = beginning.layout_end.min(chain);
+            self.give_up(
+                round,
+                patient,
+                (after, through),
+                "generation",
+                wanted.kept == chain,
+            )
+            .await?;
+        }
+        if wanted.kept == chain {
+            return Ok(Fate::Closing);
+        }
+        let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
+        let begin = match survey.look(wanted.kept).await? {
+            Looked::Whole(begin) => Some(begin),
+            _ => survey.earliest(wanted.kept, chain).await?,
+        };
+        self.go_on(round, patient, wanted.kept, begin).await
+    }
+
+    /// Records what is gone between the entry wanted and where the log has everything, and orders the rest.
+    async fn go_on(
+        &mut self,
+        round: &Round,
+        patient: &Patient<'_>,
+        wanted: EntryId,
+        begin: Option<Begin>,
+    ) -> Result<Fate, Error> {
+        let chain = patient.standing.facts.chain;
+        match begin.filter(|begin| begin.measured.event_count > 0) {
+            Some(begin) => {
+                if begin.behind.kept > wanted {
+                    let range = (wanted, begin.behind.kept);
+                    self.give_up(round, patient, range, "log", false).await?;
+                }
+                self.order(patient, begin, chain).await
+            }
+            None => {
+                self.give_up(round, patient, (wanted, chain), "log", true).await?;
+                Ok(Fate::Closing)
+            }
+        }
+    }
+
+    /// What is known of the beginning of a stream.
+    pub(super) async fn beginning(&self, round: &Round, patient: &Patient<'_>) -> Result<Beginning, Error> {
+        let (facts, stream) = (&patient.standing.facts, patient.stream);
+        let floor_end = if facts.floor > EntryId::MIN {
+            let end = begin::end_before(&round.session, stream, facts.floor).await?;
+            facts.repairs.in_place(end)
+        } else {
+            EntryId::MIN
+        };
+        let layout_end = match patient.standing.layout_batch_id {
+            0 => EntryId::MIN,
+            laid => begin::end_before(&round.session, stream, EntryId::new(laid, 1)).await?,
+        };
+        Ok(Beginning {
+            floor_end,
+            layout_end,
+            first_previous: round.streams.first_previous(patient.key).await?,
+        })
+    }
+
+    async fn give_up(
+        &self,
+        round: &Round,
+        patient: &Patient<'_>,
+        (after, through): (EntryId, EntryId),
+        why: &'static str,
+        goes_on: bool,
+    ) -> Result<(), Error> {
+        self.check_lease()?;
+        let loss = Loss {
+            stream: patient.stream,
+            key: patient.key,
+            after,
+            through,
+            why,
+            goes_on,
+        };
+        let (events, missed_by) = pg::record(&round.session, &loss, self.epoch()).await?;
+        metrics::counter!(observe::PUBLISH_LOST_EVENTS, "topic" => patient.stream.topic.clone())
+            .increment(events.unsigned_abs());
+        tracing::error!(
+            stream = patient.key, %after, %through, events, why, ?missed_by,
+            "the stream lost a range that cannot be put out again; see outbox_ops.losses"
+        );
+        Ok(())
+    }
+
+    /// Only what this database wrote, or nobody, is its to write again.
+    pub(super) async fn check_mark(
+        &self,
+        round: &Round,
+        patient: &Patient<'_>,
+    ) -> Result<Option<String>, Error> {
+        let keys = [(patient.key.to_owned(), self.parts.names.mark(patient.stream))];
+        let looks = round.streams.look(&keys).await?;
+        Ok(match looks.into_iter().next() {
+            Some(Ok((Marked::By(mark), _))) if mark.database_id == self.parts.database_id => None,
+            // The sink lost the mark as well.
+            Some(Ok((Marked::Never, _))) => None,
+            Some(Err(why) | Ok((Marked::Unreadable(why), _))) => Some(why),
+            _ => Some(format!("stream {} has the mark of another database", patient.key)),
+        })
+    }
+}
+
+/// The last entry that is on the stream of those that stand before `missing`.
+pub(super) async fn last_before(
+    round: &Round,
+    key: &str,
+    repairs: &Repairs,
+    missing: EntryId,
+) -> Result<Option<EntryId>, Error> {
+    for stretch in repairs.before(missing) {
+        let found = round.streams.last_in(key, stretch).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}

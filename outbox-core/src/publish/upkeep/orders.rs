@@ -1,0 +1,108 @@
+//! Re-issues that a person asks for: looked at, answered, ordered. `recover reissue` writes them and waits for the answer.
+
+use super::holes::PAUSE;
+use super::losses::{Patient, last_before};
+use super::pg::orders::{self as pg, Answer, Asked};
+use super::pg::repairs::{Fate, standing};
+use super::run::{Round, Upkeep};
+use super::survey::{Begin, Looked, Survey};
+use crate::event::EntryId;
+use crate::publish::Error;
+
+impl Upkeep {
+    /// Answers what people ask for.
+    pub(super) async fn look_at_orders(&mut self, round: &Round) -> Result<(), Error> {
+        for asked in pg::waiting(&round.session).await? {
+            if let Some(answer) = self.attend(round, &asked).await? {
+                self.check_lease()?;
+                pg::answer(&round.session, &asked, &answer).await?;
+                tracing::warn!(order = asked.number, stream = %asked.stream, ?answer, "a person asked for a re-issue");
+            }
+        }
+        Ok(())
+    }
+
+    /// None: not yet, a stream is put out again only every so often.
+    async fn attend(&mut self, round: &Round, asked: &Asked) -> Result<Option<Answer>, Error> {
+        let standing = standing(&round.session, &asked.stream).await?;
+        let key = self.parts.names.key(&asked.stream);
+        let asked_by = format!("order {} of {}", asked.number, asked.actor);
+        let patient = Patient {
+            stream: &asked.stream,
+            key: &key,
+            standing: &standing,
+            asked_by: &asked_by,
+        };
+        if !asked.is_preview && standing.seconds_since_last < PAUSE.as_secs_f64() {
+            return Ok(None);
+        }
+        let begin = match self.find_begin(round, &patient, asked.from).await? {
+            Ok(begin) => begin,
+            Err(refusal) => return Ok(Some(Answer::Refused(refusal))),
+        };
+        let (kept, events) = (begin.behind.kept, begin.measured.event_count);
+        if asked.is_preview {
+            return Ok(Some(Answer::Possible { kept, events }));
+        }
+        Ok(match self.order(&patient, begin, asked.from).await? {
+            Fate::Reissued(batch) => Some(Answer::Done { kept, events, batch }),
+            _ => None,
+        })
+    }
+
+    /// Behind which entry it would begin, or why it may not.
+    async fn find_begin(
+        &self,
+        round: &Round,
+        patient: &Patient<'_>,
+        from: EntryId,
+    ) -> Result<Result<Begin, String>, Error> {
+        let facts = &patient.standing.facts;
+        let key = patient.key;
+        if facts.stopped {
+            return Ok(Err(format!(
+                "stream {key} is set aside or blocked: mend its cause and resume it first (see outbox_ops.topics)"
+            )));
+        }
+        if let Some(refusal) = self.check_mark(round, patient).await? {
+            return Ok(Err(refusal));
+        }
+        if from > facts.chain {
+            return Ok(Err(format!(
+                "nothing was published on stream {key} from {from} on: its last entry is {}",
+                facts.chain
+            )));
+        }
+        let beginning = self.beginning(round, patient).await?;
+        if beginning.layout_end >= from {
+            return Ok(Err(format!(
+                "what stream {key} had up to entry {} is from before its topic got its partitions, and would come behind the end of \
+                 those: ask from behind that entry on",
+                beginning.layout_end
+            )));
+        }
+        let standing = facts.repairs.standing(from);
+        let found = last_before(round, key, &facts.repairs, standing).await?;
+        let found = found.map(|id| facts.repairs.in_place(id));
+        // What was trimmed was acknowledged by all, and would be trimmed again.
+        let least = beginning.floor_end.max(beginning.layout_end);
+        let kept = found.map_or(least, |found| found.max(least));
+        let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
+        match survey.look(kept).await? {
+            Looked::Whole(begin) if begin.measured.event_count > 0 => return Ok(Ok(begin)),
+            Looked::Whole(_) => {
+                return Ok(Err(format!("nothing is behind entry {kept} of stream {key}")));
+            }
+            Looked::Lacks(_) | Looked::Nowhere { .. } => {}
+        }
+        let there = survey.earliest(kept, facts.chain).await?;
+        Ok(Err(match there.filter(|begin| begin.measured.event_count > 0) {
+            Some(begin) => format!(
+                "Postgres no longer has all of stream {key} behind entry {kept}; it has everything behind entry {}: ask --from {}",
+                begin.behind.kept,
+                begin.behind.kept.next()
+            ),
+            None => format!("Postgres no longer has what was on stream {key} behind entry {kept}"),
+        }))
+    }
+}

@@ -1,0 +1,111 @@
+//! Re-issues that people ask for, and how far those are that are running, in Postgres.
+
+use tokio_postgres::types::Type;
+
+use crate::event::EntryId;
+use crate::tail::pg::Session;
+use crate::tail::pg::rows::{get, stream, unsigned};
+use crate::tail::{Error, StreamId};
+
+const LIST_ORDERS: &str = include_str!("../../../../queries/publish/list_orders.sql");
+const ANSWER_ORDER: &str = include_str!("../../../../queries/publish/answer_order.sql");
+const RUNNING_REISSUES: &str = include_str!("../../../../queries/publish/running_reissues.sql");
+
+/// What a person asks for.
+#[derive(Debug)]
+pub(in crate::publish::upkeep) struct Asked {
+    pub(in crate::publish::upkeep) number: i64,
+    pub(in crate::publish::upkeep) stream: StreamId,
+    pub(in crate::publish::upkeep) from: EntryId,
+    /// Events between the two ends.
+    pub(in crate::publish::upkeep) wanted: i64,
+    pub(in crate::publish::upkeep) is_preview: bool,
+    pub(in crate::publish::upkeep) actor: String,
+}
+
+/// What waits for an answer.
+pub(in crate::publish::upkeep) async fn waiting(session: &Session) -> Result<Vec<Asked>, Error> {
+    let rows = session.query(LIST_ORDERS, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Asked {
+                number: get(row, "number")?,
+                stream: stream(row)?,
+                from: EntryId::new(
+                    unsigned(get(row, "from_batch_id")?)?,
+                    unsigned(get(row, "from_position")?)?,
+                ),
+                wanted: get(row, "wanted")?,
+                is_preview: get(row, "is_preview")?,
+                actor: get(row, "actor")?,
+            })
+        })
+        .collect()
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::publish::upkeep) enum Answer {
+    /// A preview: what would be kept, and how many events would be put out again.
+    Possible { kept: EntryId, events: i64 },
+    /// Cut as this row of the ledger.
+    Done { kept: EntryId, events: i64, batch: i64 },
+    /// The relay cannot, and why.
+    Refused(String),
+}
+
+/// Answers.
+pub(in crate::publish::upkeep) async fn answer(
+    session: &Session,
+    asked: &Asked,
+    answer: &Answer,
+) -> Result<(), Error> {
+    let (state, why, kept, events, batch) = match answer {
+        Answer::Possible { kept, events } => ("possible", None, Some(kept.to_string()), Some(*events), None),
+        Answer::Done { kept, events, batch } => {
+            ("done", None, Some(kept.to_string()), Some(*events), Some(*batch))
+        }
+        Answer::Refused(why) => ("refused", Some(why.as_str()), None, None, None),
+    };
+    session
+        .query(
+            ANSWER_ORDER,
+            &[
+                (&asked.number, Type::INT8),
+                (&state, Type::TEXT),
+                (&why, Type::TEXT),
+                (&kept, Type::TEXT),
+                (&asked.wanted, Type::INT8),
+                (&events, Type::INT8),
+                (&batch, Type::INT8),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// A stream that is being put out again.
+#[derive(Debug)]
+pub(in crate::publish::upkeep) struct Running {
+    pub(in crate::publish::upkeep) topic: String,
+    pub(in crate::publish::upkeep) stream: String,
+    pub(in crate::publish::upkeep) events: i64,
+    pub(in crate::publish::upkeep) published: i64,
+    pub(in crate::publish::upkeep) remaining_seconds: Option<f64>,
+}
+
+/// All of them.
+pub(in crate::publish::upkeep) async fn running(session: &Session) -> Result<Vec<Running>, Error> {
+    let rows = session.query(RUNNING_REISSUES, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Running {
+                topic: get(row, "topic")?,
+                stream: get(row, "stream")?,
+                events: get(row, "events")?,
+                published: get(row, "published")?,
+                remaining_seconds: get(row, "remaining")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,145 @@
+//! A person has a stream put out again; and the rate at which that goes.
+
+use std::time::Instant;
+
+use system_tests::arrival::{arrived, backlog, stream_of};
+use system_tests::{Answer, Invocation, Relay, Result, Witness};
+
+use crate::scene::{LIMIT, Scene, TOPIC};
+
+fn reissue(scene: &Scene, more: &[&str]) -> Result<Answer> {
+    let words = [
+        "--output",
+        "json",
+        "recover",
+        "reissue",
+        "--topic",
+        TOPIC,
+        "--reason",
+        "entries looked odd",
+    ];
+    Invocation::of(&scene.world, &[&words[..], more].concat())?.ask()
+}
+
+#[tokio::test]
+async fn a_person_has_a_stream_put_out_again_and_sees_before_what_that_is() -> Result {
+    // GIVEN a stream that a group has passed
+    let mut scene = Scene::new(None).await?;
+    let topics = [TOPIC.to_owned()];
+    let _relay = scene.relay().await?;
+    let mut journal = backlog(&scene.world, &topics, 1, 20, 10).await?;
+    journal.merge(backlog(&scene.world, &topics, 1, 30, 10).await?);
+    scene.join("reader").await?;
+    scene.effects("reader", 50).await?;
+    let found = scene.entries().await?;
+    // WHEN it is asked what a re-issue would be THEN nothing is done
+    let (from, to) = (found[20].id.to_string(), found[24].id.to_string());
+    let preview = reissue(&scene, &["--from", &from, "--to", &to])?;
+    assert_eq!(preview.code, 4, "{}{}", preview.output, preview.errors);
+    let told = preview.json()?;
+    let stream = &told["streams"][0];
+    assert_eq!(
+        (
+            stream["state"].as_str(),
+            stream["kept"].as_str(),
+            stream["events"].as_i64()
+        ),
+        (
+            Some("possible"),
+            Some(found[19].id.to_string().as_str()),
+            Some(30)
+        ),
+        "{told}"
+    );
+    assert_eq!(
+        scene.value::<i64>("select count(*) from outbox.reissue").await?,
+        0
+    );
+    // WHEN it is asked for THEN it is done, groups apply nothing twice, and who did it is kept
+    let done = reissue(&scene, &["--from", &from, "--yes"])?;
+    assert_eq!(done.code, 0, "{}{}", done.output, done.errors);
+    scene
+        .until("select exists (select from outbox_ops.reissues where state = 'done' and events = 30)")
+        .await?;
+    journal.merge(backlog(&scene.world, &topics, 1, 10, 10).await?);
+    scene.ends_well(&journal, &["reader"]).await?;
+    assert_eq!(
+        scene
+            .value::<String>(
+                "select actor || ': ' || reason || ', ' || state from outbox_ops.reissue_orders where not is_preview"
+            )
+            .await?,
+        "postgres: entries looked odd, done"
+    );
+    // AND what was not published yet, or is no place at all, is refused
+    let ahead = reissue(&scene, &["--from", "9999999999999-0"])?;
+    assert_eq!(ahead.code, 4);
+    assert!(ahead.output.contains("nothing was published"), "{}", ahead.output);
+    let odd = reissue(&scene, &["--from", "yesterdayish"])?;
+    assert_eq!(odd.code, 4, "{}", odd.errors);
+    assert!(odd.errors.contains("neither an entry id"), "{}", odd.errors);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repair_goes_at_its_rate_and_the_other_streams_do_not_wait_for_it() -> Result {
+    // GIVEN a long stream, a low rate, and another topic
+    let mut scene = Scene::new(None).await?;
+    let topics = [TOPIC.to_owned()];
+    let mut relay = Relay::of(&scene.world)
+        .set("OUTBOX_PUBLISH_REISSUE_RATE", 500)
+        .set("OUTBOX_PUBLISH_SHARE_ROWS", 50)
+        .start()?;
+    relay.leads().await?;
+    let mut journal = backlog(&scene.world, &topics, 1, 4_000, 10).await?;
+    arrived(&scene.world, &topics, LIMIT).await?;
+    scene
+        .until("select passed_position > 0 from outbox_ops.topics")
+        .await?;
+    // WHEN all of it is gone
+    scene.ask(&["DEL", &stream_of(TOPIC)]).await?;
+    scene
+        .until("select exists (select from outbox_ops.reissues)")
+        .await?;
+    let began = Instant::now();
+    // THEN the other topic's events arrive meanwhile
+    let other = ["payments.taken".to_owned()];
+    backlog(&scene.world, &other, 5, 100, 10).await?;
+    arrived(&scene.world, &other, LIMIT).await?;
+    assert_eq!(
+        scene
+            .value::<i64>("select count(*) from outbox_ops.reissues where state = 'running'")
+            .await?,
+        1,
+        "it was over before the others arrived, after {:?}",
+        began.elapsed()
+    );
+    // AND how far it is can be seen everywhere
+    scene
+        .until("select published between 1 and events - 1 and remaining is not null from outbox_ops.reissues")
+        .await?;
+    let status = Invocation::of(&scene.world, &["status"])?.ask()?;
+    assert!(
+        status.output.contains("STREAMS THAT ARE PUT OUT AGAIN"),
+        "{}",
+        status.output
+    );
+    relay.logs("a stream is put out again", LIMIT).await?;
+    assert!(relay.metric("outbox_publish_reissue_left_events").await? > 0.0);
+    // AND it took as long as that rate takes
+    scene
+        .until("select state = 'done' from outbox_ops.reissues")
+        .await?;
+    assert!(
+        began.elapsed().as_secs_f64() > 4_000.0 / 500.0 * 0.8,
+        "{:?}",
+        began.elapsed()
+    );
+    journal.merge(backlog(&scene.world, &topics, 1, 10, 10).await?);
+    scene.join("reader").await?;
+    let done = scene.effects("reader", 4_010).await?;
+    Witness::new(&journal)
+        .effects("reader", &[TOPIC], done)
+        .verdict()
+        .clean()
+}
