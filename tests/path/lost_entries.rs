@@ -5,7 +5,7 @@ use serde_json::json;
 use system_tests::{Relay, Result, World};
 
 use crate::arrivals::arrived;
-use crate::publish::{action, append};
+use crate::publish::{append, lost};
 
 /// What another program writes to a stream of ours, under an id of its choice.
 async fn intrude(redis: &mut MultiplexedConnection, stream: &str, id: &str) -> Result {
@@ -37,8 +37,8 @@ async fn a_stream_deleted_right_before_its_next_event_is_noticed_by_that_parcel(
             .query_async::<()>(&mut redis)
             .await?;
         append(&mut connection, topic, 2).await?;
-        // THEN it is set aside: from then on its last entry is where the schedule looks for it, and would say nothing
-        let reason = action(&mut connection, topic, "set_aside").await?;
+        // THEN that is said: from then on its last entry is where the schedule looks for it, and would say nothing
+        let reason = lost(&mut connection, topic).await?;
         assert!(reason.contains("no longer holds entry"), "{reason}");
     }
     Ok(())
@@ -57,8 +57,8 @@ async fn an_id_refused_as_too_old_and_not_there_does_not_count_as_delivered() ->
     intrude(&mut redis, "outbox:t", "99999999999999-0").await?;
     // WHEN the next event is appended
     append(&mut connection, "t", 2).await?;
-    // THEN the stream is set aside, and its progress stays before that event
-    let reason = action(&mut connection, "t", "set_aside").await?;
+    // THEN that is said, and its progress stays before that event: no id of ours would be above that entry
+    let reason = lost(&mut connection, "t").await?;
     assert!(reason.contains("does not hold it"), "{reason}");
     assert_eq!(passed(&mut connection).await?, 1);
     Ok(())
@@ -81,8 +81,8 @@ async fn an_id_that_holds_another_event_does_not_count_as_delivered() -> Result 
     // WHEN a relay publishes it
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
-    // THEN the stream is set aside, naming what was found in its place
-    let reason = action(&mut connection, "t", "set_aside").await?;
+    // THEN that is said, naming what was found in its place
+    let reason = lost(&mut connection, "t").await?;
     assert!(reason.contains("holds event theirs"), "{reason}");
     assert_eq!(passed(&mut connection).await?, 0);
     Ok(())

@@ -16,6 +16,8 @@ pub fn run(words: &[String]) -> Result<()> {
     if status.success() {
         Ok(())
     } else {
-        Err(Error::new("the model found something that must not be: see above"))
+        Err(Error::new(
+            "the model found something that must not be: see above",
+        ))
     }
 }

@@ -1,7 +1,7 @@
 //! Streams that lost their end: put out again behind what is left, or from the floor on if nothing is. What cannot be is recorded
 //! as lost, with its range, and the rest is put out again all the same.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::holes::{LOOK_AGAIN, PAUSE};
 use super::pg::begin;
@@ -71,6 +71,9 @@ impl Upkeep {
         }
         if patient.standing.seconds_since_last < PAUSE.as_secs_f64() {
             return Ok(Fate::Asked);
+        }
+        if let Some(refusal) = self.check_mark(round, patient).await? {
+            return Ok(Fate::Refused(refusal));
         }
         let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
         match survey.look(facts.chain).await? {
@@ -194,13 +197,24 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Only what this database wrote, or nobody, is its to write again.
+    /// Only what this database wrote, or nobody, is its to write again; and only where its ids are above what is there.
     pub(super) async fn check_mark(
         &self,
         round: &Round,
         patient: &Patient<'_>,
     ) -> Result<Option<String>, Error> {
         let keys = [(patient.key.to_owned(), self.parts.names.mark(patient.stream))];
+        let top = round
+            .streams
+            .last_in(patient.key, (EntryId::MIN, EntryId::new(u64::MAX, u64::MAX)))
+            .await?;
+        if let Some(top) = top.filter(|top| top.batch_id > milliseconds(SystemTime::now())) {
+            return Ok(Some(format!(
+                "stream {} ends with entry {top}, which is ahead of the clock: this relay cannot put anything behind it. Find out who wrote \
+                 it, and delete the stream: everything is put out again",
+                patient.key
+            )));
+        }
         let looks = round.streams.look(&keys).await?;
         Ok(match looks.into_iter().next() {
             Some(Ok((Marked::By(mark), _))) if mark.database_id == self.parts.database_id => None,
@@ -226,4 +240,12 @@ pub(super) async fn last_before(
         }
     }
     Ok(None)
+}
+
+fn milliseconds(now: SystemTime) -> u64 {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The ids are of the database's clock, which may be ahead of this one.
+    u64::try_from(since.as_millis())
+        .unwrap_or(u64::MAX)
+        .saturating_add(60_000)
 }
