@@ -144,16 +144,17 @@ CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, ev
     AS $$
     -- Rows that no batch holds yet: the two arms of the tail against the newest snapshot of the ledger.
     with head as (
-        select snapshot from outbox.batch order by number desc limit 1
+        select b.snapshot, (select e.position_floor from outbox.era e order by e.era desc limit 1) as floor
+        from outbox.batch b order by b.number desc limit 1
     ), fresh as (
         select new.topic, new.key, new.id, new.recorded_at
         from head, lateral (select l.topic, l.key, l.id, l.recorded_at from outbox.log l
-                            where l.transaction_id >= pg_snapshot_xmax(head.snapshot) order by l.transaction_id, l.position limit 10000) new
+                            where l.transaction_id >= pg_snapshot_xmax(head.snapshot) and l.position > head.floor order by l.transaction_id, l.position limit 10000) new
         union all
         select late.topic, late.key, late.id, late.recorded_at
         from head, pg_snapshot_xip(head.snapshot) open_then,
              lateral (select l.topic, l.key, l.id, l.recorded_at from outbox.log l
-                      where l.transaction_id = open_then order by l.position limit 10000) late
+                      where l.transaction_id = open_then and l.position > head.floor order by l.position limit 10000) late
     ), placed as (
         -- The next cut lays first what a topic should have.
         select fresh.topic, fresh.recorded_at,
@@ -193,6 +194,51 @@ CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, ev
 $$;
 
 ALTER FUNCTION outbox.backlog() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    all_of_it constant pg_snapshot := '9223372036854775807:9223372036854775807:';
+    kept outbox.batch;
+    again outbox.reissue;
+    base pg_snapshot;
+    base_era integer;
+    era_floor bigint;
+    era_end bigint;
+begin
+    if behind_entry.batch_id = 0 then
+        passed_snapshots := array[all_of_it];
+        passed_positions := array[0];
+        return;
+    end if;
+    select b.* into kept from outbox.batch b where b.batch_id = behind_entry.batch_id;
+    if kept.number is null then
+        return;
+    end if;
+    if kept.kind = 'era' then
+        select s.passed_snapshots || all_of_it, s.passed_positions || behind_entry.position into passed_snapshots, passed_positions
+        from outbox.era_share s
+        where s.batch_number = kept.number and s.topic = behind_entry.topic and s.partition = behind_entry.partition;
+        return;
+    end if;
+    select r.* into again from outbox.reissue r
+    where r.batch_number = kept.number and r.topic = behind_entry.topic and r.partition = behind_entry.partition;
+    if again.batch_number is not null then
+        base := again.base;
+        select b.era into base_era from outbox.batch b where b.number = again.base_number;
+    else
+        select b.snapshot, kept.era into base, base_era from outbox.batch b where b.number = kept.number - 1;
+    end if;
+    select e.position_floor into era_floor from outbox.era e where e.era = coalesce(base_era, kept.era);
+    select e.cut_through into era_end from outbox.era e where e.era = coalesce(base_era, kept.era) + 1;
+    passed_snapshots := array[all_of_it, coalesce(base, '3:3:')] || coalesce(again.passed_snapshots, '{}') || kept.snapshot;
+    passed_positions := array[era_floor, coalesce(era_end, behind_entry.cut_through)] || coalesce(again.passed_positions, '{}') || behind_entry.position;
+end
+$$;
+
+ALTER FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.cancel_operation(number bigint, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1008,6 +1054,7 @@ CREATE FUNCTION outbox.keep_one_chain() RETURNS trigger
     AS $$
 declare
     previous outbox.batch;
+    floor bigint;
 begin
     select * into previous from outbox.batch order by number desc limit 1;
     if new.number <> coalesce(previous.number + 1, 0) or new.batch_id <= coalesce(previous.batch_id, -1) then
@@ -1015,14 +1062,22 @@ begin
         raise exception 'batch % (id %) does not follow batch % (id %)', new.number, new.batch_id, previous.number, previous.batch_id
             using errcode = 'unique_violation';
     end if;
-    if previous.number is not null and pg_snapshot_xmax(new.snapshot) < pg_snapshot_xmax(previous.snapshot) then
+    if new.kind <> 'era' and previous.number is not null and pg_snapshot_xmax(new.snapshot) < pg_snapshot_xmax(previous.snapshot) then
         raise exception 'batch % has an older snapshot (%) than batch % (%)', new.number, new.snapshot, previous.number, previous.snapshot
-            using errcode = 'check_violation', hint = 'Postgres went back in time: see outbox-relay check.';
+            using errcode = 'check_violation', hint = 'Postgres went back in time: see outbox-relay recover inspect.';
     end if;
     -- A relay from before partitions would put events behind the end of their old stream.
     if new.layouts is null and new.kind = 'cut' and exists (select from outbox.topic_layout) then
         raise exception 'a topic has partitions, and this relay knows of none: run the version that belongs to this schema'
             using errcode = 'undefined_column';
+    end if;
+    if new.kind = 'cut' then
+        select e.position_floor into floor from outbox.era e order by e.era desc limit 1;
+        -- A relay from before eras would cut again what was appended before this one.
+        if new.first_position <= floor then
+            raise exception 'batch % begins at position %, and this era at %: run the version that belongs to this schema', new.number, new.first_position, floor
+                using errcode = 'undefined_column';
+        end if;
     end if;
     return new;
 end
@@ -1191,6 +1246,136 @@ $$;
 
 ALTER FUNCTION outbox.new_event_id() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb, OUT era integer, OUT batch_number bigint, OUT batch_id bigint, OUT events bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+declare
+    all_of_it constant pg_snapshot := '9223372036854775807:9223372036854775807:';
+    previous outbox.batch;
+    before outbox.era;
+    now_snapshot pg_snapshot;
+    through bigint;
+    floor bigint;
+    refused text;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'an era is opened in a read committed transaction: others'' rows must be seen once the lock is ours' using errcode = 'invalid_parameter_value';
+    end if;
+    perform set_config('synchronous_commit', 'on', true);
+    perform set_config('lock_timeout', '2s', true);
+    -- Who appends waits; who has appended has ended. What is appended from here on has a position above the floor.
+    lock table only outbox.log in share row exclusive mode;
+    select b.* into previous from outbox.batch b order by b.number desc limit 1;
+    select e.* into before from outbox.era e order by e.era desc limit 1;
+    now_snapshot := pg_current_snapshot();
+    select greatest(coalesce(max(b.last_position) filter (where b.kind = 'cut'), 0), before.position_floor) into through from outbox.batch b;
+    floor := greatest((select s.last_value from outbox.log_position s), above_position, through,
+                      (select max(e.position) from outbox.unknown_entry e where e.recovery = open_era.recovery));
+    perform setval('outbox.log_position', greatest(floor, 1));
+    era := before.era + 1;
+    batch_number := previous.number + 1;
+    batch_id := greatest(previous.batch_id + 1, above_batch_id + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint);
+
+    -- A stream of an earlier layout takes nothing more: what it has not had cannot come behind its end.
+    select s.topic into refused
+    from jsonb_to_recordset(streams) s (topic text, partition integer)
+    join lateral (select l.batch_number, l.partitions from outbox.topic_layout l where l.topic = s.topic order by l.generation desc limit 1) layout on true
+    cross join lateral (
+        select max(a.batch_number) as batch_number from outbox.share a
+        where a.topic = s.topic and a.partition = s.partition and a.batch_number <= layout.batch_number
+    ) ahead
+    left join lateral (
+        select p.batch_number, p.position from outbox.progress p
+        where p.topic = s.topic and p.partition = s.partition order by p.batch_number desc, p.position desc limit 1
+    ) passed on true
+    where ahead.batch_number > coalesce(passed.batch_number, 0)
+    limit 1;
+    if refused is not null then
+        raise exception 'topic % got more partitions while an earlier stream of it had events to publish: they cannot come behind its end', refused
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Publish to another redis.prefix, and have its consumers rebuild.';
+    end if;
+
+    create temporary table era_stream on commit drop as
+    select s.topic, s.partition, s.chain, s.there, coalesce(layout.partitions, 1) as partitions,
+           told.passed_snapshots, told.passed_positions
+    from jsonb_to_recordset(streams) s (topic text, partition integer, behind bigint[], chain bigint[], there boolean)
+    left join lateral (select l.batch_id, l.partitions from outbox.topic_layout l where l.topic = s.topic order by l.generation desc limit 1) layout on true
+    -- Of the present layout only: what is of an earlier one was passed.
+    cross join lateral outbox.behind_entry(s.topic, s.partition, greatest(s.behind[1], coalesce(layout.batch_id, 0)),
+                                           case when s.behind[1] >= coalesce(layout.batch_id, 0) then s.behind[2] else 0 end, through) told;
+    -- The ledger does not have the entry any more: then it has nothing to publish behind it either but what is in no batch.
+    update pg_temp.era_stream set passed_snapshots = array[all_of_it, previous.snapshot], passed_positions = array[before.position_floor, through]
+    where passed_snapshots is null;
+
+    create temporary table era_row on commit drop as
+    with fresh as (
+        select l.topic, l.key, l.id, l.position from outbox.log l
+        where l.transaction_id >= pg_snapshot_xmax(previous.snapshot) and l.position > before.position_floor
+        union all
+        select l.topic, l.key, l.id, l.position from pg_snapshot_xip(previous.snapshot) late, outbox.log l
+        where l.transaction_id = late and l.position > before.position_floor
+        union all
+        -- Appended with ids that the last snapshot took for old: it is of another server.
+        select l.topic, l.key, l.id, l.position from outbox.log l
+        where l.position > through and pg_visible_in_snapshot(l.transaction_id, previous.snapshot)
+    ), placed as (
+        select fresh.topic, fresh.position,
+               case when layout.partitions is null then 0 else 1 + outbox.partition_of(coalesce(fresh.key, fresh.id::text), layout.partitions) end as partition
+        from fresh
+        left join lateral (select l.partitions from outbox.topic_layout l where l.topic = fresh.topic order by l.generation desc limit 1) layout on true
+    )
+    select placed.topic, placed.partition, placed.position from placed
+    where not exists (select from pg_temp.era_stream s where s.topic = placed.topic and s.partition = placed.partition)
+    union all
+    select s.topic, s.partition, l.position
+    from pg_temp.era_stream s
+    join outbox.log l on l.topic = s.topic
+    -- A stream of an earlier layout takes nothing more.
+    where case s.partitions when 1 then s.partition = 0 else 1 + outbox.partition_of(coalesce(l.key, l.id::text), s.partitions) = s.partition end
+      and not exists (select from unnest(s.passed_snapshots, s.passed_positions) passed (snapshot, "position")
+                      where l.position <= passed.position and pg_visible_in_snapshot(l.transaction_id, passed.snapshot));
+    delete from pg_temp.era_row r using outbox.unpublished u where u.position = r.position;
+
+    select count(*) into events from pg_temp.era_row;
+    insert into outbox.batch (number, batch_id, kind, era, epoch, snapshot, event_count, first_position, last_position, layouts)
+    select open_era.batch_number, open_era.batch_id, 'era', open_era.era, open_era.epoch, now_snapshot, events,
+           coalesce(min(r.position), previous.last_position), coalesce(max(r.position), previous.last_position),
+           (select count(*) from outbox.topic_layout)
+    from pg_temp.era_row r;
+    insert into outbox.era (era, system_identifier, timeline, position_floor, batch_number, batch_id, cut_through)
+    select open_era.era, system.system_identifier, ('x' || substring(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer,
+           floor, open_era.batch_number, open_era.batch_id, through
+    from pg_catalog.pg_control_system() system;
+    insert into outbox.topic (name) select distinct r.topic from pg_temp.era_row r on conflict do nothing;
+    insert into outbox.share (batch_number, topic, partition, event_count, first_position, last_position, first_new_position)
+    select open_era.batch_number, r.topic, r.partition, count(*), min(r.position), max(r.position), min(r.position)
+    from pg_temp.era_row r group by r.topic, r.partition;
+    insert into outbox.era_share (batch_number, topic, partition, passed_snapshots, passed_positions)
+    select open_era.batch_number, r.topic, r.partition,
+           coalesce(s.passed_snapshots, array[all_of_it, previous.snapshot]),
+           coalesce(s.passed_positions, array[before.position_floor, through])
+    from (select distinct d.topic, d.partition from pg_temp.era_row d) r
+    left join pg_temp.era_stream s on s.topic = r.topic and s.partition = r.partition;
+    insert into outbox.progress (topic, partition, batch_number, position, chain_batch_id, chain_position, epoch)
+    select s.topic, s.partition, open_era.batch_number, coalesce(share.first_position, 1) - 1, s.chain[1], s.chain[2], open_era.epoch
+    from pg_temp.era_stream s
+    left join outbox.share share on share.topic = s.topic and share.partition = s.partition and share.batch_number = open_era.batch_number;
+    -- What the chain goes on behind is on the stream no more, and nobody needs it there.
+    insert into outbox.trim_floor (topic, partition, batch_id, position, cause, epoch)
+    select s.topic, s.partition, open_era.batch_id, 0, 'retention', open_era.epoch from pg_temp.era_stream s where not s.there and s.chain[1] > 0;
+    insert into outbox.stream_action (topic, partition, action, batch_number, position, reason)
+    select s.topic, s.partition, 'resume', open_era.batch_number, 0, format('era %s was opened by recovery %s', open_era.era, open_era.recovery)
+    from pg_temp.era_stream s
+    where (select latest.action from outbox.stream_action latest
+           where latest.topic = s.topic and latest.partition = s.partition order by latest.number desc limit 1) in ('set_aside', 'lost');
+    update outbox.recovery r set state = 'opened', era = open_era.era, opened_at = clock_timestamp() where r.number = open_era.recovery;
+end
+$$;
+
+ALTER FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb, OUT era integer, OUT batch_number bigint, OUT batch_id bigint, OUT events bigint) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.order_reissue(topic text, partition integer, from_place text, to_place text, is_preview boolean, reason text) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1330,6 +1515,32 @@ end
 $$;
 
 ALTER FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint) RETURNS TABLE(topic text, partition integer, event_count bigint, first_position bigint, last_position bigint, first_new_position bigint)
+    LANGUAGE plpgsql STABLE ROWS 8
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+    return query
+        select arrived.topic, 1 + outbox.partition_of(coalesce(arrived.key, arrived.id::text), (layouts -> 'partitions' ->> arrived.topic)::integer),
+               count(*), min(arrived.position), max(arrived.position), min(arrived.position) filter (where arrived.is_new)
+        from (
+            select l.topic, l.key, l.id, l.position, true as is_new from outbox.log l
+            where l.transaction_id >= partition_shares.xmax::xid8 and l.position > floor
+            union all
+            select l.topic, l.key, l.id, l.position, false from outbox.log l
+            where l.transaction_id = any(open::xid8[]) and l.position > floor
+        ) arrived
+        where layouts -> 'partitions' ? arrived.topic
+        group by 1, 2;
+end
+$$;
+
+ALTER FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2608,7 +2819,7 @@ CREATE TABLE outbox.batch (
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text, 'era'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 )
 PARTITION BY RANGE (number);
@@ -2634,7 +2845,7 @@ CREATE TABLE outbox.batch_from_0 (
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text, 'era'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -2655,7 +2866,7 @@ CREATE TABLE outbox.batch_from_1835008 (
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text, 'era'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -2676,7 +2887,7 @@ CREATE TABLE outbox.batch_from_262144 (
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text, 'era'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -2697,7 +2908,7 @@ CREATE TABLE outbox.batch_from_3932160 (
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text, 'era'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -2718,7 +2929,7 @@ CREATE TABLE outbox.batch_from_786432 (
     CONSTRAINT batch_check CHECK ((batch_id >= number)),
     CONSTRAINT batch_check1 CHECK ((last_position >= first_position)),
     CONSTRAINT batch_event_count_check CHECK ((event_count >= 0)),
-    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text]))),
+    CONSTRAINT batch_kind_check CHECK ((kind = ANY (ARRAY['genesis'::text, 'cut'::text, 'moved'::text, 'reissue'::text, 'era'::text]))),
     CONSTRAINT batch_number_check CHECK ((number >= 0))
 );
 
@@ -2850,10 +3061,30 @@ CREATE TABLE outbox.era (
     timeline integer NOT NULL,
     position_floor bigint NOT NULL,
     opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    batch_number bigint DEFAULT 0 NOT NULL,
+    batch_id bigint DEFAULT 0 NOT NULL,
+    cut_through bigint DEFAULT 0 NOT NULL,
     CONSTRAINT era_era_check CHECK ((era > 0))
 );
 
 ALTER TABLE outbox.era OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.era IS 'Stretches of history of one physical database, with the row of the ledger that each began with. Rows up to position_floor were appended before it.';
+
+CREATE TABLE outbox.era_share (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    passed_snapshots pg_snapshot[] NOT NULL,
+    passed_positions bigint[] NOT NULL,
+    CONSTRAINT era_share_check CHECK ((cardinality(passed_snapshots) = cardinality(passed_positions)))
+);
+
+ALTER TABLE outbox.era_share OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.era_share IS 'How the rows of an era''s first shares are told. Append-only.';
+
+COMMENT ON COLUMN outbox.era_share.partition IS '0: the stream without a number; n + 1: partition n.';
 
 CREATE TABLE outbox.parked_event (
     consumer text NOT NULL,
@@ -3812,6 +4043,35 @@ CREATE TABLE outbox.progress_from_786432 (
 
 ALTER TABLE outbox.progress_from_786432 OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.recovery (
+    number bigint NOT NULL,
+    strategy text NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    state text DEFAULT 'begun'::text NOT NULL,
+    era integer,
+    found jsonb NOT NULL,
+    begun_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    opened_at timestamp with time zone,
+    done_at timestamp with time zone,
+    CONSTRAINT recovery_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT recovery_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'opened'::text, 'done'::text]))),
+    CONSTRAINT recovery_strategy_check CHECK ((strategy = ANY (ARRAY['continue'::text, 'trust-database'::text, 'trust-stream'::text, 'republish'::text])))
+);
+
+ALTER TABLE outbox.recovery OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.recovery IS 'Audit of outbox-relay recover apply: who chose what and why, what was seen on both sides, and how far it came.';
+
+ALTER TABLE outbox.recovery ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.recovery_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE outbox.reissue (
     batch_number bigint NOT NULL,
     topic text NOT NULL,
@@ -4123,6 +4383,17 @@ COMMENT ON TABLE outbox.stream_seen IS 'One row per stream: what the leading rel
 
 COMMENT ON COLUMN outbox.stream_seen.partition IS '0: the stream without a number; n + 1: partition n.';
 
+CREATE TABLE outbox.timeline (
+    era integer NOT NULL,
+    timeline integer NOT NULL,
+    batch_number bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE outbox.timeline OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.timeline IS 'Timelines on which a relay led, and the end of the ledger when it first did. Append-only.';
+
 CREATE TABLE outbox.topic_layout (
     topic text NOT NULL,
     generation integer NOT NULL,
@@ -4193,6 +4464,28 @@ ALTER TABLE outbox.trim_floor ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTI
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE outbox.unknown_entry (
+    stream text NOT NULL,
+    batch_id bigint NOT NULL,
+    "position" bigint NOT NULL,
+    recovery bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    event_id text,
+    names text[] NOT NULL,
+    contents bytea[] NOT NULL,
+    fate text NOT NULL,
+    kept_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT unknown_entry_check CHECK ((cardinality(names) = cardinality(contents))),
+    CONSTRAINT unknown_entry_fate_check CHECK ((fate = ANY (ARRAY['removed'::text, 'accepted'::text])))
+);
+
+ALTER TABLE outbox.unknown_entry OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.unknown_entry IS 'Entries that streams held and this database did not know when it went back in time: kept whole, with payload.';
+
+COMMENT ON COLUMN outbox.unknown_entry.partition IS '0: the stream without a number; n + 1: partition n.';
 
 CREATE TABLE outbox.unpublished (
     "position" bigint NOT NULL,
@@ -4296,7 +4589,7 @@ COMMENT ON COLUMN outbox_ops.batches.number IS 'Place in the chain, without gaps
 
 COMMENT ON COLUMN outbox_ops.batches.batch_id IS 'First part of the ids of its entries on the streams.';
 
-COMMENT ON COLUMN outbox_ops.batches.kind IS '`cut` from the log; `moved`: a topic has more partitions from here on; or `reissue`.';
+COMMENT ON COLUMN outbox_ops.batches.kind IS '`cut` from the log; `moved`: a topic has more partitions from here on; `reissue`; or `era`: a person opened a new era, and everything that was on no stream yet is in it.';
 
 COMMENT ON COLUMN outbox_ops.batches.era IS 'Stretch of history of one physical database.';
 
@@ -4880,6 +5173,52 @@ COMMENT ON COLUMN outbox_ops.parked_keys.first_event IS 'Id of the first event t
 COMMENT ON COLUMN outbox_ops.parked_keys.first_type IS 'Its type.';
 
 COMMENT ON COLUMN outbox_ops.parked_keys.attempts IS 'Its failed attempts.';
+
+CREATE VIEW outbox_ops.recoveries AS
+ SELECT recovery.number,
+    recovery.strategy,
+    recovery.state,
+    recovery.era,
+    recovery.reason,
+    recovery.actor,
+    ( SELECT count(*) AS count
+           FROM outbox.unknown_entry e
+          WHERE ((e.recovery = recovery.number) AND (e.fate = 'removed'::text))) AS entries_removed,
+    ( SELECT count(*) AS count
+           FROM outbox.unknown_entry e
+          WHERE ((e.recovery = recovery.number) AND (e.fate = 'accepted'::text))) AS entries_accepted,
+    recovery.begun_at,
+    recovery.opened_at,
+    recovery.done_at
+   FROM outbox.recovery recovery
+  ORDER BY recovery.number DESC
+ LIMIT 1000;
+
+ALTER TABLE outbox_ops.recoveries OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.recoveries IS 'What people did about a database and streams that did not agree, newest first.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.number IS 'Its number.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.strategy IS '`continue`, `trust-database`, `trust-stream` or `republish`.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.state IS '`begun`: interrupted, or at work; `opened`: the new era is there, the marks beside the streams are not all written; `done`.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.era IS 'The era that it opened.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.reason IS 'Why.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.actor IS 'Who did it.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.entries_removed IS 'Entries that the database did not know and that were taken off their streams; kept in outbox.unknown_entry.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.entries_accepted IS 'Entries that the database did not know and that stayed on their streams; kept in outbox.unknown_entry as well.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.begun_at IS 'When it began.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.opened_at IS 'When the new era was opened.';
+
+COMMENT ON COLUMN outbox_ops.recoveries.done_at IS 'When it was done.';
 
 CREATE VIEW outbox_ops.reissue_orders AS
  SELECT o.number,
@@ -5538,6 +5877,9 @@ ALTER TABLE ONLY outbox.dead_letter
 ALTER TABLE ONLY outbox.era
     ADD CONSTRAINT era_pkey PRIMARY KEY (era);
 
+ALTER TABLE ONLY outbox.era_share
+    ADD CONSTRAINT era_share_pkey PRIMARY KEY (batch_number, topic, partition);
+
 ALTER TABLE ONLY outbox.hole_pass
     ADD CONSTRAINT hole_pass_consumer_stream_entry_id_key UNIQUE (consumer, stream, entry_id);
 
@@ -5585,6 +5927,9 @@ ALTER TABLE ONLY outbox.parked_event
 
 ALTER TABLE ONLY outbox.parked_lane
     ADD CONSTRAINT parked_lane_pkey PRIMARY KEY (consumer, flow, lane);
+
+ALTER TABLE ONLY outbox.recovery
+    ADD CONSTRAINT recovery_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY outbox.reissue_order
     ADD CONSTRAINT reissue_order_pkey PRIMARY KEY (number);
@@ -5634,6 +5979,9 @@ ALTER TABLE ONLY outbox.stream_seen
 ALTER TABLE ONLY outbox.stream_setting
     ADD CONSTRAINT stream_setting_pkey PRIMARY KEY (topic);
 
+ALTER TABLE ONLY outbox.timeline
+    ADD CONSTRAINT timeline_pkey PRIMARY KEY (era, timeline);
+
 ALTER TABLE ONLY outbox.topic_layout
     ADD CONSTRAINT topic_layout_pkey PRIMARY KEY (topic, generation);
 
@@ -5642,6 +5990,9 @@ ALTER TABLE ONLY outbox.topic
 
 ALTER TABLE ONLY outbox.trim_floor
     ADD CONSTRAINT trim_floor_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.unknown_entry
+    ADD CONSTRAINT unknown_entry_pkey PRIMARY KEY (stream, batch_id, "position");
 
 ALTER TABLE ONLY outbox.unpublished
     ADD CONSTRAINT unpublished_pkey PRIMARY KEY ("position");
@@ -5820,6 +6171,8 @@ CREATE INDEX trim_floor_of_stream ON outbox.trim_floor USING btree (topic, parti
 
 CREATE INDEX trim_floor_that_lost ON outbox.trim_floor USING btree (topic, partition) INCLUDE (unread) WHERE (unread > 0);
 
+CREATE INDEX unknown_entry_of_event ON outbox.unknown_entry USING btree (event_id);
+
 ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_0_batch_id_idx;
 
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_0_pkey;
@@ -5932,6 +6285,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.batch FOR EACH ROW 
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.consumer_audit FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.era_share FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.hole_pass FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.log FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -5947,6 +6302,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.share FOR EACH ROW 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_action FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_group FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.timeline FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
@@ -5997,6 +6354,9 @@ ALTER TABLE ONLY outbox.operation_item
 ALTER TABLE ONLY outbox.topic
     ADD CONSTRAINT topic_retention_fkey FOREIGN KEY (retention) REFERENCES outbox.retention_class(name);
 
+ALTER TABLE ONLY outbox.unknown_entry
+    ADD CONSTRAINT unknown_entry_recovery_fkey FOREIGN KEY (recovery) REFERENCES outbox.recovery(number);
+
 GRANT USAGE ON SCHEMA outbox TO outbox_producer;
 GRANT USAGE ON SCHEMA outbox TO outbox_relay;
 GRANT ALL ON SCHEMA outbox TO outbox_maintainer;
@@ -6024,6 +6384,8 @@ GRANT ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[]
 REVOKE ALL ON FUNCTION outbox.backlog() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) TO outbox_operator;
@@ -6150,6 +6512,8 @@ GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
 REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb, OUT era integer, OUT batch_number bigint, OUT batch_id bigint, OUT events bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.order_reissue(topic text, partition integer, from_place text, to_place text, is_preview boolean, reason text) FROM PUBLIC;
 
 GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
@@ -6188,6 +6552,9 @@ GRANT ALL ON FUNCTION outbox.partition_of(key text, partitions integer) TO outbo
 
 REVOKE ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb) TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint) TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) TO outbox_operator;
@@ -6327,6 +6694,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_stream TO outbox_consumer;
 GRANT SELECT ON TABLE outbox.era TO outbox_relay;
 GRANT SELECT ON TABLE outbox.era TO outbox_observer;
 
+GRANT SELECT ON TABLE outbox.era_share TO outbox_relay;
+GRANT SELECT ON TABLE outbox.era_share TO outbox_observer;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_event TO outbox_consumer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.hole TO outbox_relay;
@@ -6397,6 +6767,9 @@ GRANT USAGE ON SEQUENCE outbox.progress_number TO outbox_relay;
 GRANT SELECT,INSERT ON TABLE outbox.progress TO outbox_relay;
 GRANT SELECT ON TABLE outbox.progress TO outbox_observer;
 
+GRANT SELECT ON TABLE outbox.recovery TO outbox_relay;
+GRANT SELECT ON TABLE outbox.recovery TO outbox_observer;
+
 GRANT SELECT,INSERT ON TABLE outbox.reissue TO outbox_relay;
 GRANT SELECT ON TABLE outbox.reissue TO outbox_observer;
 
@@ -6434,6 +6807,9 @@ GRANT SELECT ON TABLE outbox.stream_rule TO outbox_observer;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE outbox.stream_seen TO outbox_relay;
 GRANT SELECT ON TABLE outbox.stream_seen TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.timeline TO outbox_relay;
+GRANT SELECT ON TABLE outbox.timeline TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.topic_layout TO outbox_relay;
 GRANT SELECT ON TABLE outbox.topic_layout TO outbox_observer;
@@ -6500,6 +6876,9 @@ GRANT SELECT ON TABLE outbox_ops.operations TO outbox_operator;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox_ops.reissue_orders TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.reissue_orders TO outbox_relay;

@@ -126,6 +126,7 @@ impl Parts {
         let _stop_all = stop.clone().drop_guard();
         let mut tailing = tokio::spawn(tail.run(cuts, stop.clone()));
         let beside = FuturesUnordered::new();
+        let (compared, seen) = watch::channel(false);
         if self.config.maintain.enabled && !self.options.pooled {
             let upkeep = upkeep::run(
                 self.dial.clone(),
@@ -133,7 +134,7 @@ impl Parts {
                 Duration::from_secs(600),
                 stop.clone(),
             );
-            beside.push(tokio::spawn(upkeep));
+            beside.push(tokio::spawn(once_compared(seen.clone(), upkeep)));
         }
         let looking_after = publish::upkeep::Parts {
             sink: RedisSink::clone(&self.sink),
@@ -147,7 +148,8 @@ impl Parts {
             orders,
             look_every: self.config.publish.look_every,
         };
-        beside.push(tokio::spawn(publish::upkeep::run(looking_after, stop.clone())));
+        let looking = publish::upkeep::run(looking_after, stop.clone());
+        beside.push(tokio::spawn(once_compared(seen, looking)));
         let term = publish::run::Term {
             sink: self.sink.clone(),
             reader,
@@ -157,6 +159,7 @@ impl Parts {
             options: publish_options(&self.config),
             lease,
             standing: self.standing.clone(),
+            compared,
         };
         let publishing = publish::run::lead(term, taken, token.clone());
         tokio::pin!(publishing);
@@ -189,13 +192,23 @@ impl Parts {
     }
 }
 
-fn dial(config: Arc<Config>) -> Dial {
+/// Nothing is trimmed or dropped by a database that may have gone back in time: `work` begins when both ends were compared, and
+/// never if the term ends before.
+async fn once_compared(mut compared: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    if compared.wait_for(|compared| *compared).await.is_ok() {
+        work.await;
+    }
+}
+
+/// How to connect to the primary for a purpose.
+pub(crate) fn dial(config: Arc<Config>) -> Dial {
     Arc::new(move |purpose| {
         let config = config.clone();
         Box::pin(async move {
             let role = match purpose {
                 "lease" => Role::Lease,
                 "maintain" => Role::Maintain,
+                "recover" => Role::Command,
                 _ => Role::Tail,
             };
             let (client, mut connection) = connect::postgres(&config, role).await?;

@@ -27,6 +27,10 @@ const COLUMNS: &[(&str, &str)] = &[
         "topic, partition, stream, after_entry, through_entry, events, why, missed_by, found_at",
     ),
     (
+        "recoveries",
+        "number, strategy, state, era, reason, actor, entries_removed, entries_accepted, begun_at, opened_at, done_at",
+    ),
+    (
         "reissue_orders",
         "number, topic, partition, from_entry, to_entry, is_preview, state, answer, kept, wanted, events, actor, reason, ordered_at, \
          answered_at, stream",

@@ -260,9 +260,9 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
         let statements = [
             (
                 "cut",
-                "bigint, text, text[], integer, bigint, bigint, bigint",
+                "bigint, text, text[], integer, bigint, bigint, bigint, bigint",
                 CUT_BATCH,
-                "0, '3', '{5,9}', 1, 1, 100, 100",
+                "0, '3', '{5,9}', 1, 1, 100, 100, 0",
             ),
             (
                 "read",

@@ -4,7 +4,8 @@
 -- Which partition a row goes to is decided here, by the layouts in force in the same snapshot. If a topic should have more
 -- partitions than it has, the statement fails (OB428) and they are laid first: what is appended after a topic was set finds them.
 -- $1 number of the batch before, $2 xmax of its snapshot, $3 its open transactions, $4 era, $5 epoch of the leader,
--- $6 up to how many rows are returned at once, $7 up to how many bytes of them.
+-- $6 up to how many rows are returned at once, $7 up to how many bytes of them, $8 floor of the era: what is not above it was
+-- appended before the era, perhaps on another server, and its transaction ids mean nothing here.
 with flushed as materialized (
     -- The commit of a batch flushes the log past every commit that it contains, whatever the server's default.
     select set_config('synchronous_commit', 'on', true)
@@ -12,9 +13,9 @@ with flushed as materialized (
     -- Null where no topic has partitions, and then nothing else about them is asked.
     select case when exists (select from outbox.topic t where t.partitions > 1) then outbox.layouts_in_force() end as laid
 ), arrived as (
-    select topic, position, true as is_new from outbox.log where transaction_id >= $2::text::xid8
+    select topic, position, true as is_new from outbox.log where transaction_id >= $2::text::xid8 and position > $8::bigint
     union all
-    select topic, position, false from outbox.log where transaction_id = any($3::text[]::xid8[])
+    select topic, position, false from outbox.log where transaction_id = any($3::text[]::xid8[]) and position > $8::bigint
 ), topic_share as materialized (
     select topic, count(*) as event_count, min(position) as first_position, max(position) as last_position,
            min(position) filter (where is_new) as first_new_position
@@ -27,7 +28,7 @@ with flushed as materialized (
     union all
     -- The rows of topics with partitions, counted again by partition, in the same snapshot.
     select parted.topic, parted.partition, parted.event_count, parted.first_position, parted.last_position, parted.first_new_position
-    from outbox.partition_shares($2::text, $3::text[], (select laid from layout)) parted
+    from outbox.partition_shares($2::text, $3::text[], (select laid from layout), $8::bigint) parted
     where (select laid from layout) is not null
 ), total as materialized (
     select sum(event_count)::bigint as event_count, min(first_position) as first_position, max(last_position) as last_position
@@ -55,11 +56,11 @@ with flushed as materialized (
     from (
         select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes
         from outbox.log l
-        where l.transaction_id >= $2::text::xid8 and (select event_count from total) <= $6::bigint
+        where l.transaction_id >= $2::text::xid8 and l.position > $8::bigint and (select event_count from total) <= $6::bigint
         union all
         select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512
         from outbox.log l
-        where l.transaction_id = any($3::text[]::xid8[]) and (select event_count from total) <= $6::bigint
+        where l.transaction_id = any($3::text[]::xid8[]) and l.position > $8::bigint and (select event_count from total) <= $6::bigint
     ) row
 )
 select cut.number, cut.batch_id, cut.snapshot::text as snapshot, cut.event_count, cut.first_position, cut.last_position,

@@ -18,8 +18,8 @@ with head as materialized (
       and l.transaction_id >= pg_snapshot_xmax($4::text::pg_snapshot) and pg_visible_in_snapshot(l.transaction_id, head.snapshot)
     union all
     select l.position, l.transaction_id, l.key, l.id, false
-    from pg_snapshot_xip($4::text::pg_snapshot) late, head, outbox.log l
-    where l.transaction_id = late and l.topic || '' = $1::text and pg_visible_in_snapshot(l.transaction_id, head.snapshot)
+    from cut, pg_snapshot_xip($4::text::pg_snapshot) late, head, outbox.log l
+    where l.transaction_id = late and l.topic || '' = $1::text and l.position >= cut.lowest and pg_visible_in_snapshot(l.transaction_id, head.snapshot)
 ), placed as (
     -- What is of the entry's own batch, also before the entry: that batch has lost nothing if all of it is there.
     select c.position, c.is_new,

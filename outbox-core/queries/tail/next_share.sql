@@ -3,8 +3,12 @@
 -- The share is found first, by its key from there on, and its batches by theirs: joined in one step the ledger would be read
 -- from its beginning. How many partitions the topic had there is what was laid before; the row that laid more is no cut.
 select wanted.partition, share.batch_number, share.event_count, share.first_position, share.last_position, share.first_new_position,
-       batch.batch_id, batch.cut_at, batch.snapshot::text as snapshot, coalesce(again.base, before.snapshot)::text as snapshot_before,
-       coalesce(again.passed_snapshots, '{}')::text[] as passed_snapshots, coalesce(again.passed_positions, '{}') as passed_positions,
+       batch.batch_id, batch.cut_at,
+       -- What an era begins with may be of transactions of another server: only what is before it tells which rows these are.
+       case when batch.kind = 'era' then '9223372036854775807:9223372036854775807:' else batch.snapshot::text end as snapshot,
+       case when batch.kind = 'era' then '3:3:' else coalesce(again.base, before.snapshot)::text end as snapshot_before,
+       coalesce(again.passed_snapshots, opened.passed_snapshots, '{}')::text[] as passed_snapshots,
+       coalesce(again.passed_positions, opened.passed_positions, '{}') as passed_positions,
        case when wanted.partition > 0 then (
            select l.partitions from outbox.topic_layout l
            where l.topic = $1::text and l.batch_number < share.batch_number order by l.generation desc limit 1
@@ -26,3 +30,5 @@ left join lateral (
 ) moved on batch.kind = 'moved'
 -- Of a re-issue, what stands wholly before it, and what in part.
 left join outbox.reissue again on again.batch_number = share.batch_number
+left join outbox.era_share opened on batch.kind = 'era' and opened.batch_number = share.batch_number
+                                 and opened.topic = $1::text and opened.partition = wanted.partition

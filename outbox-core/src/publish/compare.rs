@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::lane::Gate;
 use super::leader::Leader;
 use super::retry::Breaker;
-use super::sink::{Halt, Marked, Predecessor, SinkConnection, foreign};
+use super::sink::{Halt, Marked, Predecessor, SinkConnection, Top, foreign};
 use super::work::Link;
 use super::{Error, Kind, pg};
 use crate::event::EntryId;
@@ -41,6 +41,9 @@ impl Leader {
     pub(super) async fn connect_and_compare(&mut self) -> Result<(), Error> {
         let sink: Arc<dyn SinkConnection> = self.sink.connect().await?.into();
         self.check_marks(sink.as_ref()).await?;
+        self.check_tops(sink.as_ref()).await?;
+        self.note_timeline().await?;
+        self.compared.send_replace(true);
         self.announce_layouts(sink.as_ref()).await?;
         self.links += 1;
         self.link = Some(Link {
@@ -69,19 +72,110 @@ impl Leader {
         self.compare_marks(streams.into_iter().zip(marks).collect()).await
     }
 
+    /// The last entry of each stream is of this ledger. A mark can be lost, and a position can be used again: the entry itself
+    /// says what was published there.
+    async fn check_tops(&mut self, connection: &dyn SinkConnection) -> Result<(), Error> {
+        let streams: Vec<&StreamId> = self.lanes.keys().collect();
+        let keys: Vec<String> = streams
+            .iter()
+            .map(|stream| self.publisher.names.key(stream))
+            .collect();
+        let tops = connection.tops(&keys).await?;
+        // A stream that another database writes is set aside, and its entries are not ours to judge.
+        let ours = |stream: &StreamId| {
+            self.lanes
+                .get(stream)
+                .is_some_and(|lane| lane.gate != Gate::SetAside && lane.vetted)
+        };
+        let tops: Vec<(&StreamId, &Top)> = streams
+            .iter()
+            .zip(&tops)
+            .filter_map(|(stream, top)| Some((*stream, top.as_ref()?)))
+            .filter(|(stream, _)| ours(stream))
+            .collect();
+        if tops.is_empty() {
+            return Ok(());
+        }
+        let unknown = pg::unknown_entries(&self.session, &tops).await?;
+        let Some((place, why)) = unknown.into_iter().next() else {
+            return Ok(());
+        };
+        let Some((stream, top)) = tops.get(place) else {
+            return Ok(());
+        };
+        let refusal = ledger::Refusal::UnknownEntry {
+            key: self.publisher.names.key(stream),
+            id: top.id,
+            event_id: top.event_id.clone(),
+            why,
+        };
+        Err(Error::new(Kind::Refused, refusal.to_string()))
+    }
+
+    /// A standby that was promoted with everything goes on; that it did is recorded.
+    async fn note_timeline(&mut self) -> Result<(), Error> {
+        if let Some((timeline, earlier)) = pg::note_timeline(&self.session).await?
+            && earlier > 0
+        {
+            tracing::warn!(
+                timeline,
+                "the server is on another timeline than before, and has everything that was published: the relay goes on"
+            );
+        }
+        Ok(())
+    }
+
+    /// What a parcel found in the mark that it moved: if it is not what this relay left there, it must be of this ledger.
+    pub(super) async fn compare_found(
+        &mut self,
+        stream: &StreamId,
+        found: Option<u64>,
+        left: Option<u64>,
+    ) -> Result<(), Error> {
+        let Some(lane) = self.lanes.get_mut(stream) else {
+            return Ok(());
+        };
+        let expected = lane.marked;
+        lane.marked = left.or(expected);
+        let Some(batch_id) = found.filter(|found| Some(*found) != expected) else {
+            return Ok(());
+        };
+        self.verify_batches(&[(stream.clone(), batch_id)]).await
+    }
+
+    async fn verify_batches(&mut self, marked: &[(StreamId, u64)]) -> Result<(), Error> {
+        let batches: Vec<u64> = marked.iter().map(|(_, batch_id)| *batch_id).collect();
+        let unknown = pg::unknown_batches(&self.session, &batches).await?;
+        for (stream, batch_id) in marked {
+            let key = self.publisher.names.mark(stream);
+            ledger::verify_mark(&self.head, &key, *batch_id, !unknown.contains(batch_id))
+                .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// A stream has one writing database, and its mark is of a batch that the ledger knows.
     pub(super) async fn compare_marks(&mut self, marks: Vec<(StreamId, Marked)>) -> Result<(), Error> {
         let ours = |marked: &Marked| match marked {
             Marked::By(mark) if mark.database_id == self.publisher.database_id => Some(mark.batch_id),
             _ => None,
         };
-        let batches: Vec<u64> = marks.iter().filter_map(|(_, marked)| ours(marked)).collect();
-        let unknown = pg::unknown_batches(&self.session, &batches).await?;
-        for (stream, marked) in &marks {
-            if let Some(batch_id) = ours(marked) {
-                let key = self.publisher.names.mark(stream);
-                ledger::verify_mark(&self.head, &key, batch_id, !unknown.contains(&batch_id))
-                    .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
+        let known = |stream: &StreamId, batch_id: u64| {
+            self.lanes
+                .get(stream)
+                .is_some_and(|lane| lane.marked == Some(batch_id))
+        };
+        let news: Vec<(StreamId, u64)> = marks
+            .iter()
+            .filter_map(|(stream, marked)| Some((stream.clone(), ours(marked)?)))
+            .filter(|(stream, batch_id)| !known(stream, *batch_id))
+            .collect();
+        if !news.is_empty() {
+            self.verify_batches(&news).await?;
+        }
+        for (stream, batch_id) in news {
+            if let Some(lane) = self.lanes.get_mut(&stream) {
+                lane.marked = Some(batch_id);
             }
         }
         for (stream, marked) in marks {
@@ -159,6 +253,7 @@ impl Leader {
     /// The schedule: compares quiet streams, and looks for decisions of people.
     pub(super) async fn compare(&mut self) -> Result<(), Error> {
         self.compare_chains().await?;
+        self.compare_quiet_marks().await?;
         self.compare_layouts().await?;
         if self.retentions_at.elapsed() >= RETENTIONS_EVERY {
             self.retentions_at = Instant::now();
@@ -180,6 +275,33 @@ impl Leader {
             }
         }
         Ok(())
+    }
+
+    /// Another relay that publishes for a copy of this database moves the marks of quiet streams too.
+    async fn compare_quiet_marks(&mut self) -> Result<(), Error> {
+        let Some(link) = self.link.clone() else {
+            return Ok(());
+        };
+        let quiet: Vec<StreamId> = self
+            .lanes
+            .values()
+            .filter(|lane| lane.gate == Gate::Open && lane.vetted && !lane.publishing)
+            .map(|lane| lane.stream.clone())
+            .collect();
+        let keys: Vec<String> = quiet
+            .iter()
+            .map(|stream| self.publisher.names.mark(stream))
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        match link.sink.marks(&keys).await {
+            Ok(marks) => self.compare_marks(quiet.into_iter().zip(marks).collect()).await,
+            Err(error) => {
+                self.sink_failed(&error);
+                Ok(())
+            }
+        }
     }
 
     pub(super) async fn reopen(&mut self, stream: &StreamId) -> Result<(), Error> {

@@ -77,6 +77,8 @@ pub struct Lane {
     pub sending: usize,
     /// Whether the stream's mark was compared on this connection: another database may write to it.
     pub vetted: bool,
+    /// The batch last seen in its mark and known to the ledger.
+    pub marked: Option<u64>,
     /// Whether it may move.
     pub gate: Gate,
     /// Progress was made that is not yet recorded.
@@ -106,6 +108,7 @@ impl Lane {
             publishing: false,
             sending: 0,
             vetted: false,
+            marked: None,
             gate: Gate::Open,
             dirty: false,
             kept: None,

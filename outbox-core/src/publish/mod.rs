@@ -72,8 +72,13 @@ pub mod redis;
 #[cfg(feature = "redis")]
 pub mod upkeep;
 
+#[cfg(feature = "redis")]
+pub mod recover;
+
 pub use error::{Error, Kind};
 pub use options::{Mode, Options};
-pub(crate) use pg::UNKNOWN_BATCHES;
-pub use sink::{Announced, Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection};
+pub(crate) use pg::{UNKNOWN_BATCHES, UNKNOWN_ENTRIES};
+pub use sink::{
+    Announced, Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection, Top,
+};
 pub use stream::StreamName;

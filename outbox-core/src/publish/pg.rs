@@ -7,8 +7,10 @@ use tokio_postgres::types::Type;
 
 use super::lane::{Lane, Place};
 use super::retention::Retentions;
+use super::sink::Top;
 use crate::event::EntryId;
 use crate::tail::layout::{Generation, Layout};
+use crate::tail::ledger::Unknown;
 use crate::tail::pg::Session;
 use crate::tail::pg::rows::{get, small, stream, unsigned};
 use crate::tail::{Error, StreamId};
@@ -20,6 +22,8 @@ const RECORD_PROGRESS: &str = include_str!("../../queries/publish/record_progres
 const SET_ASIDE: &str = include_str!("../../queries/publish/set_aside.sql");
 const BLOCK: &str = include_str!("../../queries/publish/block.sql");
 const LATEST_ACTIONS: &str = include_str!("../../queries/publish/latest_actions.sql");
+const NOTE_TIMELINE: &str = include_str!("../../queries/tail/note_timeline.sql");
+pub(crate) const UNKNOWN_ENTRIES: &str = include_str!("../../queries/publish/unknown_entries.sql");
 pub(crate) const UNKNOWN_BATCHES: &str = include_str!("../../queries/publish/unknown_batches.sql");
 
 /// A stream as the database has it.
@@ -217,6 +221,45 @@ pub(super) async fn unknown_batches(session: &Session, ids: &[u64]) -> Result<Ve
         .query(UNKNOWN_BATCHES, &[(&ids, Type::INT8_ARRAY)])
         .await?;
     rows.iter().map(|row| unsigned(get(row, "batch_id")?)).collect()
+}
+
+/// Which of these entries, each the last of its stream, are not of this ledger: their places in the list.
+pub(super) async fn unknown_entries(
+    session: &Session,
+    tops: &[(&StreamId, &Top)],
+) -> Result<Vec<(usize, Unknown)>, Error> {
+    let topics: Vec<&str> = tops.iter().map(|(stream, _)| stream.topic.as_str()).collect();
+    let slots: Vec<i32> = tops.iter().map(|(stream, _)| stream.slot()).collect();
+    let batches: Vec<i64> = tops.iter().map(|(_, top)| signed(top.id.batch_id)).collect();
+    let positions: Vec<i64> = tops.iter().map(|(_, top)| signed(top.id.position)).collect();
+    let events: Vec<&str> = tops.iter().map(|(_, top)| top.event_id.as_str()).collect();
+    let rows = session
+        .query(
+            UNKNOWN_ENTRIES,
+            &[
+                (&topics, Type::TEXT_ARRAY),
+                (&slots, Type::INT4_ARRAY),
+                (&batches, Type::INT8_ARRAY),
+                (&positions, Type::INT8_ARRAY),
+                (&events, Type::TEXT_ARRAY),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let n = unsigned(get(row, "n")?)?;
+            let place = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+            Ok((place, Unknown::read(get(row, "why")?)))
+        })
+        .collect()
+}
+
+/// Records the timeline that this server is on. The number of those before, if it is a new one.
+pub(super) async fn note_timeline(session: &Session) -> Result<Option<(i32, i64)>, Error> {
+    let rows = session.query(NOTE_TIMELINE, &[]).await?;
+    rows.first()
+        .map(|row| Ok((get(row, "timeline")?, get(row, "earlier")?)))
+        .transpose()
 }
 
 pub(super) fn signed(value: u64) -> i64 {

@@ -38,6 +38,8 @@ pub struct Term {
     pub lease: watch::Receiver<Lease>,
     /// Where this process stands.
     pub standing: watch::Sender<Standing>,
+    /// Becomes true when what is on the streams was compared with the ledger: nothing is trimmed or dropped before.
+    pub compared: watch::Sender<bool>,
 }
 
 /// Publishes what `cuts` brings, and what was left before, until `token` is cancelled and what is in hand is confirmed.

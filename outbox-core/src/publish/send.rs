@@ -154,6 +154,7 @@ impl Leader {
                 stream,
                 stretch,
                 link,
+                batch_id,
                 receipt,
             } => {
                 if let Some(lane) = self.lanes.get_mut(&stream) {
@@ -166,7 +167,12 @@ impl Leader {
                             self.breaker = Breaker::Closed;
                             self.backoff.reset();
                         }
-                        self.confirm(&stream, stretch, settle(receipt)).await
+                        let found = receipt.marked;
+                        let settled = settle(receipt);
+                        // The mark moves with the entries, unless Redis had it there already.
+                        let left = (settled.confirmed > 0).then_some(batch_id);
+                        self.compare_found(&stream, found, left).await?;
+                        self.confirm(&stream, stretch, settled).await
                     }
                     Err(error) => {
                         metrics::counter!(observe::PUBLISH_RETRIES).increment(1);

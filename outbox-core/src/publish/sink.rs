@@ -29,6 +29,9 @@ pub trait SinkConnection: Send + Sync {
         layouts: &'a [(String, String)],
     ) -> BoxFuture<'a, Result<Vec<Announced>, Error>>;
 
+    /// The last entry of each stream; none where it has none, is not readable, or its last entry is a stranger's.
+    fn tops<'a>(&'a self, streams: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Top>>, Error>>;
+
     /// Whether each stream still holds the entry.
     fn holds<'a>(
         &'a self,
@@ -58,6 +61,15 @@ pub struct Mark {
     pub epoch: i64,
     /// For how many seconds entries stay on the stream; 0 for ever.
     pub retention: u64,
+}
+
+/// The last entry of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// Its id.
+    pub id: EntryId,
+    /// The event stored there.
+    pub event_id: String,
 }
 
 /// What is found under the key of a mark.
@@ -147,8 +159,10 @@ pub enum Answer {
 }
 
 /// The answers for a parcel, one per entry.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
+    /// The batch in the stream's mark as it was before this parcel.
+    pub marked: Option<u64>,
     /// In the order of the entries.
     pub answers: Vec<Answer>,
 }
@@ -226,6 +240,7 @@ mod tests {
     #[test]
     fn only_a_prefix_counts() {
         let receipt = Receipt {
+            marked: None,
             answers: vec![
                 Answer::Repeated,
                 Answer::Durable,

@@ -46,6 +46,8 @@ pub(super) enum Done {
         stream: StreamId,
         stretch: u64,
         link: u64,
+        /// The batch that its entries are of.
+        batch_id: u64,
         receipt: Result<Receipt, Error>,
     },
 }
@@ -54,6 +56,7 @@ pub(super) enum Done {
 pub(super) fn publish(link: Link, lane: &Lane, parcel: Parcel) -> BoxFuture<'static, Done> {
     let (stream, stretch) = (lane.stream.clone(), lane.stretch());
     let sending = Sending::begin(lane, &parcel);
+    let batch_id = parcel.mark.1.batch_id;
     Box::pin(async move {
         let receipt = link.sink.publish(parcel).await;
         sending.end(&receipt);
@@ -61,6 +64,7 @@ pub(super) fn publish(link: Link, lane: &Lane, parcel: Parcel) -> BoxFuture<'sta
             stream,
             stretch,
             link: link.number,
+            batch_id,
             receipt,
         }
     })

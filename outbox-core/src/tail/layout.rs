@@ -52,6 +52,12 @@ impl Layout {
         }
     }
 
+    /// How many partitions there are now.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.generations.last().map_or(1, |last| last.partitions)
+    }
+
     /// The moves from one generation to the next: the batch that says so, and the streams of the generation before.
     pub fn moves(&self, topic: &str) -> impl Iterator<Item = (u64, Vec<StreamId>)> {
         let before =

@@ -5,6 +5,7 @@
 
 use super::batch::Batch;
 use super::snapshot::Snapshot;
+use crate::event::EntryId;
 
 /// What the database says about itself and its ledger.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct Head {
     pub batch: Batch,
     /// The era that the ledger is in.
     pub era: i32,
+    /// What is not above this position was appended before the era.
+    pub position_floor: i64,
     /// Identity of the server that the era was opened on.
     pub system_identifier: i64,
     /// Identity of the server that answers now.
@@ -57,10 +60,68 @@ pub enum Refusal {
         /// Last batch id in the ledger.
         head: u64,
     },
+    /// A stream holds an entry that is not of this ledger.
+    UnknownEntry {
+        /// Key of the stream.
+        key: String,
+        /// The entry.
+        id: EntryId,
+        /// The event stored there.
+        event_id: String,
+        /// What is not so.
+        why: Unknown,
+    },
+}
+
+/// Why an entry is not of a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Its batch was never cut.
+    Batch,
+    /// Its batch has no such position on the stream.
+    Place,
+    /// The log has another event at its position: the position was used again.
+    Event,
+}
+
+impl Unknown {
+    /// From the word that the query says.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        match word {
+            "place" => Self::Place,
+            "event" => Self::Event,
+            _ => Self::Batch,
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::Batch => "the ledger never cut its batch",
+            Self::Place => "its batch has no such position on the stream",
+            Self::Event => "the log has another event at its position",
+        }
+    }
+}
+
+impl Refusal {
+    /// A stable word for scripts and alerts; the text begins with it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Standby => "POSTGRES-IS-STANDBY",
+            Self::OtherSystem { .. } => "POSTGRES-MOVED",
+            Self::BackInTime { .. } => "POSTGRES-WENT-BACK",
+            Self::UnknownMark { .. } | Self::UnknownEntry { .. } => "STREAM-IS-AHEAD",
+        }
+    }
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: ", self.code())?;
         match self {
             Self::Standby => f.write_str(
                 "the server is a standby (pg_is_in_recovery): its snapshots miss open transactions and events would be lost; \
@@ -79,7 +140,18 @@ impl std::fmt::Display for Refusal {
             Self::UnknownMark { key, marked, head } => write!(
                 f,
                 "{key} at the sink says batch {marked} was published, which this ledger never cut (it ends at {head}): Postgres \
-                 went back in time behind the sink; nothing is published until a person decides",
+                 went back in time behind the sink, or a copy of it publishes too; nothing is published until a person decides",
+            ),
+            Self::UnknownEntry {
+                key,
+                id,
+                event_id,
+                why,
+            } => write!(
+                f,
+                "stream {key} ends with entry {id} (event {event_id}), which is not of this ledger: {}; Postgres went back in time \
+                 behind the sink, or a copy of it publishes too; nothing is published until a person decides",
+                why.said()
             ),
         }
     }
@@ -135,6 +207,7 @@ mod tests {
                 event_count: 1,
             },
             era: 1,
+            position_floor: 0,
             system_identifier: 7,
             system_identifier_now: 7,
             in_recovery: false,

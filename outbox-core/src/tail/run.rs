@@ -61,6 +61,7 @@ impl Tail {
         }
         let bounds = CutBounds {
             era: head.era,
+            floor: head.position_floor,
             epoch,
             rows: options.first_rows,
             bytes: options.first_bytes,

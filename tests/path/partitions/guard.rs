@@ -29,6 +29,7 @@ async fn cut(connection: &mut PgConnection, number: i64) -> Result<Option<String
         .bind(1_i64)
         .bind(100_i64)
         .bind(100_000_i64)
+        .bind(0_i64)
         .fetch_all(connection)
         .await;
     match cut {

@@ -241,6 +241,33 @@ impl Postgres {
         Ok(standby)
     }
 
+    /// Makes a copy of this server beside it, with its history: two servers that say the same of themselves.
+    ///
+    /// # Errors
+    /// When it cannot be copied or the copy does not start.
+    pub fn copy_beside(&self, options: PostgresOptions) -> Result<Self> {
+        let mut copy = Self::prepare(options.lifetime)?;
+        self.copy_to(&copy.data())?;
+        copy.settle_in(&options)?;
+        copy.start_again()?;
+        Ok(copy)
+    }
+
+    /// Crashes it, puts an older copy in the place of its data and recovers from there with these settings (a target, and where
+    /// the write-ahead log was archived), on the same port. Ready once it takes writes.
+    ///
+    /// # Errors
+    /// When the copy cannot be put there, or does not come to its target.
+    pub fn recover_to(&mut self, backup: &Backup, settings: &[(&str, &str)]) -> Result<()> {
+        self.stop(Stop::Immediate)?;
+        backup.put_in_place_of(&self.data())?;
+        for (name, value) in settings {
+            self.configure(name, value)?;
+        }
+        folder::write(&self.data().join("recovery.signal"), "", self.account)?;
+        self.start_again()
+    }
+
     /// Makes a standby the primary, and waits until it takes writes.
     ///
     /// # Errors

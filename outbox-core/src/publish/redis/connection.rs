@@ -9,11 +9,14 @@ use redis::{Pipeline, Value};
 use super::reply::{self, Refusal};
 use super::unfit;
 use super::value::{bytes, text};
-use crate::event::{EntryId, envelope};
+use crate::event::{EntryId, Event, envelope};
 use crate::publish::sink::foreign;
 use crate::publish::{
-    Announced, Answer, Entry, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection,
+    Announced, Answer, Entry, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection, Top,
 };
+
+/// Streams whose last entry is read with one round trip: an entry may be large.
+const TOPS_AT_ONCE: usize = 64;
 
 /// A connection that reports its failures and does not mend them.
 pub(super) struct Connection {
@@ -88,6 +91,7 @@ impl Connection {
                 queued_refusal.unwrap_or_else(|| Refusal::Server("Redis gave up the transaction".to_owned()));
             return match refusal {
                 Refusal::Stream(why) => Ok(Receipt {
+                    marked: None,
                     answers: vec![Answer::Blocked(why)],
                 }),
                 Refusal::Unfit(why) => Err(Error::new(Kind::SinkUnfit, why)),
@@ -102,13 +106,12 @@ impl Connection {
     }
 
     async fn read_results(&self, parcel: &Parcel, mut results: Vec<Value>) -> Result<Receipt, Error> {
-        let lost = |what: String| Receipt {
-            answers: vec![Answer::Lost(what)],
-        };
         let (key, ours) = &parcel.mark;
+        let mut marked = None;
         match read_mark(&results.remove(0), key)? {
             Marked::By(mark) if mark.database_id != ours.database_id => {
                 return Ok(Receipt {
+                    marked: None,
                     answers: vec![Answer::Rejected(foreign(
                         &parcel.stream,
                         &mark.database_id,
@@ -118,11 +121,17 @@ impl Connection {
             }
             Marked::Unreadable(why) => {
                 return Ok(Receipt {
+                    marked: None,
                     answers: vec![Answer::Blocked(why)],
                 });
             }
-            Marked::By(_) | Marked::Never => {}
+            Marked::By(mark) => marked = Some(mark.batch_id),
+            Marked::Never => {}
         }
+        let lost = |what: String| Receipt {
+            marked,
+            answers: vec![Answer::Lost(what)],
+        };
         if parcel.predecessor > EntryId::MIN {
             match found(&results.remove(0)) {
                 Ok(true) => {}
@@ -135,6 +144,7 @@ impl Connection {
                 }
                 Err(Refusal::Stream(why)) => {
                     return Ok(Receipt {
+                        marked,
                         answers: vec![Answer::Blocked(why)],
                     });
                 }
@@ -162,7 +172,7 @@ impl Connection {
                 _ => Answer::Durable,
             });
         }
-        Ok(Receipt { answers })
+        Ok(Receipt { marked, answers })
     }
 
     /// The ids of the events stored under the ids of a parcel.
@@ -223,6 +233,20 @@ impl SinkConnection for Connection {
         Box::pin(self.set_layouts(layouts))
     }
 
+    fn tops<'a>(&'a self, streams: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Top>>, Error>> {
+        Box::pin(async move {
+            let mut tops = Vec::with_capacity(streams.len());
+            for streams in streams.chunks(TOPS_AT_ONCE) {
+                let mut ask = Pipeline::new();
+                for stream in streams {
+                    ask.cmd("XREVRANGE").arg(stream).arg(&["+", "-", "COUNT", "1"]);
+                }
+                tops.extend(self.send(&ask).await?.into_iter().map(read_top));
+            }
+            Ok(tops)
+        })
+    }
+
     fn holds<'a>(
         &'a self,
         entries: &'a [(String, EntryId)],
@@ -274,7 +298,13 @@ fn transaction(parcel: &mut Parcel) -> Pipeline {
         }
     }
     let (key, mark) = &parcel.mark;
-    // Length 1, and an id that a zombie of an earlier batch cannot overwrite.
+    mark_command(&mut pipeline, key, mark);
+    pipeline.cmd("EXEC");
+    pipeline
+}
+
+/// Moves a mark: length 1, and an id that a zombie of an earlier batch cannot overwrite.
+pub(super) fn mark_command(pipeline: &mut Pipeline, key: &str, mark: &Mark) {
     pipeline
         .cmd("XADD")
         .arg(key)
@@ -288,8 +318,6 @@ fn transaction(parcel: &mut Parcel) -> Pipeline {
         .arg(mark.epoch)
         .arg("retention")
         .arg(mark.retention);
-    pipeline.cmd("EXEC");
-    pipeline
 }
 
 fn already_there(parcel: &Parcel, entry: &Entry, stored: &HashMap<EntryId, String>) -> Answer {
@@ -314,7 +342,24 @@ fn found(answer: &Value) -> Result<bool, Refusal> {
     }
 }
 
+/// A stream that does not say is asked again by whatever is sent to it; an entry without a predecessor is not of a relay.
+fn read_top(answer: Value) -> Option<Top> {
+    let Value::Array(mut entries) = answer else {
+        return None;
+    };
+    let (id, event) = event_of(entries.pop()?)?;
+    event.previous_id?;
+    Some(Top {
+        id,
+        event_id: event.id,
+    })
+}
+
 fn stored_entry(entry: Value) -> Option<(EntryId, String)> {
+    event_of(entry).map(|(id, event)| (id, event.id))
+}
+
+fn event_of(entry: Value) -> Option<(EntryId, Event)> {
     let Value::Array(parts) = entry else { return None };
     let [id, Value::Array(flat)] = parts.as_slice() else {
         return None;
@@ -324,7 +369,7 @@ fn stored_entry(entry: Value) -> Option<(EntryId, String)> {
         .filter_map(|pair| Some((bytes(&pair[0])?, bytes(&pair[1])?)))
         .collect();
     let event = envelope::decode_entry(&fields).ok()?;
-    Some((text(id)?.parse().ok()?, event.id))
+    Some((text(id)?.parse().ok()?, event))
 }
 
 /// What an answer says about the mark under `key`. An answer that says nothing is never taken for "no mark": that would

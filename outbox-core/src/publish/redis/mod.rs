@@ -10,6 +10,8 @@ mod connection;
 
 mod layout;
 
+mod recover;
+
 mod reply;
 
 mod streams;
@@ -24,6 +26,7 @@ use redis::{AsyncConnectionConfig, Client};
 
 use super::{Error, Kind, Sink, SinkConnection};
 use connection::Connection;
+pub(super) use recover::Whole;
 pub(super) use streams::Streams;
 
 /// How long to wait for Redis.

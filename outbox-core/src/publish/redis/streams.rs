@@ -180,14 +180,14 @@ impl Streams {
         }
     }
 
-    async fn count(&self, doing: &str, command: &Cmd) -> Result<u64, Error> {
+    pub(super) async fn count(&self, doing: &str, command: &Cmd) -> Result<u64, Error> {
         match self.one(doing, command).await? {
             Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
             _ => Err(unclear(doing)),
         }
     }
 
-    async fn one(&self, doing: &str, command: &Cmd) -> Result<Value, Error> {
+    pub(super) async fn one(&self, doing: &str, command: &Cmd) -> Result<Value, Error> {
         self.redis
             .clone()
             .req_packed_command(command)
@@ -195,7 +195,7 @@ impl Streams {
             .map_err(|error| reply::failed(doing, &error))
     }
 
-    async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
+    pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
         self.redis
             .clone()
             .req_packed_commands(pipeline, 0, pipeline.len())
@@ -237,7 +237,7 @@ fn read_look(
     }))
 }
 
-fn reader(group: &Value) -> Option<Reader> {
+pub(super) fn reader(group: &Value) -> Option<Reader> {
     let Value::Array(flat) = group else { return None };
     let field = |name: &str| {
         flat.chunks_exact(2)
@@ -256,7 +256,7 @@ fn reader(group: &Value) -> Option<Reader> {
     })
 }
 
-fn unclear(doing: &str) -> Error {
+pub(super) fn unclear(doing: &str) -> Error {
     Error::new(
         Kind::SinkDown,
         format!("{doing}: the answer has another shape than documented"),

@@ -20,6 +20,8 @@ const END_OLD_SLEEPER: &str = include_str!("../../../queries/tail/end_old_sleepe
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CutBounds {
     pub(crate) era: i32,
+    /// What is not above this position was appended before the era.
+    pub(crate) floor: i64,
     pub(crate) epoch: i64,
     pub(crate) rows: i64,
     pub(crate) bytes: i64,
@@ -42,6 +44,7 @@ pub(crate) async fn read_head(session: &Session) -> Result<Head, Error> {
             event_count: 0,
         },
         era: get(row, "era")?,
+        position_floor: get(row, "position_floor")?,
         system_identifier: get(row, "system_identifier")?,
         system_identifier_now: get(row, "system_identifier_now")?,
         in_recovery: get(row, "in_recovery")?,
@@ -74,6 +77,7 @@ pub(crate) async fn cut_batch(
                 (&bounds.epoch, Type::INT8),
                 (&bounds.rows, Type::INT8),
                 (&bounds.bytes, Type::INT8),
+                (&bounds.floor, Type::INT8),
             ],
             LONGEST_CUT,
         )

@@ -74,6 +74,8 @@ pub(crate) struct Keeper {
     progress_head: i64,
     passed_number: i64,
     passed: Snapshot,
+    /// `passed` tells of rows between these positions: those up to the first are passed, those above the second are not.
+    era: (i64, i64),
     somebody_lingers: bool,
 }
 
@@ -99,6 +101,7 @@ impl Keeper {
             progress_head: get(row, "progress_head")?,
             passed_number: get(row, "passed_number")?,
             passed: snapshot(row, "passed_snapshot")?,
+            era: (get(row, "era_floor")?, get(row, "era_end")?),
             somebody_lingers: get(row, "somebody_lingers")?,
             session,
         }))
@@ -244,8 +247,11 @@ impl Keeper {
     async fn holds_unpassed(&self, family: &Family, name: &str) -> Result<bool, Error> {
         let question = if family.class.is_some() {
             let open: Vec<String> = self.passed.open().iter().map(u64::to_string).collect();
+            let (floor, end) = self.era;
             format!(
-                "select exists (select from outbox.{name} where transaction_id >= '{}'::xid8 or transaction_id = any('{{{}}}'::xid8[])) as answer",
+                "select exists (select from outbox.{name} where position > {floor} and \
+                 (transaction_id >= '{}'::xid8 or transaction_id = any('{{{}}}'::xid8[]))) \
+                 or exists (select from outbox.{name} where position > {end}) as answer",
                 self.passed.xmax(),
                 open.join(",")
             )
@@ -311,11 +317,16 @@ impl Keeper {
     /// Whether the newest row of a piece of the log is older than its class keeps it; of the ledger, the bound has said so.
     async fn is_expired(&self, family: &Family, piece: &Piece) -> Result<bool, Error> {
         let name = &piece.name;
+        // Transaction ids may begin again with an era: then the highest is not the newest.
+        let floor = self.era.0;
         match (family.class, family.parent) {
             (Some(class), _) => {
                 self.ask(&format!(
-                    "select coalesce((select newest.recorded_at < clock_timestamp() - class.keep \
-                       from (select recorded_at from outbox.{name} order by transaction_id desc, position desc limit 1) newest, outbox.retention_class class \
+                    "select coalesce((select bool_and(class.keep is not null and newest.recorded_at < clock_timestamp() - class.keep) \
+                       from ((select recorded_at from outbox.{name} order by transaction_id desc, position desc limit 1) \
+                             union all \
+                             (select recorded_at from outbox.{name} where position > {floor} order by transaction_id desc, position desc limit 1)) newest, \
+                            outbox.retention_class class \
                        where class.name = '{class}'), true) as answer"
                 ))
                 .await

@@ -1,0 +1,246 @@
+//! Looks at both ends and changes nothing.
+//!
+//! Each stream is read from its end, until so many entries in a row are known that what is before them is taken for known, or an
+//! entry is older than the present era. A page is bounded in bytes.
+
+use super::finding::{
+    Found, GroupFinding, Identity, MarkFinding, StreamFinding, UnknownEntries, UnknownEntry,
+};
+use super::pg;
+use crate::event::EntryId;
+use crate::publish::pg::{Stored, load_layouts, load_streams, unknown_batches};
+use crate::publish::redis::{RedisSink, Streams, Whole};
+use crate::publish::{Error, Marked, StreamName};
+use crate::tail::ledger::{self, Head};
+use crate::tail::pg::cut::read_head;
+use crate::tail::pg::{Dial, Session};
+use crate::tail::{StreamId, ledger::Unknown};
+
+/// So many known entries in a row end the look at a stream.
+const KNOWN_IN_A_ROW: u64 = 2_000;
+
+/// Where to look.
+pub struct Ends {
+    /// How to connect to the database.
+    pub dial: Dial,
+    /// Whether a transaction pooler may be in between.
+    pub pooled: bool,
+    /// The longest that a statement may take.
+    pub statement_limit: std::time::Duration,
+    /// Where the streams are.
+    pub sink: RedisSink,
+    /// Prefix of keys at the sink.
+    pub prefix: String,
+}
+
+/// Connected to both ends.
+pub(super) struct Connected {
+    pub(super) session: Session,
+    pub(super) streams: Streams,
+    pub(super) names: StreamName,
+    pub(super) head: Head,
+}
+
+impl Ends {
+    pub(super) async fn connect(&self) -> Result<Connected, Error> {
+        let session = Session::open(&self.dial, "recover", self.pooled, self.statement_limit).await?;
+        let head = read_head(&session).await?;
+        Ok(Connected {
+            session,
+            streams: self.sink.streams().await?,
+            names: StreamName::new(&self.prefix, head.writer.clone()),
+            head,
+        })
+    }
+}
+
+/// Looks at both ends; of each stream `listed` unknown entries at most are told one by one.
+///
+/// # Errors
+/// One of them cannot be read.
+pub async fn inspect(ends: &Ends, listed: usize) -> Result<Found, Error> {
+    look(&ends.connect().await?, listed).await
+}
+
+pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error> {
+    let head = &ends.head;
+    let facts = pg::facts(&ends.session).await?;
+    let layouts: Vec<(String, String)> = load_layouts(&ends.session)
+        .await?
+        .iter()
+        .map(|(topic, layout)| (ends.names.layout(topic), layout.to_string()))
+        .collect();
+    let mut found = Found {
+        identity: Identity {
+            era: head.era,
+            system_then: head.system_identifier,
+            system_now: head.system_identifier_now,
+            timeline_then: facts.timeline_then,
+            timeline_now: facts.timeline_now,
+            next_transaction_then: head.batch.snapshot.xmax(),
+            next_transaction_now: head.snapshot_now.xmax(),
+            database_id: head.database_id.clone(),
+            in_recovery: head.in_recovery,
+        },
+        server_refusal: ledger::verify(head).err().map(|refusal| refusal.to_string()),
+        ledger_batch: head.batch.number,
+        ledger_batch_id: head.batch.batch_id,
+        sequence: facts.sequence,
+        highest_position_seen: 0,
+        highest_batch_id_seen: head.batch.batch_id,
+        events_in_no_batch: facts.uncut,
+        streams: Vec::new(),
+        layouts_ahead: ends.streams.layouts_ahead(&layouts).await?,
+        unfinished: facts.unfinished,
+    };
+    for stored in load_streams(&ends.session, None).await? {
+        let (stream, highest) = look_at(ends, &stored, listed).await?;
+        if stream.is_ours() {
+            found.highest_position_seen = found.highest_position_seen.max(highest.position);
+            let marked = match &stream.mark {
+                MarkFinding::Known { batch_id }
+                | MarkFinding::Unknown { batch_id }
+                | MarkFinding::Moved { batch_id, .. } => *batch_id,
+                _ => 0,
+            };
+            let generated = stream.generated.map_or(0, |id| id.batch_id);
+            found.highest_batch_id_seen = found.highest_batch_id_seen.max(marked).max(generated);
+        }
+        found.streams.push(stream);
+    }
+    Ok(found)
+}
+
+/// One stream, and the highest position and batch id of its entries of ours.
+async fn look_at(
+    ends: &Connected,
+    stored: &Stored,
+    listed: usize,
+) -> Result<(StreamFinding, EntryId), Error> {
+    let (key, mark) = (ends.names.key(&stored.stream), ends.names.mark(&stored.stream));
+    let outside = ends.streams.outside(&key, &mark).await?;
+    let mut finding = StreamFinding {
+        mark: judge_mark(ends, outside.marked).await?,
+        key,
+        stream: stored.stream.clone(),
+        top: outside.top,
+        generated: outside.generated,
+        known: None,
+        recorded: (stored.chain > EntryId::MIN).then_some(stored.chain),
+        last: None,
+        unknown: UnknownEntries::default(),
+        groups: Vec::new(),
+    };
+    let (mut highest, mut in_a_row, mut read) = (EntryId::MIN, 0, Vec::new());
+    if finding.is_ours() {
+        let mut walk = Walk::new(&finding.key, &finding.stream, outside.page);
+        while in_a_row < KNOWN_IN_A_ROW {
+            let page = walk.next(ends).await?;
+            if page.is_empty() {
+                break;
+            }
+            for (entry, why) in page {
+                finding.last = finding.last.or(Some(entry.id));
+                highest.position = highest.position.max(entry.id.position);
+                let Some(why) = why else {
+                    finding.known = finding.known.or(Some(entry.id));
+                    in_a_row += 1;
+                    continue;
+                };
+                in_a_row = 0;
+                note(&mut finding.unknown, &entry, why, listed);
+                read.push(entry.id);
+            }
+        }
+    }
+    finding.groups = outside
+        .readers
+        .into_iter()
+        .map(|reader| GroupFinding {
+            unknown_read: read.iter().filter(|id| **id <= reader.delivered).count() as u64,
+            name: reader.name,
+            delivered: reader.delivered,
+            pending: reader.pending,
+        })
+        .collect();
+    Ok((finding, highest))
+}
+
+fn note(unknown: &mut UnknownEntries, entry: &Whole, why: Unknown, listed: usize) {
+    unknown.count += 1;
+    unknown.last = unknown.last.or(Some(entry.id));
+    unknown.first = Some(entry.id);
+    if unknown.entries.len() < listed {
+        unknown.entries.push(UnknownEntry {
+            id: entry.id,
+            event_id: entry.event_id.clone().unwrap_or_default(),
+            why,
+        });
+    }
+}
+
+async fn judge_mark(ends: &Connected, marked: Marked) -> Result<MarkFinding, Error> {
+    let uuid = |id: &str| id.split('/').next().unwrap_or_default().to_owned();
+    Ok(match marked {
+        Marked::Never => MarkFinding::Absent,
+        Marked::Unreadable(why) => MarkFinding::Unreadable { why },
+        Marked::By(mark) if mark.database_id == ends.head.database_id => {
+            let batch_id = mark.batch_id;
+            match unknown_batches(&ends.session, &[batch_id]).await?.is_empty() {
+                true => MarkFinding::Known { batch_id },
+                false => MarkFinding::Unknown { batch_id },
+            }
+        }
+        Marked::By(mark) if uuid(&mark.database_id) == uuid(&ends.head.database_id) => MarkFinding::Moved {
+            batch_id: mark.batch_id,
+            database_id: mark.database_id,
+        },
+        Marked::By(mark) => MarkFinding::Foreign {
+            database_id: mark.database_id,
+        },
+    })
+}
+
+/// On the way down one stream, from its end.
+pub(super) struct Walk<'a> {
+    key: &'a str,
+    stream: &'a StreamId,
+    page: u64,
+    below: Option<EntryId>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(key: &'a str, stream: &'a StreamId, page: u64) -> Self {
+        Self {
+            key,
+            stream,
+            page,
+            below: None,
+        }
+    }
+
+    /// The next entries of a relay, highest first, each with why it is not of this ledger; none at the beginning of the stream.
+    /// Entries of strangers are nobody's to judge.
+    pub(super) async fn next(&mut self, ends: &Connected) -> Result<Vec<(Whole, Option<Unknown>)>, Error> {
+        loop {
+            let page = ends.streams.below(self.key, self.below, self.page).await?;
+            let Some(lowest) = page.last() else {
+                return Ok(Vec::new());
+            };
+            self.below = Some(lowest.id);
+            let ours: Vec<Whole> = page.into_iter().filter(|entry| entry.is_chained).collect();
+            if ours.is_empty() {
+                continue;
+            }
+            let unknown = pg::unknown(&ends.session, self.stream, &ours.iter().collect::<Vec<_>>()).await?;
+            let mut judged: Vec<(Whole, Option<Unknown>)> =
+                ours.into_iter().map(|entry| (entry, None)).collect();
+            for (place, why) in unknown {
+                if let Some(entry) = judged.get_mut(place) {
+                    entry.1 = Some(why);
+                }
+            }
+            return Ok(judged);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Postgres goes back in time, or moves: what is noticed, and what each choice of a person comes to. On real servers.
+
+mod scene;
+
+mod noticed;
+
+mod chosen;
+
+mod groups;
+
+mod interrupted;
+
+mod transactions;
