@@ -12,12 +12,17 @@ use super::disk::Disk;
 use super::error::{Error, Result};
 use super::find::Kind;
 use super::install::{Permission, ensure};
-use super::process::{Launch, Process, children, signal};
+use super::process::{Launch, Process, children, is_stopped, signal};
 use super::watchdog::Lifetime;
 use super::{folder, port};
 
 /// How long the processes of a killed server may take to let go of its shared memory.
 const RELEASE_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a crash may take before what is left is killed.
+const CRASH_LIMIT: Duration = Duration::from_secs(15);
+/// How long it is tried to stop all sessions, or to let all go on.
+const SIGNALS_LIMIT: Duration = Duration::from_millis(500);
 
 /// How to stop a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,8 +317,8 @@ impl Postgres {
     /// When it does not run.
     pub fn pause(&self) -> Result<()> {
         self.process.signal("STOP")?;
-        self.signal_sessions("STOP");
-        Ok(())
+        // While it still forks, a session may be missed; and while sessions end, the list of them may lack some.
+        self.until_all(true)
     }
 
     /// SIGCONT to all of them.
@@ -321,14 +326,33 @@ impl Postgres {
     /// # Errors
     /// When it does not run.
     pub fn resume(&self) -> Result<()> {
-        self.signal_sessions("CONT");
+        self.until_all(false)?;
         self.process.signal("CONT")
     }
 
-    /// They have process groups of their own; one that ended meanwhile needs no signal.
-    fn signal_sessions(&self, name: &str) {
-        for child in self.process.id().map(children).unwrap_or_default() {
-            signal(child, name).ok();
+    /// Stops every session, or lets every session go on, until that is so of all.
+    fn until_all(&self, stopped: bool) -> Result<()> {
+        let id = self.process.id();
+        let deadline = Instant::now() + SIGNALS_LIMIT;
+        loop {
+            let sessions = id.map(children).unwrap_or_default();
+            let other: Vec<u32> = sessions
+                .into_iter()
+                .filter(|session| is_stopped(*session) != stopped)
+                .collect();
+            let is_held = id.is_some_and(is_stopped);
+            if other.is_empty() && is_held {
+                return Ok(());
+            }
+            for session in other {
+                // One that ended meanwhile needs no signal.
+                signal(session, if stopped { "STOP" } else { "CONT" }).ok();
+            }
+            if Instant::now() > deadline {
+                // One that ended and was not waited for yet is neither.
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -412,10 +436,19 @@ impl Postgres {
     /// # Errors
     /// When it does not end in time.
     pub fn stop(&mut self, how: Stop) -> Result<()> {
-        self.process.end(match how {
-            Stop::Fast => "INT",
-            Stop::Immediate => "QUIT",
-        })
+        match how {
+            Stop::Fast => self.process.end("INT"),
+            Stop::Immediate => {
+                if let Err(error) = self.process.end_within("QUIT", CRASH_LIMIT) {
+                    eprintln!("{error}; killed with its sessions instead");
+                    for session in self.process.id().map(children).unwrap_or_default() {
+                        signal(session, "KILL").ok();
+                    }
+                    return self.kill();
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Starts it again on the same port and data, with crash recovery where needed.

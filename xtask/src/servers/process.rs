@@ -129,17 +129,22 @@ impl Process {
 
     /// Sends the signal and waits until the process is gone.
     pub(crate) fn end(&mut self, name: &str) -> Result<()> {
+        self.end_within(name, STOP_LIMIT)
+    }
+
+    /// The same with a limit of its own.
+    pub(crate) fn end_within(&mut self, name: &str, limit: Duration) -> Result<()> {
         if self.child.is_none() {
             return Ok(());
         }
         self.signal(name)?;
-        let deadline = Instant::now() + STOP_LIMIT;
+        let deadline = Instant::now() + limit;
         while self.ended()?.is_none() {
             if Instant::now() > deadline {
                 return Err(Error::new(format!(
                     "{} did not end within {} s after SIG{name}; its log says:\n{}",
                     self.launch.program.display(),
-                    STOP_LIMIT.as_secs(),
+                    limit.as_secs(),
                     self.log_tail()
                 )));
             }
@@ -200,6 +205,14 @@ pub(crate) fn children(id: u32) -> Vec<u32> {
     told.split_whitespace()
         .filter_map(|child| child.parse().ok())
         .collect()
+}
+
+/// Whether a process is stopped by a signal; not, where the system does not say.
+pub(crate) fn is_stopped(id: u32) -> bool {
+    let told = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // Behind the name, which is in brackets and may have any.
+    told.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 /// Sends a signal, by its name without `SIG`, to any process.

@@ -71,6 +71,8 @@ impl Ground {
         let redis = Redis::options()
             .durable()
             .set("repl-diskless-sync-delay", 0)
+            // Something is on the wire to the replica also when nothing is written.
+            .set("repl-ping-replica-period", 1)
             .set("repl-timeout", 5);
         let mut world = World::with_own_servers(postgres, redis).await?;
         let (postgres_port, redis_port) = (world.postgres()?.port(), world.redis_server()?.port());
