@@ -93,6 +93,8 @@ impl Standing {
         self.has_met = match self.injection.kind {
             Kind::RedisFull => refusals(ground, "OOM").await? > self.before,
             Kind::RedisReadOnly => refusals(ground, "READONLY").await? > self.before,
+            // There was no session, or the server was not there yet: it is tried again.
+            Kind::EndBackend(party) => end_backend(&ground.world, party, self.injection.victim).await?,
             kind => match kind.on_the_wire() {
                 Some((link, _)) => ground.wire(link)?.toll() > 0,
                 None => false,
