@@ -1,7 +1,10 @@
-//! `cargo xtask bench consume` builds and runs this: how fast a consumer applies what is on its streams.
+//! `cargo xtask bench` builds and runs this: how fast a consumer applies what is on its streams, or what stays flat while a relay is
+//! very far behind.
 //!
 //! Every case is run several times, in turns, so that what else the machine does meets all of them alike. Each run is a
 //! group of its own in a database of its own, and is checked: every event has its effect.
+
+mod bounded;
 
 mod case;
 
@@ -24,10 +27,14 @@ const RUNS: usize = 5;
 #[tokio::main]
 async fn main() -> Result {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() != Some("consume") {
-        return Err(Failure::new("bench takes: consume [RUNS]"));
+    match arguments.next().as_deref() {
+        Some("consume") => consume(arguments.next().map_or(Ok(RUNS), |runs| runs.parse())?).await,
+        Some("bounded") => bounded::run(arguments.next().map(|rows| rows.parse()).transpose()?).await,
+        _ => Err(Failure::new("bench takes: consume [RUNS], or bounded [ROWS]")),
     }
-    let runs = arguments.next().map_or(Ok(RUNS), |runs| runs.parse())?;
+}
+
+async fn consume(runs: usize) -> Result {
     let ground = Ground::prepare(EVENTS).await?;
     let cases = Case::all();
     let mut series: Vec<Series> = cases.iter().map(|case| Series::new(case.to_string())).collect();

@@ -1,8 +1,8 @@
-//! Limits that a database sets for everybody, transactions nobody ends, and relays that are told to end (rows 4 and 50 of
-//! docs/faults.md).
+//! Limits that a database sets for everybody, transactions nobody ends, and relays that are told to end (rows 4, 24 and 50
+//! of docs/faults.md).
 
 use sqlx::{AssertSqlSafe, Executor};
-use system_tests::arrival::{arrived, entries_of};
+use system_tests::arrival::{arrived, backlog, entries_of};
 use system_tests::{Relay, Result, World};
 use xtask::servers::{Postgres, Redis};
 
@@ -94,5 +94,27 @@ async fn a_relay_that_is_told_to_end_under_load_hands_over_at_once() -> Result {
     assert_eq!(changed, 4);
     let journal = scene.ends_well().await?;
     assert_eq!(journal.errors, Vec::<String>::new(), "producers felt it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redis_that_would_evict_streams_is_refused() -> Result {
+    // GIVEN a Redis that throws keys away when it is full
+    let redis = Redis::options()
+        .set("maxmemory", "100mb")
+        .set("maxmemory-policy", "allkeys-lru");
+    let world = World::with_own_servers(Postgres::options(), redis).await?;
+    let topics = ["orders.placed".to_owned()];
+    backlog(&world, &topics, 1, 10, 10).await?;
+    // WHEN a relay finds it THEN nothing is published, and the setting is named
+    let mut relay = patient(Relay::of(&world)).start()?;
+    relay.not_ready_because("maxmemory-policy").await?;
+    assert_eq!(entries_of(&world, &topics).await?, 0);
+    // AND it goes on by itself when that is mended
+    redis::cmd("CONFIG")
+        .arg(&["SET", "maxmemory-policy", "noeviction"])
+        .query_async::<()>(&mut world.redis().await?)
+        .await?;
+    arrived(&world, &topics, LIMIT).await?;
     Ok(())
 }

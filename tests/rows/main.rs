@@ -21,3 +21,5 @@ mod memory;
 mod storm;
 
 mod migration_cut;
+
+mod bounded;

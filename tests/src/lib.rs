@@ -41,6 +41,8 @@ pub mod patience;
 
 pub mod arrival;
 
+pub mod bounded;
+
 pub mod crew;
 
 pub mod members;

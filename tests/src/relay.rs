@@ -31,12 +31,21 @@ pub struct RelayOptions {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     hosts: Option<PathBuf>,
+    binary: Option<PathBuf>,
 }
 
 impl RelayOptions {
+    /// Another binary, as that of an older version.
+    #[must_use]
+    pub fn binary(mut self, binary: &Path) -> Self {
+        self.binary = Some(binary.to_owned());
+        self
+    }
+
     fn command(&self) -> Result<Command> {
+        let binary = self.binary.clone().map_or_else(binary, Ok)?;
         let Some(hosts) = &self.hosts else {
-            return Ok(Command::new(binary()?));
+            return Ok(Command::new(binary));
         };
         let mut command = Command::new("unshare");
         command
@@ -47,7 +56,7 @@ impl RelayOptions {
                 r#"mount --bind "$0" /etc/hosts && exec "$@""#,
             ])
             .arg(hosts)
-            .arg(binary()?);
+            .arg(binary);
         Ok(command)
     }
 
@@ -108,6 +117,7 @@ impl Relay {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: vec![("OUTBOX_HTTP_BIND".to_owned(), "127.0.0.1:0".to_owned())],
             hosts: None,
+            binary: None,
         }
     }
 
@@ -354,12 +364,24 @@ impl Relay {
     /// # Errors
     /// When it is gone.
     pub fn peak_memory_bytes(&self) -> Result<u64> {
+        self.bytes_of("VmHWM:")
+    }
+
+    /// How much memory it has now, in bytes. Linux only.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn memory_bytes(&self) -> Result<u64> {
+        self.bytes_of("VmRSS:")
+    }
+
+    fn bytes_of(&self, name: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kilobytes
             .map(|kilobytes| kilobytes * 1024)
-            .ok_or_else(|| Failure::new("no VmHWM in /proc: the relay is gone"))
+            .ok_or_else(|| Failure::new("no memory in /proc: the relay is gone"))
     }
 
     /// All of its log so far.

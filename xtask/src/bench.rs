@@ -1,4 +1,4 @@
-//! `cargo xtask bench consume`: throughput on this machine, to compare builds with each other.
+//! `cargo xtask bench consume`: throughput on this machine, to compare builds with each other; `bench bounded`: what stays flat.
 //!
 //! Not part of what a change must pass: how fast a machine is decides nothing.
 
@@ -11,14 +11,20 @@ use crate::servers::{Error, Kind, Permission, Result, ensure};
 /// On other arguments, when a server is missing and may not be installed, and when the program cannot be built.
 pub fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let runs = match words.as_slice() {
-        ["consume"] => None,
-        ["consume", "--runs", runs] if runs.parse::<u32>().is_ok_and(|runs| runs > 0) => Some(*runs),
-        _ => return Err(Error::new("bench takes: consume [--runs N]")),
+    let is_count = |text: &str| text.parse::<u32>().is_ok_and(|count| count > 0);
+    let (what, number) = match words.as_slice() {
+        [what @ ("consume" | "bounded")] => (*what, None),
+        ["consume", "--runs", runs] if is_count(runs) => ("consume", Some(*runs)),
+        ["bounded", "--rows", rows] if is_count(rows) => ("bounded", Some(*rows)),
+        _ => {
+            return Err(Error::new(
+                "bench takes: consume [--runs N], or bounded [--rows N]",
+            ));
+        }
     };
     ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
-    let mut arguments = vec!["consume".to_owned()];
-    arguments.extend(runs.map(str::to_owned));
+    let mut arguments = vec![what.to_owned()];
+    arguments.extend(number.map(str::to_owned));
     become_release("bench", &arguments)
 }
 
@@ -35,6 +41,8 @@ mod tests {
             "consume --runs",
             "consume --runs 0",
             "consume --fast",
+            "bounded --runs 3",
+            "bounded --rows 0",
         ] {
             assert!(run(&words(bad)).is_err(), "{bad}");
         }

@@ -46,6 +46,19 @@ pub(crate) fn become_lab(name: &str, arguments: &[String]) -> Result<()> {
     become_file(&me()?.with_file_name(name), arguments)
 }
 
+/// The same with a program of the system tests, as tests build it.
+///
+/// # Errors
+/// When it cannot be built or started.
+pub(crate) fn become_test_program(name: &str, arguments: &[String]) -> Result<()> {
+    build(
+        "the relay and the tests' programs",
+        &["outbox-relay", "system-tests"],
+        &[],
+    )?;
+    become_file(&me()?.with_file_name(name), arguments)
+}
+
 fn build(what: &str, packages: &[&str], options: &[&str]) -> Result<()> {
     let begun = Instant::now();
     let mut words = vec!["build", "--bins"];
@@ -77,6 +90,15 @@ fn become_file(program: &Path, arguments: &[String]) -> Result<()> {
     Err(Error::io(format!("start {}", program.display()))(error))
 }
 
-fn cargo() -> String {
+/// The folder that cargo builds into.
+pub(crate) fn target() -> Result<PathBuf> {
+    let me = me()?;
+    let target = me.parent().and_then(Path::parent);
+    target
+        .map(Path::to_owned)
+        .ok_or_else(|| Error::new(format!("{} is in no target folder", me.display())))
+}
+
+pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }

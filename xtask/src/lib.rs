@@ -6,6 +6,8 @@ pub mod servers;
 
 pub mod test;
 
+pub mod upgrade;
+
 mod example;
 
 pub mod demo;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{ablate, bench, chaos, demo, import_check, model, test};
+use xtask::{ablate, bench, chaos, demo, import_check, model, test, upgrade};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
@@ -36,6 +36,15 @@ cargo xtask model [WORD …]
     Explores the models of the protocol within large bounds, for some minutes and in some gigabytes (docs/model.md).
     WORD            only those in whose names all of these are, with their shortest traces
 
+cargo xtask bench bounded [--rows N]
+    A relay very far behind, with everything in its way: whether memory, connections and pages read stay flat. Writes
+    docs/benchmarks/bounded.md with its pictures.
+    --rows N        how far behind; default 10,000,000, for which Postgres and Redis need some 12 GB together
+
+cargo xtask upgrade [COMMIT]
+    A relay of an older version beside one of this version, under load, and back.
+    COMMIT          of the older version; default: the version before this one
+
 cargo xtask ablate [--fire [--seed N] | --tests FILTERSET] [NAME …]
     Takes mechanisms out of a copy of the sources, one at a time, and runs the tests that must fail then (tests/ablations).
     NAME            only these; `nothing` takes nothing out. Default: all, and nothing first
@@ -52,6 +61,7 @@ fn main() -> ExitCode {
         Some("ablate") => ablate::run(&arguments.collect::<Vec<_>>()),
         Some("model") => model::run(&arguments.collect::<Vec<_>>()),
         Some("chaos") => chaos::run(&arguments.collect::<Vec<_>>()),
+        Some("upgrade") => upgrade::run(&arguments.collect::<Vec<_>>()),
         Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
