@@ -160,6 +160,29 @@ fn every_guarantee_has_its_mechanism_its_limits_and_its_tests() -> io::Result<()
     Ok(())
 }
 
+/// Fault, what happens, and what shows it: a test by name, or a reason why there is none.
+#[test]
+fn every_fault_has_an_answer() -> io::Result<()> {
+    let text = page("docs/faults.md")?;
+    let mut numbers = Vec::new();
+    let mut wrong = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |-")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let Ok(number) = cells[0].trim_matches(['|', ' ']).parse::<u32>() else {
+            continue;
+        };
+        numbers.push(number);
+        let shown = cells.last().copied().unwrap_or_default();
+        let is_answered = shown.contains("[`") || shown.contains("cargo xtask") || cells[2].starts_with("Not built");
+        if cells.len() != 4 || cells[2].is_empty() || !is_answered {
+            wrong.push(line.to_owned());
+        }
+    }
+    assert_eq!(numbers, (1..=55).collect::<Vec<_>>());
+    assert!(wrong.is_empty(), "without an answer:\n{}", wrong.join("\n"));
+    Ok(())
+}
+
 #[test]
 fn the_code_in_the_readme_is_the_code_that_is_compiled() -> io::Result<()> {
     let compiled = page("outbox-core/README.md")?;
