@@ -46,7 +46,8 @@ pub(crate) async fn run(rows: Option<u64>) -> Result {
     let (table, pictures) = report.page();
     println!("{table}");
     let page = Path::new(PAGE);
-    let mut text = format!("{HEAD}{table}\n");
+    let build = if cfg!(debug_assertions) { "An unoptimised build: " } else { "" };
+    let mut text = format!("{HEAD}{build}{table}\n");
     for (name, picture) in pictures {
         text += &format!("![{}]({name})\n", name.trim_end_matches(".svg"));
         std::fs::write(page.with_file_name(name), picture)?;
