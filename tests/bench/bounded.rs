@@ -46,7 +46,11 @@ pub(crate) async fn run(rows: Option<u64>) -> Result {
     let (table, pictures) = report.page();
     println!("{table}");
     let page = Path::new(PAGE);
-    let build = if cfg!(debug_assertions) { "An unoptimised build: " } else { "" };
+    let build = if cfg!(debug_assertions) {
+        "An unoptimised build: "
+    } else {
+        ""
+    };
     let mut text = format!("{HEAD}{build}{table}\n");
     for (name, picture) in pictures {
         text += &format!("![{}]({name})\n", name.trim_end_matches(".svg"));

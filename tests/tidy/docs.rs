@@ -166,14 +166,18 @@ fn every_fault_has_an_answer() -> io::Result<()> {
     let text = page("docs/faults.md")?;
     let mut numbers = Vec::new();
     let mut wrong = Vec::new();
-    for line in text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |-")) {
+    for line in text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| |-"))
+    {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
         let Ok(number) = cells[0].trim_matches(['|', ' ']).parse::<u32>() else {
             continue;
         };
         numbers.push(number);
         let shown = cells.last().copied().unwrap_or_default();
-        let is_answered = shown.contains("[`") || shown.contains("cargo xtask") || cells[2].starts_with("Not built");
+        let is_answered =
+            shown.contains("[`") || shown.contains("cargo xtask") || cells[2].starts_with("Not built");
         if cells.len() != 4 || cells[2].is_empty() || !is_answered {
             wrong.push(line.to_owned());
         }
