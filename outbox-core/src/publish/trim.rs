@@ -153,6 +153,14 @@ pub fn decide(known: &Known, seen: &Seen, now: u64) -> Decision {
     decision
 }
 
+/// The floor, but not above what the stream lost and a group waits for: it can be put out again only as long as the floor is not
+/// above it. None if that leaves nothing to take off.
+#[must_use]
+pub fn below_gaps(known: &Known, seen: &Seen, floor: EntryId, lost: &[EntryId]) -> Option<EntryId> {
+    let floor = lost.iter().copied().fold(floor, EntryId::min);
+    (floor > known.floor && Some(floor) > seen.first).then_some(floor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +294,21 @@ mod tests {
         assert_eq!(decide(&known, &seen, NOW).unfinished, Some(id(120_000, 0)));
         known.capped = true;
         assert_eq!(decide(&known, &seen, NOW).unfinished, Some(known.floor));
+    }
+
+    #[test]
+    fn what_was_lost_before_a_pending_entry_is_not_below_the_floor() {
+        let (known, seen) = scene(&["a"], vec![reader("a", id(300_000, 4), Some(id(300_000, 4)))]);
+        let floor = decide(&known, &seen, NOW).floor.unwrap();
+        assert_eq!(floor, id(300_000, 4));
+        let below = |lost: &[EntryId]| below_gaps(&known, &seen, floor, lost);
+        assert_eq!(below(&[]), Some(floor));
+        assert_eq!(below(&[id(200_000, 1)]), Some(id(200_000, 1)));
+        assert_eq!(
+            below(&[id(200_000, 1), id(100_000, 1)]),
+            None,
+            "nothing is left to take off"
+        );
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Tail {
     /// When to look for topics without new events that should have more partitions.
     lay_at: Instant,
     lay_every: Duration,
+    /// When to look whether the ledger went on without this tail.
+    compare_at: Instant,
     orders: mpsc::Receiver<Order>,
     ordered: Option<Order>,
 }
@@ -76,6 +78,7 @@ impl Tail {
                 rung: true,
                 lay_at: Instant::now(),
                 lay_every: options.slow_poll,
+                compare_at: Instant::now() + options.slow_poll,
                 orders,
                 ordered: None,
             },
@@ -116,6 +119,9 @@ impl Tail {
             found => found?,
         };
         let Some(cut) = found else {
+            if Instant::now() >= self.compare_at {
+                self.compare_ledger().await?;
+            }
             return Ok(Seen::Nothing);
         };
         if asleep {
@@ -132,6 +138,23 @@ impl Tail {
             () = token.cancelled() => {}
         }
         Ok(Seen::Rows)
+    }
+
+    /// Whether the ledger still ends where this tail left it. A cut that is refused would say so, and where nothing is appended
+    /// there is none: what a leader from before this one put in the ledger, when its lease was over, would wait for that.
+    async fn compare_ledger(&mut self) -> Result<(), Error> {
+        self.compare_at = Instant::now() + self.lay_every;
+        let (ours, end) = (self.head.number, cut::read_end(&self.session).await?);
+        if end == ours {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Superseded,
+            format!(
+                "the ledger ends with batch {end}, and this relay knows it up to {ours}: another one that led before wrote to it; \
+                 the term begins again from there"
+            ),
+        ))
     }
 
     /// Lays the partitions of a topic that should have more than it has. A topic of which nothing is appended is not in any cut:

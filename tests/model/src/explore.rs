@@ -279,6 +279,28 @@ pub fn walk<P: Protocol>(
     (made, None)
 }
 
+/// A walk at random, with the state after each step.
+pub fn stroll<P: Protocol>(protocol: &P, seed: u64, length: usize) -> Vec<(Step, P::State)> {
+    let mut random = seed | 1;
+    let mut state = protocol.start();
+    let mut walked = Vec::new();
+    for _ in 0..length {
+        let mut next = Next::new();
+        protocol.next(&state, &mut next);
+        if next.steps.is_empty() {
+            break;
+        }
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let at = (random >> 11) as usize % next.steps.len();
+        let (step, _, reached) = next.steps.swap_remove(at);
+        walked.push((step, reached.clone()));
+        state = reached;
+    }
+    walked
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

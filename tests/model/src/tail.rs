@@ -111,6 +111,14 @@ pub struct State {
     troubles: u8,
 }
 
+impl State {
+    /// The events of each batch, named by their writers.
+    #[must_use]
+    pub fn batches(&self) -> Vec<Vec<u8>> {
+        self.ledger.iter().map(|batch| batch.rows.clone()).collect()
+    }
+}
+
 const WRITERS: usize = 3;
 /// These two write to one key.
 const KEY: [usize; 2] = [0, 1];

@@ -147,6 +147,24 @@ impl Streams {
         }))
     }
 
+    /// What an entry names as its predecessor; none if it is not there, or outside the chain.
+    pub(in crate::publish) async fn previous_of(
+        &self,
+        stream: &str,
+        id: EntryId,
+    ) -> Result<Option<EntryId>, Error> {
+        let doing = "looking what an entry follows";
+        let mut command = redis::cmd("XRANGE");
+        command.arg(stream).arg(id.to_string()).arg(id.to_string());
+        let Value::Array(entries) = self.one(doing, &command).await? else {
+            return Err(unclear(doing));
+        };
+        Ok(entries.iter().find_map(|entry| {
+            let event = envelope::decode_entry(&value::fields(entry)?).ok()?;
+            event.previous_id
+        }))
+    }
+
     /// Writes a field of a hash.
     pub(in crate::publish) async fn tell(&self, key: &str, field: &str, value: &str) -> Result<(), Error> {
         let mut command = redis::cmd("HSET");

@@ -112,7 +112,10 @@ impl Upkeep {
             self.take_off(round, &ruled, &key, to).await?;
         }
         if let Some(floor) = decision.floor {
-            self.raise(round, &ruled, &key, floor, Cause::Retention).await?;
+            let lost = self.lost_before_pending(round, &ruled, &key, &seen).await?;
+            if let Some(floor) = trim::below_gaps(&ruled.known, &seen, floor, &lost) {
+                self.raise(round, &ruled, &key, floor, Cause::Retention).await?;
+            }
         }
         if decision.above_cap > 0 {
             self.cut_to_cap(round, &ruled, &key, &seen, decision.acknowledged)
@@ -124,6 +127,30 @@ impl Upkeep {
             seen,
             held_by: decision.held_by,
         })
+    }
+
+    /// What the stream lost right before the lowest entry that is pending with a group: the group has not had it.
+    async fn lost_before_pending(
+        &self,
+        round: &Round,
+        ruled: &Ruled,
+        key: &str,
+        seen: &Seen,
+    ) -> Result<Vec<EntryId>, Error> {
+        let readers = seen.readers.iter();
+        let registered = readers.filter(|reader| ruled.known.registered.contains(&reader.name));
+        let mut lost = Vec::new();
+        for lowest in registered.filter_map(|reader| reader.lowest) {
+            let Some(previous) = round.streams.previous_of(key, lowest).await? else {
+                continue;
+            };
+            if previous >= ruled.known.floor
+                && round.streams.last_in(key, (previous, previous)).await?.is_none()
+            {
+                lost.push(previous);
+            }
+        }
+        Ok(lost)
     }
 
     /// Records the floor, then takes off what is below. Without the record nothing is taken off.

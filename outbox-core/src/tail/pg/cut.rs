@@ -11,6 +11,7 @@ use crate::tail::ledger::Head;
 use crate::tail::{Error, Kind};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
+const READ_END: &str = include_str!("../../../queries/tail/read_end.sql");
 const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
 const TRY_SLEEP: &str = include_str!("../../../queries/tail/try_sleep.sql");
 const WAKE_UP: &str = include_str!("../../../queries/tail/wake_up.sql");
@@ -25,6 +26,15 @@ pub(crate) struct CutBounds {
     pub(crate) epoch: i64,
     pub(crate) rows: i64,
     pub(crate) bytes: i64,
+}
+
+/// The number of the last batch.
+pub(crate) async fn read_end(session: &Session) -> Result<i64, Error> {
+    let rows = session.query(READ_END, &[]).await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Error::new(Kind::Shape, "the ledger cannot be read"))?;
+    get(row, "number")
 }
 
 /// Reads the end of the ledger with what must agree with it.

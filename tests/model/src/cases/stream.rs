@@ -14,7 +14,7 @@ pub(super) const STEPS: Stands = &[
     ),
     (
         "see that the ledger went on",
-        "outbox-core/src/tail/run.rs `look`, outbox-core/queries/tail/read_head.sql",
+        "outbox-core/src/tail/run.rs `compare_ledger`, outbox-core/queries/tail/read_end.sql",
     ),
     (
         "take the lead",
@@ -70,11 +70,11 @@ pub(super) const STEPS: Stands = &[
     ),
     (
         "look what is left",
-        "outbox-core/src/publish/upkeep/holes.rs `repair`, outbox-core/src/publish/repair.rs",
+        "outbox-core/src/publish/upkeep/losses.rs `mend`, outbox-core/src/publish/upkeep/holes.rs, outbox-core/src/publish/repair.rs",
     ),
     (
         "let a whole stream go on",
-        "outbox-core/src/publish/upkeep/holes.rs `look_at_end`",
+        "outbox-core/src/publish/upkeep/losses.rs `look_at_end`",
     ),
     (
         "cut a re-issue",
@@ -83,7 +83,7 @@ pub(super) const STEPS: Stands = &[
     ("re-issue, and be refused", "the same, the number taken"),
     (
         "record a floor",
-        "outbox-core/src/publish/trim.rs, outbox-core/queries/publish/record_floor.sql",
+        "outbox-core/src/publish/trim.rs `decide`, `below_gaps`, outbox-core/queries/publish/record_floor.sql",
     ),
     ("trim", "outbox-core/src/publish/upkeep/trimming.rs `take_off`"),
     (
@@ -225,7 +225,6 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
         ));
         let unasked = Stream {
             without: Without::LeaseFirst,
-            events: 3,
             ..everything
         };
         cases.push(Case::new(

@@ -55,7 +55,11 @@ pub(super) fn bound(rules: &Stream, state: &State) -> Option<Id> {
     }
     // What comes right before it may be missing.
     let entry = state.stored.entries.iter().find(|entry| entry.id == *lowest);
-    Some(entry.map_or(*lowest, |entry| entry.previous.min(*lowest)))
+    let is_there = |id: Id| id < state.floor || state.stored.has(id);
+    let lost = entry
+        .map(|entry| entry.previous)
+        .filter(|previous| !is_there(*previous));
+    Some(lost.map_or(*lowest, |lost| lost.min(*lowest)))
 }
 
 /// What the group's member does.

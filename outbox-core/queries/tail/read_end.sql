@@ -1,0 +1,2 @@
+-- Where the ledger ends.
+select max(number) as number from outbox.batch

@@ -1,0 +1,185 @@
+//! The log and the ledger of one database, in the hands of the writers and relays of a trace.
+
+use std::collections::HashMap;
+
+use protocol_model::step::{Step, Who};
+use sqlx::{Executor, PgConnection, Row};
+use system_tests::{Failure, Result, World};
+use uuid::Uuid;
+
+const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.sql");
+
+/// A writer's transaction.
+struct Writer {
+    connection: PgConnection,
+    event: Uuid,
+    is_open: bool,
+}
+
+/// The end of the ledger as a relay knows it: number and snapshot.
+type Head = (i64, String);
+
+/// What came of a step of a relay.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// A batch of these events.
+    Batch(Vec<u8>),
+    /// There was nothing to cut.
+    Nothing,
+    /// The place in the ledger was taken.
+    Refused,
+    /// It was no step of a relay.
+    Other,
+}
+
+/// Everything that a trace of cutting acts on.
+pub(crate) struct Log {
+    writers: Vec<Writer>,
+    relays: Vec<(PgConnection, Option<Head>)>,
+    /// The events of each batch in the ledger.
+    pub(crate) batches: Vec<Vec<u8>>,
+    /// Writers in the order of their commits.
+    pub(crate) committed: Vec<u8>,
+}
+
+impl Log {
+    pub(crate) async fn new(world: &World, writers: usize) -> Result<Self> {
+        let mut all = Vec::new();
+        for _ in 0..writers {
+            all.push(Writer {
+                connection: world.connect().await?,
+                event: Uuid::now_v7(),
+                is_open: false,
+            });
+        }
+        Ok(Self {
+            writers: all,
+            relays: vec![(world.connect().await?, None), (world.connect().await?, None)],
+            batches: Vec::new(),
+            committed: Vec::new(),
+        })
+    }
+
+    /// Does what a step of the models `tail` and `doorbell` says.
+    pub(crate) async fn follow(&mut self, step: &Step) -> Result<Came> {
+        match (step.who, step.does) {
+            (Who::Writer(at), does) => self.write(at, does).await?,
+            (Who::Relay(at), "read the ledger") => self.read(at).await?,
+            (Who::Relay(at), "cut" | "be refused" | "cut nothing" | "look" | "look once more") => {
+                return self.cut(at).await;
+            }
+            _ => {}
+        }
+        Ok(Came::Other)
+    }
+
+    async fn write(&mut self, at: u8, does: &str) -> Result {
+        let writer = &mut self.writers[at as usize];
+        if !writer.is_open {
+            writer.connection.execute("begin").await?;
+            writer.is_open = true;
+        }
+        match does {
+            "take an id" => {
+                writer.connection.execute("select pg_current_xact_id()").await?;
+            }
+            "append" => {
+                // The third one is a stranger to the key of the others.
+                let key = if at < 2 { "k" } else { "another" };
+                sqlx::query("select outbox.append('t', '{}', key => $1, id => $2)")
+                    .bind(key)
+                    .bind(writer.event)
+                    .execute(&mut writer.connection)
+                    .await?;
+            }
+            "commit" => {
+                writer.connection.execute("commit").await?;
+                self.committed.push(at);
+            }
+            "roll back" => {
+                writer.connection.execute("rollback").await?;
+            }
+            other => return Err(Failure::new(format!("a writer does not {other}"))),
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, at: u8) -> Result {
+        let (connection, head) = &mut self.relays[at as usize];
+        let end = "select number, snapshot::text from outbox.batch order by number desc limit 1";
+        *head = Some(sqlx::query_as(end).fetch_one(connection).await?);
+        Ok(())
+    }
+
+    /// Cuts behind what the relay knows as the end, with the relay's own statement.
+    pub(crate) async fn cut(&mut self, at: u8) -> Result<Came> {
+        if self.relays[at as usize].1.is_none() {
+            self.read(at).await?;
+        }
+        let events: HashMap<Uuid, u8> = self.writers.iter().map(|writer| writer.event).zip(0..).collect();
+        let (connection, head) = &mut self.relays[at as usize];
+        let Some((number, snapshot)) = head.clone() else {
+            return Err(Failure::new("the end of the ledger was just read"));
+        };
+        let (xmax, open) = bounds(&snapshot);
+        let cut = sqlx::query(CUT_BATCH)
+            .bind(number)
+            .bind(xmax)
+            .bind(open)
+            .bind(1_i32)
+            .bind(1_i64)
+            .bind(100_i64)
+            .bind(1_i64 << 20)
+            .bind(0_i64)
+            .fetch_all(connection)
+            .await;
+        let rows = match cut {
+            Err(error) if is_taken(&error) => {
+                *head = None;
+                return Ok(Came::Refused);
+            }
+            cut => cut?,
+        };
+        let Some(first) = rows.first() else {
+            return Ok(Came::Nothing);
+        };
+        *head = Some((first.try_get("number")?, first.try_get("snapshot")?));
+        let ids: Vec<Uuid> = rows
+            .iter()
+            .map(|row| row.try_get("id"))
+            .collect::<std::result::Result<_, _>>()?;
+        let batch: Vec<u8> = ids.iter().filter_map(|id| events.get(id).copied()).collect();
+        self.batches.push(batch.clone());
+        Ok(Came::Batch(batch))
+    }
+
+    /// Lets whoever is at it commit, in the order of their numbers, and cuts what is left.
+    pub(crate) async fn finish(&mut self) -> Result {
+        for at in 0..self.writers.len() {
+            if self.writers[at].is_open && !self.committed.contains(&(at as u8)) {
+                self.writers[at].connection.execute("rollback").await?;
+            }
+        }
+        for at in 0..2 {
+            self.read(at).await?;
+            while matches!(self.cut(at).await?, Came::Batch(_)) {}
+        }
+        Ok(())
+    }
+}
+
+/// xmax of a snapshot, and the transactions that were open in it.
+fn bounds(snapshot: &str) -> (String, Vec<String>) {
+    let mut parts = snapshot.split(':').skip(1);
+    let xmax = parts.next().unwrap_or_default().to_owned();
+    let open = parts.next().unwrap_or_default().split(',');
+    (
+        xmax,
+        open.filter(|xid| !xid.is_empty()).map(str::to_owned).collect(),
+    )
+}
+
+fn is_taken(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "23505")
+}
