@@ -4,7 +4,7 @@ use sqlx::Executor;
 use system_tests::Result;
 use system_tests::arrival::{backlog, stream_of};
 
-use crate::scene::{Scene, TOPIC};
+use crate::scene::{LIMIT, Scene, TOPIC};
 
 #[tokio::test]
 async fn a_group_whose_database_went_back_is_set_back_to_what_that_knows() -> Result {
@@ -46,6 +46,10 @@ async fn a_group_whose_database_went_back_is_set_back_to_what_that_knows() -> Re
     scene.join("reader").await?;
     // THEN it is delivered again at once what it lacks, and has everything once in order
     let done = scene.effects("reader", 90).await?;
+    scene
+        .member("reader")
+        .logs("the group stands beyond what its inbox knows", LIMIT)
+        .await?;
     assert!(
         scene
             .member("reader")
@@ -81,6 +85,10 @@ async fn a_group_beyond_the_end_of_its_stream_is_set_back() -> Result {
     scene.join("reader").await?;
     journal.merge(backlog(&scene.world, &topics, 1, 30, 10).await?);
     let done = scene.effects("reader", 60).await?;
+    scene
+        .member("reader")
+        .logs("the group stands beyond what its inbox knows", LIMIT)
+        .await?;
     assert!(
         scene
             .member("reader")
