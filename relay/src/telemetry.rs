@@ -16,6 +16,8 @@ const SECONDS: &[f64] = &[
 ];
 /// The pool repeats every notice of the server at `info`, and spans are for collectors; a filter that names them is heard.
 const QUIET: &str = "sqlx=warn,outbox::span=off";
+/// What a handler raises as a notice or a warning quotes what it was given; no filter lets it in.
+const SILENT: &str = "sqlx::postgres::notice=off";
 /// Sizes of batches: powers of four.
 const EVENTS: &[f64] = &[
     1.0,
@@ -36,7 +38,7 @@ const EVENTS: &[f64] = &[
 /// # Errors
 /// The filter cannot be read, or logging was started before.
 pub fn start(config: &Log, exporter: Option<&Exporter>) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.level))
+    let filter = EnvFilter::try_new(format!("{QUIET},{},{SILENT}", config.level))
         .map_err(|error| Failure::error(format!("log.level: {error}")))?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match config.format {

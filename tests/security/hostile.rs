@@ -80,7 +80,7 @@ const POISON: &str = r"
     set search_path = evil, public, pg_temp, pg_catalog";
 
 /// Something of everything: what an event, a letter and an event that waits behind it leave in both halves.
-const FURNISH: &str = r#"
+pub(crate) const FURNISH: &str = r#"
     insert into outbox.topic (name) values ('orders');
     select outbox.add_inbox_day('2026-11-20');
     insert into outbox.consumer (name) values ('stock');

@@ -15,3 +15,12 @@ mod paths;
 mod hostile;
 
 mod readiness;
+
+mod canary;
+
+mod tls;
+
+mod replay;
+
+#[path = "../../fuzz/src/targets.rs"]
+pub mod targets;

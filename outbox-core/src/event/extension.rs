@@ -84,6 +84,7 @@ pub fn is_attribute(name: &str) -> bool {
             | "datacontenttype"
             | "dataschema"
             | "data"
+            | "data_base64"
             | "partitionkey"
             | "recordedtime"
             | "previousid"

@@ -2,6 +2,8 @@
 //! default. Collects what is wrong instead of stopping at it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::error::Problem;
@@ -10,6 +12,8 @@ use super::section::Name;
 
 /// No secret is longer; a wrong path may name something huge.
 const SECRET_FILE_LIMIT_BYTES: u64 = 64 * 1024;
+/// Nor has anybody that many settings.
+const FILE_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// Where settings come from.
 #[derive(Clone, Debug, Default)]
@@ -241,7 +245,7 @@ fn variable_of(key: &str) -> String {
 }
 
 fn read_table(path: &Path) -> Result<toml::Table, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = read_bounded(path, FILE_LIMIT_BYTES, "a configuration")?;
     // The parser's own message quotes the line, which may hold a secret: only its place and sentence are passed on.
     text.parse::<toml::Table>().map_err(|error| {
         let line = error.span().map_or(0, |span| {
@@ -252,16 +256,22 @@ fn read_table(path: &Path) -> Result<toml::Table, String> {
 }
 
 fn read_secret(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| format!("cannot be read: {error}"))?
-        .len();
-    if size > SECRET_FILE_LIMIT_BYTES {
+    let text = read_bounded(path, SECRET_FILE_LIMIT_BYTES, "a secret")?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A pipe or a device says that it is empty, and may never end: what counts is what comes.
+fn read_bounded(path: &Path, limit: u64, what: &str) -> Result<String, String> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() as u64 > limit {
         return Err(format!(
-            "has {size} bytes; a secret has at most {SECRET_FILE_LIMIT_BYTES}"
+            "has more than {limit} bytes; {what} has at most that many"
         ));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(text)
 }
 
 fn shortened(text: &str) -> String {

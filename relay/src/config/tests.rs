@@ -206,3 +206,17 @@ fn the_page_about_the_configuration_is_current() {
         "make it again: outbox-relay config --document > docs/configuration.md"
     );
 }
+
+#[test]
+fn a_file_that_never_ends_is_refused() {
+    let variables = map(&[("OUTBOX_REDIS_PASSWORD_FILE", "/dev/zero")]);
+    for (file, variables) in [(None, variables), (Some(PathBuf::from("/dev/zero")), map(&[]))] {
+        let sources = Sources {
+            flags: map(&[]),
+            variables,
+            file,
+        };
+        let error = Config::load(sources, &[]).expect_err("a device").to_string();
+        assert!(error.contains("has more than"), "{error}");
+    }
+}

@@ -12,6 +12,7 @@ use super::assembly::{Assembly, twice, unfit};
 const PREFIX: &str = "ce_";
 const CONTENT_TYPE: &str = "content-type";
 const DATA: &str = "data";
+const DATA_BASE64: &str = "data_base64";
 
 /// The fields of an entry, in the order of the attributes.
 pub(super) fn fields(event: &View<'_>) -> Vec<(String, Vec<u8>)> {
@@ -98,6 +99,13 @@ pub fn decode_binary(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<Event, Error> {
             None if name == CONTENT_TYPE => "datacontenttype",
             None => continue,
         };
+        // As an extension it would be written as the payload in structured mode.
+        if matches!(attribute, DATA | DATA_BASE64) {
+            return Err(unfit(
+                name,
+                "is no attribute; the payload is in the field data".to_owned(),
+            ));
+        }
         let value = std::str::from_utf8(value).map_err(|_| unfit(name, "must be UTF-8".to_owned()))?;
         assembly.set(attribute, ExtensionValue::from(value))?;
     }

@@ -180,6 +180,22 @@ fn what_is_no_event_is_refused_by_field() {
             "{bytes}"
         );
     }
+    // Found by the fuzzer: as an extension it became the payload when it was written again.
+    for name in ["ce_data", "ce_data_base64"] {
+        let fields = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "1"),
+            ("ce_source", "s"),
+            ("ce_type", "t"),
+            (name, "1"),
+        ];
+        let fields = fields.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        let error = decode_entry(&fields).expect_err(name).to_string();
+        assert_eq!(
+            error,
+            format!("{name}: is no attribute; the payload is in the field data")
+        );
+    }
     assert_eq!(decode_entry(&[]).expect_err("empty").kind, ErrorKind::NotAnEvent);
     assert_eq!(
         decode_entry(&[(b"x".to_vec(), b"y".to_vec())])

@@ -1,0 +1,4 @@
+//! See `targets::config`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| outbox_fuzz::targets::config(bytes));
