@@ -86,3 +86,21 @@ fn every_file_begins_with_what_it_is() -> io::Result<()> {
     );
     Ok(())
 }
+
+/// The compiler forbids it where a package takes the workspace's rules; the fuzzer's own package has none.
+#[test]
+fn every_package_takes_the_rule_that_forbids_unsafe_code() -> io::Result<()> {
+    let manifests = below(".", &["Cargo.toml"])?;
+    let root = manifests
+        .iter()
+        .find(|manifest| manifest.text.contains("[workspace.package]"));
+    assert!(root.is_some_and(|root| root.text.contains("unsafe_code = \"forbid\"")));
+    let lax: Vec<&str> = manifests
+        .iter()
+        .filter(|manifest| manifest.text.contains("[package]") && !manifest.path.contains("fuzz/"))
+        .filter(|manifest| !manifest.text.contains("[lints]\nworkspace = true"))
+        .map(|manifest| manifest.path.as_str())
+        .collect();
+    assert!(lax.is_empty(), "{lax:?}");
+    Ok(())
+}
