@@ -351,7 +351,7 @@ async fn no_password_is_in_what_is_said_about_one_that_does_not_work() -> Result
             "REDIS_URL",
             format!("redis://service:{WRONG_PASSWORD}@127.0.0.1:1/notadatabase"),
         ),
-        ("REDIS_URL", format!("{WRONG_PASSWORD}")),
+        ("REDIS_URL", WRONG_PASSWORD.to_owned()),
     ];
     for (variable, url) in cases {
         // WHEN commands use them

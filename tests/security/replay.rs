@@ -6,10 +6,13 @@ use system_tests::Result;
 
 use crate::targets;
 
+/// What the fuzzer calls.
+type Target = fn(&[u8]);
+
 #[test]
 fn everything_in_the_corpus_is_taken_as_it_should_be() -> Result {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
-    let all: [(&str, fn(&[u8])); 4] = [
+    let all: [(&str, Target); 4] = [
         ("envelope", targets::envelope),
         ("entry", targets::entry),
         ("config", targets::config),
