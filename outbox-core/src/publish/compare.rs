@@ -304,6 +304,26 @@ impl Leader {
         }
     }
 
+    /// Whether what a stream seems to have lost was trimmed. A leader that was stopped while this one loaded the streams may have
+    /// recorded more since, and the floor that followed it is above where this one stands. Then the stream goes on from there.
+    pub(super) async fn was_trimmed(&mut self, stream: &StreamId) -> Result<bool, Error> {
+        let stored = pg::load_streams(&self.session, Some(stream)).await?;
+        let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(stream)) else {
+            return Ok(false);
+        };
+        if stored.floor <= lane.floor {
+            return Ok(false);
+        }
+        tracing::info!(
+            %stream, floor = %stored.floor, known = %lane.floor,
+            "the stream was trimmed since it was loaded: it goes on from what is recorded"
+        );
+        lane.floor = stored.floor;
+        lane.reopen(stored.progress, stored.chain, stored.kept);
+        lane.vetted = false;
+        Ok(true)
+    }
+
     pub(super) async fn reopen(&mut self, stream: &StreamId) -> Result<(), Error> {
         let stored = pg::load_streams(&self.session, Some(stream)).await?;
         if let (Some(stored), Some(lane)) = (stored.into_iter().next(), self.lanes.get_mut(stream)) {

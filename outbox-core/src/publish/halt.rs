@@ -33,6 +33,9 @@ impl Leader {
     pub(super) async fn halt(&mut self, stream: &StreamId, halt: Halt) -> Result<(), Error> {
         // A refused entry means loss only to the present leader: a zombie sees its successor's entries.
         self.check_lease()?;
+        if matches!(halt, Halt::Lost(_)) && self.was_trimmed(stream).await? {
+            return Ok(());
+        }
         let epoch = self.publisher.epoch;
         let Some(lane) = self.lanes.get_mut(stream) else {
             return Ok(());
