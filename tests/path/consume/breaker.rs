@@ -185,7 +185,7 @@ async fn when_the_stream_of_what_failed_moved_away_the_others_do_not_wait_for_it
         .await?;
     bench.until_looked_again().await?;
     // WHEN another member takes the partition of that key
-    take(writer.stream(stuck), 3600).execute(&bench.pool).await?;
+    take(writer.stream(stuck), 300).execute(&bench.pool).await?;
     // THEN nothing waits here any more
     let ready = standing.wait_for(|standing| standing.is_ready());
     tokio::time::timeout(PATIENCE, ready).await??;
