@@ -63,7 +63,13 @@ pub(super) fn gather(
     rows: i64,
     bytes: i64,
 ) -> Option<Reading> {
-    let standing = lanes.get(chosen)?.standing();
+    let lead = lanes.get(chosen)?;
+    let standing = lead.standing();
+    let reads_alike = |lane: &Lane| match (lead.unread_share(), lane.unread_share()) {
+        (Some(ours), Some(theirs)) => ours.reads_like(theirs),
+        // What they will read is not known yet.
+        _ => true,
+    };
     let first = StreamId::whole(chosen.topic.as_str());
     let siblings = lanes
         .range(first..)
@@ -75,8 +81,10 @@ pub(super) fn gather(
         bytes,
     };
     for (stream, lane) in siblings {
-        if stream == chosen || lane.may_join() && lane.standing() == standing {
+        if stream == chosen || lane.may_join() && lane.standing() == standing && reads_alike(lane) {
             reading.readers.push(Reader::of(lane));
+        } else if !reads_alike(lane) {
+            // They never read together, so nothing is gained by stopping where it stands.
         } else if let (Some((batch, after)), Some((there, ahead))) = (standing, lane.standing())
             && batch == there
             && ahead > after
@@ -163,7 +171,8 @@ impl Reading {
             .collect()
     }
 
-    /// Takes out those who wait: their share is in a later batch, or they have seen more of it already.
+    /// Takes out those who wait: their share is in a later batch, or has its rows told in another way, or they have seen more
+    /// of it already.
     pub(super) fn take_waiting(&mut self) -> Vec<Brought> {
         let place = |reader: &Reader| {
             let batch = reader.share.as_ref().map_or(i64::MAX, |share| share.batch_number);
@@ -172,15 +181,21 @@ impl Reading {
         let Some(first) = self.readers.iter().map(place).min() else {
             return Vec::new();
         };
+        let lead = self.readers.iter().find(|reader| place(reader) == first);
+        let lead = lead.and_then(|reader| reader.share.clone());
+        let reads_alike = |reader: &Reader| match (&lead, &reader.share) {
+            (Some(ours), Some(theirs)) => ours.reads_like(theirs),
+            _ => true,
+        };
         let (now, waiting): (Vec<Reader>, Vec<Reader>) = std::mem::take(&mut self.readers)
             .into_iter()
-            .partition(|reader| place(reader) == first);
+            .partition(|reader| place(reader) == first && reads_alike(reader));
         self.readers = now;
         waiting
             .into_iter()
             .map(|reader| {
                 let (batch, after) = place(&reader);
-                if batch == first.0 {
+                if batch == first.0 && reads_alike(&reader) {
                     self.meet = Some(self.meet.map_or(after, |meet| meet.min(after)));
                 }
                 reader.bring(VecDeque::new(), after)

@@ -58,6 +58,18 @@ pub struct BoundShare {
     pub laid: Option<Laid>,
 }
 
+impl BoundShare {
+    /// Whether its rows are told by the same conditions as those of another one, so that both can be read at once. Shares that an
+    /// era or a re-issue put into one batch may each go on behind another place.
+    #[must_use]
+    pub fn reads_like(&self, other: &Self) -> bool {
+        self.batch_number == other.batch_number
+            && self.passed == other.passed
+            && self.before == other.before
+            && self.snapshot == other.snapshot
+    }
+}
+
 /// Rows of one topic in one batch: what is read of the log at once.
 #[derive(Clone, Debug)]
 pub struct Section {

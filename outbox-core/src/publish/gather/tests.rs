@@ -3,6 +3,7 @@ use crate::event::{EntryId, Event};
 use crate::publish::lane::{Gate, Portion};
 use crate::tail::batch::Share;
 use crate::tail::layout::{Generation, Laid};
+use crate::tail::reissue::Above;
 
 const PARTITIONS: u16 = 4;
 const BATCH: i64 = 7;
@@ -69,6 +70,46 @@ fn partitions(reading: &Reading) -> Vec<u16> {
         .iter()
         .filter_map(|reader| reader.stream.partition);
     of.collect()
+}
+
+/// A share of an era: of what an earlier snapshot sees, only what is above a position.
+fn share_of_an_era(partition: u16, above: i64) -> BoundShare {
+    let mut share = share(partition, BATCH, 1, 100);
+    share.passed = vec![Above {
+        snapshot: "5:5:".parse().unwrap(),
+        position: above,
+    }];
+    share
+}
+
+#[test]
+fn shares_whose_rows_are_told_in_different_ways_are_not_read_together() {
+    // Both in the middle of their shares, at the same place.
+    let mut begun = lanes(&[Some(20), Some(20), Some(30)]);
+    for (partition, above) in [(0, 0), (1, 90), (2, 90)] {
+        begun.get_mut(&stream(partition)).unwrap().reading_share = Some(share_of_an_era(partition, above));
+    }
+    let reading = gather(&begun, &stream(0), 10, 1_000).unwrap();
+    assert_eq!(partitions(&reading), [0]);
+    assert_eq!(
+        reading.meet, None,
+        "nor does one stop where such another one stands"
+    );
+    let reading = gather(&begun, &stream(1), 10, 1_000).unwrap();
+    assert_eq!((partitions(&reading), reading.meet), (vec![1], Some(30)));
+    // Both about to begin: what they will read is known only when the shares are found.
+    let mut reading = gather(&lanes(&[None, None, None]), &stream(0), 10, 1_000).unwrap();
+    reading.begin(vec![
+        share_of_an_era(0, 0),
+        share_of_an_era(1, 90),
+        share_of_an_era(2, 0),
+    ]);
+    let waiting = reading.take_waiting();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].stream, stream(1));
+    assert!(!waiting[0].lacks_rows(), "it is read next");
+    assert_eq!(partitions(&reading), [0, 2]);
+    assert_eq!(reading.section().unwrap().last_position, 100);
 }
 
 #[test]
