@@ -51,6 +51,12 @@ async fn a_person_has_a_stream_put_out_again_and_sees_before_what_that_is() -> R
         ),
         "{told}"
     );
+    let of_all = reissue(&scene, &["--from", "1960-01-01T00:00:00Z"])?.json()?;
+    assert_eq!(
+        of_all["streams"][0]["events"].as_i64(),
+        Some(50),
+        "a time before there were streams: {of_all}"
+    );
     assert_eq!(
         scene.value::<i64>("select count(*) from outbox.reissue").await?,
         0

@@ -128,7 +128,9 @@ pub struct Wanted {
 /// What is known of the beginning of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beginning {
-    /// The last entry in its place below the floor: whoever counts has passed it.
+    /// Entries below may be gone.
+    pub floor: EntryId,
+    /// The last entry in its place below the batch of the floor: whoever counts has passed it.
     pub floor_end: EntryId,
     /// The last entry from before the topic got its partitions; 0-0 where there is none.
     pub layout_end: EntryId,
@@ -140,10 +142,10 @@ impl Beginning {
     /// `found` is the last entry of the stream in its place that is there, `chain` what should be.
     #[must_use]
     pub fn wanted(&self, found: Option<EntryId>, chain: EntryId) -> Wanted {
-        // What a leader that was replaced put on an empty stream is no beginning.
+        // What a leader that was replaced put on an empty stream is no beginning. A floor may be in the middle of a batch.
         let begins = self
             .first_previous
-            .is_some_and(|previous| previous <= self.floor_end);
+            .is_some_and(|previous| previous <= self.floor_end || previous < self.floor);
         let kept = match found {
             Some(found) if begins => found.max(self.floor_end),
             _ => self.floor_end,
@@ -304,6 +306,7 @@ mod tests {
     #[test]
     fn what_lost_its_end_goes_on_behind_what_is_left_and_what_lost_its_beginning_behind_the_floor() {
         let mut beginning = Beginning {
+            floor: id(6, 5),
             floor_end: id(5, 4),
             layout_end: EntryId::MIN,
             first_previous: Some(id(5, 4)),
@@ -319,6 +322,13 @@ mod tests {
             "an old copy"
         );
         assert_eq!(wanted(&beginning, None), (id(5, 4), None));
+        beginning.floor = id(6, 8);
+        beginning.first_previous = Some(id(6, 7));
+        assert_eq!(
+            wanted(&beginning, Some(id(8, 1))),
+            (id(8, 1), None),
+            "it was trimmed in the middle of a batch, and begins there"
+        );
         beginning.first_previous = Some(id(7, 6));
         assert_eq!(
             wanted(&beginning, Some(id(8, 1))),

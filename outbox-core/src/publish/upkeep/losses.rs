@@ -164,6 +164,7 @@ impl Upkeep {
             laid => begin::end_before(&round.session, stream, EntryId::new(laid, 1)).await?,
         };
         Ok(Beginning {
+            floor: facts.floor,
             floor_end,
             layout_end,
             first_previous: round.streams.first_previous(patient.key).await?,
