@@ -1614,7 +1614,8 @@ begin
         batch_id := split_part(place, '-', 1)::bigint;
         position := split_part(place, '-', 2)::bigint;
     else
-        batch_id := floor(extract(epoch from place::timestamptz) * 1000)::bigint;
+        -- Batch ids are of the clock, and the clock is of this age.
+        batch_id := greatest(0, floor(extract(epoch from place::timestamptz) * 1000))::bigint;
         position := 0;
     end if;
 exception when data_exception then
@@ -4116,6 +4117,8 @@ CREATE TABLE outbox.reissue_order (
     events bigint,
     batch_number bigint,
     answered_at timestamp with time zone,
+    CONSTRAINT reissue_order_from_batch_id_check CHECK ((from_batch_id >= 0)),
+    CONSTRAINT reissue_order_from_position_check CHECK ((from_position >= 0)),
     CONSTRAINT reissue_order_reason_check CHECK ((reason <> ''::text)),
     CONSTRAINT reissue_order_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'possible'::text, 'done'::text, 'refused'::text])))
 );
