@@ -74,7 +74,7 @@ impl Upkeep {
             )));
         }
         let beginning = self.beginning(round, patient).await?;
-        if beginning.layout_end >= from {
+        if beginning.layout_end > EntryId::MIN && beginning.layout_end >= from {
             return Ok(Err(format!(
                 "what stream {key} had up to entry {} is from before its topic got its partitions, and would come behind the end of \
                  those: ask from behind that entry on",
