@@ -205,8 +205,9 @@ async fn a_seek_that_wakes_up_after_another_one_was_done_changes_nothing_of_it()
     let middle = entries[3_000].id.to_string();
     let done = service.seek(&["--to", &middle, "--forget-inbox", "--yes"])?;
     assert_eq!(done.code, 0, "{}", done.errors);
-    let second = service.preludes().await?.pop();
-    assert!(second.is_some_and(|second| second != first));
+    // What was on its way of the first one may arrive behind that.
+    let preludes = service.preludes().await?;
+    assert!(preludes.iter().any(|prelude| *prelude != first), "{preludes:?}");
     // AND the first one goes on, THEN it fails, and says what to do
     proxy.heal();
     sleeper.resume()?;
