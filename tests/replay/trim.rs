@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use sqlx::Executor;
 use system_tests::patience::until;
+use system_tests::proxy::port_of;
 use system_tests::{Fault, Proxy, Relay, Result, World, stream};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -115,7 +116,7 @@ async fn what_a_leader_before_recorded_and_trimmed_is_no_loss() -> Result {
              delete from outbox.progress; reset session_replication_role",
         )
         .await?;
-    let port = url_port(world.redis_url())?;
+    let port = port_of(world.redis_url())?;
     let proxy = Proxy::before(port).await?;
     proxy.inflict(Fault::Hold);
     let mut next = Relay::of(&world)
@@ -156,9 +157,4 @@ async fn what_a_leader_before_recorded_and_trimmed_is_no_loss() -> Result {
         .await?;
     assert_eq!((reissues, lost), (0, 0), "{}", next.log_tail());
     Ok(())
-}
-
-fn url_port(url: &str) -> Result<u16> {
-    let after_host = url.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next());
-    Ok(after_host.unwrap_or_default().parse()?)
 }

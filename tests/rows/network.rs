@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use system_tests::arrival::{arrived, backlog, entries_of, judge};
 use system_tests::patience::until;
+use system_tests::proxy::port_of;
 use system_tests::{Crew, Fault, Proxy, Relay, Result, World};
 use xtask::servers::{Postgres, Redis, Stop};
 
@@ -12,17 +13,11 @@ use crate::scene::{LIMIT, Scene, moderate, patient};
 
 const LOST_ANSWERS: u64 = 12;
 
-/// The port that a URL names.
-fn port(url: &str) -> Result<u16> {
-    let rest = url.rsplit_once(':').map_or("", |(_, rest)| rest);
-    Ok(rest.split('/').next().unwrap_or("").parse()?)
-}
-
 #[tokio::test]
 async fn a_leader_whose_link_to_postgres_is_dead_is_replaced_within_its_lease() -> Result {
     // GIVEN a relay that reaches Postgres through a link of its own, another one, and load
     let world = World::new().await?;
-    let at = port(world.database_url())?;
+    let at = port_of(world.database_url())?;
     let link = Proxy::before(at).await?;
     let options = patient(Relay::of(&world));
     let linked = options
@@ -57,7 +52,7 @@ async fn a_leader_whose_link_to_postgres_is_dead_is_replaced_within_its_lease() 
 async fn answers_of_either_server_that_are_lost_again_and_again_lose_and_double_nothing() -> Result {
     // GIVEN two relays that reach both servers through links, under load
     let world = World::new().await?;
-    let (postgres_at, redis_at) = (port(world.database_url())?, port(world.redis_url())?);
+    let (postgres_at, redis_at) = (port_of(world.database_url())?, port_of(world.redis_url())?);
     let (postgres, redis) = (Proxy::before(postgres_at).await?, Proxy::before(redis_at).await?);
     let options = patient(Relay::of(&world))
         .set("DATABASE_URL", postgres.url(world.database_url(), postgres_at))
@@ -90,7 +85,7 @@ async fn a_slow_redis_is_waited_for_in_bounded_memory() -> Result {
     const MEMORY_BYTES: u64 = 128 << 20;
     // GIVEN 120 MB of events, and a link to Redis that carries 2 MB a second
     let world = World::new().await?;
-    let at = port(world.redis_url())?;
+    let at = port_of(world.redis_url())?;
     let link = Proxy::before(at).await?;
     link.inflict(Fault::Throttle(2_000_000));
     let topics = ["orders.placed", "payments.taken", "stock.moved"].map(str::to_owned);
@@ -159,7 +154,7 @@ async fn servers_that_move_to_another_address_are_found_under_their_names() -> R
 async fn a_sleeper_whose_link_dies_without_a_word_is_replaced() -> Result {
     // GIVEN a leader that sleeps, woken by notifications alone, and another relay
     let world = World::new().await?;
-    let at = port(world.database_url())?;
+    let at = port_of(world.database_url())?;
     let link = Proxy::before(at).await?;
     let options = patient(Relay::of(&world)).set("OUTBOX_TAIL_SLOW_POLL", "60s");
     let linked = options

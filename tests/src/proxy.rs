@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Result;
+use crate::{Failure, Result};
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -69,6 +69,17 @@ struct Later {
     bytes_left: AtomicU64,
     /// What the fault of now did so far.
     toll: AtomicU64,
+}
+
+/// The port that a URL names.
+///
+/// # Errors
+/// When it names none.
+pub fn port_of(url: &str) -> Result<u16> {
+    let rest = url.rsplit_once(':').map_or("", |(_, rest)| rest);
+    let port = rest.split('/').next().unwrap_or_default();
+    port.parse()
+        .map_err(|error| Failure::new(format!("a URL names no port: {error}")))
 }
 
 impl Proxy {

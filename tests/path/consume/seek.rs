@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::Executor;
 use system_tests::arrival::{arrived, backlog, stream_of};
 use system_tests::patience::until;
+use system_tests::proxy::port_of;
 use system_tests::{Failure, Fault, Invocation, Proxy, Relay, Result, stream};
 use uuid::Uuid;
 
@@ -182,7 +183,7 @@ async fn a_seek_that_wakes_up_after_another_one_was_done_changes_nothing_of_it()
         "consumer", "seek", "--group", GROUP, "--topic", TOPIC, "--to", "begin", "--reason", "r", "--yes",
     ];
     let direct = service.world.redis_url();
-    let port = super::seek_cut::port(direct)?;
+    let port = port_of(direct)?;
     let proxy = Proxy::before(port).await?;
     proxy.inflict(Fault::Slow(Duration::from_millis(200)));
     let mut sleeper = Relay::command(&line)

@@ -10,6 +10,7 @@ use sqlx::Executor;
 use sqlx::postgres::PgPoolOptions;
 use system_tests::arrival::backlog;
 use system_tests::patience::until;
+use system_tests::proxy::port_of;
 use system_tests::{Failure, Fault, Proxy, Result};
 use uuid::Uuid;
 
@@ -29,13 +30,6 @@ fn dial(url: &str) -> Dial {
             Ok((client, messages))
         })
     })
-}
-
-/// The port that a URL names.
-pub(super) fn port(url: &str) -> Result<u16> {
-    let after = url.rsplit(':').next().unwrap_or_default();
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    Ok(digits.parse()?)
 }
 
 fn request(target: Target, forget: bool) -> Request {
@@ -99,8 +93,8 @@ impl Service {
             Side::Postgres => postgres,
             Side::Redis => redis,
         };
-        let proxy = Proxy::before(port(cut)?).await?;
-        let through = proxy.url(cut, port(cut)?);
+        let proxy = Proxy::before(port_of(cut)?).await?;
+        let through = proxy.url(cut, port_of(cut)?);
         let ends = match side {
             Side::Postgres => self.ends(&through, redis)?,
             Side::Redis => self.ends(postgres, &through)?,

@@ -9,6 +9,7 @@ use outbox_core::consume::{BatchHandler, Consumer, Handler, HandlerResult, PgCon
 use outbox_core::event::Event;
 use outbox_core::standing::Standing;
 use system_tests::patience::until;
+use system_tests::proxy::port_of;
 use system_tests::{Fault, Proxy, Result};
 use tokio::sync::Notify;
 
@@ -109,8 +110,7 @@ async fn a_server_that_is_gone_while_a_handler_is_at_work_costs_no_attempt_howev
     let mut bench = Bench::new().await?;
     bench.put_all(&["a"]).await?;
     let direct = bench.world.database_url().to_owned();
-    let after = direct.rsplit(':').next().unwrap_or_default();
-    let port: u16 = after.split('/').next().unwrap_or_default().parse()?;
+    let port = port_of(&direct)?;
     let proxy = Proxy::before(port).await?;
     let (at_work, may_end) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
     let (arrived, is_let) = (at_work.clone(), may_end.clone());

@@ -1,0 +1,1 @@
+-- a new group asks before it passes

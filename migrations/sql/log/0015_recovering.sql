@@ -1,0 +1,1 @@
+-- a recovery that goes on, or is given up

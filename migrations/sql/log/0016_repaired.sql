@@ -1,0 +1,1 @@
+-- repairs that know of eras
