@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tracing::{Instrument as _, Span};
 
-use super::failure::FailureKind;
+use super::failure_kind::FailureKind;
 use super::handler::{Applier, BatchHandler, BoxFuture, HandlerResult};
 use super::pg::{self, Cause, PgConnection};
 use super::{Error, Failure};

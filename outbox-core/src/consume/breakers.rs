@@ -1,12 +1,11 @@
 //! The breakers of a member, and word to its sessions when one lets more go.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::breaker::Breaker;
-use super::shared::Shared;
 
 /// By topic: what a handler needs is needed for all streams of its topic.
 pub(super) struct Breakers {
@@ -44,20 +43,6 @@ impl Breakers {
     /// Told whenever a breaker lets more go.
     pub(super) fn freed(&self) -> watch::Receiver<()> {
         self.freed.subscribe()
-    }
-}
-
-/// The right to try one event. Dropped, it is given back: with its answer, or because nobody is left to hear one.
-pub(super) struct Probe {
-    pub(super) shared: Arc<Shared>,
-    pub(super) topic: String,
-    pub(super) number: u64,
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        let give_back = |breaker: &mut Breaker| breaker.give_back(self.number);
-        self.shared.breakers.of(&self.topic, give_back);
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::apply::{apply, park};
 use super::breaker::Held;
-use super::breakers::Probe;
 use super::contention::Company;
 use super::delivery::Delivery;
 use super::drain::drain;
 use super::inbox;
 use super::park::Lane;
 use super::pending::Count;
+use super::probe::Probe;
 use super::session::Session;
 use super::window::Item;
 use crate::event::EntryId;

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use super::failure_kind::FailureKind;
 use super::handler::HandlerError;
 use crate::dead_letter::ENTRY_BYTES_MAX;
 use crate::event::{self, Event};
@@ -13,38 +14,6 @@ const NAME_MAX: usize = 1024;
 
 /// Longer texts are cut: an error is read by people.
 const TEXT_MAX: usize = 4000;
-
-/// What a failure says about the next attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// It may pass by itself: tried again.
-    Transient,
-    /// Trying again cannot help: given up at once.
-    Poison,
-    /// The entry is no event: given up at once.
-    Unreadable,
-    /// Nobody can say any more whether it had its effect: given up at once, and its key goes on.
-    TooOld,
-    /// Something that the handler needs is down: no attempt, unless it is so for this event and not for others of its type.
-    Dependency,
-    /// The event has a version that this member does not know: it waits for one that does.
-    UnknownVersion,
-}
-
-impl FailureKind {
-    /// A stable word for views.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Transient => "transient",
-            Self::Poison => "poison",
-            Self::Unreadable => "unreadable",
-            Self::TooOld => "too_old",
-            Self::Dependency => "dependency",
-            Self::UnknownVersion => "unknown_version",
-        }
-    }
-}
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::Error;
-use super::breakers::Probe;
 use super::drained::Drained;
 use super::fate::Landing;
 use super::park::Lane;
+use super::probe::Probe;
 use super::redis::Link;
 use crate::event::EntryId;
 

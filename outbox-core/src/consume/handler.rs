@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::failure::FailureKind;
+use super::failure_kind::FailureKind;
 use super::pg::PgConnection;
 use crate::event::{self, Event};
 

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::breakers::Probe;
 use super::drained::Drained;
 use super::fate::{Fate, Landing};
 use super::flight::Flown;
 use super::inbox;
 use super::pace;
 use super::park::Lane;
+use super::probe::Probe;
 use super::retry::Next;
 use super::session::Session;
 use crate::event::EntryId;

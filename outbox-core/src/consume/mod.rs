@@ -57,6 +57,7 @@ mod retry;
 mod stream;
 
 mod failure;
+mod failure_kind;
 
 mod error;
 
@@ -96,6 +97,7 @@ mod reader;
 mod search;
 
 mod dispatch;
+mod probe;
 mod probing;
 
 mod pace;
@@ -150,7 +152,8 @@ mod redis;
 pub use builder::Builder;
 pub use call::{Function, NotAFunction};
 pub use error::Error;
-pub use failure::{Failure, FailureKind};
+pub use failure::Failure;
+pub use failure_kind::FailureKind;
 pub use fingerprint::fingerprint;
 pub use gate::{Gate, Verdict as GateVerdict};
 pub use handler::{BatchHandler, BoxFuture, Handler, HandlerError, HandlerResult};

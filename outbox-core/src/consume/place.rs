@@ -7,7 +7,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::blame::Line;
 use super::contention::Company;
-use super::failure::FailureKind;
+use super::failure_kind::FailureKind;
 use super::lease::Lease;
 use super::park::{DeadPolicy, Lane};
 use super::pg::{PgConnection, Store};

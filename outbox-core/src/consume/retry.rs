@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::failure::FailureKind;
+use super::failure_kind::FailureKind;
 
 /// Attempts and the pauses between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

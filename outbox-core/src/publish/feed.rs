@@ -11,7 +11,8 @@ use super::sink::Halt;
 use super::{Error, work};
 use crate::event::EntryId;
 use crate::tail::StreamId;
-use crate::tail::batch::{Batch, BoundShare, Cut, Row, Share};
+use crate::tail::batch::{Batch, BoundShare, Cut, Share};
+use crate::tail::row::Row;
 
 /// How many reads from the log may be in flight: they share one connection.
 const READS_IN_FLIGHT: usize = 4;

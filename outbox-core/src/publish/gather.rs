@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::lane::{Lane, Place};
 use crate::tail::StreamId;
-use crate::tail::batch::{BoundShare, Row, Section};
+use crate::tail::batch::{BoundShare, Section};
+use crate::tail::row::Row;
 
 /// A chunk counts so many times for streams that read together, one for each, up to this.
 const TOGETHER: i64 = 4;

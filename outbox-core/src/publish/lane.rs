@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::event::EntryId;
 use crate::tail::StreamId;
-use crate::tail::batch::{BoundShare, Row};
+use crate::tail::batch::BoundShare;
+use crate::tail::row::Row;
 
 /// A place in the order of one stream: a batch and a position in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -73,8 +73,8 @@ mod tests {
     use super::*;
     use crate::event::{EntryId, Event};
     use crate::publish::lane::{Place, Portion};
-    use crate::tail::batch::Row;
     use crate::tail::layout::Generation;
+    use crate::tail::row::Row;
 
     fn stream(slot: i32) -> StreamId {
         StreamId::from_slot("t", slot).unwrap()

@@ -8,7 +8,7 @@ use super::{Mode, Options, StreamName};
 use crate::event::EntryId;
 use crate::event::envelope;
 use crate::publish::lane::Lane;
-use crate::tail::batch::Row;
+use crate::tail::row::Row;
 
 /// Who publishes.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use super::lane::Lane;
 use super::sink::{Answer, Parcel, Receipt};
 use crate::event::EntryId;
 use crate::span;
-use crate::tail::batch::Row;
+use crate::tail::row::Row;
 
 /// The spans of a parcel on its way, one per entry. None where nobody wants spans.
 pub(super) struct Sending(Vec<Span>);

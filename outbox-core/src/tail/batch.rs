@@ -1,13 +1,13 @@
-//! Pure: a batch of the ledger, its shares per stream, and the rows of a share.
+//! Pure: a batch of the ledger, and its shares per stream.
 //!
 //! Which rows are in a batch, and which partition each goes to, is decided by `queries/tail/cut_batch.sql` and found again by
 //! `queries/tail/read_share.sql`; the types here carry the answer.
 
 use super::layout::Laid;
 use super::reissue::{Above, Behind};
+use super::row::Row;
 use super::snapshot::Snapshot;
 use super::stream::StreamId;
-use crate::event::Event;
 
 /// A row of the ledger.
 #[derive(Clone, Debug)]
@@ -91,19 +91,6 @@ pub struct Section {
     pub only: Option<Vec<i32>>,
     /// Of a re-issue: what of these snapshots stands before it. Empty for a batch.
     pub passed: Vec<Above>,
-}
-
-/// One event of the log with its place.
-#[derive(Debug)]
-pub struct Row {
-    /// Position in the log: second half of the entry id.
-    pub position: i64,
-    /// The stream it goes to.
-    pub stream: StreamId,
-    /// The event as it is published, but for `previousid`.
-    pub event: Event,
-    /// Bytes of payload, for bounds.
-    pub bytes: usize,
 }
 
 /// What one row of the ledger brought.

@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 
-use super::batch::{BoundShare, Row};
+use super::batch::BoundShare;
 use super::pg::session::{Dial, Session};
 use super::pg::{history, rows};
+use super::row::Row;
 use super::{Error, Kind, Options, StreamId};
 use crate::event::EntryId;
 

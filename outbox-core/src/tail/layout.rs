@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::batch::Row;
+use super::row::Row;
 use super::stream::StreamId;
 use crate::event::{Data, Event};
 

@@ -24,6 +24,7 @@
 //! older one), no order by transaction id (it breaks the order per key), no flag that is set on rows.
 
 pub mod batch;
+pub mod row;
 
 pub mod doorbell;
 

@@ -9,9 +9,10 @@ use tokio_postgres::types::{ToSql, Type};
 use super::reissue;
 use super::session::Session;
 use crate::event::{Data, Event, ExtensionValue, extensions_from_json};
-use crate::tail::batch::{BoundShare, Row, Section, Share};
+use crate::tail::batch::{BoundShare, Section, Share};
 use crate::tail::layout::{Generation, Laid};
 use crate::tail::reissue::Above;
+use crate::tail::row::Row;
 use crate::tail::{Error, Kind, StreamId};
 
 const READ_REISSUE: &str = include_str!("../../../queries/tail/read_reissue.sql");
