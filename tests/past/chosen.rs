@@ -6,7 +6,7 @@ use system_tests::Result;
 use system_tests::patience::until;
 use uuid::Uuid;
 
-use crate::scene::{LIMIT, Past, Scene};
+use system_tests::past::{LIMIT, Past, Scene};
 
 /// A base backup was started, and a hundred other events have positions that thirty published ones had.
 async fn positions_used_again() -> Result<(Scene, Vec<Uuid>)> {

@@ -6,7 +6,7 @@ use system_tests::patience::until;
 use system_tests::{Failure, Relay, Result, Schema, World};
 use uuid::Uuid;
 
-use crate::scene::{LIMIT, Scene, TOPIC};
+use system_tests::past::{LIMIT, Scene, TOPIC};
 use xtask::servers::Postgres;
 
 /// Groups in a database of their own, which does not go back.

@@ -6,7 +6,7 @@ use sqlx::{Connection, Executor};
 use system_tests::patience::until;
 use system_tests::{Result, relay};
 
-use crate::scene::{LIMIT, Past, Scene};
+use system_tests::past::{LIMIT, Past, Scene};
 
 /// Where it is killed: what it waits for there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! Postgres goes back in time, or moves: what is noticed, and what each choice of a person comes to. On real servers.
 
-mod scene;
-
 mod noticed;
 
 mod chosen;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use system_tests::Result;
 use xtask::servers::{Postgres, Stop};
 
-use crate::scene::{LIMIT, Past, QUIET, STREAM, Scene};
+use system_tests::past::{LIMIT, Past, QUIET, STREAM, Scene};
 use system_tests::patience::until;
 
 /// A relay refuses with this word, `check` and `recover inspect` say the same, and nothing changed.

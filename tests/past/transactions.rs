@@ -7,7 +7,7 @@ use system_tests::Result;
 use uuid::Uuid;
 use xtask::servers::Postgres;
 
-use crate::scene::{Scene, TOPIC};
+use system_tests::past::{Scene, TOPIC};
 
 /// A database that published 20 events, cut 5 more that never left, and appended 5 that nobody cut; dumped, and loaded into a
 /// cluster whose transaction ids are far below. There producers append 5 before anybody looks.

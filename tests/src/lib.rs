@@ -37,6 +37,8 @@ pub mod witness;
 
 pub mod naive_tail;
 
+pub mod past;
+
 pub mod patience;
 
 pub mod arrival;
