@@ -1,6 +1,7 @@
 //! Ways in which a Redis loses what it had confirmed.
 
 use system_tests::arrival::stream_of;
+use system_tests::login::equipped;
 use system_tests::patience::until;
 use system_tests::{Failure, Result};
 use xtask::servers::{Redis, RedisOptions};
@@ -36,8 +37,8 @@ impl Harm {
     pub(crate) fn server(self) -> Option<RedisOptions> {
         match self {
             Self::Flush | Self::Delete | Self::OlderCopy => None,
-            Self::RestartEmpty => Some(Redis::options()),
-            Self::CutAppendOnlyFile | Self::StaleReplica => Some(Redis::options().durable()),
+            Self::RestartEmpty => Some(equipped(Redis::options())),
+            Self::CutAppendOnlyFile | Self::StaleReplica => Some(equipped(Redis::options()).durable()),
         }
     }
 
@@ -56,7 +57,7 @@ impl Harm {
                     .await?;
             }
             Self::StaleReplica => {
-                let replica = Redis::options()
+                let replica = equipped(Redis::options())
                     .durable()
                     .replica_of(own(scene)?.port())
                     .start()?;

@@ -347,7 +347,8 @@ async fn events_are_applied_once_by_an_sql_function_of_the_consumers_database() 
     assert_eq!(ended.code(), Some(1), "{}", missing.log_tail());
     // WHEN it is, THEN each event is applied, and a graceful stop ends with 0
     for statement in [
-        "create schema shop",
+        "create schema shop authorization test_consumer",
+        "alter default privileges in schema shop grant all on tables to test_consumer",
         "create table shop.seen (id text, n int)",
         "create function shop.apply(event json) returns void language sql as
          $$ insert into shop.seen values (event ->> 'id', (event -> 'data' ->> 'n')::int); notify seen $$",

@@ -79,7 +79,7 @@ async fn a_consumer_is_ready_only_while_it_can_apply() -> Result {
     let shop = world.another_database(Schema::Inbox).await?;
     let mut database = shop.connect().await?;
     for statement in [
-        "create schema shop",
+        "create schema shop authorization test_consumer",
         "create function shop.apply(event json) returns void language sql as ''",
     ] {
         database.execute(statement).await?;

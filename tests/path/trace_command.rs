@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use system_tests::patience::until;
 use system_tests::relay::RelayOptions;
-use system_tests::{Invocation, Relay, Result, Schema, World};
+use system_tests::{Invocation, Login, Relay, Result, Schema, World};
 use uuid::Uuid;
 
 use crate::arrivals::arrived;
@@ -53,7 +53,7 @@ async fn consuming(
     body: &str,
 ) -> Result<RelayOptions> {
     let function = format!(
-        "create schema if not exists shop;
+        "create schema if not exists shop authorization test_service;
          create or replace function shop.apply(event json) returns void language plpgsql as $$ begin {body} end $$"
     );
     connection.execute(AssertSqlSafe(function)).await?;
@@ -66,7 +66,9 @@ async fn consuming(
         "--call",
         "shop.apply",
     ];
+    // What it does may append.
     Ok(Relay::command(&arguments)
+        .login(Login::Service)
         .set("DATABASE_URL", url)
         .set("REDIS_URL", world.redis_url())
         .set("OUTBOX_CONSUME_LEASE_TTL", "1s")
@@ -290,6 +292,7 @@ async fn a_dead_letter_and_its_redrive_are_told_and_its_words_only_to_who_may_re
     let world = World::with_own_servers(Default::default(), Default::default()).await?;
     let mut connection = world.connect().await?;
     outbox_migrations::migrate_inbox(&mut connection).await?;
+    system_tests::login::make(&mut connection).await?;
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
     let body = "raise exception 'no order %', 4711 using errcode = 'P0007';";

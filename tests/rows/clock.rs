@@ -97,7 +97,9 @@ async fn a_member_takes_over_although_the_clock_of_its_database_was_set_back() -
     let shop = world.another_database(Schema::Inbox).await?;
     let mut database = shop.connect().await?;
     for statement in [
-        "create schema shop",
+        "create schema shop authorization test_consumer",
+        "alter default privileges in schema shop grant all on tables to test_consumer",
+        "alter default privileges in schema shop grant all on sequences to test_consumer",
         "create table shop.effect (number bigserial primary key, event json)",
         "create function shop.apply(event json) returns void language sql as 'insert into shop.effect (event) values ($1)'",
     ] {

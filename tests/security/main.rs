@@ -10,7 +10,11 @@ mod tried;
 
 mod matrix;
 
+mod logins;
+
 mod paths;
+
+mod statements;
 
 mod hostile;
 

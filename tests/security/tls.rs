@@ -70,7 +70,7 @@ async fn both(world: &World, port: u16, root: &Path) -> Result<[RelayOptions; 2]
     shop.connect()
         .await?
         .execute(
-            "create schema shop; create table shop.seen (id text);
+            "create schema shop authorization test_consumer; alter default privileges in schema shop grant all on tables to test_consumer; create table shop.seen (id text);
              create function shop.apply(event json) returns void language sql as 'insert into shop.seen values (event ->> ''id'')'",
         )
         .await?;

@@ -126,7 +126,9 @@ async fn insert(connection: &mut PgConnection, first: u64, count: u64, keys: u64
 
 /// A function that waits for a lock that this connection holds.
 async fn hang(connection: &mut PgConnection) -> Result {
-    connection.execute("create schema shop").await?;
+    connection
+        .execute("create schema shop authorization test_consumer")
+        .await?;
     connection
         .execute("create function shop.apply(event json) returns void language sql as 'select pg_advisory_xact_lock_shared(7)'")
         .await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 
+use crate::login::Login;
 use crate::template::{Schema, replace_database};
 use crate::{Failure, Result};
 
@@ -63,6 +64,20 @@ impl Database {
         &self.url
     }
 
+    /// Its URL, as a login of the tests.
+    #[must_use]
+    pub fn url_of(&self, login: Login) -> String {
+        login.database_url(&self.url)
+    }
+
+    /// A pool of a login of the tests.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn pool_of(&self, login: Login) -> Result<PgPool> {
+        pool(&self.url_of(login)).await
+    }
+
     /// A connection of its own.
     ///
     /// # Errors
@@ -76,10 +91,7 @@ impl Database {
     /// # Errors
     /// When the server does not answer.
     pub async fn pool(&self) -> Result<PgPool> {
-        Ok(PgPoolOptions::new()
-            .max_connections(POOL_SIZE)
-            .connect(&self.url)
-            .await?)
+        pool(&self.url).await
     }
 
     /// A tokio-postgres client; its connection ends with it.
@@ -113,6 +125,13 @@ impl Drop for Database {
             );
         }
     }
+}
+
+async fn pool(url: &str) -> Result<PgPool> {
+    Ok(PgPoolOptions::new()
+        .max_connections(POOL_SIZE)
+        .connect(url)
+        .await?)
 }
 
 /// Runs a future to its end from `Drop`, on a thread and a runtime of its own since the caller's may be ending.

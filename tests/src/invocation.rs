@@ -4,12 +4,14 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{Result, World, relay};
+use crate::{Login, Result, World, relay};
 
 /// A command line being put together.
 #[derive(Debug)]
 pub struct Invocation {
     command: Command,
+    settings: Vec<(String, String)>,
+    login: Login,
 }
 
 /// How it ended.
@@ -38,8 +40,21 @@ impl Invocation {
                 command.env_remove(name);
             }
         }
+        let login = Login::of_command(arguments);
+        let arguments = arguments.iter().map(|argument| login.database_url(argument));
         command.args(arguments).stdin(Stdio::null());
-        Ok(Self { command })
+        Ok(Self {
+            command,
+            settings: Vec::new(),
+            login,
+        })
+    }
+
+    /// With other rights than those of its work, and why is said where this is called.
+    #[must_use]
+    pub fn login(mut self, login: Login) -> Self {
+        self.login = login;
+        self
     }
 
     /// The same between the two ends of a world.
@@ -56,7 +71,7 @@ impl Invocation {
     /// A setting, as an environment variable.
     #[must_use]
     pub fn set(mut self, variable: &str, value: impl ToString) -> Self {
-        self.command.env(variable, value.to_string());
+        self.settings.push((variable.to_owned(), value.to_string()));
         self
     }
 
@@ -65,6 +80,7 @@ impl Invocation {
     /// # Errors
     /// When it does not start.
     pub fn ask(mut self) -> Result<Answer> {
+        self.command.envs(self.login.settings(&self.settings));
         let ended = self.command.output()?;
         Ok(Answer {
             code: ended.status.code().unwrap_or(-1),

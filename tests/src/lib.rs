@@ -3,11 +3,17 @@
 //! A test makes a [`World`] (a database cloned from a migrated template and a Redis database, both its own), sets
 //! something going in it ([`Relay`], [`Producers`]), does harm (`kill`, [`Proxy`]) and asks the [`Witness`].
 //!
+//! What is under test connects with the rights of its work ([`Login`]), the test itself as superuser.
+//!
 //! Authoritative for what happened is the producers' journal, never the database under test.
 //!
 //! Deliberately absent: mocks of Postgres or Redis, sleeps, retries of a failed test.
 
 mod failure;
+
+mod access;
+
+pub mod login;
 
 mod servers;
 
@@ -59,6 +65,7 @@ pub use database::Database;
 pub use failure::{Failure, Result};
 pub use invocation::{Answer, Invocation};
 pub use journal::Journal;
+pub use login::Login;
 pub use members::Members;
 pub use plain_reader::PlainReader;
 pub use producers::{Producers, Workload};

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::journal::{Fact, Journal, Outcome};
-use crate::{Database, Failure, Result};
+use crate::{Database, Failure, Login, Result};
 
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -107,7 +107,7 @@ impl Workload {
             let writer = Writer {
                 random: StdRng::seed_from_u64(self.seed.wrapping_add(number as u64)),
                 workload: self.clone(),
-                url: self.url.clone().unwrap_or_else(|| database.url().to_owned()),
+                url: Login::Producer.database_url(self.url.as_deref().unwrap_or(database.url())),
                 journal: Journal::default(),
                 committed: sender.clone(),
             };

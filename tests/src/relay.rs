@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use crate::servers::scratch_folder;
-use crate::{Failure, Result, World};
+use crate::{Failure, Login, Result, World};
 
 /// A takeover after a crash may take as long as the lease.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -32,9 +32,17 @@ pub struct RelayOptions {
     environment: Vec<(String, String)>,
     hosts: Option<PathBuf>,
     binary: Option<PathBuf>,
+    login: Login,
 }
 
 impl RelayOptions {
+    /// With other rights than those of its work, and why is said where this is called.
+    #[must_use]
+    pub fn login(mut self, login: Login) -> Self {
+        self.login = login;
+        self
+    }
+
     /// Another binary, as that of an older version.
     #[must_use]
     pub fn binary(mut self, binary: &Path) -> Self {
@@ -118,6 +126,7 @@ impl Relay {
             environment: vec![("OUTBOX_HTTP_BIND".to_owned(), "127.0.0.1:0".to_owned())],
             hosts: None,
             binary: None,
+            login: Login::of_command(arguments),
         }
     }
 
@@ -128,7 +137,7 @@ impl Relay {
             .args(&options.arguments)
             .env_remove("DATABASE_URL")
             .env_remove("REDIS_URL")
-            .envs(options.environment.iter().map(|(name, value)| (name, value)))
+            .envs(options.login.settings(&options.environment))
             .env("OUTBOX_HTTP_PORT_FILE", &port_file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

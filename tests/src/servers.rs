@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use tokio::sync::OnceCell;
 use xtask::servers::{Kind, Lifetime, Permission, Postgres, Redis, ensure};
 
+use crate::login::equipped;
 use crate::template;
 use crate::{Failure, Result};
 
@@ -21,7 +22,7 @@ const FOLDER: &str = "OUTBOX_TEST_FOLDER";
 pub struct SharedServers {
     /// On 127.0.0.1, superuser `postgres`, no password.
     pub postgres_port: u16,
-    /// On 127.0.0.1, no password.
+    /// On 127.0.0.1: the default user has no password, and those of `docs/operating.md` their names.
     pub redis_port: u16,
     /// Removed at the end of the run, however it ends: the place for files of tests.
     folder: PathBuf,
@@ -60,7 +61,7 @@ impl SharedServers {
             .set("max_connections", 500)
             .lifetime(lifetime);
         let postgres = postgres.start()?;
-        let redis = Redis::options().lifetime(lifetime).start()?;
+        let redis = equipped(Redis::options()).lifetime(lifetime).start()?;
         let servers = Self {
             postgres_port: postgres.port(),
             redis_port: redis.port(),

@@ -4,7 +4,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::Result;
+use crate::{Result, login};
 
 /// What a database has in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ impl Schema {
         if matches!(self, Self::Inbox | Self::Both) {
             outbox_migrations::migrate_inbox(&mut connection).await?;
         }
+        login::make(&mut connection).await?;
+        login::open_public(&mut connection).await?;
         connection.close().await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use xtask::servers::{Postgres, PostgresOptions, Redis, RedisOptions};
 
 use crate::database::{Database, finish};
+use crate::login::{Login, equipped};
 use crate::servers::SharedServers;
 use crate::template::Schema;
 use crate::{Failure, Result};
@@ -72,7 +73,7 @@ impl World {
     pub async fn with_own_servers(postgres: PostgresOptions, redis: RedisOptions) -> Result<Self> {
         let own = OwnServers {
             postgres: postgres.start()?,
-            redis: redis.start()?,
+            redis: equipped(redis).start()?,
         };
         let log = Database::on_own_server(Schema::Log, &own.postgres.url("postgres")).await?;
         let redis_url = own.redis.url(0);
@@ -89,13 +90,19 @@ impl World {
         &self.log
     }
 
-    /// URL of the database with the log.
+    /// URL of the database with the log, as superuser.
     #[must_use]
     pub fn database_url(&self) -> &str {
         self.log.url()
     }
 
-    /// URL of its Redis database.
+    /// URL of its Redis database, as a login of the tests.
+    #[must_use]
+    pub fn redis_url_of(&self, login: Login) -> String {
+        login.redis_url(&self.redis_url)
+    }
+
+    /// URL of its Redis database, as superuser.
     #[must_use]
     pub fn redis_url(&self) -> &str {
         &self.redis_url

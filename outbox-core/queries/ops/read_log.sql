@@ -4,7 +4,7 @@ select (select s.cache_size from pg_catalog.pg_sequences s where s.schemaname = 
        coalesce((select pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(b.snapshot)
                  from outbox.batch b order by b.number desc limit 1), false) as snapshot_is_older,
        pg_catalog.pg_has_role('outbox_relay', 'usage') as may_relay,
-       pg_catalog.pg_has_role('outbox_maintainer', 'usage') as may_maintain,
+       pg_catalog.pg_has_role('outbox_maintainer', 'member') as may_maintain,
        pg_catalog.pg_has_role('pg_read_all_stats', 'usage') as may_see_sessions,
        coalesce((select t.tgenabled in ('O', 'A') from pg_catalog.pg_trigger t
                  where t.tgrelid = 'outbox.log'::regclass and t.tgname = 'doorbell'), false) as doorbell,

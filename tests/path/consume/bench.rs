@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::json;
 use sqlx::postgres::PgListener;
 use sqlx::{Executor, PgConnection, PgPool};
-use system_tests::{Failure, Result, Schema, World};
+use system_tests::{Failure, Login, Result, Schema, World};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) pool: PgPool,
+    /// What members connect with: no superuser's.
+    members: PgPool,
     pub(crate) redis: MultiplexedConnection,
     listener: PgListener,
     /// Entries of [`Self::put_all`].
@@ -49,6 +51,11 @@ impl Bench {
     pub(crate) async fn with_schema(schema: Schema) -> Result<Self> {
         let world = World::with_schema(schema).await?;
         let pool = world.pool().await?;
+        // Where there is a log, handlers may append.
+        let login = match schema {
+            Schema::Both => Login::Service,
+            _ => Login::Consumer,
+        };
         // A notification comes with the commit, so what is waited for is what is really there.
         pool.execute(
             "create table effect (n bigint generated always as identity, key text, number bigint, epoch bigint, member text);
@@ -74,9 +81,11 @@ impl Bench {
             ])
             .await?;
         let redis = world.redis().await?;
+        let members = world.log().pool_of(login).await?;
         Ok(Self {
             world,
             pool,
+            members,
             redis,
             listener,
             length: 0,
@@ -86,8 +95,8 @@ impl Bench {
     /// A member of the group, with pauses and a lease that suit a test; without a handler yet.
     pub(crate) fn describe(&self) -> Builder {
         Consumer::builder(GROUP)
-            .database(self.pool.clone())
-            .redis(self.world.redis_url())
+            .database(self.members.clone())
+            .redis(self.world.redis_url_of(Login::Consumer))
             .discovery(None)
             .lease(Duration::from_secs(2))
             .retry(quick_retries())

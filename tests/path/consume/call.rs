@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::bench::{Bench, Member, TOPIC, chain};
 
 const FUNCTION: &str = "
-    create schema shop;
+    create schema shop authorization test_consumer;
     create function shop.apply_order(event json) returns void language plpgsql as $$
     begin
         if (event -> 'data' ->> 'number')::bigint = 2 then

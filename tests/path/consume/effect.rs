@@ -6,7 +6,7 @@ use std::time::Duration;
 use outbox_core::consume::Error;
 use serde_json::json;
 use system_tests::patience::until;
-use system_tests::{Result, Schema, World};
+use system_tests::{Login, Result, Schema, World};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -222,8 +222,8 @@ async fn a_database_without_an_inbox_is_refused_with_a_sentence() -> Result {
     // GIVEN a database with the log only
     let world = World::new().await?;
     let consumer = outbox_core::consume::Consumer::builder(GROUP)
-        .database_url(world.database_url())
-        .redis(world.redis_url())
+        .database_url(world.log().url_of(Login::Consumer))
+        .redis(world.redis_url_of(Login::Consumer))
         .on(TOPIC, note)
         .build()?;
     // WHEN a consumer starts

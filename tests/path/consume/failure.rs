@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use outbox_core::consume::{DeadPolicy, Handler, HandlerError, HandlerResult, PgConnection, RetryPolicy};
 use outbox_core::event::{Event, envelope};
 use sqlx::Connection;
-use system_tests::Result;
+use system_tests::{Login, Result};
 
 use super::bench::{Bench, Member, Order, STREAM, TOPIC, chain, event, note};
 
@@ -320,8 +320,8 @@ async fn an_effect_is_durable_before_its_entry_is_acknowledged() -> Result {
     let seen = Arc::new(std::sync::Mutex::new(String::new()));
     let note_seen = seen.clone();
     let builder = outbox_core::consume::Consumer::builder("stock")
-        .database_url(bench.world.database_url())
-        .redis(bench.world.redis_url())
+        .database_url(bench.world.log().url_of(Login::Consumer))
+        .redis(bench.world.redis_url_of(Login::Consumer))
         .discovery(None)
         .on(TOPIC, move |tx, event| {
             let seen = note_seen.clone();

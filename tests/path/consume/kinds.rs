@@ -176,7 +176,7 @@ async fn an_unknown_version_waits_with_its_key_for_a_member_that_knows_it() -> R
 /// An SQL function that raises what the order of a key asks for, until the table `mended` has a row.
 const FUNCTION: &str = "
     create table mended (yes boolean);
-    create schema shop;
+    create schema shop authorization test_consumer;
     create function shop.apply_order(event json) returns void language plpgsql as $$
     begin
         if event ->> 'partitionkey' like 'OB%' and not exists (select from mended) then

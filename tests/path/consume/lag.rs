@@ -16,7 +16,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Waits for a lock that the test holds, and refuses what is of key `poison`.
 const FUNCTION: &str = "
-    create schema shop;
+    create schema shop authorization test_consumer;
     create function shop.apply(event json) returns void language plpgsql as $$
     begin
         perform pg_advisory_xact_lock_shared(4711);

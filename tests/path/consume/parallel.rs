@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use outbox_core::consume::{Handler, HandlerResult, Ordering as Kept, PgConnection};
 use outbox_core::event::Event;
-use system_tests::Result;
+use system_tests::{Login, Result};
 use tokio::sync::{Barrier, Notify, Semaphore};
 
 use super::bench::{Bench, Member, TOPIC, event, note};
@@ -228,7 +228,7 @@ async fn a_topic_whose_handlers_are_slow_leaves_a_connection_to_each_other_one()
     let describe = bench
         .describe()
         .lease(Duration::from_secs(20))
-        .database_url(bench.world.database_url())
+        .database_url(bench.world.log().url_of(Login::Consumer))
         .connections(4)
         .batch(1)
         .on(TOPIC, move |tx, event| {

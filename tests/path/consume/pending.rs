@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use outbox_core::consume::{Builder, HandlerResult};
 use redis::aio::MultiplexedConnection;
+use system_tests::login::equipped;
 use system_tests::patience::until;
-use system_tests::{Failure, Result};
+use system_tests::{Failure, Login, Result};
 use tokio::sync::Semaphore;
 use xtask::servers::Redis;
 
@@ -29,7 +30,7 @@ struct Counted {
 
 impl Counted {
     async fn new() -> Result<Self> {
-        let server = Redis::options().start()?;
+        let server = equipped(Redis::options()).start()?;
         let mut bench = Bench::new().await?;
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(LIMIT));
         let client = redis::Client::open(server.url(0))?;
@@ -40,7 +41,10 @@ impl Counted {
     }
 
     fn describe(&self) -> Builder {
-        let describe = self.bench.describe().redis(self.server.url(0));
+        let describe = self
+            .bench
+            .describe()
+            .redis(Login::Consumer.redis_url(&self.server.url(0)));
         describe.lease(Duration::from_secs(60))
     }
 

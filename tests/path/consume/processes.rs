@@ -7,7 +7,7 @@ use outbox_core::standing::Standing;
 use sqlx::{Executor, PgPool};
 use system_tests::patience::until;
 use system_tests::relay::RelayOptions;
-use system_tests::{Relay, Result, Schema, World};
+use system_tests::{Login, Relay, Result, Schema, World};
 use tokio::time::Instant;
 use xtask::servers::Postgres;
 
@@ -215,8 +215,11 @@ async fn an_idle_member_asks_once_a_second_however_many_streams_it_has() -> Resu
         .await?;
     let separator = if database.url().contains('?') { '&' } else { '?' };
     let consumer = Consumer::builder(GROUP)
-        .database_url(format!("{}{separator}application_name=member", database.url()))
-        .redis(world.redis_url())
+        .database_url(format!(
+            "{}{separator}application_name=member",
+            database.url_of(Login::Consumer)
+        ))
+        .redis(world.redis_url_of(Login::Consumer))
         .on(TOPIC, |_, _| Box::pin(async { Ok(()) }));
     let member = Member::start(consumer)?;
     until_true(

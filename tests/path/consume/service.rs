@@ -7,7 +7,9 @@ use sqlx::{Executor, PgPool};
 use system_tests::arrival::{arrived, backlog, stream_of};
 use system_tests::patience::until;
 use system_tests::producers::Producers;
-use system_tests::{Answer, Invocation, Journal, Relay, Result, Schema, Witness, Workload, World, stream};
+use system_tests::{
+    Answer, Invocation, Journal, Login, Relay, Result, Schema, Witness, Workload, World, stream,
+};
 use uuid::Uuid;
 
 use super::bench::Member;
@@ -21,6 +23,8 @@ pub(super) const LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Service {
     pub(super) world: World,
     pub(super) pool: PgPool,
+    /// What members connect with: no superuser\'s.
+    members: PgPool,
     pub(super) relay: Relay,
     pub(super) journal: Journal,
 }
@@ -32,6 +36,7 @@ impl Service {
         let pool = world.pool().await?;
         pool.execute("create table effect (n bigint generated always as identity, id uuid)")
             .await?;
+        let members = world.log().pool_of(Login::Consumer).await?;
         let mut relay = Relay::of(&world).start()?;
         relay.leads().await?;
         let journal = backlog(&world, &[TOPIC.to_owned()], 10, events / 10, 50).await?;
@@ -39,6 +44,7 @@ impl Service {
         Ok(Self {
             world,
             pool,
+            members,
             relay,
             journal,
         })
@@ -52,8 +58,8 @@ impl Service {
     /// It, before it runs.
     pub(super) fn consumer(&self) -> Result<Consumer> {
         let builder = Consumer::builder(GROUP)
-            .database(self.pool.clone())
-            .redis(self.world.redis_url())
+            .database(self.members.clone())
+            .redis(self.world.redis_url_of(Login::Consumer))
             .discovery(None)
             .concurrency(1)
             .lease(Duration::from_secs(2));

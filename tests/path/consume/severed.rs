@@ -10,7 +10,7 @@ use outbox_core::event::Event;
 use outbox_core::standing::Standing;
 use system_tests::patience::until;
 use system_tests::proxy::port_of;
-use system_tests::{Fault, Proxy, Result};
+use system_tests::{Fault, Login, Proxy, Result};
 use tokio::sync::Notify;
 
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, event, note, quick_retries};
@@ -109,14 +109,14 @@ async fn a_server_that_is_gone_while_a_handler_is_at_work_costs_no_attempt_howev
     // GIVEN a handler that is in the middle of its work until it is let, and a way to its database that can be cut
     let mut bench = Bench::new().await?;
     bench.put_all(&["a"]).await?;
-    let direct = bench.world.database_url().to_owned();
+    let direct = bench.world.log().url_of(Login::Consumer);
     let port = port_of(&direct)?;
     let proxy = Proxy::before(port).await?;
     let (at_work, may_end) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
     let (arrived, is_let) = (at_work.clone(), may_end.clone());
     let describe = Consumer::builder(GROUP)
         .database_url(proxy.url(&direct, port))
-        .redis(bench.world.redis_url())
+        .redis(bench.world.redis_url_of(Login::Consumer))
         .discovery(None)
         .lease(Duration::from_secs(20))
         .retry(quick_retries());

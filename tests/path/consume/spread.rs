@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::Executor;
-use system_tests::Result;
+use system_tests::{Login, Result};
 
 use super::bench::{Bench, Member};
 use super::writer::{Writer, assert_all_in_order, noting};
@@ -210,7 +210,7 @@ async fn handlers_that_take_every_connection_cost_no_lease() -> Result {
     let lease = Duration::from_secs(1);
     let small = sqlx::postgres::PgPoolOptions::new()
         .max_connections(4)
-        .connect(bench.world.database_url())
+        .connect(&bench.world.log().url_of(Login::Consumer))
         .await?;
     let busy = bench
         .describe()

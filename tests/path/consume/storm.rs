@@ -6,7 +6,7 @@ use outbox_core::standing::Standing;
 use rand::Rng;
 use sqlx::Executor;
 use system_tests::relay::RelayOptions;
-use system_tests::{Relay, Result};
+use system_tests::{Login, Relay, Result};
 
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, event, note};
 
@@ -145,7 +145,7 @@ async fn a_login_with_the_consumers_role_is_enough() -> Result {
     // WHEN it consumes an event and gives another one up
     let builder = outbox_core::consume::Consumer::builder(GROUP)
         .database_url(url)
-        .redis(bench.world.redis_url());
+        .redis(bench.world.redis_url_of(Login::Consumer));
     let consumer = builder.discovery(None).on(TOPIC, note).build()?;
     let mut standing = consumer.standing();
     bench.put("1-1", Some("0-0"), "a", 1).await?;

@@ -3,7 +3,7 @@
 use outbox_core::consume::Consumer;
 use serde_json::json;
 use sqlx::Executor;
-use system_tests::Result;
+use system_tests::{Login, Result};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -89,8 +89,8 @@ async fn a_new_group_reads_old_events_whatever_others_forgot() -> Result {
     assert_eq!(bench.value::<i32>("select outbox.forget_inbox()").await?, 1);
     // WHEN another one begins
     let other = Consumer::builder("audit")
-        .database(bench.pool.clone())
-        .redis(bench.world.redis_url())
+        .database_url(bench.world.log().url_of(Login::Consumer))
+        .redis(bench.world.redis_url_of(Login::Consumer))
         .discovery(None)
         .on(TOPIC, note);
     let member = Member::start(other)?;

@@ -19,7 +19,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// An SQL function that refuses every seventh event of a key until it is mended.
 const SHOP: &str = "
-    create schema shop;
+    create schema shop authorization test_consumer;
+    alter default privileges in schema shop grant all on tables to test_consumer;
     create table shop.effect (n bigint generated always as identity, id uuid not null);
     create table shop.mended (at timestamptz);
     create function shop.apply(event json) returns void language plpgsql as $$

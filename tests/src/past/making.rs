@@ -7,7 +7,7 @@ use xtask::servers::{Postgres, Stop};
 
 use super::{LIMIT, Past, QUIET, ROLES, Scene, TOPIC};
 use crate::patience::until;
-use crate::{Failure, Result};
+use crate::{Failure, Result, login};
 
 impl Scene {
     /// Twenty events are published and kept, ten more are published and lost.
@@ -121,6 +121,7 @@ impl Scene {
         let server = Postgres::options().start()?;
         let mut connection = PgConnection::connect(&server.url("postgres")).await?;
         connection.execute(ROLES).await?;
+        login::make(&mut connection).await?;
         let name = self.world.log().name().to_owned();
         connection
             .execute(AssertSqlSafe(format!("create database {name}")))

@@ -30,11 +30,13 @@ impl PgBouncer {
         let port = port::free()?;
         let folder = folder::make("pgbouncer", account)?;
         let file = folder.join("pgbouncer.ini");
+        let users = folder.join("users");
         let configuration = format!(
-            "[databases]\n* = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\nmax_client_conn = 500\n\
+            "[databases]\n* = host=127.0.0.1 port={} auth_user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = transaction\nmax_client_conn = 500\n\
              default_pool_size = {connections}\nignore_startup_parameters = extra_float_digits,options\n",
-            before.port()
+            before.port(),
+            users.display()
         );
         let launch = Launch {
             program,
@@ -44,6 +46,8 @@ impl PgBouncer {
         };
         let mut process = Process::guard(launch, folder, Lifetime::OfValue)?;
         folder::write(&file, &configuration, account)?;
+        // Everybody else is looked up in the server, and is there who they say they are.
+        folder::write(&users, "\"postgres\" \"\"\n", account)?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         process.start(move |_| TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok())?;
         Ok(Self { process, port })

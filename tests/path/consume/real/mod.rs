@@ -9,7 +9,7 @@ use std::time::Duration;
 use outbox_core::append::{NewEvent, append_many};
 use outbox_core::consume::{Builder, Consumer};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
-use system_tests::{Database, Invocation, Relay, Result, Schema, World};
+use system_tests::{Database, Invocation, Login, Relay, Result, Schema, World};
 
 /// Events of one transaction.
 const TOGETHER: usize = 50;
@@ -17,6 +17,8 @@ const TOGETHER: usize = 50;
 /// Two databases, a stream per partition, a relay in between.
 struct Path {
     pool: PgPool,
+    /// What members connect with: no superuser's.
+    members: PgPool,
     relay: Relay,
     _database: Database,
     // Last, so that it ends after what lives on it.
@@ -33,10 +35,12 @@ impl Path {
         let database = world.another_database(Schema::Inbox).await?;
         let pool = database.pool().await?;
         pool.execute(effects).await?;
+        let members = database.pool_of(Login::Consumer).await?;
         let mut relay = Relay::of(&world).start()?;
         relay.leads().await?;
         Ok(Self {
             pool,
+            members,
             relay,
             _database: database,
             world,
@@ -46,8 +50,8 @@ impl Path {
     /// A member of the group, without a handler yet.
     fn describe(&self, group: &str) -> Builder {
         Consumer::builder(group)
-            .database(self.pool.clone())
-            .redis(self.world.redis_url())
+            .database(self.members.clone())
+            .redis(self.world.redis_url_of(Login::Consumer))
             .discovery(None)
             .lease(Duration::from_secs(1))
     }
