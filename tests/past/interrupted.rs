@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use sqlx::{Connection, Executor};
 use system_tests::patience::until;
-use system_tests::{Result, relay};
+use system_tests::{Login, Result, relay};
 
 use system_tests::past::{LIMIT, Past, Scene};
 
@@ -32,8 +32,8 @@ fn begin(scene: &Scene, strategy: &str) -> Result<Child> {
             "a test",
             "--yes",
         ])
-        .env("DATABASE_URL", &scene.url)
-        .env("REDIS_URL", scene.world.redis_url())
+        .env("DATABASE_URL", Login::Maintainer.database_url(&scene.url))
+        .env("REDIS_URL", scene.world.redis_url_of(Login::Maintainer))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

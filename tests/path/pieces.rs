@@ -6,7 +6,7 @@ use futures_util::stream;
 use outbox_core::tail::pg::{Dial, Messages, Session};
 use outbox_core::tail::upkeep;
 use sqlx::{Connection, PgConnection};
-use system_tests::{Relay, Result, World};
+use system_tests::{Login, Relay, Result, World};
 
 use crate::arrivals::arrived;
 
@@ -28,7 +28,7 @@ fn dial(url: &str) -> Dial {
 
 async fn look_after(world: &World) -> Result<upkeep::Report> {
     let session = Session::open(
-        &dial(world.database_url()),
+        &dial(&world.log().url_of(Login::Relay)),
         "maintain",
         false,
         Duration::from_secs(60),

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sqlx::Executor;
 use system_tests::patience::until;
-use system_tests::{Failure, Result};
+use system_tests::{Failure, Login, Result};
 
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC};
 use super::writer::{Writer, assert_all_in_order, noting};
@@ -417,8 +417,8 @@ async fn a_seek_to_before_a_topic_grew_goes_on_where_the_older_stream_is_gone() 
         .await?;
     // WHEN it is set back to an entry of that time, and new events come
     let ends = seek::Ends {
-        database: bench.pool.clone(),
-        redis: redis::Client::open(bench.world.redis_url())?,
+        database: bench.world.log().pool_of(Login::Rebuilder).await?,
+        redis: redis::Client::open(bench.world.redis_url_of(Login::Rebuilder))?,
         log: None,
     };
     let request = seek::Request {

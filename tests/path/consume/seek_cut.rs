@@ -11,7 +11,7 @@ use sqlx::postgres::PgPoolOptions;
 use system_tests::arrival::backlog;
 use system_tests::patience::until;
 use system_tests::proxy::port_of;
-use system_tests::{Failure, Fault, Proxy, Result};
+use system_tests::{Failure, Fault, Login, Proxy, Result};
 use uuid::Uuid;
 
 use super::service::{GROUP, LIMIT, Service, TOPIC};
@@ -61,11 +61,17 @@ enum Side {
 
 impl Service {
     fn ends(&self, postgres: &str, redis: &str) -> Result<Ends> {
-        let database = PgPoolOptions::new().max_connections(3).connect_lazy(postgres)?;
+        let login = Login::Rebuilder;
+        let database = PgPoolOptions::new()
+            .max_connections(3)
+            .connect_lazy(&login.database_url(postgres))?;
         Ok(Ends {
             database,
-            redis: redis::Client::open(redis)?,
-            log: Some((dial(self.world.database_url()), tail::Options::default())),
+            redis: redis::Client::open(login.redis_url(redis))?,
+            log: Some((
+                dial(&login.database_url(self.world.database_url())),
+                tail::Options::default(),
+            )),
         })
     }
 
