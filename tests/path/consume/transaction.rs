@@ -90,7 +90,21 @@ async fn what_a_handler_leaves_set_is_no_fault_of_the_others_and_does_not_stop_t
     let mut bench = Bench::new().await?;
     let is_first = Arc::new(AtomicUsize::new(0));
     let count = is_first.clone();
-    let describe = bench.describe().concurrency(1).on_dead(DeadPolicy::Skip);
+    // One that has other rights to take.
+    let login = format!("login_{}", bench.world.log().name());
+    let grant = format!(
+        "create role {login} login in role outbox_consumer, outbox_observer; grant insert on effect to {login}"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grant))
+        .execute(&bench.pool)
+        .await?;
+    let as_login = format!("//{login}@");
+    let url = bench.world.database_url().replacen("//postgres@", &as_login, 1);
+    let describe = bench
+        .describe()
+        .database_url(url)
+        .concurrency(1)
+        .on_dead(DeadPolicy::Skip);
     let member = Member::start(describe.on(TOPIC, move |tx, event| {
         let count = count.clone();
         Box::pin(async move {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use system_tests::{Answer, Failure, Invocation, Relay, Result};
+use system_tests::{Answer, Failure, Invocation, Login, Relay, Result};
 
 use super::desk::Desk;
 
@@ -108,7 +108,9 @@ async fn dead_letters_are_found_by_group_and_shown_whole() -> Result {
         "{}",
         status.output
     );
-    let check = ask(&desk, &["check"])?;
+    let check = Invocation::of(&desk.world, &["check"])?
+        .set("DATABASE_URL", desk.world.log().url_of(Login::Observer))
+        .ask()?;
     assert!(
         check.output.contains("3 in 2 groups, 1 later events wait"),
         "{}",
