@@ -50,7 +50,7 @@ async fn a_migration_cut_off_at_any_step_leaves_no_lock_and_is_run_again() -> Re
     assert_eq!(again.code, 0, "{}", again.errors);
     // AND it is the schema that an undisturbed migration makes
     let everything = "select string_agg(line, chr(10) order by line) from (
-            select 'relation ' || c.oid::regclass || ' ' || c.relkind || ' ' || coalesce(c.relacl::text, '') as line
+            select 'relation ' || c.oid::regclass || ' ' || c.relkind::text || ' ' || coalesce(c.relacl::text, '') as line
             from pg_class c where c.relnamespace in (select oid from pg_namespace where nspname in ('outbox', 'outbox_ops'))
             union all
             select 'function ' || p.oid::regprocedure || ' ' || md5(p.prosrc) || ' ' || coalesce(p.proacl::text, '') || ' ' || p.proowner::regrole

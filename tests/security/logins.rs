@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use system_tests::arrival::arrived;
 use system_tests::patience::until;
 use system_tests::shop::{Shop, TOPIC};
-use system_tests::{Members, Relay, Result, Workload, World};
+use system_tests::{Login, Members, Relay, Result, Workload, World};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -72,10 +72,76 @@ async fn relay_members_and_producers_of_a_test_are_nobody_s_superuser() -> Resul
         Ok(seen.then_some(()))
     })
     .await?;
-    let refused: Vec<redis::Value> = redis::cmd("ACL")
-        .arg("LOG")
-        .query_async(&mut world.redis().await?)
-        .await?;
-    assert!(refused.is_empty(), "{refused:?}");
+    world.rights_were_kept()?;
     members.terminate().await
+}
+
+/// The end of a test, seen from another thread.
+fn ends_well(world: World) -> bool {
+    std::thread::spawn(move || drop(world)).join().is_ok()
+}
+
+#[tokio::test]
+async fn a_test_fails_when_redis_refused_something_of_what_it_ran() -> Result {
+    for world in [
+        World::new().await?,
+        World::with_own_servers(Default::default(), Default::default()).await?,
+    ] {
+        // GIVEN an observer that writes, and a user of the test's own that is refused the same
+        let mut redis = world.redis().await?;
+        let own = [
+            "SETUSER",
+            "visitor",
+            "on",
+            ">visitor",
+            "~*",
+            "+@connection",
+            "+select",
+        ];
+        redis::cmd("ACL").arg(&own).query_async::<()>(&mut redis).await?;
+        let refused = async |url: String| -> Result {
+            let mut redis = redis::Client::open(url)?
+                .get_multiplexed_async_connection()
+                .await?;
+            let answer: redis::RedisResult<()> = redis::cmd("HDEL")
+                .arg(&["outbox:@mark", "a"])
+                .query_async(&mut redis)
+                .await;
+            assert!(
+                answer.as_ref().is_err_and(|error| error.code() == Some("NOPERM")),
+                "{answer:?}"
+            );
+            Ok(())
+        };
+        refused(world.redis_url().replacen("//", "//visitor:visitor@", 1)).await?;
+        world.rights_were_kept()?;
+        // WHEN it ends, all the same, THEN it fails and names the user and the command
+        refused(world.redis_url_of(Login::Observer)).await?;
+        let told = world.rights_were_kept().err().map(|failure| failure.to_string());
+        assert!(
+            told.as_ref()
+                .is_some_and(|told| told.contains("observer may not use command `hdel`")),
+            "{told:?}"
+        );
+        assert!(!ends_well(world));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_test_fails_when_a_relay_was_a_superuser() -> Result {
+    // GIVEN a relay that somebody gave more than its work needs
+    let world = World::with_own_servers(Default::default(), Default::default()).await?;
+    let mut relay = Relay::of(&world).login(Login::Superuser).start()?;
+    relay.leads().await?;
+    // WHEN the test ends THEN it fails and names the connection
+    let told = world.rights_were_kept().err().map(|failure| failure.to_string());
+    assert!(
+        told.as_ref()
+            .is_some_and(|told| told.contains("user=postgres") && told.contains("outbox-relay/tail")),
+        "{told:?}"
+    );
+    assert_eq!(relay.terminate().await?.code(), Some(0));
+    assert!(!ends_well(world));
+    Ok(())
 }

@@ -17,15 +17,21 @@ pub(crate) fn users() -> Vec<String> {
         .collect()
 }
 
+/// Their names.
+#[must_use]
+pub(crate) fn names() -> Vec<String> {
+    let name = |user: String| user.split(' ').next().unwrap_or_default().to_owned();
+    users().into_iter().map(name).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::users;
+    use super::{names, users};
 
     #[test]
     fn the_page_names_every_user_with_commands_by_name_and_the_keys_of_the_prefix() {
         let users = users();
-        let names: Vec<&str> = users.iter().filter_map(|user| user.split(' ').next()).collect();
-        assert_eq!(names, ["relay", "consumer", "observer", "operator", "recover"]);
+        assert_eq!(names(), ["relay", "consumer", "observer", "operator", "recover"]);
         for user in &users {
             let name = user.split(' ').next().unwrap_or_default();
             let begin = format!("{name} on >{name} ~outbox:* ");

@@ -135,8 +135,11 @@ async fn pool(url: &str) -> Result<PgPool> {
 }
 
 /// Runs a future to its end from `Drop`, on a thread and a runtime of its own since the caller's may be ending.
-pub(crate) fn finish(limit: Duration, work: impl Future<Output = Result> + Send + 'static) -> Result {
-    let thread = std::thread::spawn(move || -> Result {
+pub(crate) fn finish<T: Send + 'static>(
+    limit: Duration,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let thread = std::thread::spawn(move || -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

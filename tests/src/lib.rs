@@ -13,6 +13,8 @@ mod failure;
 
 mod access;
 
+mod rights;
+
 pub mod login;
 
 mod servers;

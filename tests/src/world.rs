@@ -13,23 +13,27 @@ use crate::template::Schema;
 use crate::{Failure, Result};
 
 /// No answer of a loopback Redis takes this long, except of one that was stopped.
-const REDIS_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REDIS_LIMIT: Duration = Duration::from_secs(10);
 /// Tests of a run take numbers from this counter in database 0, which no test uses.
 const NEXT_DATABASE: &str = "next_database";
 const DATABASES: u32 = 8191;
 
-/// What a test lives in. Dropped: its database and its keys are gone.
+/// What a test lives in. Dropped: its database and its keys are gone; and the test fails if something of what it ran was refused by
+/// Redis, or was a superuser of Postgres ([`World::rights_were_kept`]).
 #[derive(Debug)]
 pub struct World {
     log: Database,
-    redis_url: String,
+    pub(crate) redis_url: String,
+    /// Of its Redis, where it shares one.
+    pub(crate) redis_database: Option<u32>,
+    pub(crate) superusers_are_meant: bool,
     // Last, so that they end after what lives on them.
-    own: Option<OwnServers>,
+    pub(crate) own: Option<OwnServers>,
 }
 
 #[derive(Debug)]
-struct OwnServers {
-    postgres: Postgres,
+pub(crate) struct OwnServers {
+    pub(crate) postgres: Postgres,
     redis: Redis,
 }
 
@@ -55,13 +59,16 @@ impl World {
             .arg(NEXT_DATABASE)
             .query_async(&mut counter)
             .await?;
-        let redis_url = servers.redis_url(1 + (drawn - 1) % DATABASES);
+        let redis_database = 1 + (drawn - 1) % DATABASES;
+        let redis_url = servers.redis_url(redis_database);
         redis::cmd("FLUSHDB")
             .query_async::<()>(&mut connect(&redis_url).await?)
             .await?;
         Ok(Self {
             log,
             redis_url,
+            redis_database: Some(redis_database),
+            superusers_are_meant: false,
             own: None,
         })
     }
@@ -72,7 +79,8 @@ impl World {
     /// When they do not start.
     pub async fn with_own_servers(postgres: PostgresOptions, redis: RedisOptions) -> Result<Self> {
         let own = OwnServers {
-            postgres: postgres.start()?,
+            // The log then names who connects, and for what.
+            postgres: postgres.set("log_connections", "on").start()?,
             redis: equipped(redis).start()?,
         };
         let log = Database::on_own_server(Schema::Log, &own.postgres.url("postgres")).await?;
@@ -80,8 +88,17 @@ impl World {
         Ok(Self {
             log,
             redis_url,
+            redis_database: None,
+            superusers_are_meant: false,
             own: Some(own),
         })
+    }
+
+    /// For what is under test as superuser, and why is said where this is called.
+    #[must_use]
+    pub fn superusers_are_meant(mut self) -> Self {
+        self.superusers_are_meant = true;
+        self
     }
 
     /// The database with the log.
@@ -164,13 +181,8 @@ impl World {
             .as_mut()
             .ok_or_else(|| Failure::new("this world shares its servers: use World::with_own_servers"))
     }
-}
 
-impl Drop for World {
-    fn drop(&mut self) {
-        if self.own.is_some() {
-            return;
-        }
+    fn clear(&self) {
         let url = self.redis_url.clone();
         let outcome = finish(REDIS_LIMIT, async move {
             Ok(redis::cmd("FLUSHDB")
@@ -186,7 +198,21 @@ impl Drop for World {
     }
 }
 
-async fn connect(url: &str) -> Result<MultiplexedConnection> {
+impl Drop for World {
+    fn drop(&mut self) {
+        let kept = self.rights_were_kept();
+        if self.own.is_none() {
+            self.clear();
+        }
+        if let Err(failure) = kept
+            && !std::thread::panicking()
+        {
+            panic!("{failure}");
+        }
+    }
+}
+
+pub(crate) async fn connect(url: &str) -> Result<MultiplexedConnection> {
     let config = redis::AsyncConnectionConfig::new()
         .set_connection_timeout(Some(REDIS_LIMIT))
         .set_response_timeout(Some(REDIS_LIMIT));

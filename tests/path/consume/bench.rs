@@ -309,8 +309,15 @@ impl Bench {
     pub(crate) async fn pending(&mut self) -> Result<i64> {
         let mut command = redis::cmd("XPENDING");
         command.arg(STREAM).arg(GROUP);
-        let answer: Vec<redis::Value> = command.query_async(&mut self.redis).await?;
-        match answer.first() {
+        let answer: redis::RedisResult<Vec<redis::Value>> = command.query_async(&mut self.redis).await;
+        if answer
+            .as_ref()
+            .is_err_and(|error| error.code() == Some("NOGROUP"))
+        {
+            // No member has looked at the stream yet.
+            return Ok(0);
+        }
+        match answer?.first() {
             Some(redis::Value::Int(count)) => Ok(*count),
             _ => Err(Failure::new("XPENDING answered in another shape")),
         }

@@ -255,12 +255,12 @@ async fn an_idle_member_asks_once_a_second_however_many_streams_it_has() -> Resu
         "select member.seen_at > mark.seen_at + interval '5 seconds' from outbox.consumer_member member, mark",
     )
     .await?;
-    // THEN it has asked about one statement per second
+    // THEN it has asked about one statement per second, and the few that it asks once an hour, if that was now
     let asked = statements()?.split_off(before);
     let seconds = begun.elapsed().as_secs_f64();
     assert!(!asked.is_empty(), "the statements are logged in another form");
     assert!(
-        (asked.len() as f64) < 1.5 * seconds + 1.0,
+        (asked.len() as f64) < 1.5 * seconds + 4.0,
         "in {seconds} s: {asked:#?}"
     );
     member.stop().await

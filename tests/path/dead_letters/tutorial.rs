@@ -127,6 +127,8 @@ async fn the_tutorial_works_as_it_is_written() -> Result {
         blocks.len()
     );
     let world = World::with_own_servers(Postgres::options(), Redis::options()).await?;
+    // A tutorial is gone through as superuser of a server of one's own.
+    let world = world.superusers_are_meant();
     let database = world.another_database(Schema::Empty).await?;
     let folder = tempfile::tempdir()?;
     // WHEN its commands are run in their order

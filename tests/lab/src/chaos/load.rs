@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use system_tests::journal::{Fact, Journal, Outcome};
-use system_tests::{Producers, Result, Workload};
+use system_tests::{Login, Producers, Result, Workload};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -80,7 +80,7 @@ impl Load {
             )
             .await?;
         let clerk = Clerk {
-            url: through,
+            url: Login::Producer.database_url(&through),
             random: StdRng::seed_from_u64(seed.wrapping_add(200)),
             done: Bank::default(),
             beat: 0,
