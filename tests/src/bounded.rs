@@ -1,31 +1,46 @@
-//! A relay that is far behind while everything else goes wrong slowly: millions of rows behind, producers at full speed, a
-//! consumer that hangs, very many keys, some events as large as they may be, a snapshot that somebody holds. What memory,
-//! connections and pages read per statement do meanwhile is sampled, and must stay flat.
+//! A relay that is far behind while everything else goes wrong slowly: millions of rows behind with some events as large as they
+//! may be among them, producers at full speed, a consumer that hangs, very many keys, a snapshot that somebody holds. What memory,
+//! connections, statements and pages read per statement do meanwhile is sampled, and must stay flat.
+//!
+//! What is compared are times at which *every* stream was behind: before the snapshot was held, and while it was. What comes when
+//! nothing is left of the backlog is a time of its own. A run that was behind too shortly shows nothing, and fails.
 //!
 //! `cargo xtask bench bounded` runs it long and writes a page; a test runs it short.
 
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
 use xtask::servers::{Postgres, Redis};
 
 use crate::arrival::{arrived, entries_of};
-use crate::{Failure, Relay, Result, Schema, Workload, World};
+use crate::relay::RelayOptions;
+use crate::{Failure, Relay, Result, Schema, World};
+
+use writers::Writers;
+
+mod backlog;
+
+mod picture;
 
 mod report;
 
 mod sample;
 
+mod writers;
+
 pub use report::Report;
-pub use sample::Sample;
+pub use sample::{Phase, Sample};
 
 const TOPICS: [&str; 3] = ["orders.placed", "payments.taken", "stock.moved"];
-/// Rows of one transaction of the backlog.
-const AT_ONCE: u64 = 200_000;
-const LARGE_BYTES: i32 = 15 << 20;
-const EVERY: Duration = Duration::from_millis(500);
+/// The whole payload of a large event: as large as the log takes.
+const LARGE_BYTES: usize = 16 << 20;
+/// Of the backlog published: memory comes, plans are made, caches fill until then.
+const WARM: f64 = 0.1;
+/// From here on the snapshot is held.
+const PIN: f64 = 0.3;
 /// The lock that the consumer's function waits for.
 const HANGS_AT: i64 = 7;
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(120);
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +49,15 @@ pub struct Bounded {
     pub rows: u64,
     /// Keys they are spread over.
     pub keys: u64,
-    /// Events of 15 MiB among them.
+    /// Events of 16 MiB among them, from the first rows on.
     pub large: u64,
-    /// At least so long, also when the backlog is gone before.
-    pub at_least: Duration,
-    /// And no longer.
+    /// How often a sample is taken.
+    pub every: Duration,
+    /// So long the snapshot is held at least, also when the backlog is gone before.
+    pub pinned: Duration,
+    /// So long it goes on at least when the backlog is gone.
+    pub steady: Duration,
+    /// And no longer, all of it.
     pub at_most: Duration,
 }
 
@@ -54,74 +73,80 @@ impl Bounded {
         let world = World::with_own_servers(postgres, Redis::options()).await?;
         let mut connection = world.connect().await?;
         connection.execute("create extension pg_stat_statements").await?;
-        self.fall_behind(&mut connection).await?;
-        let mut holder = world.connect().await?;
-        let mut pinned = holder.begin_with("begin isolation level repeatable read").await?;
-        pinned.execute("select count(*) from outbox.batch").await?;
+        let begun = Instant::now();
+        backlog::append(&world, self).await?;
+        eprintln!("{} rows behind after {:.0?}", self.rows, begun.elapsed());
         let shop = world.another_database(Schema::Inbox).await?;
         let mut lock = shop.connect().await?;
         hang(&mut lock).await?;
         let consumer = consumer(&world, shop.url()).start()?;
-        let mut relay = Relay::of(&world).start()?;
+        // With the lease that it has by itself, and no shorter one for the sake of a test.
+        let mut relay = Relay::command(&["run"])
+            .set("DATABASE_URL", world.database_url())
+            .set("REDIS_URL", world.redis_url())
+            .start()?;
         relay.leads().await?;
-        let topics = TOPICS.map(str::to_owned).to_vec();
-        let workload = Workload {
-            topics: topics.clone(),
-            ..Workload::default()
-        };
-        let producers = workload.start(world.log()).await?;
+        let writers = Writers::start(&world, self.keys).await?;
+        let watched = self.watch(&world, &mut connection, &relay, &consumer).await;
+        let written = writers.stop().await?;
+        let samples = watched?;
+        let topics = TOPICS.map(str::to_owned);
+        arrived(&world, &topics, ARRIVAL_LIMIT).await?;
+        Ok(Report::new(self, written, samples))
+    }
+
+    /// Samples from the first parcel to the end of the steady time, with the snapshot held from the middle of the backlog on.
+    async fn watch(
+        self,
+        world: &World,
+        connection: &mut PgConnection,
+        relay: &Relay,
+        consumer: &Relay,
+    ) -> Result<Vec<Sample>> {
         let begun = Instant::now();
+        let mut holder = world.connect().await?;
+        let (mut pinned, mut steady) = (None::<Instant>, None::<Instant>);
         let mut samples = Vec::new();
         loop {
-            tokio::time::sleep(EVERY).await;
-            let published = entries_of(&world, &topics).await?;
-            samples.push(Sample::take(&mut connection, begun, published, &relay, &consumer).await?);
-            let elapsed = begun.elapsed();
-            if published > self.rows && elapsed > self.at_least {
+            tokio::time::sleep(self.every).await;
+            let (phase, published) = self.phase(world).await?;
+            if phase >= Phase::Pinned && pinned.is_none() {
+                holder
+                    .execute("begin isolation level repeatable read; select count(*) from outbox.batch")
+                    .await?;
+                pinned = Some(Instant::now());
+            }
+            if phase == Phase::Steady && steady.is_none() {
+                steady = Some(Instant::now());
+            }
+            samples.push(Sample::take(connection, begun, phase, published, relay, consumer).await?);
+            let since =
+                |instant: Option<Instant>| instant.map_or(Duration::ZERO, |instant| instant.elapsed());
+            if steady.is_some() && since(steady) >= self.steady && since(pinned) >= self.pinned {
                 break;
             }
-            if elapsed > self.at_most {
+            if begun.elapsed() > self.at_most {
                 return Err(Failure::new(format!(
-                    "{published} events after {elapsed:?}: the backlog is not gone"
+                    "{published} events after {:.0?}, {phase:?}: that is not its end",
+                    begun.elapsed()
                 )));
             }
         }
-        pinned.rollback().await?;
-        producers.stop().await?;
-        arrived(&world, &topics, Duration::from_secs(60)).await?;
-        Ok(Report::new(self, samples))
+        holder.execute("rollback").await?;
+        Ok(samples)
     }
 
-    async fn fall_behind(self, connection: &mut PgConnection) -> Result {
-        let mut first = 0;
-        while first < self.rows {
-            let count = AT_ONCE.min(self.rows - first);
-            insert(connection, first, count, self.keys, 100).await?;
-            first += count;
+    /// Where it is, and how many events are on their streams.
+    async fn phase(self, world: &World) -> Result<(Phase, u64)> {
+        let mut published = Vec::new();
+        for topic in TOPICS {
+            published.push(entries_of(world, &[topic.to_owned()]).await?);
         }
-        for n in 0..self.large {
-            insert(connection, n, 1, self.keys, LARGE_BYTES).await?;
-        }
-        Ok(())
+        Ok((
+            Phase::of(&published, self.rows / TOPICS.len() as u64),
+            published.iter().sum(),
+        ))
     }
-}
-
-/// Straight into the table, as its owner: what is measured begins behind it.
-async fn insert(connection: &mut PgConnection, first: u64, count: u64, keys: u64, bytes: i32) -> Result {
-    sqlx::query(
-        "insert into outbox.log (retention, topic, key, id, source, type, data)
-         select 'standard', topic, 'key-' || (n % $3), gen_random_uuid(), '/backlog', topic,
-                json_build_object('number', n, 'filling', repeat('x', $4))
-         from generate_series($1, $1 + $2 - 1) n, lateral (select ($5::text[])[1 + n % 3] as topic) t",
-    )
-    .bind(i64::try_from(first)?)
-    .bind(i64::try_from(count)?)
-    .bind(i64::try_from(keys)?)
-    .bind(bytes)
-    .bind(TOPICS.as_slice())
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// A function that waits for a lock that this connection holds.
@@ -139,7 +164,7 @@ async fn hang(connection: &mut PgConnection) -> Result {
     Ok(())
 }
 
-fn consumer(world: &World, database_url: &str) -> crate::relay::RelayOptions {
+fn consumer(world: &World, database_url: &str) -> RelayOptions {
     let arguments = [
         "consume",
         "--group",

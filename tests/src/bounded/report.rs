@@ -1,67 +1,90 @@
 //! Pure: whether what was sampled is flat, as a verdict, a table and pictures.
 //!
-//! The first third is left out: memory comes, plans are made, caches fill. The second is compared with the last.
+//! Five times are compared: behind before a snapshot was held; behind with it, the first and the second half; and without a
+//! backlog, the first and the second half. What is of the backlog is compared with what is of the backlog, and nothing else.
 
 use std::fmt::Write as _;
 
-use super::Bounded;
-use super::sample::{HOT, Sample};
+use super::picture::picture;
+use super::sample::{HOT, LEASE, Phase, Sample};
+use super::writers::Written;
+use super::{Bounded, LARGE_BYTES};
 use crate::{Failure, Result};
 
-/// How much more the last third may have than the second: a part, and something on top.
+/// How much more a later time may have than an earlier one: a part, and something on top.
 const MEMORY: (f64, f64) = (1.3, (24 << 20) as f64);
 const CONNECTIONS: (f64, f64) = (1.0, 2.0);
 const PAGES: (f64, f64) = (1.5, 40.0);
-/// Calls in a third from which on their mean says something.
+/// Calls in a time from which on their mean says something.
 const ENOUGH_CALLS: f64 = 10.0;
-/// A picture.
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 160.0;
+/// Samples of a time from which on it says something.
+const ENOUGH_SAMPLES: usize = 4;
 
 /// What was seen.
 #[derive(Clone, Debug)]
 pub struct Report {
     of: Bounded,
+    written: Written,
     samples: Vec<Sample>,
 }
 
-/// One line of the table.
+/// One line of the table: the mean in each of the five times, where there is one.
 #[derive(Clone, Debug)]
 struct Line {
     name: String,
     unit: &'static str,
-    second: f64,
-    last: f64,
+    means: [Option<f64>; 5],
     most: f64,
-    flat: bool,
+    bound: (f64, f64),
     values: Vec<(f64, f64)>,
 }
 
+impl Line {
+    /// While behind: no later time has more than the earlier ones. After it: the same.
+    fn is_flat(&self) -> bool {
+        let grows = |earlier: Option<f64>, later: Option<f64>| match (earlier, later) {
+            (Some(earlier), Some(later)) => later > earlier * self.bound.0 + self.bound.1,
+            _ => false,
+        };
+        let [before, first, second, calm, calmer] = self.means;
+        ![(before, first), (before, second), (first, second), (calm, calmer)]
+            .into_iter()
+            .any(|(earlier, later)| grows(earlier, later))
+    }
+}
+
 impl Report {
-    pub(super) fn new(of: Bounded, samples: Vec<Sample>) -> Self {
-        Self { of, samples }
+    pub(super) fn new(of: Bounded, written: Written, samples: Vec<Sample>) -> Self {
+        Self { of, written, samples }
     }
 
     /// # Errors
-    /// Names what is not flat.
+    /// Names what is not flat, or what was not seen.
     pub fn verdict(&self) -> Result {
-        if self.samples.len() < 9 {
+        let times = self.times();
+        if let Some(short) = times.iter().position(|time| time.len() < ENOUGH_SAMPLES) {
             return Err(Failure::new(format!(
-                "{} samples say nothing",
-                self.samples.len()
+                "{} samples of time {} of five: the backlog was gone before, and nothing was shown",
+                times[short].len(),
+                short + 1
             )));
         }
         let lines = self.lines();
-        if lines.iter().filter(|line| line.unit == "pages").count() < 2 {
-            return Err(Failure::new(
-                "too few statements were run often enough: nothing was shown",
-            ));
+        for (_, hot) in HOT {
+            let is_seen = lines
+                .iter()
+                .any(|line| line.name.ends_with(hot) && line.means[..3].iter().all(Option::is_some));
+            if !is_seen {
+                return Err(Failure::new(format!(
+                    "the statement to {hot} was not run {ENOUGH_CALLS} times in each of the times with a backlog: nothing was shown"
+                )));
+            }
         }
-        match lines.iter().find(|line| !line.flat) {
+        match lines.iter().find(|line| !line.is_flat()) {
             None => Ok(()),
             Some(line) => Err(Failure::new(format!(
-                "{} is not flat: {:.1} {} in the second third, {:.1} in the last",
-                line.name, line.second, line.unit, line.last
+                "{} is not flat: {:.1?} {} in the five times",
+                line.name, line.means, line.unit
             ))),
         }
     }
@@ -69,39 +92,66 @@ impl Report {
     /// The table, and a picture for each line of it under a file name.
     #[must_use]
     pub fn page(&self) -> (String, Vec<(String, String)>) {
-        let last = self.samples.last();
+        let end = |phase: Phase| {
+            let last = self.samples.iter().rev().find(|sample| sample.phase <= phase);
+            last.map_or(0.0, |sample| sample.at)
+        };
+        let (pinned, gone, all) = (end(Phase::Before), end(Phase::Pinned), end(Phase::Steady));
         let mut text = format!(
-            "{} rows behind over {} keys, {} events of 15 MiB among them; {} events published in {:.0} s.\n\n\
-             | what | second third | last third | most | flat |\n|---|---|---|---|---|\n",
+            "{} rows behind over {} keys, {} events of {} MiB among them; {} events published in {:.0} s. Producers committed {} \
+             events, {:.0} a second. Every stream was behind for {gone:.0} s; the snapshot was held for {:.0} s, {:.0} of them with every \
+             stream behind.\n\n\
+             | what | behind, before the snapshot | behind, snapshot held, first half | second half | backlog gone, snapshot held, first half \
+             | second half | most | flat |\n|---|---|---|---|---|---|---|---|\n",
             self.of.rows,
             self.of.keys,
             self.of.large,
-            last.map_or(0, |sample| sample.published),
-            last.map_or(0.0, |sample| sample.at),
+            LARGE_BYTES >> 20,
+            self.samples.last().map_or(0, |sample| sample.published),
+            all,
+            self.written.events,
+            self.written.events as f64 / self.written.seconds.max(0.001),
+            all - pinned,
+            gone - pinned,
         );
+        let marks = [(pinned, "snapshot held from here on"), (gone, "backlog gone")];
         let mut pictures = Vec::new();
         for line in self.lines() {
-            let Line {
-                name,
-                unit,
-                second,
-                last,
-                most,
-                flat,
-                values,
-            } = line;
             // Writing to a String does not fail.
+            let _ = write!(text, "| {} ({}) |", line.name, line.unit);
+            for mean in line.means {
+                let _ = match mean {
+                    Some(mean) => write!(text, " {mean:.1} |"),
+                    None => write!(text, " |"),
+                };
+            }
             let _ = writeln!(
                 text,
-                "| {name} ({unit}) | {second:.1} | {last:.1} | {most:.1} | {} |",
-                if flat { "yes" } else { "no" }
+                " {:.1} | {} |",
+                line.most,
+                if line.is_flat() { "yes" } else { "no" }
             );
             pictures.push((
-                format!("bounded-{}.svg", name.replace(' ', "-")),
-                picture(&format!("{name}, {unit}"), &values),
+                format!("bounded-{}.svg", line.name.replace(' ', "-")),
+                picture(&format!("{}, {}", line.name, line.unit), &line.values, &marks),
             ));
         }
         (text, pictures)
+    }
+
+    /// The five times.
+    fn times(&self) -> [&[Sample]; 5] {
+        let of = |phase: Phase| {
+            let begin = self.samples.partition_point(|sample| sample.phase < phase);
+            let end = self.samples.partition_point(|sample| sample.phase <= phase);
+            &self.samples[begin..end]
+        };
+        let (pinned, steady) = (of(Phase::Pinned), of(Phase::Steady));
+        let ((first, second), (calm, calmer)) = (
+            pinned.split_at(pinned.len() / 2),
+            steady.split_at(steady.len() / 2),
+        );
+        [of(Phase::Before), first, second, calm, calmer]
     }
 
     fn lines(&self) -> Vec<Line> {
@@ -124,7 +174,7 @@ impl Report {
                 sample.statements as f64
             }),
         ];
-        lines.extend(HOT.iter().filter_map(|(_, name)| self.pages(name)));
+        lines.extend(HOT.iter().chain([&LEASE]).map(|(_, name)| self.pages(name)));
         lines
     }
 
@@ -136,12 +186,10 @@ impl Report {
         scale: f64,
         value: impl Fn(&Sample) -> f64,
     ) -> Line {
-        let third = self.samples.len() / 3;
-        let mean = |samples: &[Sample]| samples.iter().map(&value).sum::<f64>() / samples.len().max(1) as f64;
-        let (second, last) = (
-            mean(&self.samples[third..2 * third]),
-            mean(&self.samples[2 * third..]),
-        );
+        let mean = |samples: &[Sample]| {
+            let sum: f64 = samples.iter().map(&value).sum();
+            (!samples.is_empty()).then(|| sum / samples.len() as f64 / scale)
+        };
         let values: Vec<(f64, f64)> = self
             .samples
             .iter()
@@ -150,68 +198,132 @@ impl Report {
         Line {
             name: name.to_owned(),
             unit,
-            second: second / scale,
-            last: last / scale,
+            means: self.times().map(mean),
             most: values.iter().map(|(_, value)| *value).fold(0.0, f64::max),
-            flat: last <= second * bound.0 + bound.1,
+            bound: (bound.0, bound.1 / scale),
             values,
         }
     }
 
-    /// Pages per call of a statement; none if it was not run often enough in both thirds.
-    fn pages(&self, name: &'static str) -> Option<Line> {
-        let third = self.samples.len() / 3;
-        let between = |from: &Sample, to: &Sample| {
+    /// Pages per call of a statement; none where it was not run often enough.
+    fn pages(&self, name: &'static str) -> Line {
+        let between = |from: &Sample, to: &Sample, enough: f64| {
             let ((calls, pages), (more_calls, more_pages)) = (from.read[name], to.read[name]);
-            (more_calls - calls >= 1.0)
-                .then(|| (more_calls - calls, (more_pages - pages) / (more_calls - calls)))
+            (more_calls - calls >= enough).then(|| (more_pages - pages) / (more_calls - calls))
         };
-        let (start, middle, end) = (
-            &self.samples[third],
-            &self.samples[2 * third],
-            self.samples.last()?,
-        );
-        let ((calls, second), (more_calls, last)) = (between(start, middle)?, between(middle, end)?);
-        if calls.min(more_calls) < ENOUGH_CALLS {
-            return None;
-        }
         let values: Vec<(f64, f64)> = self
             .samples
             .windows(2)
-            .filter_map(|pair| between(&pair[0], &pair[1]).map(|(_, pages)| (pair[1].at, pages)))
+            .filter_map(|pair| between(&pair[0], &pair[1], 1.0).map(|pages| (pair[1].at, pages)))
             .collect();
-        Some(Line {
+        Line {
             name: format!("pages a call reads to {name}"),
             unit: "pages",
-            second,
-            last,
+            means: self
+                .times()
+                .map(|time| between(time.first()?, time.last()?, ENOUGH_CALLS)),
             most: values.iter().map(|(_, value)| *value).fold(0.0, f64::max),
-            flat: last <= second * PAGES.0 + PAGES.1,
+            bound: PAGES,
             values,
-        })
+        }
     }
 }
 
-/// A line over time, from zero.
-fn picture(title: &str, values: &[(f64, f64)]) -> String {
-    let right = values.last().map_or(1.0, |(at, _)| at.max(1.0));
-    let top = values.iter().map(|(_, value)| *value).fold(1.0, f64::max);
-    let mut points = String::new();
-    for (at, value) in values {
-        let _ = write!(
-            points,
-            "{:.1},{:.1} ",
-            40.0 + at / right * (WIDTH - 60.0),
-            HEIGHT - 20.0 - value / top * (HEIGHT - 50.0)
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::{HOT, LEASE, Report, Written};
+    use crate::bounded::{Bounded, Phase, Sample};
+
+    /// Ten samples of each phase, with this much memory and so many pages a call.
+    fn report(memory: impl Fn(usize) -> u64, pages: impl Fn(usize) -> f64, phases: &[Phase]) -> Report {
+        let mut samples = Vec::new();
+        let (mut calls, mut read) = (0.0, 0.0);
+        for n in 0..10 * phases.len() {
+            calls += 5.0;
+            read += 5.0 * pages(n);
+            let names = HOT.iter().chain([&LEASE]).map(|(_, name)| *name);
+            samples.push(Sample {
+                at: n as f64,
+                phase: phases[n / 10],
+                published: n as u64,
+                relay_memory: memory(n) << 20,
+                consumer_memory: 30 << 20,
+                connections: 12,
+                statements: 4,
+                read: names
+                    .map(|name| (name, (calls, read)))
+                    .collect::<BTreeMap<_, _>>(),
+            });
+        }
+        let of = Bounded {
+            rows: 100,
+            keys: 10,
+            large: 1,
+            every: Duration::from_secs(1),
+            pinned: Duration::ZERO,
+            steady: Duration::ZERO,
+            at_most: Duration::ZERO,
+        };
+        let written = Written {
+            events: 100,
+            seconds: 10.0,
+        };
+        Report::new(of, written, samples)
+    }
+
+    const WHOLE: [Phase; 5] = [
+        Phase::Warming,
+        Phase::Before,
+        Phase::Pinned,
+        Phase::Between,
+        Phase::Steady,
+    ];
+
+    fn refusal(report: &Report) -> String {
+        report
+            .verdict()
+            .err()
+            .map_or_else(String::new, |failure| failure.to_string())
+    }
+
+    #[test]
+    fn what_grows_while_behind_is_named_whatever_it_is_afterwards() {
+        assert_eq!(refusal(&report(|_| 200, |_| 100.0, &WHOLE)), "");
+        let memory = |n: usize| if n < 30 { 100 + 10 * n as u64 } else { 100 };
+        assert!(refusal(&report(memory, |_| 100.0, &WHOLE)).starts_with("memory of the relay is not flat"));
+        let pages = |n: usize| if (20..30).contains(&n) { 400.0 } else { 100.0 };
+        assert!(refusal(&report(|_| 200, pages, &WHOLE)).contains("to cut a batch is not flat"));
+    }
+
+    #[test]
+    fn what_grows_without_a_backlog_is_named_too() {
+        let pages = |n: usize| if n > 44 { 400.0 } else { 100.0 };
+        assert!(refusal(&report(|_| 200, pages, &WHOLE)).contains("is not flat"));
+    }
+
+    #[test]
+    fn a_backlog_that_is_gone_too_soon_shows_nothing() {
+        let soon = [Phase::Warming, Phase::Before, Phase::Steady];
+        assert!(refusal(&report(|_| 200, |_| 100.0, &soon)).contains("nothing was shown"));
+        let mut rare = report(|_| 200, |_| 100.0, &WHOLE);
+        for sample in &mut rare.samples {
+            sample.read.insert("read a share", (3.0, 30.0));
+        }
+        assert!(refusal(&rare).contains("to read a share was not run"));
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_and_a_picture_beside_it() {
+        let (text, pictures) = report(|_| 200, |_| 100.0, &WHOLE).page();
+        assert_eq!(pictures.len(), 8);
+        assert!(
+            text.contains(
+                "| memory of the relay (MiB) | 200.0 | 200.0 | 200.0 | 200.0 | 200.0 | 200.0 | yes |"
+            ),
+            "{text}"
         );
     }
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n<text x=\"40\" y=\"18\">{title}</text>\n\
-         <text x=\"4\" y=\"34\">{top:.0}</text><text x=\"4\" y=\"{}\">0</text><text x=\"{}\" y=\"{}\">{right:.0} s</text>\n\
-         <polyline points=\"{points}\" fill=\"none\" stroke=\"#1f5fa8\" stroke-width=\"1.5\"/>\n</svg>\n",
-        HEIGHT - 16.0,
-        WIDTH - 60.0,
-        HEIGHT - 4.0,
-    )
 }
