@@ -35,8 +35,10 @@ sampled.
 
 What is compared are times at which **every** stream was behind: before the snapshot was held (the first tenth of the backlog left
 out: memory comes, plans are made, caches fill), and while it was, the first half and the second. What comes when nothing is left of
-the backlog is compared with itself. The run fails if something grows from one of these times to a later one, if there are too few
+these rows is compared with itself; what producers committed meanwhile may still be behind then. The run fails if something grows from one of these times to a later one, if there are too few
 samples in one, and if one of the three statements that run for events was not run often enough in each of the times with a backlog.
+
+The most pages of a cut are those of the first one, which counts every row of the backlog; it happens once.
 
 Renewing the lease is no part of the hot path: it goes by the clock, whatever is published. It is measured beside it, since it
 changes the same row again and again, and so it is what a snapshot that is held makes dearest.
@@ -67,7 +69,7 @@ pub(crate) async fn run(rows: Option<u64>) -> Result {
     } else {
         "A build for speed"
     };
-    let mut text = format!("{HEAD}{build}, on {MACHINE}: {table}\n",);
+    let mut text = format!("{HEAD}{build}, on {MACHINE}.\n\n{table}\n",);
     for (name, picture) in pictures {
         text += &format!("![{}]({name})\n", name.trim_end_matches(".svg"));
         std::fs::write(page.with_file_name(name), picture)?;
