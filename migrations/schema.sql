@@ -205,6 +205,7 @@ declare
     again outbox.reissue;
     base pg_snapshot;
     base_era integer;
+    own_floor bigint;
     era_floor bigint;
     era_end bigint;
 begin
@@ -233,8 +234,20 @@ begin
     end if;
     select e.position_floor into era_floor from outbox.era e where e.era = coalesce(base_era, kept.era);
     select e.cut_through into era_end from outbox.era e where e.era = coalesce(base_era, kept.era) + 1;
-    passed_snapshots := array[all_of_it, coalesce(base, '3:3:')] || coalesce(again.passed_snapshots, '{}') || kept.snapshot;
-    passed_positions := array[era_floor, coalesce(era_end, behind_entry.cut_through)] || coalesce(again.passed_positions, '{}') || behind_entry.position;
+    passed_snapshots := array[all_of_it, coalesce(base, '3:3:')];
+    passed_positions := array[era_floor, coalesce(era_end, behind_entry.cut_through)];
+    if again.batch_number is not null then
+        -- One that goes back beyond its era is told by what it passed alone.
+        if again.base::text = '3:3:' then
+            passed_snapshots := '{}';
+            passed_positions := '{}';
+        end if;
+        select e.position_floor into own_floor from outbox.era e where e.era = kept.era;
+        passed_snapshots := passed_snapshots || again.passed_snapshots || all_of_it;
+        passed_positions := passed_positions || again.passed_positions || least(behind_entry.position, own_floor);
+    end if;
+    passed_snapshots := passed_snapshots || kept.snapshot;
+    passed_positions := passed_positions || behind_entry.position;
 end
 $$;
 
@@ -1223,6 +1236,93 @@ end
 $$;
 
 ALTER FUNCTION outbox.let_lane_go_on(line outbox.parked_lane, is_free boolean, place bigint) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    all_of_it constant pg_snapshot := '9223372036854775807:9223372036854775807:';
+    present outbox.era;
+    opened outbox.era;
+    kept outbox.batch;
+    before outbox.batch;
+    again outbox.reissue;
+    base_era integer;
+begin
+    select e.* into present from outbox.era e order by e.era desc limit 1;
+    select b.* into kept from outbox.batch b
+    where b.batch_id = locate_entry.batch_id
+      and (b.number = 0
+           or exists (select from outbox.share s
+                      where s.topic = locate_entry.topic and s.partition = locate_entry.partition and s.batch_number = b.number
+                        and locate_entry.position between s.first_position and s.last_position));
+    if kept.number is null then
+        select e.* into opened from outbox.era e where e.batch_number > 0 and e.batch_id > locate_entry.batch_id order by e.era limit 1;
+        if opened.era is null
+           or locate_entry.batch_id < (select o.batch_id from outbox.batch o order by o.number limit 1)
+           or not exists (select from outbox.recovery r where r.era = opened.era and r.strategy = 'trust-stream')
+           or not exists (select from outbox.progress p
+                          where p.topic = locate_entry.topic and p.partition = locate_entry.partition and p.batch_number = opened.batch_number
+                            and p.chain_batch_id < opened.batch_id
+                            and (p.chain_batch_id, p.chain_position) >= (locate_entry.batch_id, locate_entry.position)) then
+            return;
+        end if;
+        accepted_in := opened.era;
+        number := opened.batch_number;
+        base := '3:3:';
+        base_number := 0;
+        select s.passed_snapshots || all_of_it, s.passed_positions || 0::bigint into passed_snapshots, passed_positions
+        from outbox.era_share s
+        where s.batch_number = opened.batch_number and s.topic = locate_entry.topic and s.partition = locate_entry.partition;
+        if passed_snapshots is null then
+            passed_snapshots := array[all_of_it];
+            passed_positions := array[opened.position_floor];
+        end if;
+        return;
+    end if;
+
+    select r.* into again from outbox.reissue r
+    where r.batch_number = kept.number and r.topic = locate_entry.topic and r.partition = locate_entry.partition;
+    select b.* into before from outbox.batch b where b.number = greatest(kept.number - 1, 0);
+    if again.batch_number is null and before.number is null then
+        -- What the entry's own batch has is not known: the piece of the ledger before it is gone.
+        return;
+    end if;
+    base_era := coalesce((select b.era from outbox.batch b where b.number = again.base_number), kept.era);
+    number := kept.number;
+    if present.era > 1 and (kept.kind = 'era' or base_era < present.era or again.base::text = '3:3:') then
+        base := '3:3:';
+        base_number := 0;
+        select told.passed_snapshots, told.passed_positions into passed_snapshots, passed_positions
+        from outbox.behind_entry(locate_entry.topic, locate_entry.partition, locate_entry.batch_id, locate_entry.position, 9223372036854775807) told;
+        if passed_snapshots is null then
+            number := null;
+        end if;
+        return;
+    end if;
+    base := coalesce(again.base, before.snapshot);
+    base_number := coalesce(again.base_number, greatest(kept.number - 1, 0));
+    passed_snapshots := '{}';
+    passed_positions := '{}';
+    if present.position_floor > 0 then
+        passed_snapshots := array[all_of_it];
+        passed_positions := array[present.position_floor];
+    end if;
+    if again.batch_number is not null then
+        -- What is above a lower position of an earlier snapshot follows from being above this one of a later snapshot.
+        select passed_snapshots || coalesce(array_agg(e.snapshot order by e.n), '{}') || all_of_it,
+               passed_positions || coalesce(array_agg(e.position order by e.n), '{}') || least(locate_entry.position, present.position_floor)
+        into passed_snapshots, passed_positions
+        from unnest(again.passed_snapshots, again.passed_positions) with ordinality e (snapshot, "position", n)
+        where e.position > locate_entry.position;
+    end if;
+    passed_snapshots := passed_snapshots || kept.snapshot;
+    passed_positions := passed_positions || locate_entry.position;
+end
+$$;
+
+ALTER FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.may_see_keys() RETURNS boolean
     LANGUAGE sql STABLE
@@ -3869,7 +3969,7 @@ CREATE TABLE outbox.loss (
     epoch bigint NOT NULL,
     found_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT loss_events_check CHECK ((events >= 0)),
-    CONSTRAINT loss_why_check CHECK ((why = ANY (ARRAY['log'::text, 'generation'::text])))
+    CONSTRAINT loss_why_check CHECK ((why = ANY (ARRAY['log'::text, 'generation'::text, 'accepted'::text])))
 );
 
 ALTER TABLE outbox.loss OWNER TO outbox_maintainer;
@@ -5039,7 +5139,7 @@ COMMENT ON COLUMN outbox_ops.losses.through_entry IS 'It ends with this entry; w
 
 COMMENT ON COLUMN outbox_ops.losses.events IS 'Events that the ledger cut into it.';
 
-COMMENT ON COLUMN outbox_ops.losses.why IS '`log`: Postgres no longer has all of it; `generation`: it is from before the topic got its partitions, and would come behind the end of those.';
+COMMENT ON COLUMN outbox_ops.losses.why IS '`log`: Postgres no longer has all of it; `generation`: it is from before the topic got its partitions, and would come behind the end of those; `accepted`: a recovery with `trust-stream` had left it on the stream, Postgres never had it again, and what it was is in outbox.unknown_entry.';
 
 COMMENT ON COLUMN outbox_ops.losses.missed_by IS 'Groups that the stream waits for and that had not acknowledged all of it, as far as the relay knew; empty: nobody misses it.';
 
@@ -6389,6 +6489,7 @@ GRANT ALL ON FUNCTION outbox.backlog() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) TO outbox_operator;
@@ -6506,6 +6607,9 @@ GRANT ALL ON FUNCTION outbox.layouts_in_force() TO outbox_relay;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_lane TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.let_lane_go_on(line outbox.parked_lane, is_free boolean, place bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.may_see_keys() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_consumer;
@@ -6822,6 +6926,20 @@ GRANT SELECT ON TABLE outbox.topic_stream TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.trim_floor TO outbox_relay;
 GRANT SELECT ON TABLE outbox.trim_floor TO outbox_observer;
+
+GRANT SELECT(stream) ON TABLE outbox.unknown_entry TO outbox_relay;
+
+GRANT SELECT(batch_id) ON TABLE outbox.unknown_entry TO outbox_relay;
+
+GRANT SELECT("position") ON TABLE outbox.unknown_entry TO outbox_relay;
+
+GRANT SELECT(recovery) ON TABLE outbox.unknown_entry TO outbox_relay;
+
+GRANT SELECT(topic) ON TABLE outbox.unknown_entry TO outbox_relay;
+
+GRANT SELECT(partition) ON TABLE outbox.unknown_entry TO outbox_relay;
+
+GRANT SELECT(fate) ON TABLE outbox.unknown_entry TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox.unpublished TO outbox_relay;
 

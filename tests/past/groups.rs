@@ -10,10 +10,10 @@ use system_tests::past::{LIMIT, Scene, TOPIC};
 use xtask::servers::Postgres;
 
 /// Groups in a database of their own, which does not go back.
-struct Readers(World);
+pub(crate) struct Readers(World);
 
 impl Readers {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let world = World::with_schema(Schema::Inbox).await?;
         world
             .connect()
@@ -23,7 +23,7 @@ impl Readers {
         Ok(Self(world))
     }
 
-    async fn start(&self, scene: &Scene, group: &str) -> Result<Relay> {
+    pub(crate) async fn start(&self, scene: &Scene, group: &str) -> Result<Relay> {
         let mut connection = self.0.connect().await?;
         connection
             .execute(AssertSqlSafe(format!(
@@ -40,7 +40,7 @@ impl Readers {
     }
 
     /// What a group did, once it did as much.
-    async fn effects(&self, group: &str, count: usize) -> Result<Vec<Uuid>> {
+    pub(crate) async fn effects(&self, group: &str, count: usize) -> Result<Vec<Uuid>> {
         let mut connection = self.0.connect().await?;
         let mut seen = 0;
         until("effects", LIMIT, async || {
@@ -57,7 +57,7 @@ impl Readers {
     }
 
     /// A group that reads until it has so many, and stops.
-    async fn read(&self, scene: &Scene, group: &str, count: usize) -> Result {
+    pub(crate) async fn read(&self, scene: &Scene, group: &str, count: usize) -> Result {
         let mut member = self.start(scene, group).await?;
         self.effects(group, count).await?;
         member.terminate().await?;
@@ -113,14 +113,14 @@ async fn groups_come_to(strategy: &str) -> Result {
     Ok(())
 }
 
-fn sorted(ids: &[Uuid]) -> Vec<Uuid> {
+pub(crate) fn sorted(ids: &[Uuid]) -> Vec<Uuid> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids
 }
 
 /// The events of one key, in the order given; those that only the stream knew are looked for where they were kept.
-async fn of_key(ids: &[Uuid], scene: &Scene, key: usize) -> Result<Vec<Uuid>> {
+pub(crate) async fn of_key(ids: &[Uuid], scene: &Scene, key: usize) -> Result<Vec<Uuid>> {
     let mut connection = scene.connect().await?;
     let of: Vec<Uuid> = sqlx::query_scalar(
         "select id from outbox.log where key = $1 union

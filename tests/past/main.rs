@@ -8,4 +8,6 @@ mod groups;
 
 mod interrupted;
 
+mod lost;
+
 mod transactions;

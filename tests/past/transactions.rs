@@ -11,7 +11,7 @@ use system_tests::past::{Scene, TOPIC};
 
 /// A database that published 20 events, cut 5 more that never left, and appended 5 that nobody cut; dumped, and loaded into a
 /// cluster whose transaction ids are far below. There producers append 5 before anybody looks.
-async fn loaded_elsewhere() -> Result<(Scene, Vec<Uuid>)> {
+pub(crate) async fn loaded_elsewhere() -> Result<(Scene, Vec<Uuid>)> {
     let mut scene = Scene::new(Postgres::options()).await?;
     scene.spend_transactions(5_000).await?;
     scene.known = scene.publish(20).await?;

@@ -1,1 +1,164 @@
--- repairs that know of eras
+-- Repairs that know of eras: an entry is found whatever era it is of, and what a recovery left on a stream is told from what no ledger knew.
+
+-- As before; and where a re-issue goes back beyond the era in which it was cut, transaction ids do not tell its older rows.
+create or replace function outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint,
+                                               out passed_snapshots pg_snapshot[], out passed_positions bigint[])
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    all_of_it constant pg_snapshot := '9223372036854775807:9223372036854775807:';
+    kept outbox.batch;
+    again outbox.reissue;
+    base pg_snapshot;
+    base_era integer;
+    own_floor bigint;
+    era_floor bigint;
+    era_end bigint;
+begin
+    if behind_entry.batch_id = 0 then
+        passed_snapshots := array[all_of_it];
+        passed_positions := array[0];
+        return;
+    end if;
+    select b.* into kept from outbox.batch b where b.batch_id = behind_entry.batch_id;
+    if kept.number is null then
+        return;
+    end if;
+    if kept.kind = 'era' then
+        select s.passed_snapshots || all_of_it, s.passed_positions || behind_entry.position into passed_snapshots, passed_positions
+        from outbox.era_share s
+        where s.batch_number = kept.number and s.topic = behind_entry.topic and s.partition = behind_entry.partition;
+        return;
+    end if;
+    select r.* into again from outbox.reissue r
+    where r.batch_number = kept.number and r.topic = behind_entry.topic and r.partition = behind_entry.partition;
+    if again.batch_number is not null then
+        base := again.base;
+        select b.era into base_era from outbox.batch b where b.number = again.base_number;
+    else
+        select b.snapshot, kept.era into base, base_era from outbox.batch b where b.number = kept.number - 1;
+    end if;
+    select e.position_floor into era_floor from outbox.era e where e.era = coalesce(base_era, kept.era);
+    select e.cut_through into era_end from outbox.era e where e.era = coalesce(base_era, kept.era) + 1;
+    passed_snapshots := array[all_of_it, coalesce(base, '3:3:')];
+    passed_positions := array[era_floor, coalesce(era_end, behind_entry.cut_through)];
+    if again.batch_number is not null then
+        -- One that goes back beyond its era is told by what it passed alone.
+        if again.base::text = '3:3:' then
+            passed_snapshots := '{}';
+            passed_positions := '{}';
+        end if;
+        select e.position_floor into own_floor from outbox.era e where e.era = kept.era;
+        passed_snapshots := passed_snapshots || again.passed_snapshots || all_of_it;
+        passed_positions := passed_positions || again.passed_positions || least(behind_entry.position, own_floor);
+    end if;
+    passed_snapshots := passed_snapshots || kept.snapshot;
+    passed_positions := passed_positions || behind_entry.position;
+end
+$$;
+
+-- Where an entry of a stream stands in the ledger, and how the rows behind it are told: not visible in `base`; and of what is visible
+-- in a snapshot of `passed_snapshots`, only what is above the position beside it. The last of these is of the entry's own batch, of a
+-- re-issue the last two. 0-0 stands before the first. No number: the ledger has no such entry.
+-- Of the present era, transaction ids tell it. Where an era began since, the rows of the stream are gone through by position: the ids
+-- may be of two servers. An entry that was on the stream when an era began, and that a person left there, stands before that era's share.
+create function outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, out number bigint, out base pg_snapshot,
+                                    out base_number bigint, out passed_snapshots pg_snapshot[], out passed_positions bigint[], out accepted_in integer)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    all_of_it constant pg_snapshot := '9223372036854775807:9223372036854775807:';
+    present outbox.era;
+    opened outbox.era;
+    kept outbox.batch;
+    before outbox.batch;
+    again outbox.reissue;
+    base_era integer;
+begin
+    select e.* into present from outbox.era e order by e.era desc limit 1;
+    select b.* into kept from outbox.batch b
+    where b.batch_id = locate_entry.batch_id
+      and (b.number = 0
+           or exists (select from outbox.share s
+                      where s.topic = locate_entry.topic and s.partition = locate_entry.partition and s.batch_number = b.number
+                        and locate_entry.position between s.first_position and s.last_position));
+    if kept.number is null then
+        select e.* into opened from outbox.era e where e.batch_number > 0 and e.batch_id > locate_entry.batch_id order by e.era limit 1;
+        if opened.era is null
+           or locate_entry.batch_id < (select o.batch_id from outbox.batch o order by o.number limit 1)
+           or not exists (select from outbox.recovery r where r.era = opened.era and r.strategy = 'trust-stream')
+           or not exists (select from outbox.progress p
+                          where p.topic = locate_entry.topic and p.partition = locate_entry.partition and p.batch_number = opened.batch_number
+                            and p.chain_batch_id < opened.batch_id
+                            and (p.chain_batch_id, p.chain_position) >= (locate_entry.batch_id, locate_entry.position)) then
+            return;
+        end if;
+        accepted_in := opened.era;
+        number := opened.batch_number;
+        base := '3:3:';
+        base_number := 0;
+        select s.passed_snapshots || all_of_it, s.passed_positions || 0::bigint into passed_snapshots, passed_positions
+        from outbox.era_share s
+        where s.batch_number = opened.batch_number and s.topic = locate_entry.topic and s.partition = locate_entry.partition;
+        if passed_snapshots is null then
+            passed_snapshots := array[all_of_it];
+            passed_positions := array[opened.position_floor];
+        end if;
+        return;
+    end if;
+
+    select r.* into again from outbox.reissue r
+    where r.batch_number = kept.number and r.topic = locate_entry.topic and r.partition = locate_entry.partition;
+    select b.* into before from outbox.batch b where b.number = greatest(kept.number - 1, 0);
+    if again.batch_number is null and before.number is null then
+        -- What the entry's own batch has is not known: the piece of the ledger before it is gone.
+        return;
+    end if;
+    base_era := coalesce((select b.era from outbox.batch b where b.number = again.base_number), kept.era);
+    number := kept.number;
+    if present.era > 1 and (kept.kind = 'era' or base_era < present.era or again.base::text = '3:3:') then
+        base := '3:3:';
+        base_number := 0;
+        select told.passed_snapshots, told.passed_positions into passed_snapshots, passed_positions
+        from outbox.behind_entry(locate_entry.topic, locate_entry.partition, locate_entry.batch_id, locate_entry.position, 9223372036854775807) told;
+        if passed_snapshots is null then
+            number := null;
+        end if;
+        return;
+    end if;
+    base := coalesce(again.base, before.snapshot);
+    base_number := coalesce(again.base_number, greatest(kept.number - 1, 0));
+    passed_snapshots := '{}';
+    passed_positions := '{}';
+    if present.position_floor > 0 then
+        passed_snapshots := array[all_of_it];
+        passed_positions := array[present.position_floor];
+    end if;
+    if again.batch_number is not null then
+        -- What is above a lower position of an earlier snapshot follows from being above this one of a later snapshot.
+        select passed_snapshots || coalesce(array_agg(e.snapshot order by e.n), '{}') || all_of_it,
+               passed_positions || coalesce(array_agg(e.position order by e.n), '{}') || least(locate_entry.position, present.position_floor)
+        into passed_snapshots, passed_positions
+        from unnest(again.passed_snapshots, again.passed_positions) with ordinality e (snapshot, "position", n)
+        where e.position > locate_entry.position;
+    end if;
+    passed_snapshots := passed_snapshots || kept.snapshot;
+    passed_positions := passed_positions || locate_entry.position;
+end
+$$;
+
+-- What a recovery left on a stream is in no log: if the sink loses it, it is lost. The relay counts such entries, and sees no content.
+grant select (stream, batch_id, position, recovery, topic, partition, fate) on outbox.unknown_entry to outbox_relay;
+alter table outbox.loss drop constraint loss_why_check;
+alter table outbox.loss add constraint loss_why_check check (why in ('log', 'generation', 'accepted'));
+comment on column outbox_ops.losses.why is '`log`: Postgres no longer has all of it; `generation`: it is from before the topic got its partitions, and would come behind the end of those; `accepted`: a recovery with `trust-stream` had left it on the stream, Postgres never had it again, and what it was is in outbox.unknown_entry.';
+
+do $$
+declare
+    function regprocedure;
+begin
+    foreach function in array array['outbox.behind_entry(text, integer, bigint, bigint, bigint)', 'outbox.locate_entry(text, integer, bigint, bigint)']::regprocedure[] loop
+        execute format('alter function %s owner to outbox_maintainer', function);
+        execute format('revoke execute on function %s from public', function);
+    end loop;
+end
+$$;
+grant execute on function outbox.behind_entry(text, integer, bigint, bigint, bigint), outbox.locate_entry(text, integer, bigint, bigint) to outbox_relay;

@@ -1,4 +1,4 @@
--- What a repair of one stream goes by: its re-issues, how far it came, its floor, whether it waits for a person or lost its end, from which
+-- What a repair of one stream goes by: its re-issues and eras, how far it came, its floor, whether it waits for a person or lost its end, from which
 -- batch on its topic has the partitions that it has, and how many. $1 topic and $2 slot of the stream.
 select head.number as head_number,
        coalesce(passed.batch_number, 0) as batch_number, coalesce(passed.position, 0) as position,
@@ -7,12 +7,28 @@ select head.number as head_number,
        coalesce(latest.action in ('set_aside', 'blocked'), false) as stopped, coalesce(latest.action = 'lost', false) as lost,
        coalesce(layout.batch_id, 0) as layout_batch_id, coalesce(layout.partitions, 1) as partitions,
        coalesce((
-           select json_agg(json_build_array(r.batch_number, b.batch_id, s.first_position, r.kept_batch_id, r.kept_position) order by r.batch_number)::text
-           from outbox.reissue r
-           cross join lateral (select b.batch_id from outbox.batch b where b.number = r.batch_number limit 1) b
-           cross join lateral (select s.first_position from outbox.share s
-                               where s.topic = r.topic and s.partition = r.partition and s.batch_number = r.batch_number limit 1) s
-           where r.topic = $1::text and r.partition = $2::integer), '[]') as reissues,
+           select json_agg(json_build_array(put.number, put.batch_id, put.first_position, put.kept_batch_id, put.kept_position) order by put.number)::text
+           from (
+               select r.batch_number as number, b.batch_id, s.first_position, r.kept_batch_id, r.kept_position
+               from outbox.reissue r
+               cross join lateral (select b.batch_id from outbox.batch b where b.number = r.batch_number limit 1) b
+               cross join lateral (select s.first_position from outbox.share s
+                                   where s.topic = r.topic and s.partition = r.partition and s.batch_number = r.batch_number limit 1) s
+               where r.topic = $1::text and r.partition = $2::integer
+               union all
+               -- What an era took off the stream, or never sent, stands nowhere else: it goes on behind the entry that stayed.
+               select e.batch_number, e.batch_id, coalesce(s.first_position, 0), p.chain_batch_id, p.chain_position
+               from outbox.era e
+               cross join lateral (
+                   select p.chain_batch_id, p.chain_position from outbox.progress p
+                   where p.topic = $1::text and p.partition = $2::integer and p.batch_number = e.batch_number
+                   order by p.position, p.number
+                   limit 1
+               ) p
+               left join lateral (select s.first_position from outbox.share s
+                                  where s.topic = $1::text and s.partition = $2::integer and s.batch_number = e.batch_number limit 1) s on true
+               where e.batch_number > 0 and p.chain_batch_id < e.batch_id
+           ) put), '[]') as reissues,
        coalesce((select extract(epoch from clock_timestamp() - max(r.cut_at)) from outbox.reissue r
                  where r.topic = $1::text and r.partition = $2::integer), 1e9)::float8 as seconds_since_last
 from (select b.number from outbox.batch b order by b.number desc limit 1) head

@@ -32,10 +32,20 @@ with flushed as materialized (
 )
 insert into outbox.loss (topic, partition, stream, after_entry, through_entry, events, why, missed_by, epoch)
 select $1::text, $2::integer, $3::text, $4::bigint || '-' || $5::bigint, $6::bigint || '-' || $7::bigint,
-       (select coalesce(sum(s.event_count), 0)
+       -- Of what an era began with, only what was in no batch before: the rest was counted there.
+       (select coalesce(sum(case batch.kind when 'cut' then s.event_count else greatest(0, s.event_count - before.events) end), 0)
         from outbox.share s
-        cross join lateral (select b.kind from outbox.batch b where b.number = s.batch_number limit 1) batch
-        where s.topic = $1::text and s.partition = $2::integer and batch.kind = 'cut'
+        cross join lateral (select b.kind, b.batch_id from outbox.batch b where b.number = s.batch_number limit 1) batch
+        cross join lateral (
+            select coalesce(sum(c.event_count), 0) as events
+            from outbox.share c
+            cross join lateral (select b.kind, b.batch_id from outbox.batch b where b.number = c.batch_number limit 1) b
+            where batch.kind = 'era' and b.kind = 'cut' and c.topic = $1::text and c.partition = $2::integer and c.batch_number < s.batch_number
+              and b.batch_id > (select p.chain_batch_id from outbox.progress p
+                                where p.topic = $1::text and p.partition = $2::integer and p.batch_number = s.batch_number
+                                order by p.position, p.number limit 1)
+        ) before
+        where s.topic = $1::text and s.partition = $2::integer and batch.kind in ('cut', 'era')
           and s.batch_number > (select b.number from outbox.batch b where b.batch_id <= $4::bigint order by b.batch_id desc limit 1)
           and s.batch_number <= (select b.number from outbox.batch b where b.batch_id <= $6::bigint order by b.batch_id desc limit 1)),
        $8::text, missed.groups, $9::bigint

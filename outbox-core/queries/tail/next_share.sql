@@ -9,6 +9,8 @@ select wanted.partition, share.batch_number, share.event_count, share.first_posi
        case when batch.kind = 'era' then '3:3:' else coalesce(again.base, before.snapshot)::text end as snapshot_before,
        coalesce(again.passed_snapshots, opened.passed_snapshots, '{}')::text[] as passed_snapshots,
        coalesce(again.passed_positions, opened.passed_positions, '{}') as passed_positions,
+       -- A re-issue may go back to what was appended before its era.
+       case when again.batch_number is not null then coalesce((select e.position_floor from outbox.era e where e.era = batch.era), 0) else 0 end as era_floor,
        case when wanted.partition > 0 then (
            select l.partitions from outbox.topic_layout l
            where l.topic = $1::text and l.batch_number < share.batch_number order by l.generation desc limit 1
@@ -23,7 +25,7 @@ cross join lateral (
     order by s.batch_number
     limit 1
 ) share
-cross join lateral (select b.batch_id, b.kind, b.cut_at, b.snapshot from outbox.batch b where b.number = share.batch_number limit 1) batch
+cross join lateral (select b.batch_id, b.kind, b.era, b.cut_at, b.snapshot from outbox.batch b where b.number = share.batch_number limit 1) batch
 cross join lateral (select b.snapshot from outbox.batch b where b.number = share.batch_number - 1 limit 1) before
 left join lateral (
     select l.generation, l.partitions from outbox.topic_layout l where l.topic = $1::text and l.batch_number = share.batch_number limit 1

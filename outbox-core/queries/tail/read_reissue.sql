@@ -1,7 +1,8 @@
 -- The next rows of a re-issue's share, in order of position: those of read_share.sql, with its conditions written the same
 -- way, between the snapshot before the entry that was kept and that of the re-issue, but for what stands at or before the
 -- entry that was kept ($10 snapshots, of each of which only what is above the position $11), and what a person gave up; of the
--- $12 partitions of the topic only $13, or all if that is null.
+-- $12 partitions of the topic only $13, or all if that is null. Up to position $14 everything was appended before the era in which the
+-- re-issue was cut, and is committed or gone, whatever its transaction ids are.
 -- $1 topic, $2 after this position, $3 last position of the share, $4 first position of new transactions,
 -- $5 xmax of the snapshot before, $6 transactions open in it, $7 snapshot of the batch, $8 up to so many rows, $9 and bytes.
 select row.position, row.topic, row.key, row.id, row.source, row.type, row.subject, row.time, row.recorded_at, row.data_content_type,
@@ -14,7 +15,8 @@ from (
             select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes
             from outbox.log l
             where l.topic = $1::text and l.position > greatest($2::bigint, $4::bigint - 1) and l.position <= $3::bigint
-              and l.transaction_id >= $5::text::xid8 and pg_visible_in_snapshot(l.transaction_id, (select $7::text::pg_snapshot))
+              and l.transaction_id >= $5::text::xid8
+              and (l.position <= $14::bigint or pg_visible_in_snapshot(l.transaction_id, (select $7::text::pg_snapshot)))
               and ($13::integer[] is null or outbox.partition_of(coalesce(l.key, l.id::text), $12::integer) = any($13::integer[]))
               and not exists (select from unnest($10::text[], $11::bigint[]) passed (snapshot, position)
                               where l.position <= passed.position and pg_visible_in_snapshot(l.transaction_id, passed.snapshot::pg_snapshot))

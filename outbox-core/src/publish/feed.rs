@@ -63,6 +63,7 @@ impl Leader {
                 snapshot: cut.batch.snapshot.clone(),
                 before: cut.before.clone(),
                 passed: Vec::new(),
+                era_floor: 0,
                 share,
                 laid: cut.laid.clone(),
             };

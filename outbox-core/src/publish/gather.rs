@@ -228,6 +228,7 @@ impl Reading {
             partitions,
             only,
             passed: first.passed.clone(),
+            era_floor: first.era_floor,
         })
     }
 

@@ -391,6 +391,7 @@ mod tests {
             snapshot: "9:9:".parse().unwrap(),
             before: "3:3:".parse().unwrap(),
             passed: Vec::new(),
+            era_floor: 0,
             share: Share {
                 stream: StreamId::whole("t"),
                 event_count: 1,

@@ -10,7 +10,7 @@
 
 use crate::event::EntryId;
 
-/// A re-issue of one stream.
+/// A re-issue of one stream, or the beginning of an era: both go on behind an entry that was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reissue {
     /// Its place in the ledger.
@@ -35,7 +35,7 @@ pub type Stretch = (EntryId, EntryId);
 /// The re-issues of one stream, as the ledger has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
-    /// Rising.
+    /// Rising; eras among them. What was cut before an era and not sent is in its share, and what a person took off is nowhere.
     pub reissues: Vec<Reissue>,
 }
 
@@ -71,6 +71,17 @@ impl Repairs {
             id = reissue.kept;
         }
         id
+    }
+
+    /// The last entry in its place at or before `id`, where the ledger says that the last share at or before it ends with `end`. What a
+    /// re-issue or an era took out of its place, or never sent, ends with the entry that it kept, which may be in no share: a recovery
+    /// left it there.
+    #[must_use]
+    pub fn end_at(&self, id: EntryId, end: EntryId) -> EntryId {
+        match self.by(id) {
+            Some(_) => self.in_place(id),
+            None => self.in_place(end),
+        }
     }
 
     /// Where the entries stand that precede `id`, which is in its place: the nearest stretch first.

@@ -52,6 +52,9 @@ pub struct BoundShare {
     pub before: Snapshot,
     /// Of a re-issue: what of these snapshots stands before it. Empty for a batch.
     pub passed: Vec<Above>,
+    /// Of a re-issue: up to this position everything was appended before its era, and is committed or gone, whatever its
+    /// transaction ids are. 0 for a batch.
+    pub era_floor: i64,
     /// The share.
     pub share: Share,
     /// The share is no events, but the entry that says that the topic has more partitions from here on.
@@ -67,6 +70,7 @@ impl BoundShare {
             && self.passed == other.passed
             && self.before == other.before
             && self.snapshot == other.snapshot
+            && self.era_floor == other.era_floor
     }
 }
 
@@ -91,6 +95,9 @@ pub struct Section {
     pub only: Option<Vec<i32>>,
     /// Of a re-issue: what of these snapshots stands before it. Empty for a batch.
     pub passed: Vec<Above>,
+    /// Of a re-issue: up to this position everything was appended before its era, and is committed or gone, whatever its
+    /// transaction ids are. 0 for a batch.
+    pub era_floor: i64,
 }
 
 /// What one row of the ledger brought.

@@ -26,6 +26,7 @@ fn share(partition: u16, batch_number: i64, first_position: i64, last_position: 
         snapshot: "9:9:".parse().unwrap(),
         before: "3:3:".parse().unwrap(),
         passed: Vec::new(),
+        era_floor: 0,
         share: Share {
             stream: stream(partition),
             partitions: PARTITIONS,

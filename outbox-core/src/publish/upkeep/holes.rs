@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::losses::{Patient, last_before};
+use super::losses::{Patient, before, last_before};
 use super::pg::begin;
 use super::pg::losses::{self, TakenBy};
 use super::pg::repairs::{self as pg, Fate, Located, Standing};
 use super::run::{Round, Upkeep};
-use super::survey::{Begin, Looked, Survey};
+use super::survey::{Begin, Looked, Since, Survey};
 use crate::event::EntryId;
 use crate::hole::{self, Hole};
 use crate::observe;
@@ -197,8 +197,18 @@ impl Upkeep {
         if let Some(refusal) = self.check_mark(round, patient).await? {
             return Ok(Fate::Refused(refusal));
         }
-        if let Located::Nowhere { oldest, since } = pg::locate(&round.session, miss.stream, missing).await? {
-            return Ok(Fate::Refused(nowhere(miss.key, missing, oldest, &since)));
+        match pg::locate(&round.session, miss.stream, missing).await? {
+            Located::At(_) => {}
+            Located::Accepted { era, .. } => {
+                return Ok(Fate::Refused(format!(
+                    "entry {missing} was on stream {} when era {era} began, and this database never had it: what it was is in \
+                     outbox.unknown_entry; pass the hole, or rebuild the consumer from Postgres",
+                    miss.key
+                )));
+            }
+            Located::Nowhere { oldest, since } => {
+                return Ok(Fate::Refused(nowhere(miss.key, missing, oldest, &since)));
+            }
         }
         let repairs = &standing.facts.repairs;
         let found = last_before(round, miss.key, repairs, missing).await?;
@@ -221,9 +231,14 @@ impl Upkeep {
             Looked::Nowhere { oldest, since } => nowhere(miss.key, kept, oldest, &since),
         };
         // Whoever has passed less holds all the same, and is told what is gone; what follows is there for everybody.
-        let limit = begin::end_before(&round.session, miss.stream, missing).await?;
-        match survey.earliest(kept, repairs.in_place(limit)).await? {
-            Some(begin) if begin.measured.event_count > 0 => self.order(patient, begin, missing).await,
+        let end = begin::end_before(&round.session, miss.stream, missing).await?;
+        match survey
+            .earliest(kept, repairs.end_at(before(missing), end))
+            .await?
+        {
+            Since::Entry(begin) if begin.measured.event_count > 0 => {
+                self.order(patient, begin, missing).await
+            }
             _ => Ok(Fate::Refused(refusal)),
         }
     }
@@ -243,7 +258,7 @@ fn lacks(key: &str, begin: &Begin) -> String {
     )
 }
 
-fn nowhere(key: &str, id: EntryId, oldest: u64, since: &str) -> String {
+pub(super) fn nowhere(key: &str, id: EntryId, oldest: u64, since: &str) -> String {
     if id.batch_id < oldest {
         format!(
             "entry {id} of stream {key} is older than what Postgres keeps: its ledger goes back to batch {oldest}, of {since}; pass the \

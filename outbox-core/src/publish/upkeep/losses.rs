@@ -3,12 +3,12 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::holes::{LOOK_AGAIN, PAUSE};
+use super::holes::{LOOK_AGAIN, PAUSE, nowhere};
 use super::pg::begin;
 use super::pg::losses::{self as pg, Loss};
 use super::pg::repairs::{Fate, Standing, lost, standing};
 use super::run::{Round, Upkeep};
-use super::survey::{Begin, Looked, Survey};
+use super::survey::{Begin, Looked, Since, Survey};
 use crate::event::EntryId;
 use crate::observe;
 use crate::publish::repair::{Beginning, Repairs};
@@ -119,9 +119,25 @@ impl Upkeep {
             return Ok(Fate::Closing);
         }
         let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
-        let begin = match survey.look(wanted.kept).await? {
-            Looked::Whole(begin) => Some(begin),
-            _ => survey.earliest(wanted.kept, chain).await?,
+        let since = match survey.look(wanted.kept).await? {
+            Looked::Whole(begin) => Since::Entry(begin),
+            // What the ledger could know and does not is no proof that the log lacks anything.
+            Looked::Nowhere { oldest, since } if wanted.kept.batch_id >= oldest => {
+                Since::Unknown { oldest, since }
+            }
+            Looked::Lacks(_) | Looked::Nowhere { .. } => survey.earliest(wanted.kept, chain).await?,
+        };
+        let begin = match since {
+            Since::Entry(begin) => Some(begin),
+            Since::Nothing => None,
+            Since::Unknown { oldest, since } => {
+                return Ok(Fate::Refused(nowhere(
+                    patient.key,
+                    wanted.kept.min(chain),
+                    oldest,
+                    &since,
+                )));
+            }
         };
         self.go_on(round, patient, wanted.kept, begin).await
     }
@@ -137,6 +153,7 @@ impl Upkeep {
         let chain = patient.standing.facts.chain;
         match begin.filter(|begin| begin.measured.event_count > 0) {
             Some(begin) => {
+                self.say_accepted(round, patient, begin.behind.kept).await?;
                 if begin.behind.kept > wanted {
                     let range = (wanted, begin.behind.kept);
                     self.give_up(round, patient, range, "log", false).await?;
@@ -155,7 +172,7 @@ impl Upkeep {
         let (facts, stream) = (&patient.standing.facts, patient.stream);
         let floor_end = if facts.floor > EntryId::MIN {
             let end = begin::end_before(&round.session, stream, facts.floor).await?;
-            facts.repairs.in_place(end)
+            facts.repairs.end_at(before(facts.floor), end)
         } else {
             EntryId::MIN
         };
@@ -169,6 +186,23 @@ impl Upkeep {
             layout_end,
             first_previous: round.streams.first_previous(patient.key).await?,
         })
+    }
+
+    /// What a recovery had left on the stream behind the entry that is kept is in no log: it is said, and the rest is put out again.
+    async fn say_accepted(&self, round: &Round, patient: &Patient<'_>, kept: EntryId) -> Result<(), Error> {
+        self.check_lease()?;
+        let (chain, stream) = (patient.standing.facts.chain, patient.stream);
+        let lost =
+            pg::record_accepted(&round.session, stream, patient.key, (kept, chain), self.epoch()).await?;
+        for lost in lost {
+            metrics::counter!(observe::PUBLISH_LOST_EVENTS, "topic" => stream.topic.clone())
+                .increment(lost.events.unsigned_abs());
+            tracing::error!(
+                stream = patient.key, after = lost.after, through = lost.through, events = lost.events, missed_by = ?lost.missed_by,
+                "the stream lost entries that a recovery had left on it and that are in no log; see outbox_ops.losses and outbox.unknown_entry"
+            );
+        }
+        Ok(())
     }
 
     async fn give_up(
@@ -241,6 +275,14 @@ pub(super) async fn last_before(
         }
     }
     Ok(None)
+}
+
+/// The id before `id`.
+pub(super) fn before(id: EntryId) -> EntryId {
+    match id.position.checked_sub(1) {
+        Some(position) => EntryId::new(id.batch_id, position),
+        None => EntryId::new(id.batch_id.saturating_sub(1), u64::MAX),
+    }
 }
 
 fn milliseconds(now: SystemTime) -> u64 {

@@ -5,7 +5,7 @@ use super::losses::{Patient, last_before};
 use super::pg::orders::{self as pg, Answer, Asked};
 use super::pg::repairs::{Fate, standing};
 use super::run::{Round, Upkeep};
-use super::survey::{Begin, Looked, Survey};
+use super::survey::{Begin, Looked, Since, Survey};
 use crate::event::EntryId;
 use crate::publish::Error;
 
@@ -96,13 +96,13 @@ impl Upkeep {
             Looked::Lacks(_) | Looked::Nowhere { .. } => {}
         }
         let there = survey.earliest(kept, facts.chain).await?;
-        Ok(Err(match there.filter(|begin| begin.measured.event_count > 0) {
-            Some(begin) => format!(
+        Ok(Err(match there {
+            Since::Entry(begin) if begin.measured.event_count > 0 => format!(
                 "Postgres no longer has all of stream {key} behind entry {kept}; it has everything behind entry {}: ask --from {}",
                 begin.behind.kept,
                 begin.behind.kept.next()
             ),
-            None => format!("Postgres no longer has what was on stream {key} behind entry {kept}"),
+            _ => format!("Postgres no longer has what was on stream {key} behind entry {kept}"),
         }))
     }
 }

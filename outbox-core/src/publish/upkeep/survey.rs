@@ -29,6 +29,17 @@ pub(super) struct Begin {
     pub(super) measured: Measured,
 }
 
+/// From where on the log has everything of a stream.
+#[derive(Debug)]
+pub(super) enum Since {
+    /// Behind this entry.
+    Entry(Begin),
+    /// Behind none of those that were looked for.
+    Nothing,
+    /// The ledger does not tell where the last of them stands: the log may have everything.
+    Unknown { oldest: u64, since: String },
+}
+
 /// What a look says.
 #[derive(Debug)]
 pub(super) enum Looked {
@@ -61,7 +72,8 @@ impl<'a> Survey<'a> {
     /// What the log has behind `kept`.
     pub(super) async fn look(&self, kept: EntryId) -> Result<Looked, Error> {
         let behind = match pg::locate(&self.session, self.stream, kept).await? {
-            Located::At(behind) => behind,
+            // What precedes it is on the stream; what it is itself, the log need not have.
+            Located::At(behind) | Located::Accepted { behind, .. } => behind,
             Located::Nowhere { oldest, since } => {
                 let start = match kept {
                     EntryId::MIN => begin::locate_start(&self.session, self.stream).await?,
@@ -86,17 +98,21 @@ impl<'a> Survey<'a> {
     }
 
     /// The earliest entry behind `gone` and at or before `limit` behind which the log has everything.
-    pub(super) async fn earliest(&self, gone: EntryId, limit: EntryId) -> Result<Option<Begin>, Error> {
+    pub(super) async fn earliest(&self, gone: EntryId, limit: EntryId) -> Result<Since, Error> {
         if limit <= gone {
-            return Ok(None);
+            return Ok(Since::Nothing);
         }
-        let Looked::Whole(mut begin) = self.look(limit).await? else {
-            return Ok(None);
+        let mut begin = match self.look(limit).await? {
+            Looked::Whole(begin) => begin,
+            Looked::Nowhere { oldest, since } if limit.batch_id >= oldest => {
+                return Ok(Since::Unknown { oldest, since });
+            }
+            Looked::Lacks(_) | Looked::Nowhere { .. } => return Ok(Since::Nothing),
         };
         let mut search = Earliest::new(gone, limit);
         while let Some(batch) = search.next() {
             let end = begin::end_before(&self.session, self.stream, EntryId::new(batch + 1, 0)).await?;
-            let kept = self.repairs.in_place(end);
+            let kept = self.repairs.end_at(EntryId::new(batch, u64::MAX), end);
             if kept <= gone {
                 search.is_gone(batch);
                 continue;
@@ -109,6 +125,6 @@ impl<'a> Survey<'a> {
                 Looked::Lacks(_) | Looked::Nowhere { .. } => search.is_gone(batch),
             }
         }
-        Ok(Some(begin))
+        Ok(Since::Entry(begin))
     }
 }

@@ -86,6 +86,7 @@ pub(crate) async fn read_share(
         partitions: share.partitions,
         only: share.stream.partition.map(|partition| vec![i32::from(partition)]),
         passed: bound.passed.clone(),
+        era_floor: bound.era_floor,
     };
     read_section(session, &section, rows, bytes).await
 }
@@ -113,6 +114,7 @@ fn bound_share(topic: &str, row: &PgRow) -> Result<BoundShare, Error> {
         snapshot: snapshot(row, "snapshot")?,
         before: snapshot(row, "snapshot_before")?,
         passed: above(row)?,
+        era_floor: get(row, "era_floor")?,
         share: Share {
             stream: stream_of(topic.to_owned(), get(row, "partition")?)?,
             partitions,
@@ -156,6 +158,7 @@ pub(crate) async fn read_section(
             parameters.push((&positions, Type::INT8_ARRAY));
             parameters.push((&partitions, Type::INT4));
             parameters.push((only, Type::INT4_ARRAY));
+            parameters.push((&section.era_floor, Type::INT8));
             session.query(READ_REISSUE, &parameters).await?
         }
         None => session.query(READ_SHARE, &parameters).await?,

@@ -9,6 +9,7 @@ use crate::tail::pg::rows::get;
 use crate::tail::{Error, Kind, StreamId};
 
 const RECORD_LOSS: &str = include_str!("../../../../queries/publish/record_loss.sql");
+const RECORD_ACCEPTED: &str = include_str!("../../../../queries/publish/record_accepted.sql");
 const RESUME_STREAM: &str = include_str!("../../../../queries/publish/resume_stream.sql");
 const READ_FLOOR: &str = include_str!("../../../../queries/publish/read_floor.sql");
 
@@ -60,6 +61,53 @@ pub(in crate::publish::upkeep) async fn record(
         .first()
         .ok_or_else(|| Error::new(Kind::Shape, "a loss was not recorded"))?;
     Ok((get(row, "events")?, get(row, "missed_by")?))
+}
+
+/// What was lost of what a recovery had left on a stream.
+#[derive(Debug)]
+pub(in crate::publish::upkeep) struct Accepted {
+    pub(in crate::publish::upkeep) after: String,
+    pub(in crate::publish::upkeep) through: String,
+    pub(in crate::publish::upkeep) events: i64,
+    pub(in crate::publish::upkeep) missed_by: Vec<String>,
+}
+
+/// Records what a stream lost behind `kept`, up to and with `end`, that a recovery had left there and the log does not have.
+pub(in crate::publish::upkeep) async fn record_accepted(
+    session: &Session,
+    stream: &StreamId,
+    key: &str,
+    (kept, end): (EntryId, EntryId),
+    epoch: i64,
+) -> Result<Vec<Accepted>, Error> {
+    let halves = |id: EntryId| (signed(id.batch_id), signed(id.position));
+    let (kept, end) = (halves(kept), halves(end));
+    let rows = session
+        .query_durably(
+            RECORD_ACCEPTED,
+            &[
+                (&stream.topic, Type::TEXT),
+                (&stream.slot(), Type::INT4),
+                (&key, Type::TEXT),
+                (&kept.0, Type::INT8),
+                (&kept.1, Type::INT8),
+                (&end.0, Type::INT8),
+                (&end.1, Type::INT8),
+                (&epoch, Type::INT8),
+            ],
+            LONGEST,
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Accepted {
+                after: get(row, "after_entry")?,
+                through: get(row, "through_entry")?,
+                events: get(row, "events")?,
+                missed_by: get(row, "missed_by")?,
+            })
+        })
+        .collect()
 }
 
 /// Lets a stream go on that has its end after all.

@@ -89,6 +89,8 @@ fn reissues(text: &str) -> Result<Repairs, Error> {
 pub(in crate::publish::upkeep) enum Located {
     /// There.
     At(Behind),
+    /// A recovery found it on the stream, left it there, and began this era behind it. The log does not have it.
+    Accepted { era: i32, behind: Behind },
     /// The ledger has no such entry of this stream; it goes back to this batch, cut then.
     Nowhere { oldest: u64, since: String },
 }
@@ -114,23 +116,23 @@ pub(in crate::publish::upkeep) async fn locate(
     let row = rows
         .first()
         .ok_or_else(|| Error::new(Kind::Shape, "the ledger has no row at all"))?;
-    // Without the batch before it is not known what the entry's own batch has: that piece of the ledger is gone.
-    let (Some(number), Some(_)) = (
-        get::<Option<i64>>(row, "number")?,
-        get::<Option<String>>(row, "base")?,
-    ) else {
+    let Some(number) = get::<Option<i64>>(row, "number")? else {
         return Ok(Located::Nowhere {
             oldest: unsigned(get(row, "oldest_batch_id")?)?,
             since: get(row, "oldest_cut_at")?,
         });
     };
-    Ok(Located::At(Behind {
+    let behind = Behind {
         kept: id,
         number,
         base: snapshot(row, "base")?,
         base_number: get(row, "base_number")?,
         passed: above(row)?,
-    }))
+    };
+    Ok(match get(row, "accepted_in")? {
+        Some(era) => Located::Accepted { era, behind },
+        None => Located::At(behind),
+    })
 }
 
 /// What became of what a group asks for.
