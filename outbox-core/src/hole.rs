@@ -35,8 +35,8 @@ pub fn key(prefix: &str) -> String {
     format!("{prefix}@holes")
 }
 
-/// Key of the hash in which the relay tells a group that passed nothing that a stream begins behind an entry that was trimmed: a group
-/// that made a stream again, which the sink had lost, cannot know. Its fields are those of the holes.
+/// Key of the hash in which the relay tells a group that passed nothing that a stream begins behind an entry that is gone: the group
+/// cannot know whether that was trimmed or lost, and what was lost comes again. Its fields are those of the holes.
 #[must_use]
 pub fn beginnings(prefix: &str) -> String {
     format!("{prefix}@beginnings")

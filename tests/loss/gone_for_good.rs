@@ -107,6 +107,10 @@ async fn what_postgres_no_longer_has_is_said_by_range_and_the_rest_is_put_out_ag
     scene.nothing_is_missed().await?;
     later.merge(backlog(&scene.world, &topics, 1, 1, 10).await?);
     assert_eq!(done.len(), 61);
+    // AND a group that comes now begins behind it, without a person
+    scene.join("late").await?;
+    assert_eq!(scene.effects("late", 42).await?.len(), 42);
+    scene.nothing_is_missed().await?;
     // What came later, among the rest: keys are applied beside each other.
     let mut since = scene.effects("left", 62).await?;
     since.retain(|id| later.get(id).is_some());

@@ -12,4 +12,6 @@ mod gone_for_good;
 
 mod groups;
 
+mod newcomers;
+
 mod by_hand;

@@ -31,10 +31,9 @@ impl Session<'_> {
     }
 
     /// Lets the first held entry pass if its predecessor is known never to come and that loses nothing unseen: the
-    /// group is new and begins here, the predecessor is in the dead letters, or a person gave it up. Any other hole is shown,
-    /// and asked for.
-    /// `lowest` is the lowest pending entry of the group.
-    pub(super) async fn concede(&mut self, lowest: Option<EntryId>) -> Result<(), Error> {
+    /// relay says that the group begins here, the predecessor is in the dead letters, or a person gave it up. Any other hole is
+    /// shown, and asked for.
+    pub(super) async fn concede(&mut self) -> Result<(), Error> {
         let Some((id, previous)) = self.first_held() else {
             return Ok(());
         };
@@ -45,11 +44,9 @@ impl Session<'_> {
         let is_pending = self.link.is_pending(previous).await?;
         let place = self.place.clone();
         let stream = &place.stream.key;
-        // Nothing that comes before it is on its way: entries are delivered in their order.
-        if self.gate.passed().is_none() && lowest == Some(id) {
-            tracing::info!(stream, entry = %id, "the group begins here: what precedes was trimmed");
-        } else if self.begins_behind(previous).await? {
-            tracing::info!(stream, entry = %id, "the group begins here: what precedes was trimmed before it was there");
+        // Trimmed or lost: a group that finds neither cannot tell, and what was lost comes again, behind what is there.
+        if self.begins_behind(previous).await? {
+            tracing::info!(stream, entry = %id, "the group begins here: the relay says that what precedes was gone before it was there");
         } else if place.store().is_unreadable(stream, previous).await? {
             tracing::warn!(stream, entry = %id, "passing: what precedes is in the dead letters");
         } else if !is_pending && self.is_given_up(id, previous).await? {
@@ -62,8 +59,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Whether the relay says that a group that passed nothing begins behind this entry: it was there before anything was on the
-    /// stream, as far as it could know, since the sink had lost that.
+    /// Whether the relay says that a group that passed nothing begins behind this entry: it was trimmed, or it is gone for good and
+    /// nobody waited for it.
     async fn begins_behind(&mut self, previous: EntryId) -> Result<bool, Error> {
         if self.gate.passed().is_some_and(|passed| passed > EntryId::MIN) || !self.is_asked {
             return Ok(false);

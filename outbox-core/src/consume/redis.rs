@@ -374,7 +374,7 @@ impl Link {
 }
 
 /// A consumer whose user lacks a right that only repairs need goes on without repairs.
-fn unless_forbidden<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+pub(super) fn unless_forbidden<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match answer {
         Err(Error::Redis {
             code: Some(code),

@@ -284,7 +284,7 @@ impl<'a> Session<'a> {
         let pending = self.link.pending_summary().await?;
         self.suspect_more(&pending);
         if !self.held.is_empty() {
-            return self.concede(pending.lowest).await;
+            return self.concede().await;
         }
         self.close_hole().await?;
         self.look_for_missed(pending.count).await?;
@@ -312,8 +312,7 @@ impl<'a> Session<'a> {
     /// lost, and the barrier with it.
     async fn look_before_barrier(&mut self) -> Result<(), Error> {
         if !self.held.is_empty() {
-            let pending = self.link.pending_summary().await?;
-            return self.concede(pending.lowest).await;
+            return self.concede().await;
         }
         if std::mem::take(&mut self.held_too_many) {
             self.search_for(EntryId::MIN, END);

@@ -214,6 +214,24 @@ impl Bench {
         Ok(())
     }
 
+    /// Waits until the group asks for an entry of a stream, and answers in the relay's place that it was trimmed.
+    pub(crate) async fn relay_says_trimmed(&mut self, stream: &str, missing: &str) -> Result {
+        let field = format!("{stream}|{GROUP}");
+        let redis = &mut self.redis;
+        system_tests::patience::until("the group asks", PATIENCE, async || {
+            let asked: Option<String> = redis::cmd("HGET")
+                .arg("outbox:@holes")
+                .arg(&field)
+                .query_async(&mut *redis)
+                .await?;
+            Ok(asked.filter(|asked| asked.contains(missing)).map(drop))
+        })
+        .await?;
+        let mut say = redis::cmd("HSET");
+        say.arg("outbox:@beginnings").arg(&field).arg(missing);
+        Ok(say.query_async::<()>(&mut self.redis).await?)
+    }
+
     /// Waits until a query answers this text.
     pub(crate) async fn until_is(&mut self, query: &'static str, wanted: &str) -> Result {
         let mut seen = String::new();

@@ -135,6 +135,9 @@ async fn older_streams_with_nothing_left_hold_nobody() -> Result {
         .await?;
     // WHEN a new group begins
     let member = Member::start(noting(bench.describe(), "one"))?;
+    bench
+        .relay_says_trimmed(&writer.stream(0), &writer.last_end())
+        .await?;
     // THEN it applies what is there: the newest event of each of the three streams that were left
     let effects = bench.effects(3).await?;
     assert_eq!(effects.len() as i64, writer.total() - before - 1);

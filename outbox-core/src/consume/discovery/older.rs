@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+
 use super::Known;
 use super::opening::{Opening, Part};
 use super::pg::Older;
 use super::redis::Link;
 use crate::consume::Error;
+use crate::consume::inbox::window::mark;
 use crate::consume::layout::Rest;
 use crate::consume::shared::Shared;
 use crate::consume::stream::Flow;
 use crate::event::EntryId;
+use crate::hole::{self, Hole};
 use crate::standing::Standing;
 
 /// Older streams that did not move for so long hold a newer generation back.
@@ -72,7 +76,7 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
             let rest = shared
                 .discovery
                 .ask(&shared.redis, async |link| {
-                    rest(link, &key(flow, part), older, end).await
+                    rest(shared, link, &key(flow, part), older, end).await
                 })
                 .await?;
             if let Some(rest) = rest {
@@ -86,7 +90,13 @@ pub(super) async fn finish(shared: &Shared, due: Known) -> Result<Vec<(Flow, Opt
 }
 
 /// What is left for the group on a stream whose generation has this end; none as long as that is not known.
-async fn rest(link: &mut Link, stream: &str, older: &Older, end: EntryId) -> Result<Option<Rest>, Error> {
+async fn rest(
+    shared: &Shared,
+    link: &mut Link,
+    stream: &str,
+    older: &Older,
+    end: EntryId,
+) -> Result<Option<Rest>, Error> {
     let passed = older.passed.unwrap_or(EntryId::MIN);
     if older.given_up >= Some(end) {
         // What a seek left is on no stream: the group passes it first.
@@ -94,7 +104,10 @@ async fn rest(link: &mut Link, stream: &str, older: &Older, end: EntryId) -> Res
             Some(_) => None,
             None => Some(match link.first_of_chain(stream, passed, end).await? {
                 Some(first) => Rest::First(first),
-                None => Rest::GivenUp,
+                None => {
+                    Question::of(shared, stream, end).take_back(link).await?;
+                    Rest::GivenUp
+                }
             }),
         });
     }
@@ -103,7 +116,76 @@ async fn rest(link: &mut Link, stream: &str, older: &Older, end: EntryId) -> Res
         // on without.
         return Ok(None);
     }
-    link.rest(stream, older.prelude.as_deref()).await
+    let rest = link.rest(stream, older.prelude.as_deref()).await?;
+    let Some(Rest::Empty(last)) = rest else {
+        return Ok(rest);
+    };
+    // A stream that was trimmed has had its end, and one that was never in use has no mark beside it.
+    let mark = mark::key(&shared.settings.prefix, stream);
+    match mark {
+        Some(mark) if last < end && link.has_entry(&mark).await? => {
+            Question::of(shared, stream, end).put(link).await
+        }
+        _ => Ok(rest),
+    }
+}
+
+/// What the relay is asked about a stream of an older generation that was lost before the group passed anything of it: whether its
+/// end comes again.
+struct Question {
+    holes: String,
+    beginnings: String,
+    field: String,
+    hole: Hole,
+}
+
+impl Question {
+    fn of(shared: &Shared, stream: &str, end: EntryId) -> Self {
+        let (prefix, group) = (&shared.settings.prefix, shared.store.consumer());
+        Self {
+            holes: hole::key(prefix),
+            beginnings: hole::beginnings(prefix),
+            field: hole::field(stream, group),
+            hole: Hole {
+                stream: stream.to_owned(),
+                group: group.to_owned(),
+                missing: end,
+                held: end,
+                passed: None,
+                since: OffsetDateTime::now_utc(),
+            },
+        }
+    }
+
+    /// Asks, and looks for the answer. None: the newer generations wait.
+    async fn put(&self, link: &mut Link) -> Result<Option<Rest>, Error> {
+        let said = link.field(&self.beginnings, &self.field).await?;
+        if said == Some(self.hole.missing.to_string()) {
+            self.take_back(link).await?;
+            tracing::warn!(
+                stream = self.hole.stream, end = %self.hole.missing,
+                "the group begins behind an older stream: the relay says that it was lost for good before the group was there"
+            );
+            return Ok(Some(Rest::GivenUp));
+        }
+        let asked = link.field(&self.holes, &self.field).await?;
+        if asked.is_none() {
+            tracing::warn!(
+                stream = self.hole.stream, end = %self.hole.missing,
+                "held: an older stream of the topic was lost before the group passed anything of it; the relay is asked for it"
+            );
+            link.set_field(&self.holes, &self.field, &self.hole.value())
+                .await?;
+        }
+        Ok(None)
+    }
+
+    async fn take_back(&self, link: &mut Link) -> Result<(), Error> {
+        for key in [&self.beginnings, &self.holes] {
+            link.drop_field(key, &self.field).await?;
+        }
+        Ok(())
+    }
 }
 
 fn parts_of<'a>(flow: &'a Flow, opening: &Opening) -> Vec<(&'a Flow, Part)> {

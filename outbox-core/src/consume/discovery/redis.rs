@@ -6,7 +6,7 @@ use redis::{Client, Value};
 
 use super::Discovery;
 use crate::consume::layout::Rest;
-use crate::consume::redis::{Entry, RESPONSE_LIMIT, ask, connect, entry_of};
+use crate::consume::redis::{Entry, RESPONSE_LIMIT, ask, connect, entry_of, unless_forbidden};
 use crate::consume::{Error, stream};
 use crate::event::{EntryId, envelope};
 
@@ -68,6 +68,40 @@ impl Link {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether anything is on a stream.
+    pub(super) async fn has_entry(&mut self, stream: &str) -> Result<bool, Error> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
+        let doing = "looking for the mark of a stream";
+        let rows: Vec<Value> = ask(&mut self.connection, doing, &command).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// A field of a hash.
+    pub(super) async fn field(&mut self, key: &str, field: &str) -> Result<Option<String>, Error> {
+        let mut command = redis::cmd("HGET");
+        command.arg(key).arg(field);
+        let doing = "reading what the relay was asked for";
+        unless_forbidden(ask(&mut self.connection, doing, &command).await)
+    }
+
+    /// Writes a field of a hash.
+    pub(super) async fn set_field(&mut self, key: &str, field: &str, value: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("HSET");
+        command.arg(key).arg(field).arg(value);
+        let asked = ask::<Value>(&mut self.connection, "asking the relay for an entry", &command);
+        unless_forbidden(asked.await.map(Some)).map(drop)
+    }
+
+    /// Removes a field of a hash.
+    pub(super) async fn drop_field(&mut self, key: &str, field: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(key).arg(field);
+        let doing = "taking back what the relay was asked for";
+        let taken = ask::<Value>(&mut self.connection, doing, &command);
+        unless_forbidden(taken.await.map(Some)).map(drop)
     }
 
     /// The first entry of the chain on a stream, behind one and up to another. Those of strangers may long be finished.

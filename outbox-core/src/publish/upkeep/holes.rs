@@ -148,8 +148,8 @@ impl Upkeep {
         }
     }
 
-    /// What is missing is below a floor. A group that has passed nothing and finds the stream trimmed begins at the floor: it made
-    /// the stream itself, where the sink had lost it, and is told.
+    /// What is missing is below a floor. A group that has passed nothing begins there, and is told: it could not know whether what
+    /// precedes was trimmed or lost. One that was known to wait for what was lost for good is not: a person passes that.
     async fn explain(
         &self,
         round: &Round,
@@ -159,8 +159,10 @@ impl Upkeep {
     ) -> Result<Fate, Error> {
         let floor = standing.facts.floor;
         Ok(
-            match losses::taken_by(&round.session, miss.stream, missing).await? {
-                TakenBy::Retention if miss.passed.is_none() => {
+            match losses::taken_by(&round.session, miss.stream, missing, miss.asked_by).await? {
+                TakenBy::Retention | TakenBy::Cap | TakenBy::Loss { was_missed: false }
+                    if miss.passed.is_none() =>
+                {
                     let (key, field) = (
                         hole::beginnings(&self.parts.prefix),
                         hole::field(miss.key, miss.asked_by),
@@ -172,7 +174,7 @@ impl Upkeep {
                     "entry {missing} was trimmed (the floor is {floor}) while this group was not registered, or by the hard cap; pass the hole, \
                  or rebuild the consumer from Postgres"
                 )),
-                TakenBy::Loss => Fate::Refused(format!(
+                TakenBy::Loss { .. } => Fate::Refused(format!(
                     "stream {} lost entry {missing} at the sink, and what is behind entry {} up to and with it cannot be put out again: \
                  see outbox_ops.losses; what follows is there. Pass the hole, or rebuild the consumer from Postgres",
                     miss.key,

@@ -24,7 +24,10 @@ pub(super) const STEPS: Stands = &[
         "apply what was held",
         "outbox-core/src/consume/pending.rs `release_held`",
     ),
-    ("begin here", "outbox-core/src/consume/hole.rs `concede`"),
+    (
+        "begin here",
+        "outbox-core/src/consume/hole.rs `begins_behind`, told by outbox-core/src/publish/upkeep/holes.rs `explain`",
+    ),
     (
         "pass a hole that was said",
         "`outbox-relay consumer pass-hole`, outbox-core/queries/consume/pass_hole.sql",

@@ -10,7 +10,7 @@
 //!
 //! Failure: a mark that cannot be read leaves what was known; a day that cannot be dropped is dropped later.
 
-mod mark;
+pub(in crate::consume) mod mark;
 
 mod pg;
 

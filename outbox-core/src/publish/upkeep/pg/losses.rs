@@ -129,15 +129,16 @@ pub(in crate::publish::upkeep) enum TakenBy {
     Retention,
     /// The hard cap.
     Cap,
-    /// The sink lost it, and it cannot be put out again.
-    Loss,
+    /// The sink lost it, and it cannot be put out again; whether the group that asks was known to wait for it then.
+    Loss { was_missed: bool },
 }
 
-/// What took an entry below a floor.
+/// What took an entry below a floor, as a group is concerned.
 pub(in crate::publish::upkeep) async fn taken_by(
     session: &Session,
     stream: &StreamId,
     id: EntryId,
+    group: &str,
 ) -> Result<TakenBy, Error> {
     let (batch_id, position) = (signed(id.batch_id), signed(id.position));
     let rows = session
@@ -148,13 +149,16 @@ pub(in crate::publish::upkeep) async fn taken_by(
                 (&stream.slot(), Type::INT4),
                 (&batch_id, Type::INT8),
                 (&position, Type::INT8),
+                (&group, Type::TEXT),
             ],
         )
         .await?;
     let cause: Option<&str> = rows.first().map(|row| get(row, "cause")).transpose()?;
     Ok(match cause {
         Some("cap") => TakenBy::Cap,
-        Some("lost") => TakenBy::Loss,
+        Some("lost") => TakenBy::Loss {
+            was_missed: rows.first().map_or(Ok(true), |row| get(row, "was_missed"))?,
+        },
         _ => TakenBy::Retention,
     })
 }
