@@ -22,6 +22,84 @@ fn reissue(scene: &Scene, more: &[&str]) -> Result<Answer> {
 }
 
 #[tokio::test]
+async fn an_order_whose_leader_was_killed_before_it_answered_is_done_once() -> Result {
+    // GIVEN a leader that ends when the re-issue is a fact and nobody was told
+    let mut scene = Scene::new(None).await?;
+    let topics = [TOPIC.to_owned()];
+    let mut doomed = Relay::of(&scene.world)
+        .set("OUTBOX_CRASH_POINT", "reissue-cut:exit:1")
+        .start()?;
+    doomed.leads().await?;
+    backlog(&scene.world, &topics, 1, 30, 10).await?;
+    arrived(&scene.world, &topics, LIMIT).await?;
+    let ordered = "select outbox.order_reissue('orders.placed', null, '0-0', null, false, 'a test')";
+    let order: i64 = sqlx::query_scalar(ordered).fetch_one(&mut scene.postgres).await?;
+    scene.until("select exists (select from outbox.reissue)").await?;
+    doomed.ended(LIMIT).await?;
+    // AND an order before it that no relay can read
+    sqlx::query(
+        "insert into outbox.reissue_order (topic, partition, from_batch_id, from_position, is_preview, reason) values ($1, -5, 0, 0, true, 'x')",
+    )
+    .bind(TOPIC)
+    .execute(&mut scene.postgres)
+    .await?;
+    // WHEN another one leads, and is asked for something else as well
+    let _relay = scene.relay().await?;
+    let preview = reissue(&scene, &["--from", "0-0"])?;
+    assert_eq!(preview.code, 4, "{}{}", preview.output, preview.errors);
+    // THEN the first order is answered with what was done, the other one is refused alone
+    scene
+        .until("select not exists (select from outbox.reissue_order where state = 'waiting')")
+        .await?;
+    let state: String = sqlx::query_scalar("select state from outbox.reissue_order where number = $1")
+        .bind(order)
+        .fetch_one(&mut scene.postgres)
+        .await?;
+    assert_eq!(state, "done");
+    assert_eq!(
+        scene
+            .value::<String>(
+                "select answer from outbox.reissue_order where partition = -5 and state = 'refused'"
+            )
+            .await?
+            .split(':')
+            .next(),
+        Some("the order cannot be read")
+    );
+    assert_eq!(
+        scene.value::<i64>("select count(*) from outbox.reissue").await?,
+        1
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn why_a_stream_is_not_put_out_again_is_said_where_it_is_said_that_it_lost_its_end() -> Result {
+    // GIVEN a stream that was replaced by one whose only entry is of a far day
+    let mut scene = Scene::new(None).await?;
+    let topics = [TOPIC.to_owned()];
+    let _relay = scene.relay().await?;
+    let journal = backlog(&scene.world, &topics, 1, 30, 10).await?;
+    arrived(&scene.world, &topics, LIMIT).await?;
+    let stream = stream_of(TOPIC);
+    scene.ask(&["DEL", &stream]).await?;
+    scene
+        .ask(&["XADD", &stream, "4102444800000-1", "who", "knows"])
+        .await?;
+    // WHEN the relay cannot put anything behind it THEN that is the reason in the views, and in what the status says
+    scene
+        .until("select exists (select from outbox_ops.topics where state = 'lost' and reason like '%4102444800000-1%ahead of the ledger%')")
+        .await?;
+    scene
+        .until("select exists (select from outbox_ops.causes where cause = 'lost' and reason like '%ahead of the ledger%')")
+        .await?;
+    // AND when a person did what it says, the stream is put out again
+    scene.ask(&["DEL", &stream]).await?;
+    scene.join("reader").await?;
+    scene.ends_well(&journal, &["reader"]).await
+}
+
+#[tokio::test]
 async fn a_person_has_a_stream_put_out_again_and_sees_before_what_that_is() -> Result {
     // GIVEN a stream that a group has passed
     let mut scene = Scene::new(None).await?;

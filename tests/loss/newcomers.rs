@@ -135,5 +135,12 @@ async fn a_group_that_comes_after_an_older_stream_was_lost_for_good_begins_with_
         .effects("fresh", &[TOPIC], done)
         .verdict()
         .clean()?;
-    scene.nothing_is_missed().await
+    until("nobody asks", LIMIT, async || {
+        let asked: i64 = redis::cmd("HLEN")
+            .arg("outbox:@holes")
+            .query_async(&mut scene.redis)
+            .await?;
+        Ok((asked == 0).then_some(()))
+    })
+    .await
 }

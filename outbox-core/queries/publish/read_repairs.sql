@@ -1,6 +1,8 @@
 -- What a repair of one stream goes by: its re-issues and eras, how far it came, its floor, whether it waits for a person or lost its end, from which
 -- batch on its topic has the partitions that it has, and how many. $1 topic and $2 slot of the stream.
 select head.number as head_number,
+       -- The least that the next batch id will be: of the ledger and of this clock, not of the relay's host.
+       greatest(head.batch_id + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint) as next_batch_id,
        coalesce(passed.batch_number, 0) as batch_number, coalesce(passed.position, 0) as position,
        coalesce(passed.chain_batch_id, 0) as chain_batch_id, coalesce(passed.chain_position, 0) as chain_position,
        coalesce(floor.batch_id, 0) as floor_batch_id, coalesce(floor.position, 0) as floor_position,
@@ -31,7 +33,7 @@ select head.number as head_number,
            ) put), '[]') as reissues,
        coalesce((select extract(epoch from clock_timestamp() - max(r.cut_at)) from outbox.reissue r
                  where r.topic = $1::text and r.partition = $2::integer), 1e9)::float8 as seconds_since_last
-from (select b.number from outbox.batch b order by b.number desc limit 1) head
+from (select b.number, b.batch_id from outbox.batch b order by b.number desc limit 1) head
 left join lateral (
     select p.batch_number, p.position, p.chain_batch_id, p.chain_position from outbox.progress p
     where p.topic = $1::text and p.partition = $2::integer

@@ -1,7 +1,7 @@
 //! Streams that lost their end: put out again behind what is left, or from the floor on if nothing is. What cannot be is recorded
 //! as lost, with its range, and the rest is put out again all the same.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::holes::{LOOK_AGAIN, PAUSE, nowhere};
 use super::pg::begin;
@@ -47,6 +47,7 @@ impl Upkeep {
             let fate = self.look_at_end(round, &patient).await?;
             if let Fate::Refused(why) = fate {
                 self.refused_at.insert(stream.clone(), Instant::now());
+                pg::tell_refusal(&round.session, stream, &why).await?;
                 if self.troubles.insert(key.clone(), why.clone()).as_ref() != Some(&why) {
                     tracing::error!(
                         stream = key,
@@ -243,10 +244,15 @@ impl Upkeep {
             .streams
             .last_in(patient.key, (EntryId::MIN, EntryId::new(u64::MAX, u64::MAX)))
             .await?;
-        if let Some(top) = top.filter(|top| top.batch_id > milliseconds(SystemTime::now())) {
+        let mut next = patient.standing.next_batch_id;
+        if top.is_some_and(|top| top.batch_id >= next) {
+            // It may have been cut since.
+            next = standing(&round.session, patient.stream).await?.next_batch_id;
+        }
+        if let Some(top) = top.filter(|top| top.batch_id >= next) {
             return Ok(Some(format!(
-                "stream {} ends with entry {top}, which is ahead of the clock: this relay cannot put anything behind it. Find out who wrote \
-                 it, and delete the stream: everything is put out again",
+                "stream {} ends with entry {top}, and the next one of this database would be {next}: it is ahead of the ledger and of the \
+                 database's clock, so nothing can be put behind it. Find out who wrote it, and delete the stream: everything is put out again",
                 patient.key
             )));
         }
@@ -283,12 +289,4 @@ pub(super) fn before(id: EntryId) -> EntryId {
         Some(position) => EntryId::new(id.batch_id, position),
         None => EntryId::new(id.batch_id.saturating_sub(1), u64::MAX),
     }
-}
-
-fn milliseconds(now: SystemTime) -> u64 {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The ids are of the database's clock, which may be ahead of this one.
-    u64::try_from(since.as_millis())
-        .unwrap_or(u64::MAX)
-        .saturating_add(60_000)
 }

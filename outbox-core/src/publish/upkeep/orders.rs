@@ -9,17 +9,44 @@ use super::survey::{Begin, Looked, Since, Survey};
 use crate::event::EntryId;
 use crate::publish::Error;
 
+/// An order that fails so often is refused.
+const TRIES: u32 = 3;
+
 impl Upkeep {
     /// Answers what people ask for.
     pub(super) async fn look_at_orders(&mut self, round: &Round) -> Result<(), Error> {
-        for asked in pg::waiting(&round.session).await? {
-            if let Some(answer) = self.attend(round, &asked).await? {
+        let mut failed = None;
+        for (number, asked) in pg::waiting(&round.session).await? {
+            let wanted = asked.as_ref().ok().map(|asked| asked.wanted);
+            let outcome = match &asked {
+                Ok(asked) => self.attend(round, asked).await,
+                Err(error) => Ok(Some(Answer::Refused(format!(
+                    "the order cannot be read: {error}"
+                )))),
+            };
+            let answer = match outcome {
+                Ok(answer) => answer,
+                // The others are looked at all the same. What fails again and again fails by itself.
+                Err(error) => {
+                    let tries = self.failed_orders.entry(number).or_insert(0);
+                    *tries += 1;
+                    let answer = (*tries >= TRIES).then(|| {
+                        Answer::Refused(format!(
+                            "it failed {tries} times, the last time: {error}; see the relay's log"
+                        ))
+                    });
+                    failed = failed.or(Some(error));
+                    answer
+                }
+            };
+            if let Some(answer) = answer {
                 self.check_lease()?;
-                pg::answer(&round.session, &asked, &answer).await?;
-                tracing::warn!(order = asked.number, stream = %asked.stream, ?answer, "a person asked for a re-issue");
+                pg::answer(&round.session, number, wanted, &answer).await?;
+                self.failed_orders.remove(&number);
+                tracing::warn!(order = number, ?answer, "a person asked for a re-issue");
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// None: not yet, a stream is put out again only every so often.
@@ -33,6 +60,12 @@ impl Upkeep {
             standing: &standing,
             asked_by: &asked_by,
         };
+        // A leader that was killed between the cut and the answer has done it.
+        if !asked.is_preview
+            && let Some(done) = pg::done_before(&round.session, &asked.stream, &asked_by).await?
+        {
+            return Ok(Some(done));
+        }
         if !asked.is_preview && standing.seconds_since_last < PAUSE.as_secs_f64() {
             return Ok(None);
         }

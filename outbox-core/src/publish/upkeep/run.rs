@@ -53,6 +53,8 @@ pub(super) struct Upkeep {
     pub(super) has_closed: bool,
     /// When a stream that lost its end could not be repaired.
     pub(super) refused_at: BTreeMap<StreamId, Instant>,
+    /// How often an order of a person failed.
+    pub(super) failed_orders: BTreeMap<i64, u32>,
     /// A re-issue may be running: one that a leader before began, or one of this term.
     pub(super) is_repairing: bool,
     /// The topics of those that were, and when that was told.
@@ -79,6 +81,7 @@ pub async fn run(parts: Parts, token: CancellationToken) {
         holes: BTreeMap::new(),
         has_closed: false,
         refused_at: BTreeMap::new(),
+        failed_orders: BTreeMap::new(),
         is_repairing: true,
         repairing: Vec::new(),
         told_at: None,

@@ -11,6 +11,7 @@ use crate::tail::{Error, Kind, StreamId};
 const RECORD_LOSS: &str = include_str!("../../../../queries/publish/record_loss.sql");
 const RECORD_ACCEPTED: &str = include_str!("../../../../queries/publish/record_accepted.sql");
 const RESUME_STREAM: &str = include_str!("../../../../queries/publish/resume_stream.sql");
+const TELL_REFUSAL: &str = include_str!("../../../../queries/publish/tell_refusal.sql");
 const READ_FLOOR: &str = include_str!("../../../../queries/publish/read_floor.sql");
 
 /// How long a statement may take that must be durable.
@@ -117,6 +118,25 @@ pub(in crate::publish::upkeep) async fn resume(session: &Session, stream: &Strea
             RESUME_STREAM,
             &[(&stream.topic, Type::TEXT), (&stream.slot(), Type::INT4)],
             LONGEST,
+        )
+        .await
+        .map(drop)
+}
+
+/// Says why a stream that lost its end is not put out again.
+pub(in crate::publish::upkeep) async fn tell_refusal(
+    session: &Session,
+    stream: &StreamId,
+    why: &str,
+) -> Result<(), Error> {
+    session
+        .query(
+            TELL_REFUSAL,
+            &[
+                (&stream.topic, Type::TEXT),
+                (&stream.slot(), Type::INT4),
+                (&why, Type::TEXT),
+            ],
         )
         .await
         .map(drop)

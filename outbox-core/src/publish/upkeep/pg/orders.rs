@@ -1,5 +1,6 @@
 //! Re-issues that people ask for, and how far those are that are running, in Postgres.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::event::EntryId;
@@ -8,6 +9,7 @@ use crate::tail::pg::rows::{get, stream, unsigned};
 use crate::tail::{Error, StreamId};
 
 const LIST_ORDERS: &str = include_str!("../../../../queries/publish/list_orders.sql");
+const FIND_REISSUE: &str = include_str!("../../../../queries/publish/find_reissue.sql");
 const ANSWER_ORDER: &str = include_str!("../../../../queries/publish/answer_order.sql");
 const RUNNING_REISSUES: &str = include_str!("../../../../queries/publish/running_reissues.sql");
 
@@ -23,24 +25,57 @@ pub(in crate::publish::upkeep) struct Asked {
     pub(in crate::publish::upkeep) actor: String,
 }
 
-/// What waits for an answer.
-pub(in crate::publish::upkeep) async fn waiting(session: &Session) -> Result<Vec<Asked>, Error> {
+/// What waits for an answer, by number. One that cannot be read concerns none of the others.
+pub(in crate::publish::upkeep) async fn waiting(
+    session: &Session,
+) -> Result<Vec<(i64, Result<Asked, Error>)>, Error> {
     let rows = session.query(LIST_ORDERS, &[]).await?;
     rows.iter()
-        .map(|row| {
-            Ok(Asked {
-                number: get(row, "number")?,
-                stream: stream(row)?,
-                from: EntryId::new(
-                    unsigned(get(row, "from_batch_id")?)?,
-                    unsigned(get(row, "from_position")?)?,
-                ),
-                wanted: get(row, "wanted")?,
-                is_preview: get(row, "is_preview")?,
-                actor: get(row, "actor")?,
-            })
-        })
+        .map(|row| Ok((get(row, "number")?, asked(row))))
         .collect()
+}
+
+fn asked(row: &Row) -> Result<Asked, Error> {
+    Ok(Asked {
+        number: get(row, "number")?,
+        stream: stream(row)?,
+        from: EntryId::new(
+            unsigned(get(row, "from_batch_id")?)?,
+            unsigned(get(row, "from_position")?)?,
+        ),
+        wanted: get(row, "wanted")?,
+        is_preview: get(row, "is_preview")?,
+        actor: get(row, "actor")?,
+    })
+}
+
+/// What was cut for whoever asked, by a leader that did not live to say so.
+pub(in crate::publish::upkeep) async fn done_before(
+    session: &Session,
+    stream: &StreamId,
+    asked_by: &str,
+) -> Result<Option<Answer>, Error> {
+    let rows = session
+        .query(
+            FIND_REISSUE,
+            &[
+                (&stream.topic, Type::TEXT),
+                (&stream.slot(), Type::INT4),
+                (&asked_by, Type::TEXT),
+            ],
+        )
+        .await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(Answer::Done {
+        kept: EntryId::new(
+            unsigned(get(row, "kept_batch_id")?)?,
+            unsigned(get(row, "kept_position")?)?,
+        ),
+        events: get(row, "event_count")?,
+        batch: get(row, "batch_number")?,
+    }))
 }
 
 /// What became of it.
@@ -57,7 +92,8 @@ pub(in crate::publish::upkeep) enum Answer {
 /// Answers.
 pub(in crate::publish::upkeep) async fn answer(
     session: &Session,
-    asked: &Asked,
+    number: i64,
+    wanted: Option<i64>,
     answer: &Answer,
 ) -> Result<(), Error> {
     let (state, why, kept, events, batch) = match answer {
@@ -71,11 +107,11 @@ pub(in crate::publish::upkeep) async fn answer(
         .query(
             ANSWER_ORDER,
             &[
-                (&asked.number, Type::INT8),
+                (&number, Type::INT8),
                 (&state, Type::TEXT),
                 (&why, Type::TEXT),
                 (&kept, Type::TEXT),
-                (&asked.wanted, Type::INT8),
+                (&wanted, Type::INT8),
                 (&events, Type::INT8),
                 (&batch, Type::INT8),
             ],

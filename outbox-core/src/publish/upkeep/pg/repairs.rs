@@ -25,6 +25,8 @@ pub(in crate::publish::upkeep) struct Standing {
     pub(in crate::publish::upkeep) layout_batch_id: u64,
     pub(in crate::publish::upkeep) partitions: u16,
     pub(in crate::publish::upkeep) seconds_since_last: f64,
+    /// The next batch will have this id, or a higher one.
+    pub(in crate::publish::upkeep) next_batch_id: u64,
 }
 
 /// How a stream stands.
@@ -58,6 +60,7 @@ pub(in crate::publish::upkeep) async fn standing(
         layout_batch_id: unsigned(get(row, "layout_batch_id")?)?,
         partitions: small(get(row, "partitions")?)?,
         seconds_since_last: get(row, "seconds_since_last")?,
+        next_batch_id: unsigned(get(row, "next_batch_id")?)?,
     })
 }
 
