@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use sqlx::Executor;
 use system_tests::arrival::{arrived, backlog, stream_of};
 use system_tests::{Answer, Invocation, Relay, Result, Witness};
 
@@ -71,6 +72,48 @@ async fn an_order_whose_leader_was_killed_before_it_answered_is_done_once() -> R
         1
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_long_to_measure_keeps_no_other_waiting() -> Result {
+    // GIVEN a topic with partitions, whose rows take as long to measure as a lock is held, and one without, which is looked at later
+    let mut scene = Scene::new(None).await?;
+    let slow = "orders.archived";
+    let set = ["topic", "set", slow, "--partitions", "2"];
+    assert_eq!(Invocation::of(&scene.world, &set)?.ask()?.code, 0);
+    let _relay = scene.relay().await?;
+    backlog(&scene.world, &[TOPIC.to_owned(), slow.to_owned()], 2, 30, 10).await?;
+    scene
+        .until("select count(*) filter (where passed_position is not null) >= 3 from outbox_ops.topics")
+        .await?;
+    let mut holder = scene.world.connect().await?;
+    holder.execute("select pg_advisory_lock(77)").await?;
+    scene
+        .postgres
+        .execute(
+            "alter function outbox.partition_of(text, integer) rename to partition_of_at_once;
+             create function outbox.partition_of(key text, partitions integer) returns integer language plpgsql as $$
+             begin perform pg_advisory_xact_lock_shared(77); return outbox.partition_of_at_once(key, partitions); end $$",
+        )
+        .await?;
+    // WHEN both lose everything THEN the one is put out again while the other is being measured
+    scene.ask(&["FLUSHDB"]).await?;
+    scene
+        .until("select exists (select from outbox.reissue where topic = 'orders.placed')")
+        .await?;
+    assert_eq!(
+        scene
+            .value::<i64>("select count(*) from outbox.reissue where topic = 'orders.archived'")
+            .await?,
+        0
+    );
+    // AND that one when it can be
+    holder.execute("select pg_advisory_unlock(77)").await?;
+    scene
+        .until(
+            "select count(*) = 2 from outbox_ops.reissues where topic = 'orders.archived' and state = 'done'",
+        )
+        .await
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::pg::begin;
 use super::pg::losses::{self, TakenBy};
 use super::pg::repairs::{self as pg, Fate, Located, Standing};
 use super::run::{Round, Upkeep};
-use super::survey::{Begin, Looked, Since, Survey};
+use super::survey::{Begin, Looked, Question, Since};
 use crate::event::EntryId;
 use crate::hole::{self, Hole};
 use crate::observe;
@@ -224,24 +224,24 @@ impl Upkeep {
             )));
         }
         let kept = kept.max(beginning.layout_end);
-        let survey = Survey::open(&self.parts, miss.stream, standing, missing).await?;
-        let refusal = match survey.look(kept).await? {
-            Looked::Whole(begin) if begin.measured.event_count > 0 => {
-                return self.order(patient, begin, missing).await;
-            }
-            Looked::Whole(begin) | Looked::Lacks(begin) => lacks(miss.key, &begin),
-            Looked::Nowhere { oldest, since } => nowhere(miss.key, kept, oldest, &since),
-        };
         // Whoever has passed less holds all the same, and is told what is gone; what follows is there for everybody.
         let end = begin::end_before(&round.session, miss.stream, missing).await?;
-        match survey
-            .earliest(kept, repairs.end_at(before(missing), end))
-            .await?
-        {
+        let question = Question {
+            kept,
+            limit: repairs.end_at(before(missing), end),
+            missing,
+        };
+        let Some(answer) = self.survey(patient, question).await? else {
+            return Ok(Fate::Asked);
+        };
+        match answer.since {
             Since::Entry(begin) if begin.measured.event_count > 0 => {
                 self.order(patient, begin, missing).await
             }
-            _ => Ok(Fate::Refused(refusal)),
+            _ => Ok(Fate::Refused(match answer.at {
+                Looked::Whole(begin) | Looked::Lacks(begin) => lacks(miss.key, &begin),
+                Looked::Nowhere { oldest, since } => nowhere(miss.key, kept, oldest, &since),
+            })),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::pg::begin;
 use super::pg::losses::{self as pg, Loss};
 use super::pg::repairs::{Fate, Standing, lost, standing};
 use super::run::{Round, Upkeep};
-use super::survey::{Begin, Looked, Since, Survey};
+use super::survey::{Answer, Begin, Question, Since};
 use crate::event::EntryId;
 use crate::observe;
 use crate::publish::repair::{Beginning, Repairs};
@@ -76,16 +76,32 @@ impl Upkeep {
         if let Some(refusal) = self.check_mark(round, patient).await? {
             return Ok(Fate::Refused(refusal));
         }
-        let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
-        match survey.look(facts.chain).await? {
-            Looked::Whole(begin) if begin.measured.event_count > 0 => {
+        let question = Question {
+            kept: facts.chain,
+            limit: facts.chain,
+            missing: EntryId::MIN,
+        };
+        match self.survey(patient, question).await?.map(|answer| answer.since) {
+            None => Ok(Fate::Asked),
+            Some(Since::Entry(begin)) if begin.measured.event_count > 0 => {
                 self.order(patient, begin, facts.chain).await
             }
-            _ => {
+            Some(_) => {
                 pg::resume(&round.session, patient.stream).await?;
                 Ok(Fate::Closing)
             }
         }
+    }
+
+    /// What the log has; none while it is being measured.
+    pub(super) async fn survey(
+        &mut self,
+        patient: &Patient<'_>,
+        question: Question,
+    ) -> Result<Option<Answer>, Error> {
+        self.surveys
+            .ask(&self.parts, patient.stream, patient.standing, question)
+            .await
     }
 
     pub(super) async fn is_there(&self, round: &Round, key: &str, id: EntryId) -> Result<bool, Error> {
@@ -119,16 +135,15 @@ impl Upkeep {
         if wanted.kept == chain {
             return Ok(Fate::Closing);
         }
-        let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
-        let since = match survey.look(wanted.kept).await? {
-            Looked::Whole(begin) => Since::Entry(begin),
-            // What the ledger could know and does not is no proof that the log lacks anything.
-            Looked::Nowhere { oldest, since } if wanted.kept.batch_id >= oldest => {
-                Since::Unknown { oldest, since }
-            }
-            Looked::Lacks(_) | Looked::Nowhere { .. } => survey.earliest(wanted.kept, chain).await?,
+        let question = Question {
+            kept: wanted.kept,
+            limit: chain,
+            missing: EntryId::MIN,
         };
-        let begin = match since {
+        let Some(answer) = self.survey(patient, question).await? else {
+            return Ok(Fate::Asked);
+        };
+        let begin = match answer.since {
             Since::Entry(begin) => Some(begin),
             Since::Nothing => None,
             Since::Unknown { oldest, since } => {

@@ -5,7 +5,7 @@ use super::losses::{Patient, last_before};
 use super::pg::orders::{self as pg, Answer, Asked};
 use super::pg::repairs::{Fate, standing};
 use super::run::{Round, Upkeep};
-use super::survey::{Begin, Looked, Since, Survey};
+use super::survey::{Begin, Looked, Question, Since};
 use crate::event::EntryId;
 use crate::publish::Error;
 
@@ -70,8 +70,9 @@ impl Upkeep {
             return Ok(None);
         }
         let begin = match self.find_begin(round, &patient, asked.from).await? {
-            Ok(begin) => begin,
-            Err(refusal) => return Ok(Some(Answer::Refused(refusal))),
+            None => return Ok(None),
+            Some(Ok(begin)) => begin,
+            Some(Err(refusal)) => return Ok(Some(Answer::Refused(refusal))),
         };
         let (kept, events) = (begin.behind.kept, begin.measured.event_count);
         if asked.is_preview {
@@ -83,36 +84,36 @@ impl Upkeep {
         })
     }
 
-    /// Behind which entry it would begin, or why it may not.
+    /// Behind which entry it would begin, or why it may not; none while that is looked for.
     async fn find_begin(
-        &self,
+        &mut self,
         round: &Round,
         patient: &Patient<'_>,
         from: EntryId,
-    ) -> Result<Result<Begin, String>, Error> {
+    ) -> Result<Option<Result<Begin, String>>, Error> {
         let facts = &patient.standing.facts;
         let key = patient.key;
         if facts.stopped {
-            return Ok(Err(format!(
+            return Ok(Some(Err(format!(
                 "stream {key} is set aside or blocked: mend its cause and resume it first (see outbox_ops.topics)"
-            )));
+            ))));
         }
         if let Some(refusal) = self.check_mark(round, patient).await? {
-            return Ok(Err(refusal));
+            return Ok(Some(Err(refusal)));
         }
         if from > facts.chain {
-            return Ok(Err(format!(
+            return Ok(Some(Err(format!(
                 "nothing was published on stream {key} from {from} on: its last entry is {}",
                 facts.chain
-            )));
+            ))));
         }
         let beginning = self.beginning(round, patient).await?;
         if beginning.layout_end > EntryId::MIN && beginning.layout_end >= from {
-            return Ok(Err(format!(
+            return Ok(Some(Err(format!(
                 "what stream {key} had up to entry {} is from before its topic got its partitions, and would come behind the end of \
                  those: ask from behind that entry on",
                 beginning.layout_end
-            )));
+            ))));
         }
         let standing = facts.repairs.standing(from);
         let found = last_before(round, key, &facts.repairs, standing).await?;
@@ -120,22 +121,25 @@ impl Upkeep {
         // What was trimmed was acknowledged by all, and would be trimmed again.
         let least = beginning.floor_end.max(beginning.layout_end);
         let kept = found.map_or(least, |found| found.max(least));
-        let survey = Survey::open(&self.parts, patient.stream, patient.standing, EntryId::MIN).await?;
-        match survey.look(kept).await? {
-            Looked::Whole(begin) if begin.measured.event_count > 0 => return Ok(Ok(begin)),
-            Looked::Whole(_) => {
-                return Ok(Err(format!("nothing is behind entry {kept} of stream {key}")));
-            }
-            Looked::Lacks(_) | Looked::Nowhere { .. } => {}
-        }
-        let there = survey.earliest(kept, facts.chain).await?;
-        Ok(Err(match there {
-            Since::Entry(begin) if begin.measured.event_count > 0 => format!(
+        let question = Question {
+            kept,
+            limit: facts.chain,
+            missing: EntryId::MIN,
+        };
+        let Some(answer) = self.survey(patient, question).await? else {
+            return Ok(None);
+        };
+        Ok(Some(match (answer.since, answer.at) {
+            (Since::Entry(begin), Looked::Whole(_)) if begin.measured.event_count > 0 => Ok(begin),
+            (_, Looked::Whole(_)) => Err(format!("nothing is behind entry {kept} of stream {key}")),
+            (Since::Entry(begin), _) if begin.measured.event_count > 0 => Err(format!(
                 "Postgres no longer has all of stream {key} behind entry {kept}; it has everything behind entry {}: ask --from {}",
                 begin.behind.kept,
                 begin.behind.kept.next()
-            ),
-            _ => format!("Postgres no longer has what was on stream {key} behind entry {kept}"),
+            )),
+            _ => Err(format!(
+                "Postgres no longer has what was on stream {key} behind entry {kept}"
+            )),
         }))
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::holes::Judged;
+use super::survey::Surveys;
 use crate::publish::redis::{RedisSink, Streams};
 use crate::publish::{Error, Kind, StreamName};
 use crate::tail;
@@ -53,6 +54,8 @@ pub(super) struct Upkeep {
     pub(super) has_closed: bool,
     /// When a stream that lost its end could not be repaired.
     pub(super) refused_at: BTreeMap<StreamId, Instant>,
+    /// Streams that are being measured.
+    pub(super) surveys: Surveys,
     /// How often an order of a person failed.
     pub(super) failed_orders: BTreeMap<i64, u32>,
     /// A re-issue may be running: one that a leader before began, or one of this term.
@@ -81,6 +84,7 @@ pub async fn run(parts: Parts, token: CancellationToken) {
         holes: BTreeMap::new(),
         has_closed: false,
         refused_at: BTreeMap::new(),
+        surveys: Surveys::default(),
         failed_orders: BTreeMap::new(),
         is_repairing: true,
         repairing: Vec::new(),
