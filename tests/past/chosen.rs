@@ -96,9 +96,11 @@ async fn everything_is_put_out_again() -> Result {
 
 #[tokio::test]
 async fn what_was_cut_and_not_published_comes_with_ids_that_the_stream_takes() -> Result {
-    // GIVEN a database that went back, and a relay that cut what is newer before it looked at the streams
-    let (mut scene, newer) = positions_used_again().await?;
+    // GIVEN a database that went back, and a relay that cut what is newer before it could look at the streams
+    let mut scene = Scene::after(Past::BaseBackup).await?;
+    let newer = scene.append(100).await?;
     let mut connection = scene.connect().await?;
+    scene.world.redis_server()?.pause()?;
     let mut relay = scene.relay().start()?;
     until("it is cut", LIMIT, async || {
         let cut: bool = sqlx::query_scalar(
@@ -109,6 +111,8 @@ async fn what_was_cut_and_not_published_comes_with_ids_that_the_stream_takes() -
         Ok(cut.then_some(()))
     })
     .await?;
+    scene.world.redis_server()?.resume()?;
+    relay.not_ready_because("STREAM-IS-AHEAD").await?;
     relay.terminate().await?;
     // AND more that nobody cut
     let more = scene.append(10).await?;

@@ -2,6 +2,8 @@
 
 mod noticed;
 
+mod copied;
+
 mod chosen;
 
 mod groups;

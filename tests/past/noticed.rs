@@ -137,7 +137,7 @@ async fn a_copy_is_noticed() -> Result {
 }
 
 #[tokio::test]
-async fn a_copy_and_its_original_refuse_each_other_once_both_publish() -> Result {
+async fn a_copy_that_only_reads_refuses_once_its_original_publishes() -> Result {
     // GIVEN a database whose relay leads, and a copy of it with a relay of its own that began when nothing differed
     let mut scene = Scene::new(Postgres::options()).await?;
     scene.known = scene.publish(5).await?;

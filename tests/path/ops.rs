@@ -31,6 +31,10 @@ const COLUMNS: &[(&str, &str)] = &[
         "number, strategy, state, era, reason, actor, entries_removed, entries_accepted, begun_at, opened_at, done_at",
     ),
     (
+        "refusals",
+        "number, code, said, epoch, refused_at, closed_at, recovery",
+    ),
+    (
         "reissue_orders",
         "number, topic, partition, from_entry, to_entry, is_preview, state, answer, kept, wanted, events, actor, reason, ordered_at, \
          answered_at, stream",

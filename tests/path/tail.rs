@@ -209,21 +209,19 @@ async fn a_mark_that_the_ledger_does_not_know_is_refused_also_when_the_ledger_ha
         ])
         .query_async::<()>(&mut redis)
         .await?;
+    // AND the ledger goes on beyond it
+    sqlx::query(
+        "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position) \
+         select number + 1, batch_id + 10, era, epoch, snapshot, 0, last_position, last_position from outbox.batch \
+         order by number desc limit 1",
+    )
+    .execute(&mut connection)
+    .await?;
     append(&mut connection, "t", 1).await?;
-    for _ in 0..2 {
-        // WHEN a relay takes over, THEN it refuses
-        let mut relay = Relay::of(&world).start()?;
-        relay.not_ready_because(&(known + 1).to_string()).await?;
-        // AND another one after it does too, although a batch was cut meanwhile that is younger than the mark
-        while sqlx::query_scalar::<_, i64>("select max(number) from outbox.batch")
-            .fetch_one(&mut connection)
-            .await?
-            < 2
-        {
-            tokio::task::yield_now().await;
-        }
-        relay.terminate().await?;
-    }
+    // WHEN a relay takes over, THEN it refuses
+    let mut relay = Relay::of(&world).start()?;
+    relay.not_ready_because(&(known + 1).to_string()).await?;
+    relay.terminate().await?;
     assert_eq!(system_tests::stream::length(&mut redis, "outbox:t").await?, 1);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::lane::Gate;
 use super::leader::Leader;
 use super::retry::Breaker;
-use super::sink::{Halt, Marked, Predecessor, SinkConnection, Top, foreign};
+use super::sink::{Halt, Marked, Predecessor, SinkConnection, foreign};
 use super::work::Link;
 use super::{Error, Kind, pg};
 use crate::event::EntryId;
@@ -15,7 +15,7 @@ use crate::observe;
 use crate::standing::Standing;
 use crate::tail::{StreamId, ledger};
 
-/// How often it is read how long entries stay: a person changes that now and then.
+/// How often it is read how long entries stay, which a person changes now and then, and whether another leader refused.
 const RETENTIONS_EVERY: Duration = Duration::from_secs(30);
 
 impl Leader {
@@ -41,7 +41,7 @@ impl Leader {
     pub(super) async fn connect_and_compare(&mut self) -> Result<(), Error> {
         let sink: Arc<dyn SinkConnection> = self.sink.connect().await?.into();
         self.check_marks(sink.as_ref()).await?;
-        self.check_tops(sink.as_ref()).await?;
+        self.check_ends(sink.as_ref()).await?;
         self.note_timeline().await?;
         self.compared.send_replace(true);
         self.announce_layouts(sink.as_ref()).await?;
@@ -70,46 +70,6 @@ impl Leader {
         }
         let marks = connection.marks(&keys).await?;
         self.compare_marks(streams.into_iter().zip(marks).collect()).await
-    }
-
-    /// The last entry of each stream is of this ledger. A mark can be lost, and a position can be used again: the entry itself
-    /// says what was published there.
-    async fn check_tops(&mut self, connection: &dyn SinkConnection) -> Result<(), Error> {
-        let streams: Vec<&StreamId> = self.lanes.keys().collect();
-        let keys: Vec<String> = streams
-            .iter()
-            .map(|stream| self.publisher.names.key(stream))
-            .collect();
-        let tops = connection.tops(&keys).await?;
-        // A stream that another database writes is set aside, and its entries are not ours to judge.
-        let ours = |stream: &StreamId| {
-            self.lanes
-                .get(stream)
-                .is_some_and(|lane| lane.gate != Gate::SetAside && lane.vetted)
-        };
-        let tops: Vec<(&StreamId, &Top)> = streams
-            .iter()
-            .zip(&tops)
-            .filter_map(|(stream, top)| Some((*stream, top.as_ref()?)))
-            .filter(|(stream, _)| ours(stream))
-            .collect();
-        if tops.is_empty() {
-            return Ok(());
-        }
-        let unknown = pg::unknown_entries(&self.session, &tops).await?;
-        let Some((place, why)) = unknown.into_iter().next() else {
-            return Ok(());
-        };
-        let Some((stream, top)) = tops.get(place) else {
-            return Ok(());
-        };
-        let refusal = ledger::Refusal::UnknownEntry {
-            key: self.publisher.names.key(stream),
-            id: top.id,
-            event_id: top.event_id.clone(),
-            why,
-        };
-        Err(Error::new(Kind::Refused, refusal.to_string()))
     }
 
     /// A standby that was promoted with everything goes on; that it did is recorded.
@@ -148,8 +108,7 @@ impl Leader {
         let unknown = pg::unknown_batches(&self.session, &batches).await?;
         for (stream, batch_id) in marked {
             let key = self.publisher.names.mark(stream);
-            ledger::verify_mark(&self.head, &key, *batch_id, !unknown.contains(batch_id))
-                .map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
+            ledger::verify_mark(&self.head, &key, *batch_id, !unknown.contains(batch_id))?;
         }
         Ok(())
     }
@@ -258,6 +217,7 @@ impl Leader {
         if self.retentions_at.elapsed() >= RETENTIONS_EVERY {
             self.retentions_at = Instant::now();
             self.publisher.retentions = pg::load_retentions(&self.session).await?;
+            self.look_for_refusals().await?;
         }
         let halted: Vec<StreamId> = self
             .lanes

@@ -1,6 +1,7 @@
 //! What can go wrong while publishing, and what follows.
 
 use crate::tail;
+use crate::tail::ledger::Refusal;
 use crate::verdict::Verdict;
 
 /// The kind of a publishing error.
@@ -21,6 +22,7 @@ pub enum Kind {
 pub struct Error {
     kind: Kind,
     context: String,
+    refusal: Option<Box<Refusal>>,
 }
 
 impl Error {
@@ -28,7 +30,13 @@ impl Error {
         Self {
             kind,
             context: context.into(),
+            refusal: None,
         }
+    }
+
+    /// What was found at the sink, where that is what it is about: it is kept, since it may be gone when one looks again.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
     }
 
     /// The kind.
@@ -55,7 +63,9 @@ impl Error {
                 "check that Redis is up, writable and has memory; everything waits and goes on by itself"
             }
             Kind::SinkUnfit => "correct REDIS_URL or the server's settings; see `outbox-relay check`",
-            Kind::Refused => "run `outbox-relay check`; nothing is published until a person decides",
+            Kind::Refused => {
+                "see `outbox-relay recover inspect`; nothing is published until a person decides (docs/recovering.md)"
+            }
             Kind::Tail(kind) => kind.advice(),
         }
     }
@@ -66,6 +76,17 @@ impl From<tail::Error> for Error {
         Self {
             kind: Kind::Tail(error.kind()),
             context: error.to_string(),
+            refusal: None,
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            kind: Kind::Refused,
+            context: refusal.to_string(),
+            refusal: Some(Box::new(refusal)),
         }
     }
 }

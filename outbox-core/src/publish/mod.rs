@@ -40,6 +40,10 @@ mod send;
 
 mod compare;
 
+mod ends;
+
+mod refuse;
+
 mod halt;
 
 mod work;

@@ -46,8 +46,20 @@ pub struct Term {
 ///
 /// # Errors
 /// The lease is over, the database failed, or going on would break a guarantee.
-pub async fn lead(term: Term, mut cuts: mpsc::Receiver<Cut>, token: CancellationToken) -> Result<(), Error> {
+pub async fn lead(term: Term, cuts: mpsc::Receiver<Cut>, token: CancellationToken) -> Result<(), Error> {
     let mut leader = Leader::start(term).await?;
+    let ended = drive(&mut leader, cuts, token).await;
+    if let Err(error) = &ended {
+        leader.keep_refusal(error).await;
+    }
+    ended
+}
+
+async fn drive(
+    leader: &mut Leader,
+    mut cuts: mpsc::Receiver<Cut>,
+    token: CancellationToken,
+) -> Result<(), Error> {
     let mut record = tokio::time::interval(leader.options.progress_every);
     let mut compare = tokio::time::interval(leader.options.compare_every);
     for timer in [&mut record, &mut compare] {

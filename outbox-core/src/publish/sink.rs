@@ -32,6 +32,16 @@ pub trait SinkConnection: Send + Sync {
     /// The last entry of each stream; none where it has none, is not readable, or its last entry is a stranger's.
     fn tops<'a>(&'a self, streams: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Top>>, Error>>;
 
+    /// Entries of a stream above one and below another, highest first, at most `count`: each with the id of its event, unless it
+    /// is a stranger's.
+    fn between<'a>(
+        &'a self,
+        stream: &'a str,
+        above: EntryId,
+        below: EntryId,
+        count: usize,
+    ) -> BoxFuture<'a, Result<Vec<(EntryId, Option<String>)>, Error>>;
+
     /// Whether each stream still holds the entry.
     fn holds<'a>(
         &'a self,

@@ -30,6 +30,32 @@ pub struct Head {
     pub writer: Option<String>,
     /// The oldest batch that the ledger still holds.
     pub oldest_batch_id: u64,
+    /// What a relay refused, if no recovery has closed it.
+    pub refused: Option<Refused>,
+    /// A recovery that was begun and is not done.
+    pub begun: Option<Begun>,
+}
+
+/// A refusal as the database keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its number, in `outbox.refusal`.
+    pub number: i64,
+    /// Its word.
+    pub code: String,
+    /// What was seen.
+    pub said: String,
+    /// When.
+    pub at: String,
+}
+
+/// A recovery that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its number, in `outbox.recovery`.
+    pub number: i64,
+    /// What was chosen.
+    pub strategy: String,
 }
 
 /// Why a relay must not go on.
@@ -71,6 +97,10 @@ pub enum Refusal {
         /// What is not so.
         why: Unknown,
     },
+    /// A relay of this database found at the sink what is not of this ledger, and nobody has decided since.
+    Kept(Refused),
+    /// A person chose, and what was chosen is half done.
+    Unfinished(Begun),
 }
 
 /// Why an entry is not of a ledger.
@@ -109,51 +139,92 @@ impl Unknown {
 impl Refusal {
     /// A stable word for scripts and alerts; the text begins with it.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::Standby => "POSTGRES-IS-STANDBY",
             Self::OtherSystem { .. } => "POSTGRES-MOVED",
             Self::BackInTime { .. } => "POSTGRES-WENT-BACK",
             Self::UnknownMark { .. } | Self::UnknownEntry { .. } => "STREAM-IS-AHEAD",
+            Self::Kept(refused) => &refused.code,
+            Self::Unfinished(_) => "RECOVERY-UNFINISHED",
         }
+    }
+
+    /// What was seen and what it means, without the word.
+    #[must_use]
+    pub fn said(&self) -> String {
+        Said(self).to_string()
     }
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: ", self.code())?;
-        match self {
-            Self::Standby => f.write_str(
+        write!(f, "{}: {}", self.code(), Said(self))
+    }
+}
+
+/// A refusal without its word.
+struct Said<'a>(&'a Refusal);
+
+impl std::fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Refusal::Standby => f.write_str(
                 "the server is a standby (pg_is_in_recovery): its snapshots miss open transactions and events would be lost; \
                  point the relay at the primary, e.g. with target_session_attrs=read-write",
             ),
-            Self::OtherSystem { expected, found } => write!(
+            Refusal::OtherSystem { expected, found } => write!(
                 f,
                 "the ledger was written on server {expected}, this is server {found}: a dump was loaded or the database was \
                  upgraded logically, and its snapshots mean nothing here; nothing is published until a person opens a new era",
             ),
-            Self::BackInTime { ledger, now } => write!(
+            Refusal::BackInTime { ledger, now } => write!(
                 f,
                 "the last batch has seen transactions up to {ledger}, this server is at {now}: Postgres went back in time \
                  (restore or a stale standby was promoted); nothing is published until a person decides",
             ),
-            Self::UnknownMark { key, marked, head } => write!(
+            Refusal::UnknownMark { key, marked, head } => write!(
                 f,
                 "{key} at the sink says batch {marked} was published, which this ledger never cut (it ends at {head}): Postgres \
                  went back in time behind the sink, or a copy of it publishes too; nothing is published until a person decides",
             ),
-            Self::UnknownEntry {
+            Refusal::UnknownEntry {
                 key,
                 id,
                 event_id,
                 why,
             } => write!(
                 f,
-                "stream {key} ends with entry {id} (event {event_id}), which is not of this ledger: {}; Postgres went back in time \
+                "stream {key} holds entry {id} (event {event_id}), which is not of this ledger: {}; Postgres went back in time \
                  behind the sink, or a copy of it publishes too; nothing is published until a person decides",
                 why.said()
             ),
+            Refusal::Kept(refused) => write!(
+                f,
+                "{} (refusal {} of {}: it stands until `outbox-relay recover apply` closes it, also where what was seen is gone since)",
+                refused.said, refused.number, refused.at
+            ),
+            Refusal::Unfinished(begun) => write!(
+                f,
+                "recovery {} was begun with {} and is not done; run `outbox-relay recover apply --strategy {}` again: it goes on where it was",
+                begun.number, begun.strategy, begun.strategy
+            ),
         }
+    }
+}
+
+/// Checks that a relay may go on from the end of this ledger: on this server, and by what was decided before.
+///
+/// # Errors
+/// The first reason found not to go on.
+pub fn verify(head: &Head) -> Result<(), Refusal> {
+    verify_server(head)?;
+    if let Some(begun) = &head.begun {
+        return Err(Refusal::Unfinished(begun.clone()));
+    }
+    match &head.refused {
+        Some(refused) => Err(Refusal::Kept(refused.clone())),
+        None => Ok(()),
     }
 }
 
@@ -161,7 +232,7 @@ impl std::fmt::Display for Refusal {
 ///
 /// # Errors
 /// The first reason found not to go on.
-pub fn verify(head: &Head) -> Result<(), Refusal> {
+pub fn verify_server(head: &Head) -> Result<(), Refusal> {
     if head.in_recovery {
         return Err(Refusal::Standby);
     }
@@ -215,6 +286,8 @@ mod tests {
             database_id: "d".to_owned(),
             writer: None,
             oldest_batch_id: 0,
+            refused: None,
+            begun: None,
         }
     }
 
@@ -222,6 +295,37 @@ mod tests {
     fn goes_on_where_the_history_is_the_same() {
         assert_eq!(verify(&head()), Ok(()));
         assert_eq!(verify_mark(&head(), "outbox:@mark:t", 900, true), Ok(()));
+    }
+
+    #[test]
+    fn what_was_refused_or_begun_before_stands() {
+        let refused = Refused {
+            number: 3,
+            code: "STREAM-IS-AHEAD".to_owned(),
+            said: "the mark is of another".to_owned(),
+            at: "2026-11-21T00:00:00Z".to_owned(),
+        };
+        let begun = Begun {
+            number: 2,
+            strategy: "republish".to_owned(),
+        };
+        let kept = verify(&Head {
+            refused: Some(refused.clone()),
+            ..head()
+        });
+        let said = kept.err().map(|refusal| refusal.to_string()).unwrap_or_default();
+        assert!(
+            said.starts_with("STREAM-IS-AHEAD: the mark is of another (refusal 3"),
+            "{said}"
+        );
+        // What is half done comes first: finishing it closes the other.
+        let both = Head {
+            refused: Some(refused),
+            begun: Some(begun.clone()),
+            ..head()
+        };
+        assert_eq!(verify(&both), Err(Refusal::Unfinished(begun)));
+        assert_eq!(verify_server(&both), Ok(()));
     }
 
     #[test]

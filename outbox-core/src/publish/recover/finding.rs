@@ -13,6 +13,8 @@ pub struct Found {
     pub identity: Identity,
     /// Why a relay refuses because of the server; none if it would not.
     pub server_refusal: Option<String>,
+    /// What a relay refused, and no recovery has closed yet.
+    pub refused: Option<String>,
     /// The last batch of the ledger.
     pub ledger_batch: i64,
     /// Its id.

@@ -82,7 +82,10 @@ pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error
             database_id: head.database_id.clone(),
             in_recovery: head.in_recovery,
         },
-        server_refusal: ledger::verify(head).err().map(|refusal| refusal.to_string()),
+        server_refusal: ledger::verify_server(head)
+            .err()
+            .map(|refusal| refusal.to_string()),
+        refused: (head.refused.clone()).map(|refused| ledger::Refusal::Kept(refused).to_string()),
         ledger_batch: head.batch.number,
         ledger_batch_id: head.batch.batch_id,
         sequence: facts.sequence,

@@ -170,7 +170,12 @@ fn obstacle(found: &Found, strategy: Strategy) -> Option<String> {
             stream.key, stream.unknown.count
         )),
         (Strategy::Republish, _) => None,
-        (_, None) if found.unfinished.is_none() && found.server_refusal.is_none() && !has_moved(found) => {
+        (_, None)
+            if found.unfinished.is_none()
+                && found.server_refusal.is_none()
+                && found.refused.is_none()
+                && !has_moved(found) =>
+        {
             Some("the database and the streams agree: there is nothing to recover".to_owned())
         }
         _ => None,

@@ -247,6 +247,26 @@ impl SinkConnection for Connection {
         })
     }
 
+    fn between<'a>(
+        &'a self,
+        stream: &'a str,
+        above: EntryId,
+        below: EntryId,
+        count: usize,
+    ) -> BoxFuture<'a, Result<Vec<(EntryId, Option<String>)>, Error>> {
+        Box::pin(async move {
+            let mut ask = Pipeline::new();
+            ask.cmd("XREVRANGE").arg(stream);
+            ask.arg(format!("({below}")).arg(format!("({above}"));
+            ask.arg("COUNT").arg(count);
+            match self.send(&ask).await?.into_iter().next() {
+                Some(Value::Array(entries)) => Ok(entries.into_iter().filter_map(read_passed).collect()),
+                // It is asked again by whatever is sent to it.
+                _ => Ok(Vec::new()),
+            }
+        })
+    }
+
     fn holds<'a>(
         &'a self,
         entries: &'a [(String, EntryId)],
@@ -353,6 +373,14 @@ fn read_top(answer: Value) -> Option<Top> {
         id,
         event_id: event.id,
     })
+}
+
+/// An entry with the id of its event, if it is of a relay.
+fn read_passed(entry: Value) -> Option<(EntryId, Option<String>)> {
+    let id = super::value::entry_id(&entry)?;
+    let event = event_of(entry).map(|(_, event)| event);
+    let ours = event.filter(|event| event.previous_id.is_some());
+    Some((id, ours.map(|event| event.id)))
 }
 
 fn stored_entry(entry: Value) -> Option<(EntryId, String)> {

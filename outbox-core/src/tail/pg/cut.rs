@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use super::rows::{event_row, get, snapshot, stream_of, unsigned};
 use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
-use crate::tail::ledger::Head;
+use crate::tail::ledger::{Begun, Head, Refused};
 use crate::tail::{Error, Kind};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
@@ -62,6 +62,22 @@ pub(crate) async fn read_head(session: &Session) -> Result<Head, Error> {
         database_id: get(row, "database_id")?,
         writer: get(row, "writer")?,
         oldest_batch_id: unsigned(get(row, "oldest_batch_id")?)?,
+        refused: match get::<Option<i64>>(row, "refusal")? {
+            Some(number) => Some(Refused {
+                number,
+                code: get(row, "refusal_code")?,
+                said: get(row, "refusal_said")?,
+                at: get(row, "refused_at")?,
+            }),
+            None => None,
+        },
+        begun: match get::<Option<i64>>(row, "recovery")? {
+            Some(number) => Some(Begun {
+                number,
+                strategy: get(row, "recovery_strategy")?,
+            }),
+            None => None,
+        },
     })
 }
 

@@ -67,7 +67,7 @@ pub(super) fn text(found: &Found) -> String {
             ""
         }
     ));
-    for why in found.server_refusal.iter() {
+    for why in found.server_refusal.iter().chain(&found.refused) {
         text.push_str(&format!("refused: {why}\n"));
     }
     for key in &found.layouts_ahead {
