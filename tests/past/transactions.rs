@@ -93,6 +93,37 @@ async fn a_relay_that_knows_no_eras_cannot_cut_old_rows_again() -> Result {
 }
 
 #[tokio::test]
+async fn a_relay_that_would_publish_an_era_in_part_gets_no_lease() -> Result {
+    // GIVEN an era that has events to put out
+    let (mut scene, all) = loaded_elsewhere().await?;
+    scene.apply("continue")?;
+    // WHEN a relay of before eras asks for the leases, as it did: it says nothing of what it knows
+    let mut connection = scene.connect().await?;
+    let refused = connection
+        .execute(
+            "update outbox.lease set epoch = epoch + 1, acquired_at = clock_timestamp(), holder = 'an-old-one', \
+             expires_at = clock_timestamp() + interval '10 seconds'",
+        )
+        .await;
+    // THEN it is refused, as one is that belongs to another schema
+    let code = refused.err().and_then(|error| {
+        let said = error.as_database_error()?;
+        Some(said.code()?.into_owned())
+    });
+    assert_eq!(code.as_deref(), Some("42703"));
+    // AND so it is after one of this version had them: what that said is not kept
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    assert_eq!(scene.arrived(all.len()).await?, all);
+    relay.terminate().await?;
+    let refused = connection
+        .execute("update outbox.lease set epoch = epoch + 1, holder = 'an-old-one', expires_at = clock_timestamp() + interval '10 seconds'")
+        .await;
+    assert!(refused.is_err(), "an older relay would lead");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_era_waits_for_who_appends_and_says_for_whom() -> Result {
     // GIVEN a transaction that appended and does not end
     let (mut scene, all) = loaded_elsewhere().await?;

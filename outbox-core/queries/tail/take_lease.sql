@@ -1,6 +1,7 @@
 -- Takes the rights named in $1 for instance $2 and $3 milliseconds, if all are free or already ours; renews them if ours.
 -- Returns the rows only when all were taken. What is judged is what `for update` returns, the rows as they are once the
 -- lock is ours: a plain read beside it still sees them as they were before whoever held the lock took them.
+-- It says that it knows eras: a relay that does not is refused where one was opened (migration 0014).
 -- A lease that ends later than a relay can ask for (five minutes at most) was taken before the clock was set back: it is free, or
 -- that of a dead leader would last as much longer.
 with held as materialized (
@@ -15,7 +16,8 @@ with held as materialized (
     set epoch = case when held.holder = $2::text and held.expires_at > clock_timestamp() then held.epoch else held.epoch + 1 end,
         acquired_at = case when held.holder = $2::text and held.expires_at > clock_timestamp() then lease.acquired_at else clock_timestamp() end,
         holder = $2::text,
-        expires_at = clock_timestamp() + $3::bigint * interval '1 millisecond'
+        expires_at = clock_timestamp() + $3::bigint * interval '1 millisecond',
+        knows_eras = true
     from free, held
     where lease.name = held.name and free.all_free
     returning lease.name, lease.epoch
