@@ -2100,6 +2100,22 @@ $$;
 
 ALTER FUNCTION outbox.refuse_transition() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_without_eras() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if new.expires_at > clock_timestamp() and not new.knows_eras and exists (select from outbox.era e where e.era > 1 and e.guarded) then
+        raise exception 'an era was opened, which this relay does not know and would publish in part: run the version that belongs to this schema'
+            using errcode = 'undefined_column';
+    end if;
+    new.knows_eras := false;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_without_eras() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_without_reason(reason text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3165,12 +3181,15 @@ CREATE TABLE outbox.era (
     batch_number bigint DEFAULT 0 NOT NULL,
     batch_id bigint DEFAULT 0 NOT NULL,
     cut_through bigint DEFAULT 0 NOT NULL,
+    guarded boolean DEFAULT true NOT NULL,
     CONSTRAINT era_era_check CHECK ((era > 0))
 );
 
 ALTER TABLE outbox.era OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.era IS 'Stretches of history of one physical database, with the row of the ledger that each began with. Rows up to position_floor were appended before it.';
+
+COMMENT ON COLUMN outbox.era.guarded IS 'Whether only relays that know eras may lead from here on.';
 
 CREATE TABLE outbox.era_share (
     batch_number bigint NOT NULL,
@@ -3367,6 +3386,7 @@ CREATE TABLE outbox.lease (
     holder text,
     acquired_at timestamp with time zone,
     expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    knows_eras boolean DEFAULT false NOT NULL,
     CONSTRAINT lease_epoch_check CHECK ((epoch >= 0))
 )
 WITH (fillfactor='50');
@@ -3374,6 +3394,8 @@ WITH (fillfactor='50');
 ALTER TABLE outbox.lease OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.lease IS 'One row per right. Each change of hands raises the epoch; an epoch never falls.';
+
+COMMENT ON COLUMN outbox.lease.knows_eras IS 'Said by whoever takes or renews it, and never kept.';
 
 CREATE SEQUENCE outbox.log_position
     START WITH 1
@@ -4166,6 +4188,31 @@ COMMENT ON TABLE outbox.recovery IS 'Audit of outbox-relay recover apply: who ch
 
 ALTER TABLE outbox.recovery ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME outbox.recovery_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE outbox.refusal (
+    number bigint NOT NULL,
+    code text NOT NULL,
+    said text NOT NULL,
+    epoch bigint NOT NULL,
+    refused_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    closed_at timestamp with time zone,
+    recovery bigint,
+    CONSTRAINT refusal_check CHECK (((closed_at IS NULL) = (recovery IS NULL))),
+    CONSTRAINT refusal_code_check CHECK ((code <> ''::text))
+);
+
+ALTER TABLE outbox.refusal OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.refusal IS 'What a relay found at the sink that is not of this ledger. While one is open no relay of this database leads; outbox-relay recover apply closes it.';
+
+ALTER TABLE outbox.refusal ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.refusal_number_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -5323,6 +5370,36 @@ COMMENT ON COLUMN outbox_ops.recoveries.opened_at IS 'When the new era was opene
 
 COMMENT ON COLUMN outbox_ops.recoveries.done_at IS 'When it was done.';
 
+CREATE VIEW outbox_ops.refusals AS
+ SELECT refusal.number,
+    refusal.code,
+    refusal.said,
+    refusal.epoch,
+    refusal.refused_at,
+    refusal.closed_at,
+    refusal.recovery
+   FROM outbox.refusal refusal
+  ORDER BY refusal.number DESC
+ LIMIT 1000;
+
+ALTER TABLE outbox_ops.refusals OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.refusals IS 'What relays found at the sink that is not of this ledger, newest first. While one is open nothing is published.';
+
+COMMENT ON COLUMN outbox_ops.refusals.number IS 'Its number.';
+
+COMMENT ON COLUMN outbox_ops.refusals.code IS 'The word that `/readyz` begins with.';
+
+COMMENT ON COLUMN outbox_ops.refusals.said IS 'What was seen, and what it means.';
+
+COMMENT ON COLUMN outbox_ops.refusals.epoch IS 'Epoch of the leader that found it.';
+
+COMMENT ON COLUMN outbox_ops.refusals.refused_at IS 'When it was found.';
+
+COMMENT ON COLUMN outbox_ops.refusals.closed_at IS 'When a recovery closed it; null: it is open.';
+
+COMMENT ON COLUMN outbox_ops.refusals.recovery IS 'The recovery that closed it.';
+
 CREATE VIEW outbox_ops.reissue_orders AS
  SELECT o.number,
     o.topic,
@@ -6034,6 +6111,9 @@ ALTER TABLE ONLY outbox.parked_lane
 ALTER TABLE ONLY outbox.recovery
     ADD CONSTRAINT recovery_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY outbox.refusal
+    ADD CONSTRAINT refusal_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY outbox.reissue_order
     ADD CONSTRAINT reissue_order_pkey PRIMARY KEY (number);
 
@@ -6258,6 +6338,8 @@ CREATE INDEX progress_from_3932160_topic_partition_batch_number_position_idx ON 
 
 CREATE INDEX progress_from_786432_topic_partition_batch_number_position_idx ON outbox.progress_from_786432 USING btree (topic, partition, batch_number, "position");
 
+CREATE INDEX refusal_open ON outbox.refusal USING btree (number) WHERE (closed_at IS NULL);
+
 CREATE INDEX reissue_of_stream ON outbox.reissue USING btree (topic, partition, batch_number);
 
 CREATE INDEX reissue_order_of_batch ON outbox.reissue_order USING btree (batch_number) WHERE (batch_number IS NOT NULL);
@@ -6424,6 +6506,8 @@ CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FU
 
 CREATE TRIGGER keep_above_floor BEFORE UPDATE ON outbox.inbox_settings FOR EACH ROW EXECUTE FUNCTION outbox.refuse_low_keep();
 
+CREATE TRIGGER knows_eras BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.refuse_without_eras();
+
 CREATE TRIGGER layout_grows BEFORE INSERT ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.keep_layout_growing();
 
 CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
@@ -6453,6 +6537,9 @@ ALTER TABLE ONLY outbox.operation_item
 
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_operation_fkey FOREIGN KEY (operation) REFERENCES outbox.operation(number);
+
+ALTER TABLE ONLY outbox.refusal
+    ADD CONSTRAINT refusal_recovery_fkey FOREIGN KEY (recovery) REFERENCES outbox.recovery(number);
 
 ALTER TABLE ONLY outbox.topic
     ADD CONSTRAINT topic_retention_fkey FOREIGN KEY (retention) REFERENCES outbox.retention_class(name);
@@ -6705,6 +6792,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_several(consumers text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_transition() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.refuse_without_eras() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.refuse_without_reason(reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.release_redrive_items(operation bigint) FROM PUBLIC;
@@ -6877,6 +6966,15 @@ GRANT SELECT ON TABLE outbox.progress TO outbox_observer;
 GRANT SELECT ON TABLE outbox.recovery TO outbox_relay;
 GRANT SELECT ON TABLE outbox.recovery TO outbox_observer;
 
+GRANT SELECT ON TABLE outbox.refusal TO outbox_observer;
+GRANT SELECT ON TABLE outbox.refusal TO outbox_relay;
+
+GRANT INSERT(code) ON TABLE outbox.refusal TO outbox_relay;
+
+GRANT INSERT(said) ON TABLE outbox.refusal TO outbox_relay;
+
+GRANT INSERT(epoch) ON TABLE outbox.refusal TO outbox_relay;
+
 GRANT SELECT,INSERT ON TABLE outbox.reissue TO outbox_relay;
 GRANT SELECT ON TABLE outbox.reissue TO outbox_observer;
 
@@ -7000,6 +7098,9 @@ GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.refusals TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.refusals TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox_ops.reissue_orders TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.reissue_orders TO outbox_relay;

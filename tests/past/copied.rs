@@ -70,6 +70,7 @@ async fn a_copy_and_its_original_that_both_published_stay_refused() -> Result {
         .query_async::<()>(&mut redis)
         .await?;
     let ours = scene.append(1).await?;
+    parcels_wait(&mut redis, 1).await?;
     PgConnection::connect(&copy_url)
         .await?
         .execute("select outbox.append('orders.placed', '{}', 'key-1')")
@@ -117,6 +118,63 @@ async fn a_copy_and_its_original_that_both_published_stay_refused() -> Result {
             .fetch_all(&mut connection)
             .await?;
     assert_eq!(closed, [(CODE.to_owned(), Some(1))]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_parcel_finds_the_mark_of_a_copy() -> Result {
+    // GIVEN a relay at work
+    let mut scene = Scene::new(Postgres::options()).await?;
+    scene.known = scene.publish(5).await?;
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    scene.append(1).await?;
+    scene.arrived(6).await?;
+    // WHEN a copy moves the mark to a batch that this ledger never cut, and an event is appended at once
+    let batch = scene.entries().await?.last().map_or(0, |entry| entry.id.0) + 1;
+    let mark: Vec<(String, Vec<(String, String)>)> = redis::cmd("XREVRANGE")
+        .arg(&["outbox:@mark:orders.placed", "+", "-"])
+        .query_async(&mut scene.redis)
+        .await?;
+    let mut command = redis::cmd("XADD");
+    command
+        .arg("outbox:@mark:orders.placed")
+        .arg(format!("{batch}-0"));
+    for (field, value) in &mark[0].1 {
+        command.arg(field).arg(value);
+    }
+    command.query_async::<()>(&mut scene.redis).await?;
+    scene.append(1).await?;
+    // THEN it notices
+    relay.not_ready_because(CODE).await?;
+    let before = scene.entries().await?.len();
+    // WHEN nothing at the sink tells of it any more
+    redis::cmd("DEL")
+        .arg("outbox:@mark:orders.placed")
+        .query_async::<()>(&mut scene.redis)
+        .await?;
+    let mut command = redis::cmd("XADD");
+    command.arg("outbox:@mark:orders.placed").arg(&mark[0].0);
+    for (field, value) in &mark[0].1 {
+        command.arg(field).arg(value);
+    }
+    command.query_async::<()>(&mut scene.redis).await?;
+    // THEN it refuses all the same, and so does another relay
+    let url = scene.url.clone();
+    three_terms_later_it_refuses(&url, &mut relay).await?;
+    let mut second = scene.relay().start()?;
+    second.not_ready_because(CODE).await?;
+    assert_eq!(scene.entries().await?.len(), before, "nothing is published");
+    for relay in [&mut relay, &mut second] {
+        relay.terminate().await?;
+    }
+    // AND a person closes it, who finds that nothing differs
+    scene.apply("continue")?;
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    scene.append(1).await?;
+    let expected = scene.in_the_log().await?;
+    assert_eq!(scene.arrived(8).await?, expected);
     Ok(())
 }
 

@@ -4,6 +4,10 @@ mod noticed;
 
 mod copied;
 
+mod unknown;
+
+mod strange;
+
 mod chosen;
 
 mod groups;

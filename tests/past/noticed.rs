@@ -136,6 +136,74 @@ async fn a_copy_is_noticed() -> Result {
     is_noticed(Past::Copy, "STREAM-IS-AHEAD").await
 }
 
+async fn first_piece(scene: &Scene) -> Result<String> {
+    let mut connection = scene.connect().await?;
+    Ok(sqlx::query_scalar(
+        "select name from outbox.piece where parent = 'log_standard' order by lower_bound nulls first limit 1",
+    )
+    .fetch_one(&mut connection)
+    .await?)
+}
+
+/// The first piece of the log is full, old, and passed by every stream: whoever looks after the pieces drops it.
+async fn fill_the_first_piece(scene: &Scene) -> Result {
+    scene
+        .execute("update outbox.retention_class set keep = interval '1 millisecond' where name = 'standard'")
+        .await?;
+    scene
+        .execute(
+            "select setval('outbox.log_position', 10 + (select min(upper_bound) from outbox.piece where parent = 'log_standard'))",
+        )
+        .await?;
+    scene
+        .execute(
+            "insert into outbox.batch (number, batch_id, era, epoch, snapshot, event_count, first_position, last_position, cut_at) \
+             select number + 1, batch_id + 1, era, epoch, pg_current_snapshot(), 0, p.last_value, p.last_value, \
+                    clock_timestamp() - interval '2 minutes' \
+             from outbox.batch, outbox.log_position p order by number desc limit 1",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn a_piece_that_is_due_stays_until_the_streams_were_compared() -> Result {
+    // GIVEN a database that went back, with a piece of the log that is due
+    let mut scene = Scene::new(Postgres::options()).await?;
+    scene.known = scene.publish(5).await?;
+    fill_the_first_piece(&scene).await?;
+    let backup = scene.world.postgres()?.back_up()?;
+    scene.unknown = scene.publish(5).await?;
+    scene.world.postgres()?.restore(&backup)?;
+    let (before, due) = (pieces(&scene).await?, first_piece(&scene).await?);
+    // WHEN a relay leads that cannot compare, through several rounds of upkeep
+    scene.world.redis_server()?.pause()?;
+    let mut relay = scene.relay().set("OUTBOX_MAINTAIN_INTERVAL", "1s").start()?;
+    let mut connection = scene.connect().await?;
+    until("it has led for more than three rounds", LIMIT, async || {
+        let long: bool = sqlx::query_scalar(
+            "select expires_at - acquired_at > interval '5 seconds' and expires_at > clock_timestamp() from outbox.lease where name = 'publish'",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        Ok(long.then_some(()))
+    })
+    .await?;
+    // THEN nothing is dropped, nor when it compares and refuses
+    assert_eq!(pieces(&scene).await?, before);
+    scene.world.redis_server()?.resume()?;
+    relay.not_ready_because("STREAM-IS-AHEAD").await?;
+    relay.terminate().await?;
+    assert_eq!(pieces(&scene).await?, before);
+    // AND once a person has decided, it goes
+    scene.apply("trust-database")?;
+    let mut relay = scene.relay().set("OUTBOX_MAINTAIN_INTERVAL", "1s").start()?;
+    relay.leads().await?;
+    until("the piece is dropped", LIMIT, async || {
+        Ok((first_piece(&scene).await? != due).then_some(()))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_copy_that_only_reads_refuses_once_its_original_publishes() -> Result {
     // GIVEN a database whose relay leads, and a copy of it with a relay of its own that began when nothing differed
@@ -156,69 +224,6 @@ async fn a_copy_that_only_reads_refuses_once_its_original_publishes() -> Result 
     scene.append(1).await?;
     scene.arrived(7).await?;
     assert!(original.is_leading().await);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_parcel_finds_the_mark_of_a_copy() -> Result {
-    // GIVEN a relay at work
-    let mut scene = Scene::new(Postgres::options()).await?;
-    scene.known = scene.publish(5).await?;
-    let mut relay = scene.relay().start()?;
-    relay.leads().await?;
-    scene.append(1).await?;
-    scene.arrived(6).await?;
-    // WHEN a copy moves the mark to a batch that this ledger never cut, and an event is appended at once
-    let batch = scene.entries().await?.last().map_or(0, |entry| entry.id.0) + 1;
-    let mark: Vec<(String, Vec<(String, String)>)> = redis::cmd("XREVRANGE")
-        .arg(&["outbox:@mark:orders.placed", "+", "-"])
-        .query_async(&mut scene.redis)
-        .await?;
-    let mut command = redis::cmd("XADD");
-    command
-        .arg("outbox:@mark:orders.placed")
-        .arg(format!("{batch}-0"));
-    for (field, value) in &mark[0].1 {
-        command.arg(field).arg(value);
-    }
-    command.query_async::<()>(&mut scene.redis).await?;
-    scene.append(1).await?;
-    // THEN it notices
-    relay.not_ready_because("STREAM-IS-AHEAD").await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_entry_with_another_event_at_its_position_is_noticed() -> Result {
-    // GIVEN a stream whose mark is right, and whose last entry has an id of ours and another event
-    let mut scene = Scene::new(Postgres::options()).await?;
-    scene.known = scene.publish(5).await?;
-    let entries = scene.entries().await?;
-    redis::cmd("DEL")
-        .arg(STREAM)
-        .query_async::<()>(&mut scene.redis)
-        .await?;
-    for (n, entry) in entries.iter().enumerate() {
-        let json = match n {
-            4 => entry
-                .json
-                .replace(&entry.event_id.to_string(), &uuid::Uuid::now_v7().to_string()),
-            _ => entry.json.clone(),
-        };
-        redis::cmd("XADD")
-            .arg(STREAM)
-            .arg(entry.id.to_string())
-            .arg(&["event", &json])
-            .query_async::<()>(&mut scene.redis)
-            .await?;
-    }
-    // WHEN a relay takes the lead, THEN it refuses and says what is not so
-    scene.append(1).await?;
-    let mut relay = scene.relay().start()?;
-    relay
-        .not_ready_because("the log has another event at its position")
-        .await?;
-    assert_eq!(scene.entries().await?.len(), 5);
     Ok(())
 }
 

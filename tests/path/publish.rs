@@ -248,6 +248,10 @@ async fn a_second_database_is_refused_the_stream_naming_both() -> Result {
     // WHEN another database publishes the same topic to the same Redis
     let other = World::new().await?;
     let mut stranger = other.connect().await?;
+    // Both were made from one template: one that only has another number would be taken for a copy.
+    sqlx::query("update outbox.settings set database_id = gen_random_uuid()")
+        .execute(&mut stranger)
+        .await?;
     append(&mut stranger, "shared", 1).await?;
     let mut second = Relay::of(&other).set("REDIS_URL", world.redis_url()).start()?;
     second.leads().await?;

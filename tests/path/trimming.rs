@@ -353,6 +353,9 @@ async fn a_stream_that_another_database_writes_is_not_trimmed() -> Result {
     bench.append(5).await?;
     relay.terminate().await?;
     let mut other = Bench::new("'1 second', 1").await?;
+    sqlx::query("update outbox.settings set database_id = gen_random_uuid()")
+        .execute(&mut other.postgres)
+        .await?;
     let mut elsewhere = other.relay().set("OUTBOX_PUBLISH_LOOK_EVERY", "1h").start()?;
     elsewhere.leads().await?;
     other.append(5).await?;

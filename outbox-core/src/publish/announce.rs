@@ -1,12 +1,15 @@
 //! Tells consumers how many partitions each topic has: at every new connection, before anything of a new generation leaves, and
 //! again when the sink lost it.
 
+use std::collections::BTreeSet;
+
 use super::lane::Gate;
 use super::leader::Leader;
-use super::sink::{Announced, Halt, SinkConnection};
-use super::{Error, Kind};
+use super::sink::{Announced, Announcing, Halt, SinkConnection, announcing};
+use super::{Error, Kind, pg};
 use crate::tail::StreamId;
-use crate::tail::layout::Laid;
+use crate::tail::layout::{Laid, Layout};
+use crate::tail::ledger::Refusal;
 
 impl Leader {
     /// A topic has more partitions from here on: nothing of it leaves before the sink says so.
@@ -15,6 +18,50 @@ impl Leader {
         layout.grow(laid.generation.clone());
         self.openings.look(&laid.topic, layout, &self.lanes);
         self.unannounced.insert(laid.topic.clone());
+    }
+
+    /// Refuses where the sink tells of more partitions than this ledger laid: a topic that grew in a time that the database has lost
+    /// has one stream here, and consumers that wait for others.
+    pub(super) async fn check_layouts(&mut self, sink: &dyn SinkConnection) -> Result<(), Error> {
+        // A topic that another database publishes is set aside, and its layout is that one's.
+        let topics: BTreeSet<String> = self
+            .lanes
+            .values()
+            .filter(|lane| lane.gate != Gate::SetAside)
+            .map(|lane| lane.stream.topic.clone())
+            .collect();
+        let keys: Vec<String> = topics
+            .iter()
+            .map(|topic| self.publisher.names.layout(topic))
+            .collect();
+        let is_newer = |found: &str, ours: Option<&Layout>| {
+            let ours = ours.map(ToString::to_string);
+            announcing(Some(found), ours.as_deref()) == Announcing::Newer
+        };
+        let found = sink.layouts(&keys).await?;
+        let newer: Vec<(String, String)> = topics
+            .into_iter()
+            .zip(found)
+            .filter_map(|(topic, found)| Some((topic, found?)))
+            .filter(|(topic, found)| is_newer(found, self.layouts.get(topic)))
+            .collect();
+        if newer.is_empty() {
+            return Ok(());
+        }
+        // A leader that took over while this one was stopped may have laid more.
+        let laid = pg::load_layouts(&self.session).await?;
+        match newer
+            .into_iter()
+            .find(|(topic, found)| is_newer(found, laid.get(topic)))
+        {
+            None => Ok(()),
+            Some((topic, found)) => Err(Refusal::LayoutAhead {
+                key: self.publisher.names.layout(&topic),
+                found,
+                ours: laid.get(&topic).map(ToString::to_string),
+            }
+            .into()),
+        }
     }
 
     /// Compares what the sink says about every topic with partitions, and completes it.
@@ -60,7 +107,11 @@ impl Leader {
         let Some(link) = self.link.clone() else {
             return Ok(());
         };
-        match self.announce_layouts(link.sink.as_ref()).await {
+        let compared = match self.check_layouts(link.sink.as_ref()).await {
+            Ok(()) => self.announce_layouts(link.sink.as_ref()).await,
+            refused => refused,
+        };
+        match compared {
             Err(error) if matches!(error.kind(), Kind::SinkDown | Kind::SinkUnfit) => {
                 self.sink_failed(&error);
                 Ok(())

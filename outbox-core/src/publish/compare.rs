@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::lane::Gate;
 use super::leader::Leader;
 use super::retry::Breaker;
-use super::sink::{Halt, Marked, Predecessor, SinkConnection, foreign};
+use super::sink::{Halt, Mark, Marked, Predecessor, SinkConnection, foreign, is_elsewhere};
 use super::work::Link;
-use super::{Error, Kind, pg};
+use super::{Error, Kind, pg, search};
 use crate::event::EntryId;
 use crate::observe;
 use crate::standing::Standing;
@@ -42,6 +42,9 @@ impl Leader {
         let sink: Arc<dyn SinkConnection> = self.sink.connect().await?.into();
         self.check_marks(sink.as_ref()).await?;
         self.check_ends(sink.as_ref()).await?;
+        self.check_layouts(sink.as_ref()).await?;
+        self.unsearched = Some(search::BEGINNING.to_owned());
+        self.search_marks(sink.as_ref(), search::ON_CONNECT).await?;
         self.note_timeline().await?;
         self.compared.send_replace(true);
         self.announce_layouts(sink.as_ref()).await?;
@@ -89,7 +92,7 @@ impl Leader {
     pub(super) async fn compare_found(
         &mut self,
         stream: &StreamId,
-        found: Option<u64>,
+        found: Option<Mark>,
         left: Option<u64>,
     ) -> Result<(), Error> {
         let Some(lane) = self.lanes.get_mut(stream) else {
@@ -97,10 +100,28 @@ impl Leader {
         };
         let expected = lane.marked;
         lane.marked = left.or(expected);
-        let Some(batch_id) = found.filter(|found| Some(*found) != expected) else {
+        let Some(mark) = found else {
             return Ok(());
         };
-        self.verify_batches(&[(stream.clone(), batch_id)]).await
+        self.refuse_moved(stream, &mark)?;
+        // That of another database is no batch of ours: the stream is set aside.
+        if mark.database_id != self.publisher.database_id || Some(mark.batch_id) == expected {
+            return Ok(());
+        }
+        self.verify_batches(&[(stream.clone(), mark.batch_id)]).await
+    }
+
+    /// A copy of this database, or this one before it was moved, wrote there: which of the two goes on is for a person to say.
+    fn refuse_moved(&self, stream: &StreamId, mark: &Mark) -> Result<(), Error> {
+        if !is_elsewhere(&mark.database_id, &self.publisher.database_id) {
+            return Ok(());
+        }
+        Err(ledger::Refusal::MovedMark {
+            key: self.publisher.names.mark(stream),
+            theirs: mark.database_id.clone(),
+            ours: self.publisher.database_id.clone(),
+        }
+        .into())
     }
 
     async fn verify_batches(&mut self, marked: &[(StreamId, u64)]) -> Result<(), Error> {
@@ -115,6 +136,11 @@ impl Leader {
 
     /// A stream has one writing database, and its mark is of a batch that the ledger knows.
     pub(super) async fn compare_marks(&mut self, marks: Vec<(StreamId, Marked)>) -> Result<(), Error> {
+        for (stream, marked) in &marks {
+            if let Marked::By(mark) = marked {
+                self.refuse_moved(stream, mark)?;
+            }
+        }
         let ours = |marked: &Marked| match marked {
             Marked::By(mark) if mark.database_id == self.publisher.database_id => Some(mark.batch_id),
             _ => None,
@@ -214,6 +240,7 @@ impl Leader {
         self.compare_chains().await?;
         self.compare_quiet_marks().await?;
         self.compare_layouts().await?;
+        self.search_on().await?;
         if self.retentions_at.elapsed() >= RETENTIONS_EVERY {
             self.retentions_at = Instant::now();
             self.publisher.retentions = pg::load_retentions(&self.session).await?;

@@ -4,9 +4,11 @@
 //! own where another's was. So the last entry of each stream is looked up in the ledger, and every one that came since progress was
 //! last recorded: an entry of a copy that stands before one of ours is among them, since nothing that was not judged is recorded.
 
+use std::collections::BTreeSet;
+
 use super::lane::Gate;
 use super::leader::Leader;
-use super::sink::{SinkConnection, Top};
+use super::sink::{Halt, SinkConnection, Top};
 use super::{Error, pg};
 use crate::event::EntryId;
 use crate::tail::{StreamId, ledger};
@@ -17,7 +19,7 @@ const AT_ONCE: usize = 100;
 const AT_MOST: usize = 10_000;
 
 impl Leader {
-    /// The last entry of each stream, and those that came since its progress was recorded, are of this ledger.
+    /// The last entry of each stream, and those that came since its progress was recorded, must be of this ledger.
     pub(super) async fn check_ends(&mut self, connection: &dyn SinkConnection) -> Result<(), Error> {
         // A stream that another database writes is set aside, and its entries are not ours to judge.
         let streams: Vec<StreamId> = self
@@ -31,16 +33,55 @@ impl Leader {
             .map(|stream| self.publisher.names.key(stream))
             .collect();
         let tops = connection.tops(&keys).await?;
-        let tops: Vec<(&StreamId, &Top)> = streams
+        let mut tops: Vec<(&StreamId, &Top)> = streams
             .iter()
             .zip(&tops)
             .filter_map(|(stream, top)| Some((stream, top.as_ref()?)))
             .collect();
-        self.judge(&tops).await?;
+        let strange = self.set_aside_strange(&tops).await?;
+        tops.retain(|(stream, _)| !strange.contains(stream));
         for (stream, top) in tops {
             self.check_behind(connection, stream, top.id).await?;
         }
         Ok(())
+    }
+
+    /// A database that published leaves its mark with the entry. So where the mark of a stream is of this ledger and its last entry
+    /// is not, somebody put that one there by hand, in the shape of ours: one stream stops, and not all of them.
+    async fn set_aside_strange(&mut self, tops: &[(&StreamId, &Top)]) -> Result<BTreeSet<StreamId>, Error> {
+        let mut strange = BTreeSet::new();
+        if tops.is_empty() {
+            return Ok(strange);
+        }
+        for (place, why) in pg::unknown_entries(&self.session, tops).await? {
+            let Some(&(stream, top)) = tops.get(place) else {
+                continue;
+            };
+            if self.lanes.get(stream).is_none_or(|lane| lane.marked.is_none()) {
+                return Err(self.unknown(stream, top, why).into());
+            }
+            let key = self.publisher.names.key(stream);
+            let said = format!(
+                "stream {key} ends with entry {} (event {}), which is not of this ledger ({}), though its mark is: somebody put it there \
+                 by hand; take it off (XDEL {key} {}) and resume the topic",
+                top.id,
+                top.event_id,
+                why.said(),
+                top.id
+            );
+            strange.insert(stream.clone());
+            self.halt(stream, Halt::Rejected(said)).await?;
+        }
+        Ok(strange)
+    }
+
+    fn unknown(&self, stream: &StreamId, entry: &Top, why: ledger::Unknown) -> ledger::Refusal {
+        ledger::Refusal::UnknownEntry {
+            key: self.publisher.names.key(stream),
+            id: entry.id,
+            event_id: entry.event_id.clone(),
+            why,
+        }
     }
 
     /// What stands between the entry last recorded as published and the last one there is.
@@ -83,12 +124,6 @@ impl Leader {
         let Some((stream, entry)) = entries.get(place) else {
             return Ok(());
         };
-        Err(ledger::Refusal::UnknownEntry {
-            key: self.publisher.names.key(stream),
-            id: entry.id,
-            event_id: entry.event_id.clone(),
-            why,
-        }
-        .into())
+        Err(self.unknown(stream, entry, why).into())
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Leader {
     pub(super) layouts: BTreeMap<String, Layout>,
     /// Topics of which the sink does not say yet how many they have.
     pub(super) unannounced: BTreeSet<String>,
+    /// Where the search for marks of streams that this database does not know goes on; none: it came to its end.
+    pub(super) unsearched: Option<String>,
     /// What must be on their streams first.
     pub(super) openings: Openings,
     /// Of what is put out again.
@@ -129,6 +131,7 @@ impl Leader {
             lane_backoffs,
             layouts,
             unannounced: BTreeSet::new(),
+            unsearched: None,
             openings,
             pace,
             retentions_at: Instant::now(),

@@ -44,6 +44,8 @@ mod ends;
 
 mod refuse;
 
+mod search;
+
 mod halt;
 
 mod work;

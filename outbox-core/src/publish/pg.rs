@@ -41,6 +41,21 @@ pub(super) struct Stored {
     pub(super) latest_action: String,
 }
 
+impl Stored {
+    /// A stream of which the database has nothing.
+    pub(super) fn of(stream: StreamId) -> Self {
+        Self {
+            stream,
+            progress: Place::default(),
+            chain: EntryId::MIN,
+            kept: None,
+            floor: EntryId::MIN,
+            target: Place::default(),
+            latest_action: String::new(),
+        }
+    }
+}
+
 /// All streams, or one.
 pub(super) async fn load_streams(session: &Session, only: Option<&StreamId>) -> Result<Vec<Stored>, Error> {
     let (topic, slot) = (only.map(|stream| &stream.topic), only.map(StreamId::slot));

@@ -167,7 +167,7 @@ impl Leader {
                             self.breaker = Breaker::Closed;
                             self.backoff.reset();
                         }
-                        let found = receipt.marked;
+                        let found = receipt.marked.clone();
                         let settled = settle(receipt);
                         // The mark moves with the entries, unless Redis had it there already.
                         let left = (settled.confirmed > 0).then_some(batch_id);

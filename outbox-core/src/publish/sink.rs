@@ -42,6 +42,17 @@ pub trait SinkConnection: Send + Sync {
         count: usize,
     ) -> BoxFuture<'a, Result<Vec<(EntryId, Option<String>)>, Error>>;
 
+    /// What the sink says about how many partitions topics have, by key; nothing where nothing can be read.
+    fn layouts<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<String>>, Error>>;
+
+    /// One bounded step of a search for keys of this pattern, from a cursor on ("0": the beginning): the keys, and where it goes
+    /// on; none at the end, or where the sink does not allow it.
+    fn search<'a>(
+        &'a self,
+        cursor: &'a str,
+        pattern: &'a str,
+    ) -> BoxFuture<'a, Result<(Vec<String>, Option<String>), Error>>;
+
     /// Whether each stream still holds the entry.
     fn holds<'a>(
         &'a self,
@@ -115,9 +126,26 @@ pub(super) enum Announcing {
     Other,
 }
 
-/// Compares a layout with what is there. Nothing newer is ever written over.
-pub(super) fn announcing(found: Option<&str>, layout: &str) -> Announcing {
+/// Whether this is a layout at all: `1@0,4@1790000000000`.
+fn is_layout(found: &str) -> bool {
+    found.split(',').all(|generation| {
+        generation.split_once('@').is_some_and(|(partitions, batch)| {
+            partitions.parse::<u16>().is_ok() && batch.parse::<u64>().is_ok()
+        })
+    })
+}
+
+/// Compares a layout with what is there; a topic with one stream has none. Nothing newer is ever written over. The relay that
+/// connects, the one that leads and a recovery all judge by this.
+pub(super) fn announcing(found: Option<&str>, layout: Option<&str>) -> Announcing {
     let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(','));
+    let Some(layout) = layout else {
+        return match found {
+            None => Announcing::Nothing,
+            Some(found) if is_layout(found) => Announcing::Newer,
+            Some(_) => Announcing::Other,
+        };
+    };
     match found {
         None => Announcing::Set,
         Some(found) if found == layout => Announcing::Nothing,
@@ -171,8 +199,8 @@ pub enum Answer {
 /// The answers for a parcel, one per entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// The batch in the stream's mark as it was before this parcel.
-    pub marked: Option<u64>,
+    /// The stream's mark as it was before this parcel.
+    pub marked: Option<Mark>,
     /// In the order of the entries.
     pub answers: Vec<Answer>,
 }
@@ -197,6 +225,12 @@ pub struct Settled {
     pub repeated: usize,
     /// Why the rest is not.
     pub halt: Option<Halt>,
+}
+
+/// Whether a mark is of this very database under another number: a copy within one server, or a dump that was loaded.
+pub(super) fn is_elsewhere(theirs: &str, ours: &str) -> bool {
+    let identity = |id: &str| id.split('/').next().map(str::to_owned);
+    theirs != ours && identity(theirs) == identity(ours)
 }
 
 /// Why a stream is refused to this database: a stream has one writing database.
@@ -238,13 +272,27 @@ mod tests {
 
     #[test]
     fn a_newer_layout_is_not_written_over() {
-        let ours = "1@0,4@17";
+        let ours = Some("1@0,4@17");
         assert_eq!(announcing(None, ours), Announcing::Set);
         assert_eq!(announcing(Some("1@0"), ours), Announcing::Set);
         assert_eq!(announcing(Some("1@0,4@17"), ours), Announcing::Nothing);
         assert_eq!(announcing(Some("1@0,4@17,8@23"), ours), Announcing::Newer);
         assert_eq!(announcing(Some("1@0,4@175"), ours), Announcing::Other);
         assert_eq!(announcing(Some("x"), ours), Announcing::Other);
+    }
+
+    #[test]
+    fn where_none_belongs_a_layout_is_newer_and_anything_else_is_not_one() {
+        assert_eq!(announcing(None, None), Announcing::Nothing);
+        assert_eq!(announcing(Some("1@0,4@17"), None), Announcing::Newer);
+        assert_eq!(announcing(Some("x"), None), Announcing::Other);
+        assert_eq!(announcing(Some("1@0,"), None), Announcing::Other);
+    }
+
+    #[test]
+    fn a_database_elsewhere_has_the_same_identity_and_another_number() {
+        assert!(is_elsewhere("a-b/5", "a-b/7"));
+        assert!(!is_elsewhere("a-b/7", "a-b/7") && !is_elsewhere("a-c/7", "a-b/7"));
     }
 
     #[test]

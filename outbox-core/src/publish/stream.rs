@@ -42,6 +42,40 @@ impl StreamName {
         self.with_writer(format!("{}@layout:{topic}", self.prefix))
     }
 
+    /// A pattern that every mark matches, also those of other writers.
+    #[must_use]
+    pub fn any_mark(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len() + 8);
+        for c in self.prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push_str("@mark:*");
+        pattern
+    }
+
+    /// The stream whose mark has this key; none if it is of another writer, or no mark.
+    #[must_use]
+    pub fn marked(&self, key: &str) -> Option<StreamId> {
+        let rest = key.strip_prefix(&self.prefix)?.strip_prefix("@mark:")?;
+        let name = match &self.writer {
+            Some(writer) => rest.strip_suffix(writer)?.strip_suffix('@')?,
+            None => rest,
+        };
+        if name.is_empty() || name.contains('@') {
+            return None;
+        }
+        Some(match name.split_once(':') {
+            Some((topic, partition)) => StreamId {
+                topic: topic.to_owned(),
+                partition: Some(partition.parse().ok()?),
+            },
+            None => StreamId::whole(name),
+        })
+    }
+
     fn with_writer(&self, key: String) -> String {
         match &self.writer {
             Some(writer) => format!("{key}@{writer}"),
@@ -68,5 +102,14 @@ mod tests {
         assert_eq!(named.key(&third), "p:t:2@eu");
         assert_eq!(named.mark(&third), "p:@mark:t:2@eu");
         assert_eq!(named.layout("t"), "p:@layout:t@eu");
+        // And a mark says which stream it is beside.
+        for (names, stream) in [(&names, &placed), (&named, &third)] {
+            assert_eq!(names.marked(&names.mark(stream)).as_ref(), Some(stream));
+        }
+        assert_eq!(names.marked(&named.mark(&third)), None);
+        assert_eq!(names.marked("outbox:@mark:t@eu"), None);
+        assert_eq!(named.marked("p:@mark:t@us"), None);
+        assert_eq!(names.marked("outbox:t"), None);
+        assert_eq!(StreamName::new("a*[b", None).any_mark(), "a\\*\\[b@mark:*");
     }
 }

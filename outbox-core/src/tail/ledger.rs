@@ -97,6 +97,33 @@ pub enum Refusal {
         /// What is not so.
         why: Unknown,
     },
+    /// A mark is of this database under another number: it was loaded from a dump, or copied.
+    MovedMark {
+        /// Key of the mark.
+        key: String,
+        /// The database as it was called there.
+        theirs: String,
+        /// As it is called here.
+        ours: String,
+    },
+    /// The sink tells of more partitions than this ledger ever laid.
+    LayoutAhead {
+        /// Key of the layout.
+        key: String,
+        /// What is there.
+        found: String,
+        /// What this ledger says; none: the topic has one stream.
+        ours: Option<String>,
+    },
+    /// This database has published a stream that it does not know.
+    UnknownTopic {
+        /// Key of the mark.
+        key: String,
+        /// The stream.
+        stream: String,
+        /// Batch id in the mark.
+        marked: u64,
+    },
     /// A relay of this database found at the sink what is not of this ledger, and nobody has decided since.
     Kept(Refused),
     /// A person chose, and what was chosen is half done.
@@ -142,9 +169,11 @@ impl Refusal {
     pub fn code(&self) -> &str {
         match self {
             Self::Standby => "POSTGRES-IS-STANDBY",
-            Self::OtherSystem { .. } => "POSTGRES-MOVED",
+            Self::OtherSystem { .. } | Self::MovedMark { .. } => "POSTGRES-MOVED",
             Self::BackInTime { .. } => "POSTGRES-WENT-BACK",
             Self::UnknownMark { .. } | Self::UnknownEntry { .. } => "STREAM-IS-AHEAD",
+            Self::LayoutAhead { .. } => "LAYOUT-IS-AHEAD",
+            Self::UnknownTopic { .. } => "TOPIC-UNKNOWN",
             Self::Kept(refused) => &refused.code,
             Self::Unfinished(_) => "RECOVERY-UNFINISHED",
         }
@@ -198,6 +227,22 @@ impl std::fmt::Display for Said<'_> {
                 "stream {key} holds entry {id} (event {event_id}), which is not of this ledger: {}; Postgres went back in time \
                  behind the sink, or a copy of it publishes too; nothing is published until a person decides",
                 why.said()
+            ),
+            Refusal::MovedMark { key, theirs, ours } => write!(
+                f,
+                "{key} at the sink is of this database as it was elsewhere ({theirs}; here it is {ours}): it was copied, or a dump was \
+                 loaded; nothing is published until a person says which of the two goes on",
+            ),
+            Refusal::LayoutAhead { key, found, ours } => write!(
+                f,
+                "{key} at the sink says {found}, this ledger {}: the topic got more partitions in a time that this database does not \
+                 know, and consumers wait for them; publish to another redis.prefix and have its consumers rebuild",
+                ours.as_deref().unwrap_or("one stream"),
+            ),
+            Refusal::UnknownTopic { key, stream, marked } => write!(
+                f,
+                "{key} at the sink says that this database published batch {marked} to stream {stream}, and it knows neither: Postgres \
+                 went back in time behind the sink, or a copy of it publishes too; nothing is published until a person decides",
             ),
             Refusal::Kept(refused) => write!(
                 f,

@@ -140,6 +140,8 @@ impl Work<'_> {
             entries: 0,
         };
         if opened.is_none() {
+            let unknown: Vec<&str> = found.unknown_streams.iter().map(String::as_str).collect();
+            pg::know_topics(&self.ends.session, &unknown).await?;
             for stream in found.streams.iter().filter(|stream| stream.unknown.count > 0) {
                 applied.entries += self.settle_entries(recovery, &stream.key, &stream.stream).await?;
             }

@@ -31,6 +31,10 @@ pub struct Found {
     pub streams: Vec<StreamFinding>,
     /// Keys that tell of more partitions than this ledger.
     pub layouts_ahead: Vec<String>,
+    /// Streams that this database published and does not know.
+    pub unknown_streams: Vec<String>,
+    /// Whether all keys of the sink could be looked through for them.
+    pub searched: bool,
     /// A recovery that was begun and not finished.
     pub unfinished: Option<Unfinished>,
 }

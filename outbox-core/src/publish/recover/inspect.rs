@@ -3,6 +3,9 @@
 //! Each stream is read from its end, until so many entries in a row are known that what is before them is taken for known, or an
 //! entry is older than the present era. A page is bounded in bytes.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::finding::{
     Found, GroupFinding, Identity, MarkFinding, StreamFinding, UnknownEntries, UnknownEntry,
 };
@@ -10,6 +13,7 @@ use super::pg;
 use crate::event::EntryId;
 use crate::publish::pg::{Stored, load_layouts, load_streams, unknown_batches};
 use crate::publish::redis::{RedisSink, Streams, Whole};
+use crate::publish::sink::is_elsewhere;
 use crate::publish::{Error, Marked, StreamName};
 use crate::tail::ledger::{self, Head};
 use crate::tail::pg::cut::read_head;
@@ -18,6 +22,10 @@ use crate::tail::{StreamId, ledger::Unknown};
 
 /// So many known entries in a row end the look at a stream.
 const KNOWN_IN_A_ROW: u64 = 2_000;
+
+/// Marks of streams that are looked for at the sink, and for how long.
+const MARKS_AT_MOST: usize = 100_000;
+const SEARCH: Duration = Duration::from_secs(30);
 
 /// Where to look.
 pub struct Ends {
@@ -65,11 +73,7 @@ pub async fn inspect(ends: &Ends, listed: usize) -> Result<Found, Error> {
 pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error> {
     let head = &ends.head;
     let facts = pg::facts(&ends.session).await?;
-    let layouts: Vec<(String, String)> = load_layouts(&ends.session)
-        .await?
-        .iter()
-        .map(|(topic, layout)| (ends.names.layout(topic), layout.to_string()))
-        .collect();
+    let stored = load_streams(&ends.session, None).await?;
     let mut found = Found {
         identity: Identity {
             era: head.era,
@@ -93,10 +97,13 @@ pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error
         highest_batch_id_seen: head.batch.batch_id,
         events_in_no_batch: facts.uncut,
         streams: Vec::new(),
-        layouts_ahead: ends.streams.layouts_ahead(&layouts).await?,
+        layouts_ahead: layouts_ahead(ends, &stored).await?,
+        unknown_streams: Vec::new(),
+        searched: false,
         unfinished: facts.unfinished,
     };
-    for stored in load_streams(&ends.session, None).await? {
+    let strays = strays(ends, &stored, &mut found).await?;
+    for stored in stored.into_iter().chain(strays) {
         let (stream, highest) = look_at(ends, &stored, listed).await?;
         if stream.is_ours() {
             found.highest_position_seen = found.highest_position_seen.max(highest.position);
@@ -112,6 +119,49 @@ pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error
         found.streams.push(stream);
     }
     Ok(found)
+}
+
+/// Which topics have more partitions at the sink than in this ledger; most have none of either.
+async fn layouts_ahead(ends: &Connected, stored: &[Stored]) -> Result<Vec<String>, Error> {
+    let laid = load_layouts(&ends.session).await?;
+    let topics: BTreeSet<&String> = stored
+        .iter()
+        .map(|stored| &stored.stream.topic)
+        .chain(laid.keys())
+        .collect();
+    let layouts: Vec<(String, Option<String>)> = topics
+        .into_iter()
+        .map(|topic| (ends.names.layout(topic), laid.get(topic).map(ToString::to_string)))
+        .collect();
+    ends.streams.layouts_ahead(&layouts).await
+}
+
+/// Streams that this database published and does not know: their topics were new in a time that it has lost. A partition cannot be
+/// gone on with, since the ledger lacks its layout.
+async fn strays(ends: &Connected, stored: &[Stored], found: &mut Found) -> Result<Vec<Stored>, Error> {
+    let (keys, searched) = ends
+        .streams
+        .search(&ends.names.any_mark(), MARKS_AT_MOST, SEARCH)
+        .await?;
+    found.searched = searched;
+    let known: BTreeSet<&StreamId> = stored.iter().map(|stored| &stored.stream).collect();
+    let mut strays = Vec::new();
+    for key in keys {
+        let Some(stream) = ends.names.marked(&key).filter(|stream| !known.contains(stream)) else {
+            continue;
+        };
+        let outside = ends.streams.outside(&ends.names.key(&stream), &key).await?;
+        match judge_mark(ends, outside.marked).await? {
+            MarkFinding::Unknown { .. } | MarkFinding::Moved { .. } => {}
+            _ => continue,
+        }
+        found.unknown_streams.push(stream.to_string());
+        match stream.partition {
+            Some(_) => found.layouts_ahead.push(key),
+            None => strays.push(Stored::of(stream)),
+        }
+    }
+    Ok(strays)
 }
 
 /// One stream, and the highest position and batch id of its entries of ours.
@@ -183,7 +233,6 @@ fn note(unknown: &mut UnknownEntries, entry: &Whole, why: Unknown, listed: usize
 }
 
 async fn judge_mark(ends: &Connected, marked: Marked) -> Result<MarkFinding, Error> {
-    let uuid = |id: &str| id.split('/').next().unwrap_or_default().to_owned();
     Ok(match marked {
         Marked::Never => MarkFinding::Absent,
         Marked::Unreadable(why) => MarkFinding::Unreadable { why },
@@ -194,7 +243,7 @@ async fn judge_mark(ends: &Connected, marked: Marked) -> Result<MarkFinding, Err
                 false => MarkFinding::Unknown { batch_id },
             }
         }
-        Marked::By(mark) if uuid(&mark.database_id) == uuid(&ends.head.database_id) => MarkFinding::Moved {
+        Marked::By(mark) if is_elsewhere(&mark.database_id, &ends.head.database_id) => MarkFinding::Moved {
             batch_id: mark.batch_id,
             database_id: mark.database_id,
         },

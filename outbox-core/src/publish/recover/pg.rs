@@ -16,6 +16,7 @@ const READ_FACTS: &str = include_str!("../../../queries/recover/read_facts.sql")
 const BEGIN: &str = include_str!("../../../queries/recover/begin.sql");
 const KEEP_ENTRY: &str = include_str!("../../../queries/recover/keep_entry.sql");
 const OPEN_ERA: &str = include_str!("../../../queries/recover/open_era.sql");
+const KNOW_TOPICS: &str = include_str!("../../../queries/recover/know_topics.sql");
 const FINISH: &str = include_str!("../../../queries/recover/finish.sql");
 const FIND_HOLDERS: &str = include_str!("../../../queries/recover/find_holders.sql");
 const FIND_APPENDERS: &str = include_str!("../../../queries/recover/find_appenders.sql");
@@ -137,6 +138,14 @@ pub(super) async fn keep(
             ],
         )
         .await?;
+    Ok(())
+}
+
+/// From here on these topics are known: their streams are loaded with what the era says of them.
+pub(super) async fn know_topics(session: &Session, topics: &[&str]) -> Result<(), Error> {
+    if !topics.is_empty() {
+        session.query(KNOW_TOPICS, &[(&topics, Type::TEXT_ARRAY)]).await?;
+    }
     Ok(())
 }
 

@@ -6,9 +6,10 @@ use futures_util::future::BoxFuture;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Pipeline, Value};
 
+use super::layout::read_layout;
 use super::reply::{self, Refusal};
-use super::unfit;
 use super::value::{bytes, text};
+use super::{search, unfit};
 use crate::event::{EntryId, Event, envelope};
 use crate::publish::sink::foreign;
 use crate::publish::{
@@ -110,13 +111,10 @@ impl Connection {
         let mut marked = None;
         match read_mark(&results.remove(0), key)? {
             Marked::By(mark) if mark.database_id != ours.database_id => {
+                let why = foreign(&parcel.stream, &mark.database_id, &ours.database_id);
                 return Ok(Receipt {
-                    marked: None,
-                    answers: vec![Answer::Rejected(foreign(
-                        &parcel.stream,
-                        &mark.database_id,
-                        &ours.database_id,
-                    ))],
+                    marked: Some(mark),
+                    answers: vec![Answer::Rejected(why)],
                 });
             }
             Marked::Unreadable(why) => {
@@ -125,22 +123,22 @@ impl Connection {
                     answers: vec![Answer::Blocked(why)],
                 });
             }
-            Marked::By(mark) => marked = Some(mark.batch_id),
+            Marked::By(mark) => marked = Some(mark),
             Marked::Never => {}
         }
-        let lost = |what: String| Receipt {
-            marked,
-            answers: vec![Answer::Lost(what)],
-        };
         if parcel.predecessor > EntryId::MIN {
             match found(&results.remove(0)) {
                 Ok(true) => {}
                 Ok(false) if parcel.predecessor < parcel.floor => {}
                 Ok(false) => {
-                    return Ok(lost(format!(
+                    let what = format!(
                         "stream {} no longer holds entry {}, which was confirmed before: the stream was deleted, flushed or restored",
                         parcel.stream, parcel.predecessor
-                    )));
+                    );
+                    return Ok(Receipt {
+                        marked,
+                        answers: vec![Answer::Lost(what)],
+                    });
                 }
                 Err(Refusal::Stream(why)) => {
                     return Ok(Receipt {
@@ -244,6 +242,32 @@ impl SinkConnection for Connection {
                 tops.extend(self.send(&ask).await?.into_iter().map(read_top));
             }
             Ok(tops)
+        })
+    }
+
+    fn layouts<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<String>>, Error>> {
+        Box::pin(async move {
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut ask = Pipeline::new();
+            for key in keys {
+                ask.cmd("GET").arg(key);
+            }
+            self.send(&ask).await?.iter().map(read_layout).collect()
+        })
+    }
+
+    fn search<'a>(
+        &'a self,
+        cursor: &'a str,
+        pattern: &'a str,
+    ) -> BoxFuture<'a, Result<(Vec<String>, Option<String>), Error>> {
+        Box::pin(async move {
+            let mut ask = Pipeline::new();
+            ask.add_command(search::command(cursor, pattern));
+            let answer = self.send(&ask).await?.into_iter().next();
+            search::read(&answer.unwrap_or(Value::Nil))
         })
     }
 

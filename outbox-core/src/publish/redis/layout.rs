@@ -40,6 +40,16 @@ impl Connection {
     }
 }
 
+/// A layout that may be there.
+pub(super) fn read_layout(found: &Value) -> Result<Option<String>, Error> {
+    match found {
+        // Of another type, or not ours to read: whoever sets it is told.
+        Value::ServerError(error) => refused(error).map(|_| None),
+        Value::Nil => Ok(None),
+        other => Ok(text(other)),
+    }
+}
+
 /// What is there already says; none if the layout is to be set.
 fn compare(key: &str, layout: &str, found: &Value) -> Result<Option<Announced>, Error> {
     let found = match found {
@@ -50,7 +60,7 @@ fn compare(key: &str, layout: &str, found: &Value) -> Result<Option<Announced>, 
         }
         other => Some(text(other).unwrap_or_default()),
     };
-    Ok(match announcing(found.as_deref(), layout) {
+    Ok(match announcing(found.as_deref(), Some(layout)) {
         Announcing::Set => None,
         Announcing::Nothing => Some(Announced::Known),
         Announcing::Newer => Some(Announced::Refused(format!(

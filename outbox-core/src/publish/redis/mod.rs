@@ -14,6 +14,8 @@ mod recover;
 
 mod reply;
 
+mod search;
+
 mod streams;
 
 mod value;

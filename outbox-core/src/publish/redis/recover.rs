@@ -1,9 +1,12 @@
 //! What a recovery reads and changes on streams: entries from the end, groups, marks; entries are taken off by id.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use redis::{Pipeline, Value};
 
 use super::streams::{Streams, unclear};
-use super::{connection, value};
+use super::{connection, search, value};
 use crate::event::{EntryId, envelope};
 use crate::publish::sink::Announcing;
 use crate::publish::trim::Reader;
@@ -119,10 +122,10 @@ impl Streams {
         }
     }
 
-    /// Which of these layouts are more at the sink, or something else.
+    /// Which of these layouts are more at the sink than this ledger laid; without one the topic has one stream.
     pub(in crate::publish) async fn layouts_ahead(
         &self,
-        layouts: &[(String, String)],
+        layouts: &[(String, Option<String>)],
     ) -> Result<Vec<String>, Error> {
         if layouts.is_empty() {
             return Ok(Vec::new());
@@ -132,18 +135,43 @@ impl Streams {
             ask.cmd("GET").arg(key);
         }
         let found = self.send(&ask).await?;
-        let is_ahead = |ours: &str, found: &Value| {
+        let is_ahead = |ours: Option<&str>, found: &Value| {
             let found = value::text(found);
-            matches!(
-                sink::announcing(found.as_deref(), ours),
-                Announcing::Newer | Announcing::Other
-            )
+            match sink::announcing(found.as_deref(), ours) {
+                Announcing::Newer => true,
+                // Where there is none of ours, it is no layout at all.
+                Announcing::Other => ours.is_some(),
+                Announcing::Nothing | Announcing::Set => false,
+            }
         };
         let ahead = layouts
             .iter()
             .zip(&found)
-            .filter(|((_, ours), found)| is_ahead(ours, found));
+            .filter(|((_, ours), found)| is_ahead(ours.as_deref(), found));
         Ok(ahead.map(|((key, _), _)| key.clone()).collect())
+    }
+
+    /// Every key of this pattern, at most `count`, as far as it can be looked for in `patience`; and whether that was all.
+    pub(in crate::publish) async fn search(
+        &self,
+        pattern: &str,
+        count: usize,
+        patience: Duration,
+    ) -> Result<(Vec<String>, bool), Error> {
+        let until = Instant::now() + patience;
+        let (mut keys, mut next) = (BTreeSet::new(), Some("0".to_owned()));
+        while let Some(cursor) = next.take_if(|_| keys.len() < count && Instant::now() < until) {
+            let command = search::command(&cursor, pattern);
+            let answer = match self.one("looking for keys", &command).await {
+                // Not allowed: then it is said that nothing was looked for.
+                Err(error) if error.kind() == Kind::SinkUnfit => return Ok((Vec::new(), false)),
+                answer => answer?,
+            };
+            let (found, more) = search::read(&answer)?;
+            keys.extend(found);
+            next = more;
+        }
+        Ok((keys.into_iter().collect(), next.is_none()))
     }
 }
 

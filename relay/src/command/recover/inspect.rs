@@ -73,6 +73,14 @@ pub(super) fn text(found: &Found) -> String {
     for key in &found.layouts_ahead {
         text.push_str(&format!("{key} tells of more partitions than the ledger\n"));
     }
+    for stream in &found.unknown_streams {
+        text.push_str(&format!(
+            "{stream} was published by this database, which does not know it\n"
+        ));
+    }
+    if !found.searched {
+        text.push_str("not all keys of Redis could be looked through: there may be more streams that this database does not know\n");
+    }
     if let Some(unfinished) = &found.unfinished {
         text.push_str(&format!(
             "recovery {} was begun with {} and not finished\n",
