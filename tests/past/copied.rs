@@ -165,6 +165,9 @@ async fn a_parcel_finds_the_mark_of_a_copy() -> Result {
     let mut second = scene.relay().start()?;
     second.not_ready_because(CODE).await?;
     assert_eq!(scene.entries().await?.len(), before, "nothing is published");
+    let check = scene.ask(&["check"])?;
+    assert_eq!(check.code, 4, "{}", check.output);
+    assert!(check.output.contains(CODE), "{}", check.output);
     for relay in [&mut relay, &mut second] {
         relay.terminate().await?;
     }

@@ -28,8 +28,8 @@ mod error;
 pub use self::error::Error;
 pub use self::lag::{Lag, TopicLag};
 pub use self::pg::{
-    forget_group, halves, lag, log_facts, resume_topic, server_facts, set_stream, set_topic, skip_event,
-    streams, unknown_batches, view,
+    forget_group, halves, lag, log_facts, open_refusal, resume_topic, server_facts, set_stream, set_topic,
+    skip_event, streams, unknown_batches, view,
 };
 #[cfg(feature = "redis")]
 pub use self::redis::redis_facts;

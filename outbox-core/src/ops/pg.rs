@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::check::{LogFacts, ServerFacts};
 use super::lag::{Lag, TopicLag, labelled};
 use super::{Error, Halves, View};
-use crate::publish::UNKNOWN_BATCHES;
+use crate::publish::{OPEN_REFUSAL, UNKNOWN_BATCHES};
 use crate::tail::StreamId;
 
 /// Which halves of the schema this database holds.
@@ -144,6 +144,23 @@ pub async fn unknown_batches(conn: &mut PgConnection, ids: &[u64]) -> Result<Vec
         .await;
     let unknown: Vec<i64> = read.map_err(|error| Error::postgres("the ledger", error))?;
     Ok(unknown.into_iter().map(i64::unsigned_abs).collect())
+}
+
+/// What a relay refused and no recovery has closed: its word, and what was seen.
+///
+/// # Errors
+/// The log is not there, is of an older version, or may not be read.
+pub async fn open_refusal(conn: &mut PgConnection) -> Result<Option<(String, String)>, Error> {
+    let read = async {
+        let row = sqlx::query(OPEN_REFUSAL)
+            .persistent(false)
+            .fetch_optional(conn)
+            .await?;
+        row.map(|row| Ok((row.try_get("code")?, row.try_get("said")?)))
+            .transpose()
+    };
+    read.await
+        .map_err(|error| Error::postgres("outbox.refusal", error))
 }
 
 /// Sets the retention class and the number of partitions of a topic, where given. Returns both as they are now.

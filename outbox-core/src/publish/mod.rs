@@ -83,7 +83,7 @@ pub mod recover;
 
 pub use error::{Error, Kind};
 pub use options::{Mode, Options};
-pub(crate) use pg::{UNKNOWN_BATCHES, UNKNOWN_ENTRIES};
+pub(crate) use pg::{OPEN_REFUSAL, UNKNOWN_BATCHES, UNKNOWN_ENTRIES};
 pub use sink::{
     Announced, Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection, Top,
 };

@@ -24,7 +24,7 @@ const BLOCK: &str = include_str!("../../queries/publish/block.sql");
 const LATEST_ACTIONS: &str = include_str!("../../queries/publish/latest_actions.sql");
 const NOTE_TIMELINE: &str = include_str!("../../queries/tail/note_timeline.sql");
 const RECORD_REFUSAL: &str = include_str!("../../queries/publish/record_refusal.sql");
-const OPEN_REFUSAL: &str = include_str!("../../queries/publish/open_refusal.sql");
+pub(crate) const OPEN_REFUSAL: &str = include_str!("../../queries/publish/open_refusal.sql");
 pub(crate) const UNKNOWN_ENTRIES: &str = include_str!("../../queries/publish/unknown_entries.sql");
 pub(crate) const UNKNOWN_BATCHES: &str = include_str!("../../queries/publish/unknown_batches.sql");
 

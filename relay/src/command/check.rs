@@ -80,6 +80,7 @@ async fn postgres(config: &Config, checks: &mut Vec<Check>) -> Result<Seen, Fail
         match ops::log_facts(&mut connection).await {
             Ok(log) => {
                 checks.extend(check::log(&server, &log));
+                refusal(&mut connection, checks).await;
                 match ops::streams(&mut connection).await {
                     Ok(streams) => (seen.streams, seen.log) = (streams, Some(log)),
                     Err(error) => checks.push(Check::found(
@@ -130,6 +131,19 @@ async fn schemas(connection: &mut PgConnection, halves: Halves, checks: &mut Vec
                 error.advice(),
             ),
         });
+    }
+}
+
+/// What a relay refused stands, also when nothing at the sink tells of it any more. A schema of an older version has none, which is said
+/// where the versions are.
+async fn refusal(connection: &mut PgConnection, checks: &mut Vec<Check>) {
+    if let Ok(Some((code, said))) = ops::open_refusal(connection).await {
+        checks.push(Check::refused(
+            "log.refusal",
+            format!("{code}: {said}"),
+            "no relay of this database leads before a person has decided",
+            "outbox-relay recover inspect, then recover apply (docs/recovering.md)",
+        ));
     }
 }
 
