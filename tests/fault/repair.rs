@@ -3,56 +3,41 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
 use system_tests::arrival::{arrived, backlog, stream_of};
 use system_tests::patience::until;
 use system_tests::stream::{Entry, EntryId, entries};
-use system_tests::{Crew, Failure, Journal, Relay, Result, Schema, Witness, Workload, World};
+use system_tests::{Crew, Failure, Journal, Readers, Relay, Result, Schema, Witness, Workload, World};
 use uuid::Uuid;
 
 mod partitions;
 
 mod refused;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const TOPIC: &str = "orders.placed";
 
 struct Bench {
     world: World,
     postgres: PgConnection,
     redis: MultiplexedConnection,
+    readers: Readers,
 }
 
 impl Bench {
     async fn new() -> Result<Self> {
         let world = World::with_schema(Schema::Both).await?;
-        let mut postgres = world.connect().await?;
-        postgres
-            .execute("create table public.effect (number bigint generated always as identity, consumer text, id uuid)")
-            .await?;
-        let redis = world.redis().await?;
         Ok(Self {
+            postgres: world.connect().await?,
+            redis: world.redis().await?,
+            readers: Readers::new(world.log(), TOPIC).await?,
             world,
-            postgres,
-            redis,
         })
     }
 
     /// A member of a group whose effects are noted, in the order of their commits per key.
     async fn member(&mut self, group: &str) -> Result<Relay> {
-        self.postgres
-            .execute(AssertSqlSafe(format!(
-                "create or replace function public.note_{group}(event json) returns void language sql as $$
-                     insert into public.effect (consumer, id) values ('{group}', (event ->> 'id')::uuid) $$"
-            )))
-            .await?;
-        let call = format!("public.note_{group}");
-        // Not waited for: one that holds an entry says that it is not ready.
-        Relay::command(&["consume", "--group", group, "--topic", TOPIC, "--call", &call])
-            .set("DATABASE_URL", self.world.database_url())
-            .set("REDIS_URL", self.world.redis_url())
-            .set("OUTBOX_CONSUME_LEASE_TTL", "1s")
-            .start()
+        self.readers.join(group, self.world.redis_url()).await
     }
 
     /// A relay that published ten events, and a group that applied them.
@@ -89,19 +74,7 @@ impl Bench {
 
     /// What a group did, once it did as much.
     async fn effects(&mut self, group: &str, count: usize) -> Result<Vec<Uuid>> {
-        let postgres = &mut self.postgres;
-        let mut seen = 0;
-        until("effects", LIMIT, async || {
-            let ids: Vec<Uuid> =
-                sqlx::query_scalar("select id from public.effect where consumer = $1 order by number")
-                    .bind(group)
-                    .fetch_all(&mut *postgres)
-                    .await?;
-            seen = ids.len();
-            Ok((ids.len() >= count).then_some(ids))
-        })
-        .await
-        .map_err(|failure| Failure::new(format!("{failure}: {seen} of {count} by {group}")))
+        self.readers.effects(group, count, LIMIT).await
     }
 
     async fn until(&mut self, condition: &'static str) -> Result {

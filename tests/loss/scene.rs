@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use system_tests::arrival::stream_of;
 use system_tests::patience::until;
 use system_tests::stream::{Entry, EntryId, entries};
-use system_tests::{Crew, Failure, Journal, Relay, Result, Schema, Witness, World};
+use system_tests::{Crew, Failure, Journal, Readers, Relay, Result, Schema, Witness, World};
 use uuid::Uuid;
 use xtask::servers::{Redis, RedisOptions};
 
@@ -21,28 +21,27 @@ pub(crate) struct Scene {
     pub(crate) redis_url: String,
     pub(crate) postgres: PgConnection,
     pub(crate) redis: MultiplexedConnection,
+    readers: Readers,
     members: Vec<(&'static str, Relay)>,
 }
 
 impl Scene {
     pub(crate) async fn new(own: Option<RedisOptions>) -> Result<Self> {
         let world = World::with_schema(Schema::Both).await?;
-        let mut postgres = world.connect().await?;
-        postgres
-            .execute("create table public.effect (number bigint generated always as identity, consumer text, id uuid)")
-            .await?;
+        let postgres = world.connect().await?;
         let own = own.map(RedisOptions::start).transpose()?;
         let redis_url = own
             .as_ref()
             .map_or_else(|| world.redis_url().to_owned(), |own| own.url(0));
         let redis = connect(&redis_url).await?;
         Ok(Self {
-            world,
             own,
             redis_url,
             postgres,
             redis,
+            readers: Readers::new(world.log(), TOPIC).await?,
             members: Vec::new(),
+            world,
         })
     }
 
@@ -60,18 +59,7 @@ impl Scene {
 
     /// Starts a member of a group whose effects are noted, in the order of their commits per key.
     pub(crate) async fn join(&mut self, group: &'static str) -> Result {
-        self.postgres
-            .execute(AssertSqlSafe(format!(
-                "create or replace function public.note_{group}(event json) returns void language sql as $$
-                     insert into public.effect (consumer, id) values ('{group}', (event ->> 'id')::uuid) $$"
-            )))
-            .await?;
-        let call = format!("public.note_{group}");
-        let member = Relay::command(&["consume", "--group", group, "--topic", TOPIC, "--call", &call])
-            .set("DATABASE_URL", self.world.database_url())
-            .set("REDIS_URL", &self.redis_url)
-            .set("OUTBOX_CONSUME_LEASE_TTL", "1s")
-            .start()?;
+        let member = self.readers.join(group, &self.redis_url).await?;
         self.members.push((group, member));
         Ok(())
     }
@@ -114,23 +102,9 @@ impl Scene {
 
     /// What a group did, once it did as much.
     pub(crate) async fn effects(&mut self, group: &str, count: usize) -> Result<Vec<Uuid>> {
-        let (postgres, mut seen) = (&mut self.postgres, 0);
-        let done = until("effects", LIMIT, async || {
-            let ids: Vec<Uuid> =
-                sqlx::query_scalar("select id from public.effect where consumer = $1 order by number")
-                    .bind(group)
-                    .fetch_all(&mut *postgres)
-                    .await?;
-            seen = ids.len();
-            Ok((ids.len() >= count).then_some(ids))
-        })
-        .await;
-        match done {
+        match self.readers.effects(group, count, LIMIT).await {
             Ok(ids) => Ok(ids),
-            Err(failure) => Err(Failure::new(format!(
-                "{failure}: {seen} of {count} by {group}; {}",
-                self.said().await?
-            ))),
+            Err(failure) => Err(Failure::new(format!("{failure}; {}", self.said().await?))),
         }
     }
 
@@ -171,15 +145,6 @@ impl Scene {
         Ok(sqlx::query_scalar(question).fetch_one(&mut self.postgres).await?)
     }
 
-    /// What a group did, as it is now.
-    async fn effects_now(&mut self, group: &str) -> Result<Vec<Uuid>> {
-        let done = "select id from public.effect where consumer = $1 order by number";
-        Ok(sqlx::query_scalar(done)
-            .bind(group)
-            .fetch_all(&mut self.postgres)
-            .await?)
-    }
-
     /// Everything that was committed had one effect in each group, in order; nothing is asked for any more; and from the last
     /// re-issue on, the stream is one chain without a repetition that has all it must have.
     pub(crate) async fn ends_well(&mut self, journal: &Journal, groups: &[&'static str]) -> Result {
@@ -194,7 +159,7 @@ impl Scene {
         // A second effect may come after the last first one.
         let mut witness = Witness::new(journal);
         for group in groups {
-            witness = witness.effects(group, &[TOPIC], self.effects_now(group).await?);
+            witness = witness.effects(group, &[TOPIC], self.readers.effects_now(group).await?);
         }
         let verdict = witness.verdict();
         eprintln!("witness: {verdict}");

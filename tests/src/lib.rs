@@ -57,6 +57,8 @@ pub mod crew;
 
 pub mod members;
 
+pub mod readers;
+
 pub mod real_input;
 
 pub mod shop;
@@ -72,6 +74,7 @@ pub use members::Members;
 pub use plain_reader::PlainReader;
 pub use producers::{Producers, Workload};
 pub use proxy::{Fault, Proxy};
+pub use readers::Readers;
 pub use relay::Relay;
 pub use servers::SharedServers;
 pub use template::Schema;
