@@ -2,11 +2,15 @@
 //!
 //! Needs servers of its own or those of the run; a trace is a value of the model, so a change of the model changes what is followed.
 
+mod cast;
+
 mod doorbell;
 
 mod ledger;
 
 mod log;
+
+mod stream;
 
 mod tail;
 

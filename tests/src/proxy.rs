@@ -2,8 +2,8 @@
 //! did: a fault that met nothing did not happen.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -67,6 +67,8 @@ struct Later {
     left: AtomicU64,
     /// How many bytes more pass before a cut.
     bytes_left: AtomicU64,
+    /// Words that bring a harm when a client says them.
+    words: Mutex<Option<(Vec<u8>, Fault)>>,
     /// What the fault of now did so far.
     toll: AtomicU64,
 }
@@ -96,6 +98,7 @@ impl Proxy {
             now: fault.clone(),
             left: AtomicU64::new(u64::MAX),
             bytes_left: AtomicU64::new(0),
+            words: Mutex::default(),
             toll: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
@@ -142,6 +145,13 @@ impl Proxy {
         self.later.left.store(pieces, Ordering::SeqCst);
     }
 
+    /// Does this harm from the first piece of data on in which a client says these words: what has them is kept back already.
+    pub fn inflict_at(&self, words: &str, fault: Fault) {
+        self.later.toll.store(0, Ordering::SeqCst);
+        *self.later.words.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((words.as_bytes().to_vec(), fault));
+    }
+
     /// Waits until there is some harm.
     pub async fn is_inflicted(&self) {
         let mut faults = self.fault.subscribe();
@@ -167,6 +177,16 @@ impl Later {
             });
         if counted == Ok(1) {
             self.now.send_replace(*self.fault.borrow());
+        }
+    }
+
+    /// A client says this.
+    fn hear(&self, said: &[u8]) {
+        let mut waiting = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_come =
+            |(words, _): &mut (Vec<u8>, Fault)| said.windows(words.len()).any(|part| part == words);
+        if let Some((_, fault)) = waiting.take_if(has_come) {
+            self.now.send_replace(fault);
         }
     }
 
@@ -272,6 +292,9 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, later: &L
                 _ => return *later.now.borrow(),
             },
         };
+        if way == Way::ToServer {
+            later.hear(&buffer[..length]);
+        }
         let fault = tokio::select! {
             fault = ending(later) => return fault,
             fault = released(way, later) => fault,

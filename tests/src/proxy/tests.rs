@@ -212,3 +212,22 @@ async fn throttled_and_jittered_data_takes_its_time() -> Result {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn words_bring_a_harm_that_keeps_them_back() -> Result {
+    let (port, mut received) = echo().await?;
+    let proxy = Proxy::before(port).await?;
+    let mut client = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    // GIVEN a harm that waits for a word
+    proxy.inflict_at("b", Fault::HoldRequests);
+    client.write_all(b"a").await?;
+    assert_eq!(timeout(SOON, received.recv()).await?, Some(b'a'));
+    // WHEN it is said
+    client.write_all(b"b").await?;
+    timeout(SOON, proxy.is_inflicted()).await?;
+    // THEN it does not arrive before the harm is over
+    assert!(timeout(NEVER, received.recv()).await.is_err());
+    proxy.heal();
+    assert_eq!(timeout(SOON, received.recv()).await?, Some(b'b'));
+    Ok(())
+}
