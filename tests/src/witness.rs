@@ -10,7 +10,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::journal::{Journal, Outcome};
-use crate::stream::Entry;
+use crate::stream::{Entry, EntryId};
 use crate::{Failure, Result};
 
 mod ending;
@@ -114,6 +114,23 @@ impl<'a> Witness<'a> {
         this
     }
 
+    /// Looks at what is left on streams whose beginnings were trimmed: what is missing there may have stood there, and whether it had
+    /// its effect first is for [`Self::effects`] and [`Self::ending`] to tell. From the first entry on there must be no gap.
+    #[must_use]
+    pub fn rest(mut self, topic: &str, streams: &[(String, Vec<Entry>)]) -> Self {
+        for (stream, entries) in streams {
+            let place = format!("what is left of {stream}");
+            let ids = entries
+                .iter()
+                .filter(|entry| !entry.is_control())
+                .map(|entry| entry.event_id);
+            self.look(&place, &[topic], ids);
+            let before = entries.first().and_then(|entry| entry.previous_id);
+            self.chain_behind(before, stream, entries);
+        }
+        self
+    }
+
     /// Looks at everything a consumer of these topics did, in the order it did it.
     #[must_use]
     pub fn effects(self, consumer: &str, topics: &[&str], ids: impl IntoIterator<Item = Uuid>) -> Self {
@@ -121,7 +138,10 @@ impl<'a> Witness<'a> {
     }
 
     fn chain(&mut self, stream: &str, entries: &[Entry]) {
-        let mut before = None;
+        self.chain_behind(None, stream, entries);
+    }
+
+    fn chain_behind(&mut self, mut before: Option<EntryId>, stream: &str, entries: &[Entry]) {
         for entry in entries {
             if entry.previous_id != before {
                 self.verdict.broken_chain.push(format!(
@@ -136,6 +156,29 @@ impl<'a> Witness<'a> {
     }
 
     fn place(mut self, place: &str, topics: &[&str], ids: impl IntoIterator<Item = Uuid>) -> Self {
+        let seen = self.look(place, topics, ids);
+        let is_unknown =
+            |id: &&Uuid| matches!(self.journal.get(id), Some((_, outcome)) if *outcome == Outcome::Unknown);
+        self.places.push(Place {
+            name: place.to_owned(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            unknown: seen.iter().filter(is_unknown).copied().collect(),
+        });
+        let missing = self
+            .journal
+            .committed()
+            .filter(|fact| topics.contains(&fact.topic.as_str()));
+        for fact in missing.filter(|fact| !seen.contains(&fact.id)) {
+            self.verdict.lost.push(format!(
+                "{} (number {} of key {}) at {place}",
+                fact.id, fact.number, fact.key
+            ));
+        }
+        self
+    }
+
+    /// What is there, in its order: nothing that was not committed, nothing twice, no key out of order.
+    fn look(&mut self, place: &str, topics: &[&str], ids: impl IntoIterator<Item = Uuid>) -> HashSet<Uuid> {
         let mut seen: HashSet<Uuid> = HashSet::new();
         let mut last: HashMap<&str, (i64, Uuid)> = HashMap::new();
         for id in ids {
@@ -178,24 +221,7 @@ impl<'a> Witness<'a> {
             }
             last.insert(&fact.key, (fact.number, id));
         }
-        let is_unknown =
-            |id: &&Uuid| matches!(self.journal.get(id), Some((_, outcome)) if *outcome == Outcome::Unknown);
-        self.places.push(Place {
-            name: place.to_owned(),
-            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
-            unknown: seen.iter().filter(is_unknown).copied().collect(),
-        });
-        let missing = self
-            .journal
-            .committed()
-            .filter(|fact| topics.contains(&fact.topic.as_str()));
-        for fact in missing.filter(|fact| !seen.contains(&fact.id)) {
-            self.verdict.lost.push(format!(
-                "{} (number {} of key {}) at {place}",
-                fact.id, fact.number, fact.key
-            ));
-        }
-        self
+        seen
     }
 
     /// What was found.

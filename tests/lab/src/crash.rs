@@ -3,6 +3,8 @@
 
 mod scene;
 
+mod streams;
+
 mod table;
 
 mod visit;

@@ -178,3 +178,25 @@ fn what_was_not_answered_may_be_missing_or_there_but_everywhere_once_and_in_orde
     let early = [ids[0], unknown, ids[1], ids[2], ids[3]];
     assert_eq!(counts(&judge(&journal, &early)), [0, 0, 0, 1, 0]);
 }
+
+#[test]
+fn what_is_left_of_a_trimmed_stream_may_lack_its_beginning_and_nothing_else() {
+    let (journal, ids) = journal();
+    let whole = stream(&ids);
+    let judge = |entries: &[Entry]| {
+        let streams = [("outbox:t".to_owned(), entries.to_vec())];
+        counts(&Witness::new(&journal).rest(TOPIC, &streams).verdict())
+    };
+    // Its beginning, and all of it, may be gone.
+    assert_eq!(judge(&whole[2..]), [0, 0, 0, 0, 0]);
+    assert_eq!(judge(&[]), [0, 0, 0, 0, 0]);
+    // Something in the middle may not.
+    let gap = [whole[0].clone(), whole[2].clone()];
+    assert_eq!(judge(&gap), [0, 0, 0, 0, 1]);
+    // Nothing may be there twice, out of order, or that was never committed.
+    let mut twice = stream(&[ids[2], ids[2]]);
+    assert_eq!(judge(&twice), [0, 0, 1, 0, 0]);
+    twice = stream(&[ids[2], ids[0]]);
+    assert_eq!(judge(&twice), [0, 0, 0, 1, 0]);
+    assert_eq!(judge(&stream(&[Uuid::now_v7()])), [0, 1, 0, 0, 0]);
+}

@@ -150,6 +150,17 @@ impl Scene {
         })
     }
 
+    /// Where old entries are trimmed, what comes from now on stays, to be looked at.
+    pub(super) async fn keep_what_comes(&self) -> Result {
+        if self.row.provocation == Provocation::Old {
+            let mut connection = self.world.connect().await?;
+            connection
+                .execute("update outbox.stream_setting set retention = '1 hour'")
+                .await?;
+        }
+        Ok(())
+    }
+
     /// More load, then the end: everything arrived and settled. What was asked of a command is asked again.
     pub(super) async fn come_to_rest(&mut self) -> Result<system_tests::Journal> {
         if self.row.process == Process::Command {
@@ -242,8 +253,15 @@ impl Scene {
         }
     }
 
-    /// Takes the last entries off each stream: what was confirmed is gone.
+    /// Takes the last entries off each stream: what was confirmed is gone. The relay is stopped for that moment: what it puts behind
+    /// them would hide that from it, and the member may have had them.
     async fn lose(&self) -> Result {
+        self.relay.process.pause()?;
+        self.take_off_ends().await?;
+        self.relay.process.resume()
+    }
+
+    async fn take_off_ends(&self) -> Result {
         let mut redis = self.world.redis().await?;
         for partition in 0..PARTITIONS {
             let stream = format!("outbox:{TOPIC}:{partition}");

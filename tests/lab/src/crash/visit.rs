@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt, stream};
-use system_tests::arrival::{arrived, judge};
 use system_tests::shop::{GROUP, TOPIC};
 use system_tests::{Failure, Result, Witness};
 
-use super::scene::{LIMIT, Scene};
+use super::scene::Scene;
+use super::streams;
 use super::table::{Action, Provocation, Row};
 
 /// Visits beside each other: most of a visit is waiting for leases.
@@ -22,6 +22,7 @@ pub async fn visit(row: Row, action: Action, seed: u64) -> Result {
     let mut scene = Scene::set(row, action, seed, folder.path()).await?;
     scene.provoke().await?;
     scene.reached().await?;
+    scene.keep_what_comes().await?;
     let journal = scene.come_to_rest().await?;
     scene.account()?;
     let poison = match row.provocation {
@@ -32,13 +33,7 @@ pub async fn visit(row: Row, action: Action, seed: u64) -> Result {
         .ending(GROUP, &[TOPIC], &scene.shop.ending().await?, &poison)
         .verdict()
         .clean()?;
-    // A stream that was trimmed, or lost entries and got them again, is not what the ledger first put there.
-    if matches!(row.provocation, Provocation::Old | Provocation::Loss) {
-        return Ok(());
-    }
-    let topics = [TOPIC.to_owned()];
-    arrived(&scene.world, &topics, LIMIT).await?;
-    judge(&scene.world, &journal, &topics).await?.clean()
+    streams::judge(&scene.world, row.provocation, &journal).await
 }
 
 /// Makes all of these visits, some at a time, and says what each of those that failed found.
