@@ -7,7 +7,7 @@ use xtask::{ablate, bench, chaos, demo, import_check, model, test, upgrade};
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
     Everything a change must pass, on private servers: formatting, clippy, cargo-deny, doctests, all tests.
-    --quick         only the tests, without the fault tests
+    --quick         only the tests, without those that do harm for minutes
     --install-deny  installs cargo-deny if it is missing, instead of skipping it
 
 cargo xtask demo [--seconds N] [--keep]

@@ -8,6 +8,9 @@ use std::time::Instant;
 
 use crate::servers::{Error, Kind, Permission, Result, ensure};
 
+/// What `--quick` leaves out: what kills, fills, storms or loses data, which takes minutes.
+const LONG: [&str; 6] = ["fault", "rows", "loss", "past", "chaos", "crash_points"];
+
 /// One command of the gate.
 struct Step {
     title: &'static str,
@@ -90,9 +93,7 @@ pub fn run(arguments: Vec<String>) -> Result<()> {
     }
     let mut tests = Step::new("tests", "nextest run --workspace --all-features");
     if request.quick {
-        tests
-            .arguments
-            .extend(["--filterset".to_owned(), "not binary(fault)".to_owned()]);
+        tests.arguments.extend(["--filterset".to_owned(), quick()]);
     }
     tests.arguments.extend(request.for_nextest);
     steps.push(tests);
@@ -106,6 +107,12 @@ pub fn run(arguments: Vec<String>) -> Result<()> {
     } else {
         Err(Error::new(format!("failed: {}", failed.join(", "))))
     }
+}
+
+/// The tests that are left of all.
+fn quick() -> String {
+    let long: Vec<String> = LONG.iter().map(|name| format!("binary({name})")).collect();
+    format!("not ({})", long.join(" or "))
 }
 
 fn passes(step: &Step) -> bool {
@@ -152,7 +159,7 @@ pub(crate) fn need_tool(command: &str, package: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::Request;
+    use super::{LONG, Request, quick};
 
     #[test]
     fn what_is_not_ours_goes_to_nextest() {
@@ -162,5 +169,20 @@ mod tests {
         let request = Request::parse(arguments);
         assert!(request.quick && !request.install_deny);
         assert_eq!(request.for_nextest, ["-E", "test(append)", "--no-capture"]);
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_quick_run_exists() {
+        let manifests = concat!(
+            include_str!("../../tests/Cargo.toml"),
+            include_str!("../../tests/lab/Cargo.toml")
+        );
+        for name in LONG {
+            assert!(
+                manifests.contains(&format!("[[test]]\nname = \"{name}\"")),
+                "no test is called {name}"
+            );
+        }
+        assert!(quick().starts_with("not (binary(fault) or binary(rows)"));
     }
 }
