@@ -3,7 +3,8 @@
 //! A copy of the database is taken, more is appended and published, and the copy is started: instead of the database, or
 //! beside it. Or a dump is loaded into a new cluster, whose transaction ids begin again below those of the ledger. What the
 //! sink knows of is the mark: the batch that was published last. A relay that meets a mark that its ledger never cut publishes
-//! nothing until a person opens a new era. Ids of batches come from the clock, which goes on.
+//! nothing until a person opens a new era, and says what is true from then on. Ids of batches come from the clock, which goes on.
+//! A group reads meanwhile: when the era begins it may have had nothing, some or all of what the database does not know.
 
 use crate::explore::{Protocol, those};
 use crate::step::{Next, Who};
@@ -23,6 +24,21 @@ pub enum Without {
     Counter,
     /// In a new era rows at or below its floor are not cut.
     PositionFloor,
+    /// The first entry of an era names the last one that stays.
+    NamesWhatStays,
+    /// A group knows what it applied by the ids of the events.
+    Inbox,
+}
+
+/// What is true in a new era.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// What the database does not know did not happen.
+    TrustDatabase,
+    /// What is on the stream happened.
+    TrustStream,
+    /// As the first, and everything that the log has is put out again.
+    Republish,
 }
 
 /// What becomes of the copy.
@@ -43,6 +59,8 @@ pub struct Eras {
     pub without: Without,
     /// What becomes of the copy.
     pub past: Past,
+    /// What a person chooses.
+    pub strategy: Strategy,
     /// Events.
     pub events: u8,
     /// Relays that lose their connection.
@@ -61,6 +79,23 @@ struct Batch {
     events: Vec<u8>,
 }
 
+/// Batch and place in it; none is (0, 0).
+type Id = (u8, u8);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Entry {
+    id: Id,
+    event: u8,
+    previous: Id,
+}
+
+/// A group, and what it applied.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Group {
+    passed: Id,
+    effects: Vec<u8>,
+}
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Database {
     log: Vec<Row>,
@@ -71,6 +106,8 @@ struct Database {
     /// Rows below are not cut in this era.
     floor: u8,
     published: u8,
+    /// The entry that it put on the stream last.
+    chain: Id,
     /// Another cluster than the one that the era was opened on.
     is_elsewhere: bool,
 }
@@ -88,8 +125,8 @@ pub struct State {
     databases: Vec<Database>,
     copy: Option<Database>,
     relays: [Relay; 2],
-    /// Batch and event.
-    stream: Vec<(u8, u8)>,
+    stream: Vec<Entry>,
+    group: Group,
     mark: u8,
     clock: u8,
     events: u8,
@@ -107,6 +144,25 @@ pub const BLIND: &str = "G9 nothing is published on an unknown history";
 pub const LOST: &str = "G1 nothing is lost";
 /// Cut twice.
 pub const ONE_ENTRY: &str = "G5 one entry per event";
+/// Applied twice.
+pub const ONE_EFFECT: &str = "G3 one effect";
+
+impl State {
+    /// Puts a batch on the stream, behind what the database put there last.
+    fn put(&mut self, at: usize, batch: &Batch) {
+        let mut previous = self.databases[at].chain;
+        for (place, event) in (1..).zip(&batch.events) {
+            let id = (batch.id, place);
+            self.stream.push(Entry {
+                id,
+                event: *event,
+                previous,
+            });
+            previous = id;
+        }
+        self.databases[at].chain = previous;
+    }
+}
 
 impl Eras {
     fn knows(database: &Database, batch: u8) -> bool {
@@ -160,7 +216,7 @@ impl Eras {
             }
             Relay::Refused => {
                 if !state.is_fenced || at == state.databases.len() - 1 {
-                    next.step(Who::Person, "open a new era", at as u8, Self::new_era(state, at));
+                    next.step(Who::Person, "open a new era", at as u8, self.new_era(state, at));
                 }
             }
         }
@@ -195,11 +251,14 @@ impl Eras {
         let mut reached = state.clone();
         let is_known = Self::knows(database, state.mark);
         let is_behind = batch.id <= state.mark;
-        if !is_behind {
+        if is_behind {
+            // It is there already, of the other one that had it.
+            let there = state.stream.iter().rfind(|entry| entry.id.0 == batch.id);
+            let chain = &mut reached.databases[at].chain;
+            *chain = there.map_or(*chain, |entry| entry.id);
+        } else {
             reached.mark = batch.id;
-            reached
-                .stream
-                .extend(batch.events.iter().map(|event| (batch.id, *event)));
+            reached.put(at, batch);
         }
         // Also when it was noticed by the parcel itself: that is taken off again by whoever decides.
         if is_known || self.without == Without::MarkInParcel || self.without == Without::Mark {
@@ -212,42 +271,64 @@ impl Eras {
         }
     }
 
-    /// What the database does not know did not happen, and another database is not used any more.
-    fn new_era(state: &State, at: usize) -> State {
+    /// A person says what is true, and another database is not used any more.
+    fn new_era(&self, state: &State, at: usize) -> State {
         let mut reached = state.clone();
         let database = &reached.databases[at];
         let knows = |id: u8| database.ledger.iter().any(|batch| batch.id == id);
-        reached.stream.retain(|(id, _)| knows(*id));
-        let has_entry = |event: u8| reached.stream.iter().any(|(_, known)| *known == event);
-        let events: Vec<u8> = database
+        let end = reached.stream.last().map_or((0, 0), |entry| entry.id);
+        if self.strategy != Strategy::TrustStream {
+            reached.stream.retain(|entry| knows(entry.id.0));
+        }
+        let stays = reached.stream.last().map_or((0, 0), |entry| entry.id);
+        let is_wanted = |event: &u8| {
+            self.strategy == Strategy::Republish || !reached.stream.iter().any(|entry| entry.event == *event)
+        };
+        let events = database
             .log
             .iter()
             .map(|row| row.event)
-            .filter(|event| !has_entry(*event))
+            .filter(is_wanted)
             .collect();
         reached.clock += 1;
-        let id = reached.clock;
+        // The era's first batch: everything that has no entry, or everything, in order.
+        let first = Batch {
+            id: reached.clock,
+            events,
+        };
         let database = &mut reached.databases[at];
-        // The era's first batch: everything that has no entry, in order.
-        database.ledger.push(Batch { id, events });
-        database.published = database.ledger.len() as u8 - 1;
+        database.ledger.push(first.clone());
+        database.published = database.ledger.len() as u8;
         database.xmax = database.next_xid;
         database.floor = database.log.len() as u8;
         database.is_elsewhere = false;
-        reached.mark = id;
+        database.chain = match self.without {
+            Without::NamesWhatStays => end,
+            _ => stays,
+        };
+        reached.mark = first.id;
         // Its entries leave with the mark.
-        let events = reached.databases[at]
-            .ledger
-            .last()
-            .map(|batch| batch.events.clone())
-            .unwrap_or_default();
-        reached.stream.extend(events.iter().map(|event| (id, *event)));
-        reached.databases[at].published += 1;
+        reached.put(at, &first);
         reached.relays = [Relay::Off, Relay::Off];
         reached.is_fenced = true;
         let kept = reached.databases.swap_remove(at);
         reached.databases = vec![kept];
         reached
+    }
+
+    /// The group takes the next entry whose predecessor it has passed, or anything above that.
+    fn read(&self, state: &State, next: &mut Next<State>) {
+        let passed = state.group.passed;
+        let is_next = |entry: &&Entry| entry.id > passed && entry.previous <= passed;
+        let Some(entry) = state.stream.iter().find(is_next) else {
+            return;
+        };
+        let mut reached = state.clone();
+        reached.group.passed = entry.id;
+        if self.without == Without::Inbox || !state.group.effects.contains(&entry.event) {
+            reached.group.effects.push(entry.event);
+        }
+        next.step(Who::Member(0), "read and apply", entry.event, reached);
     }
 
     fn go_back(&self, state: &State, next: &mut Next<State>) {
@@ -295,11 +376,13 @@ impl Protocol for Eras {
                 xmax: 1,
                 floor: 0,
                 published: 0,
+                chain: (0, 0),
                 is_elsewhere: false,
             }],
             copy: None,
             relays: [Relay::Off, Relay::Off],
             stream: Vec::new(),
+            group: Group::default(),
             mark: 0,
             clock: 0,
             events: self.events,
@@ -316,11 +399,15 @@ impl Protocol for Eras {
             self.lead(state, at, next);
         }
         self.go_back(state, next);
+        self.read(state, next);
     }
 
     fn broken(&self, state: &State) -> Vec<&'static str> {
         let is_lost = state.databases.iter().any(|database| {
-            let has = |event: u8| database.ledger.iter().any(|batch| batch.events.contains(&event));
+            let has = |event: u8| {
+                let is_there = state.stream.iter().any(|entry| entry.event == event);
+                is_there || database.ledger.iter().any(|batch| batch.events.contains(&event))
+            };
             let leads = state.relays[0] == Relay::Leading && state.databases.len() == 1;
             leads
                 && database
@@ -328,21 +415,29 @@ impl Protocol for Eras {
                     .iter()
                     .any(|row| !has(row.event) && row.xid < database.xmax)
         });
-        let times = |event: u8| state.stream.iter().filter(|entry| entry.1 == event).count();
+        let times = |event: u8| state.stream.iter().filter(|entry| entry.event == event).count();
+        let effects = &state.group.effects;
+        let applied = |event: u8| effects.iter().filter(|effect| **effect == event).count();
         those(&[
+            ((0..self.events).any(|event| applied(event) > 1), ONE_EFFECT),
             (state.blind, BLIND),
             (is_lost, LOST),
-            // Of two that are used at once, each has its own.
+            // Of two that are used at once, each has its own; and a person may want everything again.
             (
-                self.past != Past::Beside && (0..self.events).any(|event| times(event) > 1),
+                self.past != Past::Beside
+                    && self.strategy != Strategy::Republish
+                    && (0..self.events).any(|event| times(event) > 1),
                 ONE_ENTRY,
             ),
         ])
     }
 
     fn is_done(&self, state: &State) -> bool {
-        let has_entry = |row: &Row| state.stream.iter().any(|entry| entry.1 == row.event);
+        let has_entry = |row: &Row| state.stream.iter().any(|entry| entry.event == row.event);
+        let has_effect = |entry: &Entry| state.group.effects.contains(&entry.event);
         let last = state.databases.last();
-        state.events == 0 && last.is_some_and(|database| database.log.iter().all(has_entry))
+        state.events == 0
+            && last.is_some_and(|database| database.log.iter().all(has_entry))
+            && state.stream.iter().all(has_effect)
     }
 }

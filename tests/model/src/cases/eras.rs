@@ -1,7 +1,8 @@
 //! Going back in time: what each step stands for, and what is explored.
 
 use super::{Case, Stands};
-use crate::eras::{self, Eras, Past, Without};
+use crate::eras::{self, Eras, Past, Strategy, Without};
+use crate::explore::LIVENESS;
 
 /// What each step stands for.
 pub(super) const STEPS: Stands = &[
@@ -30,6 +31,10 @@ pub(super) const STEPS: Stands = &[
     ("be copied", "a base backup, a dump, a standby"),
     ("go on from the copy", "it is started, loaded or promoted"),
     (
+        "read and apply",
+        "outbox-core/src/consume/gate.rs, outbox-core/src/consume/inbox/pg.rs",
+    ),
+    (
         "open a new era",
         "`outbox-relay recover apply`; migrations/sql/log/0011_era.sql",
     ),
@@ -37,65 +42,94 @@ pub(super) const STEPS: Stands = &[
 
 /// What is explored.
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    use Past::{Beside, Loaded, Restored};
+    use Strategy::{Republish, TrustDatabase, TrustStream};
     let base = Eras {
         without: Without::Nothing,
-        past: Past::Restored,
+        past: Restored,
+        strategy: TrustDatabase,
         events: 4,
         reconnects: 1,
     };
-    cases.push(Case::new("eras, restored", "", None, base));
-    cases.push(Case::new(
-        "eras, beside",
-        "",
-        None,
-        Eras {
-            past: Past::Beside,
-            ..base
-        },
-    ));
-    cases.push(Case::new(
-        "eras, loaded",
-        "",
-        None,
-        Eras {
-            past: Past::Loaded,
-            ..base
-        },
-    ));
+    let whole = [
+        ("eras, restored", Restored, TrustDatabase),
+        ("eras, beside", Beside, TrustDatabase),
+        ("eras, loaded", Loaded, TrustDatabase),
+        ("eras, restored, the stream is right", Restored, TrustStream),
+        ("eras, beside, the stream is right", Beside, TrustStream),
+        ("eras, loaded, the stream is right", Loaded, TrustStream),
+        ("eras, restored, all is put out again", Restored, Republish),
+        ("eras, loaded, all is put out again", Loaded, Republish),
+    ];
+    let mut cases: Vec<Case> = whole
+        .into_iter()
+        .map(|(name, past, strategy)| {
+            Case::new(
+                name,
+                "",
+                None,
+                Eras {
+                    past,
+                    strategy,
+                    ..base
+                },
+            )
+        })
+        .collect();
     let taken = [
-        ("the mark is compared", Without::Mark, eras::BLIND, Past::Restored),
+        (
+            "the mark is compared",
+            Without::Mark,
+            eras::BLIND,
+            Restored,
+            TrustDatabase,
+        ),
         (
             "each parcel looks at the mark",
             Without::MarkInParcel,
             eras::BLIND,
-            Past::Beside,
+            Beside,
+            TrustDatabase,
         ),
         (
             "the server's identity is compared",
             Without::Identity,
             eras::LOST,
-            Past::Loaded,
+            Loaded,
+            TrustDatabase,
         ),
         (
             "floor of an era",
             Without::PositionFloor,
             eras::ONE_ENTRY,
-            Past::Loaded,
+            Loaded,
+            TrustDatabase,
+        ),
+        (
+            "an era's first entry names what stays",
+            Without::NamesWhatStays,
+            LIVENESS,
+            Restored,
+            TrustDatabase,
+        ),
+        (
+            "inbox, where all is put out again",
+            Without::Inbox,
+            eras::ONE_EFFECT,
+            Restored,
+            Republish,
         ),
     ];
-    for (name, without, breaks, past) in taken {
-        cases.push(Case::new(
-            "eras",
-            name,
-            Some(breaks),
-            Eras {
-                without,
-                past,
-                events: 6,
-                ..base
-            },
-        ));
+    for (name, without, breaks, past, strategy) in taken {
+        let events = if breaks == LIVENESS { 4 } else { 6 };
+        let protocol = Eras {
+            without,
+            past,
+            strategy,
+            events,
+            ..base
+        };
+        cases.push(Case::new("eras", name, Some(breaks), protocol));
     }
     cases.push(Case::new(
         "eras",
@@ -103,7 +137,7 @@ pub(super) fn cases() -> Vec<Case> {
         None,
         Eras {
             without: Without::Counter,
-            past: Past::Loaded,
+            past: Loaded,
             ..base
         },
     ));

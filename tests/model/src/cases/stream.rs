@@ -54,7 +54,7 @@ pub(super) const STEPS: Stands = &[
     ),
     (
         "have a parcel refused (out of memory)",
-        "only where that mechanism is taken away",
+        "Redis is full: outbox-core/src/publish/redis/connection.rs `put`, which is refused as a whole",
     ),
     (
         "lose the connection",
@@ -260,6 +260,16 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
             "transaction and confirmation (plain pipeline)",
             Without::Transaction,
             stream::FALSE_ALARM,
+            Stream {
+                losses: 0,
+                answers: 2,
+                ..faults
+            },
+        ),
+        (
+            "transaction and confirmation (plain pipeline)",
+            Without::Transaction,
+            stream::ENTRIES,
             Stream {
                 losses: 0,
                 answers: 2,

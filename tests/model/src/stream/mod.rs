@@ -141,6 +141,8 @@ struct Left {
 pub const LOST: &str = "G1 nothing is lost";
 /// Applied against the order of the key.
 pub const ORDER: &str = "G4 order per key";
+/// Entries against the order of the key while the stream had all its data.
+pub const ENTRIES: &str = "G4 order of entries";
 /// Two entries while the stream had all its data.
 pub const ONE_ENTRY: &str = "G5 one entry per event";
 /// A loss is seen where there is none.
@@ -273,6 +275,7 @@ impl Protocol for Stream {
                 .any(|entry| entry.id < state.floor && !effects.contains(&entry.event));
         those(&[
             (state.doubled, ONE_ENTRY),
+            (!state.has_lost && !state.stored.is_in_order(), ENTRIES),
             (state.false_alarm, FALSE_ALARM),
             (effects.windows(2).any(|pair| pair[0] >= pair[1]), ORDER),
             (is_lost, LOST),

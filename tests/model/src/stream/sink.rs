@@ -29,6 +29,10 @@ impl Stored {
         self.entries.iter().any(|entry| entry.id == id)
     }
 
+    pub(super) fn is_in_order(&self) -> bool {
+        self.entries.windows(2).all(|pair| pair[0].event < pair[1].event)
+    }
+
     /// Whether what was confirmed is there, as far as it is asked.
     pub(super) fn shows(&self, rules: &Stream, id: Id) -> bool {
         match rules.without {
@@ -80,7 +84,8 @@ pub(super) fn arrivals(rules: &Stream, state: &State, at: u8, next: &mut Next<St
         );
     }
     // A transaction is refused as a whole, and what comes behind waits for it.
-    if rules.without == Without::Transaction && state.left.answers > 0 {
+    let is_pipeline = rules.without == Without::Transaction;
+    if (parcel.is_awaited || is_pipeline) && state.left.answers > 0 {
         let mut reached = state.clone();
         reached.left.answers -= 1;
         reached.wires[at as usize].remove(0);
