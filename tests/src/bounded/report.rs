@@ -12,8 +12,11 @@ use super::{Bounded, LARGE_BYTES};
 use crate::{Failure, Result};
 
 /// How much more a later time may have than an earlier one: a part, and something on top.
-const MEMORY: (f64, f64) = (1.3, (24 << 20) as f64);
+/// Where the largest events happen to meet on their way, each is in memory three times; two of them more or less say nothing.
+const MEMORY: (f64, f64) = (1.3, (6 * LARGE_BYTES) as f64);
 const CONNECTIONS: (f64, f64) = (1.0, 2.0);
+/// The handlers that hang are at work one moment, and wait to be tried again the next: four of them.
+const STATEMENTS: (f64, f64) = (1.0, 5.0);
 const PAGES: (f64, f64) = (1.5, 40.0);
 /// Calls in a time from which on their mean says something.
 const ENOUGH_CALLS: f64 = 10.0;
@@ -170,7 +173,7 @@ impl Report {
             self.line("connections to Postgres", "count", CONNECTIONS, 1.0, |sample| {
                 sample.connections as f64
             }),
-            self.line("statements at work", "count", CONNECTIONS, 1.0, |sample| {
+            self.line("statements at work", "count", STATEMENTS, 1.0, |sample| {
                 sample.statements as f64
             }),
         ];
@@ -292,7 +295,7 @@ mod tests {
     #[test]
     fn what_grows_while_behind_is_named_whatever_it_is_afterwards() {
         assert_eq!(refusal(&report(|_| 200, |_| 100.0, &WHOLE)), "");
-        let memory = |n: usize| if n < 30 { 100 + 10 * n as u64 } else { 100 };
+        let memory = |n: usize| if n < 30 { 100 + 30 * n as u64 } else { 100 };
         assert!(refusal(&report(memory, |_| 100.0, &WHOLE)).starts_with("memory of the relay is not flat"));
         let pages = |n: usize| if (20..30).contains(&n) { 400.0 } else { 100.0 };
         assert!(refusal(&report(|_| 200, pages, &WHOLE)).contains("to cut a batch is not flat"));
