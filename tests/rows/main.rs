@@ -8,11 +8,21 @@ mod connections;
 
 mod disk_full;
 
+mod failover;
+
+mod read_only;
+
 mod clock;
 
 mod network;
 
-mod limits;
+mod role_settings;
+
+mod prepared;
+
+mod handover;
+
+mod eviction;
 
 mod pinned_snapshot;
 

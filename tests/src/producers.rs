@@ -213,7 +213,12 @@ impl Writer {
     }
 
     fn failed(&mut self, doing: &str, error: &sqlx::Error, outcome: Outcome) -> Outcome {
-        self.journal.errors.push(format!("{doing}: {error}"));
+        let code = error
+            .as_database_error()
+            .and_then(|said| Some(format!(" (SQLSTATE {})", said.code()?)));
+        self.journal
+            .errors
+            .push(format!("{doing}: {error}{}", code.unwrap_or_default()));
         outcome
     }
 

@@ -2,7 +2,7 @@
 //! did: a fault that met nothing did not happen.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ pub struct Proxy {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
     later: Arc<Later>,
+    target: Arc<AtomicU16>,
     _tasks: JoinSet<()>,
 }
 
@@ -102,11 +103,13 @@ impl Proxy {
             toll: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, port, later.clone()));
+        let target = Arc::new(AtomicU16::new(port));
+        tasks.spawn(accept(listener, target.clone(), later.clone()));
         Ok(Self {
             address,
             fault,
             later,
+            target,
             _tasks: tasks,
         })
     }
@@ -115,6 +118,11 @@ impl Proxy {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Leads to another server on 127.0.0.1 from now on; connections that are open stay where they are.
+    pub fn lead_to(&self, port: u16) {
+        self.target.store(port, Ordering::SeqCst);
     }
 
     /// The same URL, through the proxy.
@@ -203,13 +211,13 @@ impl Later {
     }
 }
 
-async fn accept(listener: TcpListener, port: u16, later: Arc<Later>) {
+async fn accept(listener: TcpListener, target: Arc<AtomicU16>, later: Arc<Later>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { return };
-                connections.spawn(serve(client, port, later.clone()));
+                connections.spawn(serve(client, target.load(Ordering::SeqCst), later.clone()));
             }
             Some(_) = connections.join_next() => {}
         }

@@ -11,6 +11,10 @@ pub enum Kind {
     Timeout,
     /// The server refused a statement.
     Statement,
+    /// The server takes no writes: it is a standby, or it was made read only.
+    ReadOnly,
+    /// The server lacks something: room on its disk, memory, connections.
+    Resources,
     /// A topic should have more partitions than it has: they are laid before the next batch.
     LayoutDue,
     /// Another leader holds this place in the ledger, or the lease is over.
@@ -30,6 +34,13 @@ impl Kind {
             Self::Timeout => "look for locks and load on Postgres; the relay reconnects and reads the ledger",
             Self::Statement => {
                 "check the role's grants (outbox_relay, outbox_maintainer) and `outbox-relay migrate`"
+            }
+            Self::ReadOnly => {
+                "point DATABASE_URL at the primary (target_session_attrs=read-write), promote the standby, or lift \
+                 default_transaction_read_only; the relay keeps trying and goes on by itself"
+            }
+            Self::Resources => {
+                "make room on Postgres (disk, memory, connections); the relay keeps trying and goes on by itself"
             }
             Self::LayoutDue => "nothing to do: the relay lays the partitions and goes on",
             Self::Superseded => "nothing to do: another relay leads",
@@ -78,9 +89,13 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.kind {
-            Kind::Connection | Kind::Timeout | Kind::Superseded | Kind::LayoutDue | Kind::Statement => {
-                Verdict::Retry
-            }
+            Kind::Connection
+            | Kind::Timeout
+            | Kind::Superseded
+            | Kind::LayoutDue
+            | Kind::Statement
+            | Kind::ReadOnly
+            | Kind::Resources => Verdict::Retry,
             Kind::Refused | Kind::Shape => Verdict::Stop,
         }
     }

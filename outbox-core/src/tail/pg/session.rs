@@ -17,7 +17,6 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Row, SimpleQueryMessage, Statement};
 
-use crate::tail::ledger::Refusal;
 use crate::tail::{Error, Kind};
 
 /// What a connection says besides answers: notifications and notices.
@@ -294,16 +293,18 @@ fn translate(error: &tokio_postgres::Error) -> Error {
     let Some(said) = error.as_db_error() else {
         return Error::with_source(Kind::Connection, "lost the connection to Postgres", told(error));
     };
-    // A standby says it in many ways, depending on what it was asked first.
-    if said.code().code() == "25006" {
-        return Error::new(Kind::Refused, Refusal::Standby.to_string());
-    }
     let kind = match said.code().code() {
+        // It says it in many ways, depending on what it was asked first.
+        "25006" => {
+            let what = "POSTGRES-IS-READ-ONLY: the server takes no writes: it is a standby, or default_transaction_read_only is on";
+            return Error::with_source(Kind::ReadOnly, what, told(error));
+        }
         "23505" => Kind::Superseded,
         "OB428" => Kind::LayoutDue,
         // Somebody's lock was waited for, or somebody cancelled.
         "55P03" | "57014" => Kind::Timeout,
         "42883" | "42P01" | "42703" => Kind::Refused,
+        code if code.starts_with("53") => Kind::Resources,
         code if code.starts_with("57P") || code.starts_with("08") => Kind::Connection,
         _ => Kind::Statement,
     };
