@@ -58,10 +58,14 @@ impl Login {
         Self::Maintainer,
     ];
 
-    /// Who calls the binary with these arguments.
+    /// Who calls the binary with these arguments; options may stand before the command. Who makes the schema, and nobody else, is the
+    /// superuser.
     #[must_use]
     pub fn of_command(arguments: &[&str]) -> Self {
         match arguments {
+            [option, rest @ ..] if option.starts_with('-') && option.contains('=') => Self::of_command(rest),
+            [option, _, rest @ ..] if option.starts_with('-') => Self::of_command(rest),
+            ["migrate" | "demo", ..] => Self::Superuser,
             ["run" | "check", ..] => Self::Relay,
             ["consumer", "seek", ..] => Self::Rebuilder,
             ["consume", ..] => Self::Consumer,
@@ -69,7 +73,7 @@ impl Login {
             ["status", ..] | ["consumer", "ls" | "show", ..] => Self::Observer,
             ["consumer" | "dead-letters" | "operation", ..] => Self::Operator,
             ["topic" | "recover", ..] => Self::Maintainer,
-            _ => Self::Superuser,
+            _ => Self::Observer,
         }
     }
 
@@ -195,7 +199,10 @@ pub async fn make(connection: &mut PgConnection) -> Result {
 }
 
 /// What a test makes in schema `public` of this database is the service's, which handlers and producers belong to.
-pub(crate) async fn open_public(connection: &mut PgConnection) -> Result {
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_public(connection: &mut PgConnection) -> Result {
     let services = [Login::Consumer, Login::Service, Login::Producer]
         .map(Login::name)
         .join(", ");
@@ -231,5 +238,8 @@ mod tests {
             Login::of_command(&["migrate"]).redis_url("redis://h:1"),
             "redis://h:1"
         );
+        let behind_options = ["--output", "json", "--config=/a", "recover", "apply"];
+        assert_eq!(Login::of_command(&behind_options), Login::Maintainer);
+        assert_eq!(Login::of_command(&["nothing"]), Login::Observer);
     }
 }
