@@ -1,6 +1,7 @@
-//! `cargo xtask upgrade [COMMIT]`: a relay of an older version beside one of this version.
+//! `cargo xtask upgrade [COMMIT]`: relays and members of an older version beside those of this version.
 //!
-//! Not part of what every change must pass: it builds the older version from the history, once for each target folder.
+//! Not part of what every change must pass: it builds the older version from the history, which takes minutes the first time, and a
+//! shallow clone has none. docs/testing.md says when it is run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,8 +9,9 @@ use std::process::{Command, Stdio};
 use crate::example::{become_test_program, cargo, target};
 use crate::servers::{Error, Kind, Permission, Result, ensure};
 
-/// The version before this one: the last commit before what lost data is found by and databases that went back.
-const PREVIOUS: &str = "bfd8d7a1e19274e4b38d4920b89ff0580cba2174";
+/// The version before this one: the last one that could be had before lost data was found and mended, and databases that went back
+/// were recovered.
+const PREVIOUS: &str = "292c4d014f4da7c7235ddeda34a5915dc71590d1";
 
 /// Builds both versions and becomes the program that runs them side by side.
 ///
