@@ -358,6 +358,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_era_passed_over_ends_with_the_entry_that_stayed() {
+        // Known up to 9-9, accepted up to 12-4, cut and never sent 20-3: the era 30 goes on behind 12-4.
+        let repairs = Repairs {
+            reissues: vec![reissue(30, 2, id(12, 4))],
+        };
+        assert_eq!(repairs.end_at(id(25, u64::MAX), id(20, 3)), id(12, 4));
+        assert_eq!(repairs.end_at(id(15, 0), id(9, 9)), id(12, 4), "in no share");
+        assert_eq!(repairs.end_at(id(12, 1), id(9, 9)), id(9, 9));
+        assert_eq!(repairs.end_at(id(31, 0), id(30, 7)), id(30, 7));
+        assert_eq!(repairs.standing(id(20, 3)), id(30, 2));
+        assert_eq!(
+            repairs.before(id(30, 2)),
+            [(id(30, 0), id(30, 1)), (EntryId::MIN, id(12, 4))]
+        );
+    }
+
+    #[test]
     fn the_first_step_says_why_nothing_is_cut() {
         let mut facts = Facts {
             repairs: repaired_twice(),
