@@ -58,12 +58,12 @@ pub async fn relay(
     let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     while !token.is_cancelled() {
         let led_since = OnceLock::new();
-        let term = candidate
-            .term(&token, |lease, token| {
-                led_since.get_or_init(Instant::now);
-                parts.lead(lease, token)
-            })
-            .await;
+        // A term holds all of a leader: too much to be moved about on the stack.
+        let term = Box::pin(candidate.term(&token, |lease, token| {
+            led_since.get_or_init(Instant::now);
+            parts.lead(lease, token)
+        }))
+        .await;
         let pause = match term {
             Ok(()) => {
                 backoff.reset();

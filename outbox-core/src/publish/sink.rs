@@ -40,7 +40,7 @@ pub trait SinkConnection: Send + Sync {
         above: EntryId,
         below: EntryId,
         count: usize,
-    ) -> BoxFuture<'a, Result<Vec<(EntryId, Option<String>)>, Error>>;
+    ) -> BoxFuture<'a, Result<Vec<Seen>, Error>>;
 
     /// What the sink says about how many partitions topics have, by key; nothing where nothing can be read.
     fn layouts<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<String>>, Error>>;
@@ -51,7 +51,7 @@ pub trait SinkConnection: Send + Sync {
         &'a self,
         cursor: &'a str,
         pattern: &'a str,
-    ) -> BoxFuture<'a, Result<(Vec<String>, Option<String>), Error>>;
+    ) -> BoxFuture<'a, Result<Step, Error>>;
 
     /// Whether each stream still holds the entry.
     fn holds<'a>(
@@ -59,6 +59,12 @@ pub trait SinkConnection: Send + Sync {
         entries: &'a [(String, EntryId)],
     ) -> BoxFuture<'a, Result<Vec<Predecessor>, Error>>;
 }
+
+/// An entry that is there, and the id of its event; none of a stranger's.
+pub type Seen = (EntryId, Option<String>);
+
+/// A step of a search: the keys found, and where it goes on; none at its end.
+pub type Step = (Vec<String>, Option<String>);
 
 /// One event on its way.
 #[derive(Debug)]
