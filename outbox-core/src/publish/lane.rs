@@ -303,7 +303,8 @@ impl Lane {
         self.seen = Place::default();
     }
 
-    /// Goes on from `progress`, as the database has it.
+    /// Goes on from `progress`, as the database has it. That may be further than this leader was ever told to go: another one led
+    /// meanwhile, and what it published is not to be sent when word of it comes.
     pub fn reopen(&mut self, progress: Place, chain: EntryId, kept: Option<EntryId>) {
         self.halt(Gate::Open);
         if progress > self.progress {
@@ -312,6 +313,7 @@ impl Lane {
             self.kept = kept;
         }
         self.handed = self.progress;
+        self.target = self.target.max(self.progress);
     }
 
     /// Goes on behind the entry that a re-issue kept: what was cut before and not sent is part of it. Answers to what is on its
@@ -456,6 +458,17 @@ mod tests {
             "skipped past what the database says was skipped"
         );
         assert!(lane.wants_rows() && !lane.is_done());
+    }
+
+    #[test]
+    fn a_batch_that_another_leader_published_meanwhile_is_not_taken_up_when_it_is_told() {
+        let mut lane = lane(place(2, 8), place(2, 8));
+        lane.reopen(place(4, 9), EntryId::new(4, 9), None);
+        lane.follow(place(3, 7), share(3, 7, 7), portion(3, &[7]), ROOM);
+        assert_eq!((lane.handed, lane.held_bytes()), (place(4, 9), 0));
+        assert!(lane.is_done() && !lane.wants_rows());
+        lane.follow(place(5, 3), share(5, 3, 3), portion(5, &[3]), ROOM);
+        assert_eq!(lane.handed, place(5, 3));
     }
 
     #[test]

@@ -47,11 +47,7 @@ pub trait SinkConnection: Send + Sync {
 
     /// One bounded step of a search for keys of this pattern, from a cursor on ("0": the beginning): the keys, and where it goes
     /// on; none at the end, or where the sink does not allow it.
-    fn search<'a>(
-        &'a self,
-        cursor: &'a str,
-        pattern: &'a str,
-    ) -> BoxFuture<'a, Result<Step, Error>>;
+    fn search<'a>(&'a self, cursor: &'a str, pattern: &'a str) -> BoxFuture<'a, Result<Step, Error>>;
 
     /// Whether each stream still holds the entry.
     fn holds<'a>(
