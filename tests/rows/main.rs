@@ -12,6 +12,8 @@ mod failover;
 
 mod read_only;
 
+mod notification_queue;
+
 mod clock;
 
 mod network;
