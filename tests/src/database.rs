@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::login::Login;
 use crate::template::{Schema, replace_database};
+use crate::world::moved;
 use crate::{Failure, Result};
 
 const POOL_SIZE: u32 = 20;
@@ -50,6 +51,12 @@ impl Database {
             url,
             dropped_with_server,
         })
+    }
+
+    /// The server is looked for at another port from now on.
+    pub(crate) fn look_through(&mut self, from: u16, to: u16) {
+        self.server_url = moved(&self.server_url, from, to);
+        self.url = moved(&self.url, from, to);
     }
 
     /// Its name.

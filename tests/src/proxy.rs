@@ -58,9 +58,15 @@ pub struct Proxy {
     _tasks: JoinSet<()>,
 }
 
-/// A harm that is to come.
+/// What is known of now, and a harm that is to come.
 #[derive(Debug)]
 struct Later {
+    /// Changes when some of the connections that are open then are to end.
+    ends: watch::Sender<u64>,
+    /// How many of them still.
+    to_end: AtomicU64,
+    /// Connections, and pieces of data for the server, so far.
+    knocks: AtomicU64,
     fault: watch::Sender<Fault>,
     /// The sender of the faults that hold.
     now: watch::Sender<Fault>,
@@ -95,6 +101,9 @@ impl Proxy {
         let address = listener.local_addr()?;
         let fault = watch::Sender::new(Fault::None);
         let later = Arc::new(Later {
+            ends: watch::Sender::new(0),
+            to_end: AtomicU64::new(0),
+            knocks: AtomicU64::new(0),
             fault: watch::Sender::new(Fault::None),
             now: fault.clone(),
             left: AtomicU64::new(u64::MAX),
@@ -138,6 +147,18 @@ impl Proxy {
             self.later.bytes_left.store(bytes, Ordering::SeqCst);
         }
         self.fault.send_replace(fault);
+    }
+
+    /// Ends so many of the connections that are open now, once, whatever the fault.
+    pub fn end_open(&self, at_most: u64) {
+        self.later.to_end.store(at_most, Ordering::SeqCst);
+        self.later.ends.send_modify(|times| *times += 1);
+    }
+
+    /// How often somebody wanted something of the server so far: connections, and pieces of data for it.
+    #[must_use]
+    pub fn knocks(&self) -> u64 {
+        self.later.knocks.load(Ordering::SeqCst)
     }
 
     /// How many pieces of data and connections met the fault since it was inflicted.
@@ -203,6 +224,19 @@ impl Later {
         self.toll.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Somebody wants something of the server.
+    fn knocked(&self) {
+        self.knocks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether one more of the connections that were open is to end.
+    fn is_to_end(&self) -> bool {
+        let less = self
+            .to_end
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        less.is_ok()
+    }
+
     /// These pass before a cut; true when it comes now.
     fn spend(&self, bytes: usize) -> bool {
         let (bytes, left) = (bytes as u64, &self.bytes_left);
@@ -225,7 +259,9 @@ async fn accept(listener: TcpListener, target: Arc<AtomicU16>, later: Arc<Later>
 }
 
 async fn serve(mut client: TcpStream, port: u16, later: Arc<Later>) {
+    later.knocked();
     let mut faults = later.now.subscribe();
+    let ends = later.ends.subscribe();
     let fault = *faults.borrow();
     if matches!(fault, Fault::Reject) || is_ending(fault) {
         later.suffered();
@@ -247,6 +283,7 @@ async fn serve(mut client: TcpStream, port: u16, later: Arc<Later>) {
         tokio::select! {
             fault = pump(client_read, server_write, Way::ToServer, &later) => fault,
             fault = pump(server_read, client_write, Way::ToClient, &later) => fault,
+            () = chosen(ends, &later) => Fault::Cut,
         }
     };
     end(&client, fault);
@@ -302,6 +339,7 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, later: &L
         };
         if way == Way::ToServer {
             later.hear(&buffer[..length]);
+            later.knocked();
         }
         let fault = tokio::select! {
             fault = ending(later) => return fault,
@@ -350,6 +388,15 @@ async fn ending(later: &Later) -> Fault {
         }
         // The proxy is gone, and with it this task.
         Err(_) => Fault::Cut,
+    }
+}
+
+/// Waits until this connection is one of those that are to end though others stay.
+async fn chosen(mut ends: watch::Receiver<u64>, later: &Later) {
+    while ends.changed().await.is_ok() {
+        if later.is_to_end() {
+            return;
+        }
     }
 }
 

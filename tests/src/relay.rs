@@ -317,6 +317,14 @@ impl Relay {
         Ok(self.child.try_wait()?.is_some())
     }
 
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// SIGTERM, and waits until it ended by itself.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ pub struct World {
 pub(crate) struct OwnServers {
     pub(crate) postgres: Postgres,
     redis: Redis,
+    /// The port at which Postgres is looked for.
+    front: u16,
 }
 
 impl World {
@@ -78,9 +80,11 @@ impl World {
     /// # Errors
     /// When they do not start.
     pub async fn with_own_servers(postgres: PostgresOptions, redis: RedisOptions) -> Result<Self> {
+        // The log then names who connects, and for what.
+        let postgres = postgres.set("log_connections", "on").start()?;
         let own = OwnServers {
-            // The log then names who connects, and for what.
-            postgres: postgres.set("log_connections", "on").start()?,
+            front: postgres.port(),
+            postgres,
             redis: equipped(redis).start()?,
         };
         let log = Database::on_own_server(Schema::Log, &own.postgres.url("postgres")).await?;
@@ -155,9 +159,25 @@ impl World {
     /// When the server does not answer.
     pub async fn another_database(&self, schema: Schema) -> Result<Database> {
         match &self.own {
-            Some(own) => Database::on_own_server(schema, &own.postgres.url("postgres")).await,
+            Some(own) => {
+                let direct = own.postgres.url("postgres");
+                Database::on_own_server(schema, &moved(&direct, own.postgres.port(), own.front)).await
+            }
             None => Database::clone_of(schema, &SharedServers::get().await?.postgres_url()).await,
         }
+    }
+
+    /// From now on its own servers are looked for at these ports, where something stands in front of them that can lead elsewhere.
+    ///
+    /// # Errors
+    /// When the world shares its servers.
+    pub fn look_through(&mut self, postgres: u16, redis: u16) -> Result {
+        let own = self.own_servers()?;
+        let (before, redis_before) = (own.front, own.redis.port());
+        own.front = postgres;
+        self.log.look_through(before, postgres);
+        self.redis_url = moved(&self.redis_url, redis_before, redis);
+        Ok(())
     }
 
     /// Its own Postgres server.
@@ -210,6 +230,11 @@ impl Drop for World {
             panic!("{failure}");
         }
     }
+}
+
+/// A URL with another port.
+pub(crate) fn moved(url: &str, from: u16, to: u16) -> String {
+    url.replacen(&format!(":{from}/"), &format!(":{to}/"), 1)
 }
 
 pub(crate) async fn connect(url: &str) -> Result<MultiplexedConnection> {

@@ -2,6 +2,8 @@
 //!
 //! This checks the arguments and finds the servers before the long build; the rest is `tests/lab`.
 
+use std::process::Command;
+
 use crate::example::become_lab;
 use crate::servers::{Error, Kind, Permission, Result, ensure};
 
@@ -23,6 +25,8 @@ pub enum Work {
     CrashPoints,
     /// The kinds of faults.
     List,
+    /// The numbers of a page, from the file of a campaign.
+    Report(String),
 }
 
 /// What was asked for on the command line.
@@ -38,6 +42,12 @@ pub struct Request {
     pub minimise: usize,
     /// Where histories and results go.
     pub folder: String,
+    /// The file of a campaign that is to go on; in the folder, when it is not said.
+    pub results: Option<String>,
+    /// How many runs of a campaign at a time.
+    pub jobs: usize,
+    /// The machine has other work: a campaign's file tells it.
+    pub shared: bool,
 }
 
 impl Request {
@@ -52,6 +62,9 @@ impl Request {
             losses: false,
             minimise: 0,
             folder: FOLDER.to_owned(),
+            results: None,
+            jobs: 1,
+            shared: false,
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -70,6 +83,10 @@ impl Request {
                 }
                 "--replay" => request.work = Work::Replay(value()?.clone()),
                 "--minimise" => request.minimise = usize::try_from(number(value()?)?).unwrap_or(usize::MAX),
+                "--continue" => request.results = Some(value()?.clone()),
+                "--jobs" => request.jobs = usize::try_from(at_least_one(value()?)?).unwrap_or(1),
+                "--report" => request.work = Work::Report(value()?.clone()),
+                "--shared" => request.shared = true,
                 "--folder" => request.folder = value()?.clone(),
                 "--losses" => request.losses = true,
                 "--crash-points" => request.work = Work::CrashPoints,
@@ -100,7 +117,17 @@ fn at_least_one(text: &str) -> Result<u64> {
 pub fn run(arguments: &[String]) -> Result<()> {
     Request::parse(arguments)?;
     ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
-    become_lab("chaos", arguments)
+    become_lab("chaos", arguments, &describe())
+}
+
+/// What the sources are, for the file of a campaign.
+fn describe() -> String {
+    let words = ["describe", "--always", "--dirty", "--abbrev=12"];
+    let said = Command::new("git").args(words).output();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    said.ok()
+        .filter(|commit| !commit.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 #[cfg(test)]
@@ -117,8 +144,22 @@ mod tests {
         assert_eq!(work(""), Some(Work::Seconds(60)));
         assert_eq!(work("--seed 7 --minutes 2"), Some(Work::Seconds(120)));
         assert_eq!(work("--faults 10000 --losses"), Some(Work::Faults(10_000)));
+        assert_eq!(work("--report a"), Some(Work::Report("a".to_owned())));
+        let going_on = parse("--faults 9 --continue a --jobs 2 --shared");
+        let going_on = going_on
+            .ok()
+            .map(|request| (request.results, request.jobs, request.shared));
+        assert_eq!(going_on, Some((Some("a".to_owned()), 2, true)));
         assert_eq!(work("--replay a.json"), Some(Work::Replay("a.json".to_owned())));
-        for bad in ["--seed", "--seed x", "--minutes 0", "--forever", "7"] {
+        for bad in [
+            "--seed",
+            "--jobs 0",
+            "--continue",
+            "--seed x",
+            "--minutes 0",
+            "--forever",
+            "7",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -33,17 +33,23 @@ pub(crate) fn become_release(name: &str, arguments: &[String]) -> Result<()> {
     become_file(&target.join("release").join(name), arguments)
 }
 
-/// The same with a program of the fault lab, and a relay that has its crash points.
+/// The same with a program of the fault lab, and a relay that has its crash points: built for speed, so that the machine is busy
+/// with what is tested.
 ///
 /// # Errors
 /// When it cannot be built or started.
-pub(crate) fn become_lab(name: &str, arguments: &[String]) -> Result<()> {
+pub(crate) fn become_lab(name: &str, arguments: &[String], commit: &str) -> Result<()> {
     build(
         "the relay and the lab",
         &["outbox-relay", "fault-lab"],
-        &["--all-features"],
+        &["--all-features", "--release"],
     )?;
-    become_file(&me()?.with_file_name(name), arguments)
+    let program = target()?.join("release").join(name);
+    let error = Command::new(&program)
+        .args(arguments)
+        .env("OUTBOX_LAB_COMMIT", commit)
+        .exec();
+    Err(Error::io(format!("start {}", program.display()))(error))
 }
 
 /// The same with a program of the system tests, as tests build it.

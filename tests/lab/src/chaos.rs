@@ -9,15 +9,25 @@ pub mod fault;
 
 pub mod schedule;
 
+mod failover;
+
 mod ground;
 
 mod inflict;
 
 mod history;
 
+mod leader;
+
 mod load;
 
 mod processes;
+
+mod outcome;
+
+mod settle;
+
+mod sight;
 
 mod verdict;
 
@@ -25,10 +35,13 @@ pub mod campaign;
 
 pub mod minimise;
 
+pub mod record;
+
 pub mod report;
 
 pub mod run;
 
 pub use fault::{Kind, Link, Party};
-pub use run::{Outcome, Settings, run};
+pub use outcome::{Done, Outcome};
+pub use run::{Settings, run};
 pub use schedule::{Injection, Schedule};

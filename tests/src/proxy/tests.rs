@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Fault, Proxy};
@@ -229,5 +230,40 @@ async fn words_bring_a_harm_that_keeps_them_back() -> Result {
     assert!(timeout(NEVER, received.recv()).await.is_err());
     proxy.heal();
     assert_eq!(timeout(SOON, received.recv()).await?, Some(b'b'));
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_open_connections_as_many_end_as_are_told_and_new_ones_lead_elsewhere() -> Result {
+    let (port, _received) = echo().await?;
+    let (other, mut at_other) = echo().await?;
+    let proxy = Proxy::before(port).await?;
+    let mut open = Vec::new();
+    for byte in 0..3 {
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+        stream.write_u8(byte).await?;
+        assert_eq!(stream.read_u8().await?, byte);
+        open.push(stream);
+    }
+    assert_eq!(proxy.knocks(), 6);
+    proxy.end_open(1);
+    let mut reads = JoinSet::new();
+    for mut stream in open {
+        reads.spawn(async move { stream.read_u8().await.is_err() });
+    }
+    let first = timeout(SOON, reads.join_next()).await?;
+    assert!(matches!(first, Some(Ok(true))), "one was to end");
+    assert!(
+        timeout(NEVER, reads.join_next()).await.is_err(),
+        "one alone was to end"
+    );
+    proxy.lead_to(other);
+    proxy.end_open(u64::MAX);
+    while let Some(ended) = timeout(SOON, reads.join_next()).await? {
+        assert!(ended?);
+    }
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    stream.write_u8(9).await?;
+    assert_eq!(at_other.recv().await, Some(9));
     Ok(())
 }

@@ -208,7 +208,8 @@ pub(crate) fn children(id: u32) -> Vec<u32> {
 }
 
 /// Whether a process is stopped by a signal; not, where the system does not say.
-pub(crate) fn is_stopped(id: u32) -> bool {
+#[must_use]
+pub fn is_stopped(id: u32) -> bool {
     let told = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     // Behind the name, which is in brackets and may have any.
     told.rsplit_once(") ")

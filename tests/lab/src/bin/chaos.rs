@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use fault_lab::chaos::campaign::{Campaign, campaign};
-use fault_lab::chaos::minimise::minimise;
-use fault_lab::chaos::{Kind, Outcome, Schedule, Settings, report, run};
+use fault_lab::chaos::campaign::{Campaign, kept};
+use fault_lab::chaos::{Kind, Outcome, Schedule, record, report};
 use system_tests::Result;
 use xtask::chaos::{Request, Work};
 use xtask::servers::{Permission, ensure};
 
-/// Where a campaign's page goes, in the folder in which it is started.
+/// The page about a campaign, in the folder in which it is asked for.
 const PAGE: &str = "docs/chaos-report.md";
-const PLOT: &str = "docs/chaos-report.svg";
+const FAULTS: &str = "docs/chaos-faults.svg";
+const RECOVERY: &str = "docs/chaos-recovery.svg";
+/// What the sources are; `cargo xtask chaos` says it.
+const COMMIT: &str = "OUTBOX_LAB_COMMIT";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,15 +31,17 @@ async fn main() -> ExitCode {
 
 async fn work(arguments: &[String]) -> Result<bool> {
     let request = Request::parse(arguments)?;
-    let mut kinds = Kind::all();
-    if request.losses {
-        kinds.extend(Kind::losses());
-    }
-    if request.work == Work::List {
-        for kind in kinds {
-            println!("{kind}");
+    let kinds = Kind::of_a_run(request.losses);
+    match &request.work {
+        Work::List => {
+            kinds.iter().for_each(|kind| println!("{kind}"));
+            return Ok(true);
         }
-        return Ok(true);
+        Work::Report(results) => {
+            write_report(&record::read(Path::new(results))?)?;
+            return Ok(true);
+        }
+        _ => {}
     }
     ensure(
         &[xtask::servers::Kind::Postgres, xtask::servers::Kind::Redis],
@@ -49,18 +53,25 @@ async fn work(arguments: &[String]) -> Result<bool> {
     match &request.work {
         Work::CrashPoints => crash_points(seed).await,
         Work::Faults(faults) => {
-            let results = folder.join("results.jsonl");
-            let outcomes = campaign(&Campaign {
+            let results = request.results.as_ref().map(PathBuf::from);
+            let results = results.unwrap_or_else(|| folder.join("results.ndjson"));
+            let campaign = Campaign {
                 seed,
                 faults: *faults,
-                kinds,
+                losses: request.losses,
+                jobs: request.jobs,
+                minimise: request.minimise,
+                shared: request.shared,
+                commit: std::env::var(COMMIT).unwrap_or_else(|_| "unknown".to_owned()),
                 results,
                 folder,
-            })
-            .await?;
-            std::fs::write(PAGE, report::page(&outcomes, "chaos-report.svg")?)?;
-            std::fs::write(PLOT, report::plot(&outcomes)?)?;
-            println!("written: {PAGE}, {PLOT}");
+            };
+            let records = tokio::task::spawn_blocking(move || campaign.run()).await??;
+            println!(
+                "{} runs on file, {} faults",
+                records.len(),
+                record::faults(&records)
+            );
             Ok(true)
         }
         Work::Replay(path) => {
@@ -70,42 +81,35 @@ async fn work(arguments: &[String]) -> Result<bool> {
         Work::Seconds(seconds) => {
             once(Schedule::draw(seed, seconds * 1_000, &kinds), &request, &folder).await
         }
-        Work::List => Ok(true),
+        Work::List | Work::Report(_) => Ok(true),
     }
 }
 
 /// One run; if it fails, with what it can be repeated.
 async fn once(schedule: Schedule, request: &Request, folder: &Path) -> Result<bool> {
-    let seed = schedule.seed;
-    println!("seed {seed}, {} faults", schedule.injections.len());
-    let outcome = run(Settings {
-        schedule: schedule.clone(),
-        history: folder.join(format!("chaos-{seed}.ndjson")),
-        tells: true,
-    })
-    .await?;
+    println!("seed {}, {} faults", schedule.seed, schedule.injections.len());
+    let (outcome, _) = kept(&schedule, request.minimise, folder, true).await?;
     tell(&outcome);
-    let Some(failed) = &outcome.failed else {
-        return Ok(true);
-    };
-    println!("\nFAILED, seed {seed}:\n{failed}\n");
-    let smallest = minimise(&schedule, request.minimise, folder).await?;
-    let path = folder.join(format!("chaos-{seed}.json"));
-    std::fs::write(&path, serde_json::to_string_pretty(&smallest)?)?;
-    println!(
-        "{} faults are left in {}; again with: cargo xtask chaos --replay {}",
-        smallest.injections.len(),
-        path.display(),
-        path.display()
-    );
-    Ok(false)
+    Ok(outcome.failed.is_none())
+}
+
+/// Renews what is counted on the page, and the plots.
+fn write_report(records: &[record::Record]) -> Result {
+    let page = report::renew(&std::fs::read_to_string(PAGE)?, records)?;
+    std::fs::write(PAGE, page)?;
+    std::fs::write(FAULTS, report::faults_by_kind(records)?)?;
+    std::fs::write(RECOVERY, report::recovery_by_kind(records)?)?;
+    println!("written: {PAGE}, {FAULTS}, {RECOVERY}");
+    Ok(())
 }
 
 fn tell(outcome: &Outcome) {
-    let met = outcome.done.iter().filter(|done| done.has_met).count();
     println!(
-        "\nseed {}: {met} faults, {} processes started",
-        outcome.seed, outcome.started
+        "\nseed {}: {} faults, {} processes started, the lead changed hands {} times",
+        outcome.seed,
+        outcome.met(),
+        outcome.started,
+        outcome.takeovers
     );
     for (what, count) in [
         ("committed", outcome.committed),
@@ -118,6 +122,7 @@ fn tell(outcome: &Outcome) {
         ("DOUBLED", outcome.doubled),
         ("REORDERED", outcome.reordered),
         ("TWICE ON A STREAM", outcome.doubled_on_stream),
+        ("put out again after a loss", outcome.put_out_again),
     ] {
         println!("{count:>9}  {what}");
     }

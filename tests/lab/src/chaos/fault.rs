@@ -37,13 +37,21 @@ impl Link {
         Self::StandbyPostgres,
         Self::ReplicaRedis,
     ];
+
+    /// Whether it leads to Redis; the others lead to Postgres.
+    #[must_use]
+    pub fn is_redis(self) -> bool {
+        matches!(self, Self::RelayRedis | Self::MemberRedis | Self::ReplicaRedis)
+    }
 }
 
 /// Which processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Party {
-    /// The relays.
+    /// The relay that leads, as the row of its lease says.
+    Leader,
+    /// The relays that do not.
     Relay,
     /// The members of both groups.
     Member,
@@ -65,6 +73,10 @@ pub enum Kind {
     Cut(Link),
     /// Connections are reset.
     Reset(Link),
+    /// One connection ends, and no new one is let in; the others stay.
+    Reject(Link),
+    /// Connections end, and new ones are accepted and led nowhere.
+    Hang(Link),
     /// Nothing passes.
     Hold(Link),
     /// What is asked does not arrive.
@@ -83,6 +95,8 @@ pub enum Kind {
     PostgresCrash,
     /// Postgres stands still with all its sessions.
     PostgresPause,
+    /// Postgres crashes, and its synchronous standby takes its place; another one is made.
+    PostgresFailover,
     /// Redis is killed, and starts again with its append-only file.
     RedisKill,
     /// Redis stands still.
@@ -91,6 +105,8 @@ pub enum Kind {
     RedisFull,
     /// Redis takes no writes.
     RedisReadOnly,
+    /// Redis hands over to its replica, which has everything; they change places.
+    RedisFailover,
     /// A stranger holds a transaction open that wrote.
     Stranger,
     /// A stranger holds the rows that relays renew.
@@ -99,6 +115,8 @@ pub enum Kind {
     RedisFlush,
     /// Redis forgets one stream.
     RedisDelete,
+    /// Redis is killed, and a replica that lacks the end takes its place.
+    RedisStaleFailover,
 }
 
 impl Kind {
@@ -106,13 +124,16 @@ impl Kind {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for party in [Party::Relay, Party::Member] {
-            all.extend([Self::Kill, Self::Pause, Self::Terminate, Self::EndBackend].map(|kind| kind(party)));
+        for party in [Party::Leader, Party::Relay, Party::Member] {
+            all.extend([Self::Kill, Self::Pause, Self::Terminate].map(|kind| kind(party)));
         }
+        all.extend([Party::Relay, Party::Member].map(Self::EndBackend));
         for link in Link::ALL {
             let kinds = [
                 Self::Cut,
                 Self::Reset,
+                Self::Reject,
+                Self::Hang,
                 Self::Hold,
                 Self::HoldRequests,
                 Self::HoldReplies,
@@ -126,10 +147,12 @@ impl Kind {
         all.extend([
             Self::PostgresCrash,
             Self::PostgresPause,
+            Self::PostgresFailover,
             Self::RedisKill,
             Self::RedisPause,
             Self::RedisFull,
             Self::RedisReadOnly,
+            Self::RedisFailover,
             Self::Stranger,
             Self::LockedLeases,
         ]);
@@ -138,21 +161,37 @@ impl Kind {
 
     /// Kinds by which Redis loses data: then entries are put out again, and a stream has events twice.
     #[must_use]
-    pub fn losses() -> [Self; 2] {
-        [Self::RedisFlush, Self::RedisDelete]
+    pub fn losses() -> [Self; 3] {
+        [Self::RedisFlush, Self::RedisDelete, Self::RedisStaleFailover]
+    }
+
+    /// The kinds of a run.
+    #[must_use]
+    pub fn of_a_run(losses: bool) -> Vec<Self> {
+        let mut kinds = Self::all();
+        if losses {
+            kinds.extend(Self::losses());
+        }
+        kinds
     }
 
     /// How often it is drawn, beside the others: there are many links, and one Postgres.
     #[must_use]
     pub fn weight(self) -> u32 {
         match self {
-            Self::Kill(_) | Self::Pause(_) | Self::Terminate(_) => 10,
+            // As many at the leader as at the two others together.
+            Self::Kill(_) | Self::Pause(_) | Self::Terminate(_) => 7,
             Self::EndBackend(_) => 8,
             Self::PostgresCrash | Self::RedisKill => 6,
             Self::PostgresPause | Self::RedisPause | Self::RedisFull | Self::RedisReadOnly => 4,
+            Self::PostgresFailover | Self::RedisFailover => 5,
             Self::Stranger | Self::LockedLeases => 5,
-            Self::RedisFlush | Self::RedisDelete => 3,
-            _ => 2,
+            Self::RedisFlush | Self::RedisDelete | Self::RedisStaleFailover => 3,
+            // Whoever takes over later is what these are about; the first of them also holds commits up.
+            kind => match kind.on_the_wire() {
+                Some((Link::StandbyPostgres | Link::ReplicaRedis, _)) => 1,
+                _ => 2,
+            },
         }
     }
 
@@ -162,21 +201,40 @@ impl Kind {
         match self {
             Self::Kill(_) | Self::Terminate(_) | Self::EndBackend(_) => (0, 0),
             Self::RedisFlush | Self::RedisDelete => (0, 0),
+            Self::PostgresFailover | Self::RedisFailover => (0, 0),
             Self::Cut(_) | Self::Reset(_) | Self::LoseReply(_) | Self::CutMidway(_) => (50, 400),
             Self::PostgresCrash | Self::RedisKill => (50, 700),
+            // Longer than its lease, always: it wakes up as one that was replaced.
+            Self::Pause(Party::Leader) => (1_100, 2_500),
             // Longer than the leases, now and then.
-            Self::Pause(_) | Self::Stranger => (300, 2_500),
-            _ => (200, 1_800),
+            Self::Pause(_) | Self::Stranger => (300, 2_000),
+            _ => (200, 1_500),
         }
     }
 
-    /// What it works on: one fault at a time.
+    /// What it works on: one fault at a time at each.
     #[must_use]
-    pub fn subject(self) -> Subject {
+    pub fn subjects(self) -> Vec<Subject> {
         match self {
-            Self::Kill(party) | Self::Pause(party) | Self::Terminate(party) => Subject::Party(party),
+            // Whoever takes the place of a server must have followed it.
+            Self::PostgresFailover => vec![Subject::Postgres, Subject::Link(Link::StandbyPostgres)],
+            Self::RedisFailover | Self::RedisStaleFailover => {
+                vec![Subject::Redis, Subject::Link(Link::ReplicaRedis)]
+            }
+            kind => vec![kind.subject()],
+        }
+    }
+
+    fn subject(self) -> Subject {
+        match self {
+            Self::Kill(Party::Member) | Self::Pause(Party::Member) | Self::Terminate(Party::Member) => {
+                Subject::Members
+            }
+            Self::Kill(_) | Self::Pause(_) | Self::Terminate(_) => Subject::Relays,
             Self::Cut(link)
             | Self::Reset(link)
+            | Self::Reject(link)
+            | Self::Hang(link)
             | Self::Hold(link)
             | Self::HoldRequests(link)
             | Self::HoldReplies(link)
@@ -187,6 +245,7 @@ impl Kind {
             // Each needs a server that answers.
             Self::PostgresCrash
             | Self::PostgresPause
+            | Self::PostgresFailover
             | Self::Stranger
             | Self::LockedLeases
             | Self::EndBackend(_) => Subject::Postgres,
@@ -194,8 +253,32 @@ impl Kind {
             | Self::RedisPause
             | Self::RedisFull
             | Self::RedisReadOnly
+            | Self::RedisFailover
             | Self::RedisFlush
-            | Self::RedisDelete => Subject::Redis,
+            | Self::RedisDelete
+            | Self::RedisStaleFailover => Subject::Redis,
+        }
+    }
+
+    /// Whether it works on Redis itself.
+    #[must_use]
+    pub fn is_at_redis(self) -> bool {
+        self.subjects().contains(&Subject::Redis)
+    }
+
+    /// Whether Redis loses data by it.
+    #[must_use]
+    pub fn is_loss(self) -> bool {
+        Self::losses().contains(&self)
+    }
+
+    /// How many open connections end as it begins, besides what the proxy does by itself.
+    #[must_use]
+    pub fn ends_at_first(self) -> u64 {
+        match self {
+            Self::Reject(_) => 1,
+            Self::Hang(_) => u64::MAX,
+            _ => 0,
         }
     }
 
@@ -206,6 +289,8 @@ impl Kind {
         Some(match self {
             Self::Cut(link) => (link, Fault::Cut),
             Self::Reset(link) => (link, Fault::Reset),
+            Self::Reject(link) => (link, Fault::Reject),
+            Self::Hang(link) => (link, Fault::Hang),
             Self::Hold(link) => (link, Fault::Hold),
             Self::HoldRequests(link) => (link, Fault::HoldRequests),
             Self::HoldReplies(link) => (link, Fault::HoldReplies),
@@ -221,8 +306,10 @@ impl Kind {
 /// What a fault works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
-    /// Processes of ours.
-    Party(Party),
+    /// The relays, whoever leads.
+    Relays,
+    /// The members of both groups.
+    Members,
     /// Connections.
     Link(Link),
     /// The primary of Postgres.

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use sqlx::{AssertSqlSafe, Executor, PgPool};
+use system_tests::login::equipped;
 use system_tests::relay::RelayOptions;
 use system_tests::shop::Shop;
 use system_tests::{Database, Failure, Invocation, Proxy, Relay, Result, Schema, World};
-use xtask::servers::{Postgres, PostgresOptions, Redis, RedisOptions};
+use xtask::servers::{Postgres, Redis};
 
+use super::failover::{Standby, holds_commits_up, redis_options, standby_options};
 use super::fault::Link;
+use super::leader::Watch;
 
 const RELAYS: usize = 3;
 /// A standby must allow as many as its primary.
-const CONNECTIONS: u32 = 300;
+pub(super) const CONNECTIONS: u32 = 300;
 const MEMBERS_OF_EACH: usize = 2;
 /// The topic whose events fail and are poisoned.
 pub(super) const POISONED: &str = system_tests::shop::TOPIC;
@@ -54,12 +57,17 @@ pub(super) struct Ground {
     pub(super) shop: Shop,
     pub(super) audit: Database,
     pub(super) audit_pool: PgPool,
+    pub(super) watch: Watch,
     wires: BTreeMap<Link, Proxy>,
-    postgres_port: u16,
-    redis_port: u16,
-    // Behind what they follow: dropped first.
-    _standby: Postgres,
-    _replica: Redis,
+    /// What looks on has ways of its own, without faults, which lead to whoever is the primary.
+    fronts: Fronts,
+    pub(super) standby: Option<Standby>,
+    pub(super) replica: Redis,
+}
+
+struct Fronts {
+    postgres: Proxy,
+    redis: Proxy,
 }
 
 impl Ground {
@@ -68,32 +76,31 @@ impl Ground {
         let postgres = Postgres::options()
             .set("max_connections", CONNECTIONS)
             .set("wal_keep_size", "256MB");
-        let redis = Redis::options()
-            .durable()
-            .set("repl-diskless-sync-delay", 0)
-            // Something is on the wire to the replica also when nothing is written.
-            .set("repl-ping-replica-period", 1)
-            .set("repl-timeout", 5);
-        let mut world = World::with_own_servers(postgres, redis).await?;
+        let mut world = World::with_own_servers(postgres, redis_options()).await?;
         let (postgres_port, redis_port) = (world.postgres()?.port(), world.redis_server()?.port());
         let mut wires = BTreeMap::new();
         for link in Link::ALL {
-            let port = match link {
-                Link::RelayRedis | Link::MemberRedis | Link::ReplicaRedis => redis_port,
-                _ => postgres_port,
+            let port = if link.is_redis() {
+                redis_port
+            } else {
+                postgres_port
             };
             wires.insert(link, Proxy::before(port).await?);
         }
+        let fronts = Fronts {
+            postgres: Proxy::before(postgres_port).await?,
+            redis: Proxy::before(redis_port).await?,
+        };
+        world.look_through(fronts.postgres.port(), fronts.redis.port())?;
         let through = |link: Link| wires.get(&link).map_or(0, Proxy::port);
-        let standby = PostgresOptions::default()
-            .set("max_connections", CONNECTIONS)
-            .set("wal_receiver_timeout", "3s")
-            .set("wal_retrieve_retry_interval", "300ms");
         let standby = world
             .postgres()?
-            .standby(through(Link::StandbyPostgres), standby)?;
-        let replica = RedisOptions::default().replica_of(through(Link::ReplicaRedis));
-        let replica = replica.start()?;
+            .standby(through(Link::StandbyPostgres), standby_options())?;
+        // From here on a commit is answered when it is at both.
+        holds_commits_up(&world.postgres()?.url("postgres")).await?;
+        // Told, and not configured: it must not come back as a replica when it is the primary and crashes.
+        let replica = equipped(redis_options()).start()?;
+        replica.command(&format!("REPLICAOF 127.0.0.1 {}", through(Link::ReplicaRedis)))?;
         let shop = Shop::open(&world, seed.cast_signed()).await?;
         let audit = world.another_database(Schema::Inbox).await?;
         let audit_pool = audit.pool().await?;
@@ -110,16 +117,44 @@ impl Ground {
             }
         }
         Ok(Self {
+            watch: Watch::over(world.database_url()),
             world,
             shop,
             audit,
             audit_pool,
             wires,
-            postgres_port,
-            redis_port,
-            _standby: standby,
-            _replica: replica,
+            fronts,
+            standby: Some(Standby::Follows(Box::new(standby))),
+            replica,
         })
+    }
+
+    /// From now on everybody finds Postgres there.
+    pub(super) fn lead_postgres_to(&self, port: u16) {
+        let wires = self.wires.iter().filter(|(link, _)| !link.is_redis());
+        for wire in wires.map(|(_, wire)| wire).chain([&self.fronts.postgres]) {
+            wire.lead_to(port);
+            wire.end_open(u64::MAX);
+        }
+    }
+
+    /// From now on everybody finds Redis there.
+    pub(super) fn lead_redis_to(&self, port: u16) {
+        let wires = self.wires.iter().filter(|(link, _)| link.is_redis());
+        for wire in wires.map(|(_, wire)| wire).chain([&self.fronts.redis]) {
+            wire.lead_to(port);
+            wire.end_open(u64::MAX);
+        }
+    }
+
+    /// How often relays, members and producers wanted something of Redis, or else of Postgres, so far.
+    pub(super) fn knocks(&self, of_redis: bool) -> u64 {
+        let wires = self.wires.iter();
+        wires
+            .filter(|(link, _)| link.is_redis() == of_redis)
+            .filter(|(link, _)| !matches!(link, Link::StandbyPostgres | Link::ReplicaRedis))
+            .map(|(_, wire)| wire.knocks())
+            .sum()
     }
 
     /// What is in this wire.
@@ -129,13 +164,15 @@ impl Ground {
             .ok_or_else(|| Failure::new("there is no such wire"))
     }
 
-    /// A database's address through a wire.
-    pub(super) fn postgres(&self, link: Link, direct: &str) -> Result<String> {
-        Ok(self.wire(link)?.url(direct, self.postgres_port))
+    /// A database's address through a wire; `front`: without faults.
+    pub(super) fn postgres(&self, link: Link, front: &str) -> Result<String> {
+        Ok(self.wire(link)?.url(front, self.fronts.postgres.port()))
     }
 
     fn redis(&self, link: Link) -> Result<String> {
-        Ok(self.wire(link)?.url(self.world.redis_url(), self.redis_port))
+        Ok(self
+            .wire(link)?
+            .url(self.world.redis_url(), self.fronts.redis.port()))
     }
 
     /// The relays' command lines.

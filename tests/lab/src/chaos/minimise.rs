@@ -32,7 +32,7 @@ pub async fn minimise(schedule: &Schedule, runs: usize, folder: &Path) -> Result
             );
             let outcome = run(Settings {
                 schedule: candidate.clone(),
-                history: folder.join("minimising.ndjson"),
+                history: folder.join(format!("chaos-{}-minimising.ndjson", schedule.seed)),
                 tells: false,
             })
             .await?;

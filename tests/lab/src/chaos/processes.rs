@@ -1,9 +1,16 @@
 //! The relays and members: killed, stopped, told to end, and started again whenever they ended.
 
+use std::os::unix::process::ExitStatusExt;
+
 use system_tests::relay::RelayOptions;
 use system_tests::{Failure, Relay, Result};
+use xtask::servers::is_stopped;
 
 use super::fault::Party;
+
+const SIGTERM: i32 = 15;
+/// What each says of itself when it can be asked, and told to end.
+const LISTENS: &str = "listening for /livez";
 
 /// One place for a process.
 pub(super) struct Slot {
@@ -13,6 +20,16 @@ pub(super) struct Slot {
     is_paused: bool,
     /// It was told to end, and must do so with success.
     is_told: bool,
+    /// How many processes were here so far.
+    generation: usize,
+}
+
+/// The process that a fault was for: its place, and the how-manieth there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Victim {
+    is_member: bool,
+    place: usize,
+    generation: usize,
 }
 
 /// All of them.
@@ -32,7 +49,15 @@ impl Slot {
             options,
             is_paused: false,
             is_told: false,
+            generation: 0,
         })
+    }
+
+    fn start_again(&mut self) -> Result {
+        self.process = self.options.start()?;
+        (self.is_paused, self.is_told) = (false, false);
+        self.generation += 1;
+        Ok(())
     }
 }
 
@@ -54,18 +79,45 @@ impl Processes {
         })
     }
 
-    fn of(&mut self, party: Party) -> &mut Vec<Slot> {
-        match party {
-            Party::Relay => &mut self.relays,
-            Party::Member => &mut self.members,
+    /// The one that a fault is for; none while nobody leads. `leader`: the process that the lease names.
+    pub(super) fn victim(&self, party: Party, number: usize, leader: Option<u32>) -> Option<Victim> {
+        let is_member = party == Party::Member;
+        let slots = if is_member { &self.members } else { &self.relays };
+        let fit: Vec<usize> = (0..slots.len())
+            .filter(|place| {
+                let leads = Some(slots[*place].process.process_id()) == leader;
+                is_member || leads == (party == Party::Leader)
+            })
+            .collect();
+        let place = *fit.get(number.checked_rem(fit.len())?)?;
+        Some(Victim {
+            is_member,
+            place,
+            generation: slots[place].generation,
+        })
+    }
+
+    fn slot(&mut self, victim: Victim) -> &mut Slot {
+        if victim.is_member {
+            &mut self.members[victim.place]
+        } else {
+            &mut self.relays[victim.place]
         }
     }
 
-    /// The one that a fault is for.
-    fn victim(&mut self, party: Party, number: usize) -> &mut Slot {
-        let slots = self.of(party);
-        let number = number % slots.len();
-        &mut slots[number]
+    /// Whether another process is in its place.
+    pub(super) fn is_replaced(&mut self, victim: Victim) -> bool {
+        self.slot(victim).generation > victim.generation
+    }
+
+    /// Whether another process is in its place and says something of itself.
+    pub(super) async fn is_back(&mut self, victim: Victim) -> bool {
+        self.is_replaced(victim) && self.slot(victim).process.get("/readyz").await.is_ok()
+    }
+
+    /// Whether the system says that it is stopped.
+    pub(super) fn is_stopped(&mut self, victim: Victim) -> bool {
+        is_stopped(self.slot(victim).process.process_id())
     }
 
     /// Waits until all say that they are ready.
@@ -76,35 +128,38 @@ impl Processes {
         Ok(())
     }
 
-    /// SIGKILL. It is started again by the next look.
-    pub(super) fn kill(&mut self, party: Party, victim: usize) -> Result {
-        let slot = self.victim(party, victim);
+    /// SIGKILL, and another one, as an orchestrator would.
+    pub(super) fn kill(&mut self, victim: Victim) -> Result {
+        let slot = self.slot(victim);
         slot.process.kill()?;
-        // As an orchestrator would.
-        slot.process = slot.options.start()?;
-        (slot.is_paused, slot.is_told) = (false, false);
+        slot.start_again()?;
         self.started += 1;
         Ok(())
     }
 
     /// SIGTERM.
-    pub(super) fn terminate(&mut self, party: Party, victim: usize) -> Result {
-        let slot = self.victim(party, victim);
+    pub(super) fn terminate(&mut self, victim: Victim) -> Result {
+        let slot = self.slot(victim);
         slot.is_told = true;
         Ok(xtask::servers::signal(slot.process.process_id(), "TERM")?)
     }
 
     /// SIGSTOP.
-    pub(super) fn pause(&mut self, party: Party, victim: usize) -> Result {
-        let slot = self.victim(party, victim);
+    pub(super) fn pause(&mut self, victim: Victim) -> Result {
+        let slot = self.slot(victim);
         slot.process.pause()?;
         slot.is_paused = true;
         Ok(())
     }
 
     /// SIGCONT to whoever is stopped.
-    pub(super) fn resume(&mut self, party: Party) -> Result {
-        for slot in self.of(party).iter_mut().filter(|slot| slot.is_paused) {
+    pub(super) fn resume(&mut self, is_member: bool) -> Result {
+        let slots = if is_member {
+            &mut self.members
+        } else {
+            &mut self.relays
+        };
+        for slot in slots.iter_mut().filter(|slot| slot.is_paused) {
             slot.process.resume()?;
             slot.is_paused = false;
         }
@@ -114,18 +169,24 @@ impl Processes {
     /// Starts again whatever ended. What ended by itself, or not well after it was told to, is noted.
     pub(super) fn look(&mut self) -> Result {
         for slot in self.relays.iter_mut().chain(&mut self.members) {
-            if !slot.process.has_ended()? {
+            let Some(status) = slot.process.exit_status()? else {
                 continue;
-            }
-            if !slot.is_told {
+            };
+            // One that was told before it could listen ends as any process does.
+            let is_young = status.signal() == Some(SIGTERM) && !slot.process.log().contains(LISTENS);
+            if !slot.is_told || !(status.success() || is_young) {
+                let how = if slot.is_told {
+                    "after SIGTERM"
+                } else {
+                    "by itself"
+                };
                 self.surprises.push(format!(
-                    "{} ended by itself; its log:\n{}",
+                    "{} ended {how} with {status}; its log:\n{}",
                     slot.name,
                     slot.process.log_tail()
                 ));
             }
-            slot.process = slot.options.start()?;
-            slot.is_told = false;
+            slot.start_again()?;
             self.started += 1;
         }
         Ok(())

@@ -1,14 +1,21 @@
-//! Pure: what came of many runs, as a page and as a plot.
+//! Pure: what came of a campaign, as the numbers of a page and as two plots.
+//!
+//! The page is written by hand, but for what stands between two marks: that is made anew from the file of the campaign.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use super::campaign::faults;
-use super::run::Outcome;
+use super::outcome::Outcome;
+use super::record::{Record, faults};
 
-const ROW: usize = 18;
-const LABEL: usize = 210;
-const WIDTH: usize = 860;
+mod plot;
+pub use plot::{faults_by_kind, recovery_by_kind};
+
+const FROM: &str = "<!-- from here on made by: cargo xtask chaos --report -->";
+const TO: &str = "<!-- until here -->";
+
+/// What is counted of a run.
+type Count = fn(&Outcome) -> usize;
 
 /// One kind of fault over all runs.
 struct Line {
@@ -28,13 +35,10 @@ impl Line {
     }
 }
 
-fn lines(outcomes: &[Outcome]) -> Vec<Line> {
+fn lines(records: &[Record]) -> Vec<Line> {
     let mut kinds: BTreeMap<String, Line> = BTreeMap::new();
-    for done in outcomes
-        .iter()
-        .flat_map(|outcome| &outcome.done)
-        .filter(|done| done.has_met)
-    {
+    let done = records.iter().flat_map(|record| &record.outcome.done);
+    for done in done.filter(|done| done.has_met) {
         let kind = done.kind.to_string();
         let line = kinds.entry(kind.clone()).or_insert(Line {
             kind,
@@ -51,62 +55,145 @@ fn lines(outcomes: &[Outcome]) -> Vec<Line> {
     lines
 }
 
-/// The page; `plot` is where it is, from the page.
+/// The page with these numbers in the place of those between the marks.
 ///
 /// # Errors
-/// Never: it is written to memory.
-pub fn page(outcomes: &[Outcome], plot: &str) -> Result<String, fmt::Error> {
-    let sum = |of: fn(&Outcome) -> usize| -> usize { outcomes.iter().map(of).sum() };
-    let failed: Vec<u64> = outcomes
-        .iter()
-        .filter(|outcome| outcome.failed.is_some())
-        .map(|outcome| outcome.seed)
-        .collect();
+/// When the page has no marks.
+pub fn renew(page: &str, records: &[Record]) -> Result<String, fmt::Error> {
+    let (before, rest) = page.split_once(FROM).ok_or(fmt::Error)?;
+    let (_, after) = rest.split_once(TO).ok_or(fmt::Error)?;
+    Ok(format!("{before}{FROM}\n\n{}\n{TO}{after}", numbers(records)?))
+}
+
+fn numbers(records: &[Record]) -> Result<String, fmt::Error> {
     let mut page = String::new();
+    let of = |losses: bool| records.iter().filter(move |record| record.losses == losses);
+    let sum =
+        |losses: bool, of_one: Count| -> usize { of(losses).map(|record| of_one(&record.outcome)).sum() };
     writeln!(
         page,
-        "# Chaos, counted\n\nMade by `cargo xtask chaos --faults N` ([how it works](testing.md#chaos)).\n"
+        "**{} faults that met something**, in {} runs with seeds {}.\n",
+        faults(records),
+        records.len(),
+        seeds(records)
     )?;
     writeln!(
         page,
-        "{} runs, **{} faults that met something**, {} events committed, {} more whose commit was not answered.\n",
-        outcomes.len(),
-        faults(outcomes),
-        sum(|outcome| outcome.committed),
-        sum(|outcome| outcome.unknown)
+        "| | Redis kept its data | Redis lost data too |\n|---|---:|---:|"
     )?;
-    writeln!(page, "| Found | |\n|---|---:|")?;
-    for (what, count) in [
-        ("lost", sum(|outcome| outcome.lost)),
-        ("phantom", sum(|outcome| outcome.phantom)),
-        ("doubled effects", sum(|outcome| outcome.doubled)),
-        ("reordered within a key", sum(|outcome| outcome.reordered)),
-        (
-            "twice on a stream while Redis kept its data",
-            sum(|outcome| outcome.doubled_on_stream),
-        ),
-        ("runs that failed", failed.len()),
-    ] {
-        writeln!(page, "| {what} | {count} |")?;
+    let rows: [(&str, Count); 17] = [
+        ("faults", Outcome::met),
+        ("the lead changed hands", |outcome| {
+            usize::try_from(outcome.takeovers).unwrap_or(usize::MAX)
+        }),
+        ("processes started", |outcome| outcome.started),
+        ("events committed", |outcome| outcome.committed),
+        ("events whose commit was not answered", |outcome| outcome.unknown),
+        ("effects", |outcome| outcome.applied),
+        ("given up, as they must be", |outcome| outcome.dead),
+        ("waiting behind those", |outcome| outcome.parked),
+        ("twice on a stream that lost data", |outcome| {
+            outcome.put_out_again
+        }),
+        ("**lost**", |outcome| outcome.lost),
+        ("**phantom**", |outcome| outcome.phantom),
+        ("**doubled effects**", |outcome| outcome.doubled),
+        ("**reordered within a key**", |outcome| outcome.reordered),
+        ("**twice on a stream** that Redis kept", |outcome| {
+            outcome.doubled_on_stream
+        }),
+        ("longest until all had arrived, in ms", |_| 0),
+        ("runs in which a fault met nothing", |outcome| {
+            usize::from(outcome.unmet().is_some())
+        }),
+        ("**runs that failed otherwise**", |outcome| {
+            usize::from(outcome.has_findings())
+        }),
+    ];
+    for (what, of_one) in rows {
+        if what.starts_with("longest") {
+            let longest = |losses| {
+                of(losses)
+                    .map(|record| record.outcome.quiet_ms)
+                    .max()
+                    .unwrap_or(0)
+            };
+            writeln!(page, "| {what} | {} | {} |", longest(false), longest(true))?;
+        } else {
+            writeln!(
+                page,
+                "| {what} | {} | {} |",
+                sum(false, of_one),
+                sum(true, of_one)
+            )?;
+        }
     }
-    writeln!(
-        page,
-        "\n{} effects, {} events given up as they must be, {} waiting behind those, {} processes started.",
-        sum(|outcome| outcome.applied),
-        sum(|outcome| outcome.dead),
-        sum(|outcome| outcome.parked),
-        sum(|outcome| outcome.started)
-    )?;
-    if !failed.is_empty() {
-        writeln!(page, "\nSeeds that failed: {failed:?}")?;
+    about_the_machine(&mut page, records)?;
+    failures(&mut page, records)?;
+    by_kind(&mut page, records)?;
+    Ok(page)
+}
+
+fn seeds(records: &[Record]) -> String {
+    let seeds = || records.iter().map(|record| record.outcome.seed);
+    match (seeds().min(), seeds().max()) {
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => "none".to_owned(),
     }
-    writeln!(page, "\n## Recovery by kind of fault\n")?;
+}
+
+fn about_the_machine(page: &mut String, records: &[Record]) -> fmt::Result {
+    let shared = faults(records.iter().filter(|record| record.shared));
+    let mut commits: BTreeMap<&str, usize> = BTreeMap::new();
+    for record in records {
+        *commits.entry(&record.commit).or_default() += record.outcome.met();
+    }
+    let commits: Vec<String> = commits
+        .iter()
+        .map(|(commit, faults)| format!("{commit} ({faults} faults)"))
+        .collect();
     writeln!(
         page,
-        "From the end of the fault to the first effect of an event committed after it, at a consumer. Faults overlap, so a time may\n\
-         be another one's.\n\n![Recovery by kind]({plot})\n\n| Kind | Faults | Median ms | Slowest ms |\n|---|---:|---:|---:|"
+        "\nOf these faults {shared} were done while the machine had other work: their times are those of a busy machine. Sources: {}.",
+        commits.join(", ")
+    )
+}
+
+fn failures(page: &mut String, records: &[Record]) -> fmt::Result {
+    for record in records {
+        if let Some(failed) = &record.outcome.failed {
+            // A run that only lacks a fault has its row above.
+            if !record.outcome.has_findings() {
+                continue;
+            }
+            let first: String = failed
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect();
+            let fewest = record.fewest.map_or(String::new(), |fewest| {
+                format!(" It still failed with {fewest} faults.")
+            });
+            writeln!(
+                page,
+                "\n* Seed {} failed at {}: {first}{fewest}",
+                record.outcome.seed, record.commit
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn by_kind(page: &mut String, records: &[Record]) -> fmt::Result {
+    writeln!(
+        page,
+        "\n## By kind\n\n![Faults by kind](chaos-faults.svg)\n\nRecovery: from the end of the fault to the effect, at a consumer, \
+         of the first event committed after it. Four faults a second overlap, so a time is that of everything that was done to it.\n\n\
+         ![Recovery by kind](chaos-recovery.svg)\n\n| Kind | Faults | Median ms | Slowest ms |\n|---|---:|---:|---:|"
     )?;
-    for line in lines(outcomes) {
+    for line in lines(records) {
         let told = |ms: Option<u64>| ms.map_or("–".to_owned(), |ms| ms.to_string());
         writeln!(
             page,
@@ -117,62 +204,15 @@ pub fn page(outcomes: &[Outcome], plot: &str) -> Result<String, fmt::Error> {
             told(line.slowest())
         )?;
     }
-    Ok(page)
-}
-
-/// The plot: of each kind the median and the slowest recovery.
-///
-/// # Errors
-/// Never: it is written to memory.
-pub fn plot(outcomes: &[Outcome]) -> Result<String, fmt::Error> {
-    let lines = lines(outcomes);
-    let most = lines.iter().filter_map(Line::slowest).max().unwrap_or(1).max(1);
-    let scale = |ms: u64| LABEL as f64 + ms as f64 / most as f64 * (WIDTH - LABEL - 80) as f64;
-    let height = (lines.len() + 2) * ROW;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
-    );
-    for (number, line) in lines.iter().enumerate() {
-        let y = (number + 1) * ROW;
-        let (median, slowest) = (line.median().unwrap_or(0), line.slowest().unwrap_or(0));
-        writeln!(
-            svg,
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-            LABEL - 8,
-            y + 4,
-            line.kind
-        )?;
-        writeln!(
-            svg,
-            "<line x1=\"{LABEL}\" y1=\"{y}\" x2=\"{:.0}\" y2=\"{y}\" stroke=\"#b0b8c4\" stroke-width=\"6\"/>",
-            scale(slowest)
-        )?;
-        writeln!(
-            svg,
-            "<line x1=\"{LABEL}\" y1=\"{y}\" x2=\"{:.0}\" y2=\"{y}\" stroke=\"#2f6f9f\" stroke-width=\"6\"/>",
-            scale(median)
-        )?;
-        writeln!(
-            svg,
-            "<text x=\"{:.0}\" y=\"{}\">{slowest} ms</text>",
-            scale(slowest) + 6.0,
-            y + 4
-        )?;
-    }
-    writeln!(
-        svg,
-        "<text x=\"{LABEL}\" y=\"{}\">blue: median; grey: slowest</text>\n</svg>",
-        height - 6
-    )?;
-    Ok(svg)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{page, plot};
+    use super::{FROM, TO, faults_by_kind, recovery_by_kind, renew};
     use crate::chaos::fault::{Kind, Link};
-    use crate::chaos::run::{Done, Outcome};
+    use crate::chaos::outcome::{Done, Outcome};
+    use crate::chaos::record::Record;
 
     #[test]
     fn the_page_counts_what_met_something_and_names_what_failed() -> Result<(), std::fmt::Error> {
@@ -182,28 +222,53 @@ mod tests {
             has_met,
             recovered_ms,
         };
-        let good = Outcome {
-            seed: 1,
-            committed: 10,
-            done: vec![
-                done(Kind::RedisKill, true, Some(40)),
-                done(Kind::RedisKill, true, Some(10)),
-                done(Kind::Cut(Link::RelayRedis), false, None),
-            ],
-            ..Outcome::default()
+        let good = Record {
+            shared: true,
+            commit: "abc".to_owned(),
+            outcome: Outcome {
+                seed: 1,
+                committed: 10,
+                done: vec![
+                    done(Kind::RedisKill, true, Some(40)),
+                    done(Kind::RedisKill, true, Some(10)),
+                    done(Kind::Cut(Link::RelayRedis), false, None),
+                ],
+                ..Outcome::default()
+            },
+            ..Record::default()
         };
-        let bad = Outcome {
-            seed: 77,
-            lost: 3,
-            failed: Some("lost".to_owned()),
-            ..Outcome::default()
+        let bad = Record {
+            losses: true,
+            outcome: Outcome {
+                seed: 77,
+                lost: 3,
+                failed: Some("lost\nand more".to_owned()),
+                ..Outcome::default()
+            },
+            ..Record::default()
         };
-        let outcomes = [good, bad];
-        let page = page(&outcomes, "plot.svg")?;
-        assert!(page.contains("2 runs, **2 faults"), "{page}");
-        assert!(page.contains("| lost | 3 |") && page.contains("[77]"), "{page}");
+        let records = [good, bad];
+        let page = renew(&format!("above\n{FROM} old {TO}\nbelow"), &records)?;
+        assert!(page.starts_with("above") && page.ends_with("below") && !page.contains(" old "));
+        assert!(
+            page.contains("**2 faults that met something**, in 2 runs"),
+            "{page}"
+        );
+        assert!(page.contains("| **lost** | 0 | 3 |"), "{page}");
+        assert!(
+            page.contains("| runs in which a fault met nothing | 1 | 0 |"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| **runs that failed otherwise** | 0 | 1 |"),
+            "{page}"
+        );
+        assert!(page.contains("Seed 77 failed"), "{page}");
+        assert!(page.contains("Of these faults 2 were done while"), "{page}");
         assert!(page.contains("| redis-kill | 2 | 40 | 40 |"), "{page}");
-        assert!(plot(&outcomes)?.contains("redis-kill"));
+        assert!(renew("no marks", &records).is_err());
+        assert!(recovery_by_kind(&records)?.contains("40 ms"));
+        assert!(faults_by_kind(&records)?.contains("redis-kill"));
         Ok(())
     }
 }

@@ -1,38 +1,36 @@
 //! One run: the faults of a schedule, healing, quiet, verdict.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use system_tests::arrival::entries_of;
+use system_tests::Result;
 use system_tests::journal::{Journal, Outcome as Fate};
-use system_tests::{Failure, Result};
+use system_tests::witness::Verdict;
 use time::OffsetDateTime;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::fault::{Kind, Party};
-use super::ground::{AUDITED, Ground, POISONED};
+use super::ground::Ground;
 use super::history::History;
 use super::inflict::{self, Standing};
-use super::load::{Bank, Load};
+use super::load::Load;
+use super::outcome::{Done, Outcome, recovered};
 use super::processes::Processes;
 use super::schedule::{Injection, Schedule};
+use super::settle::settle;
+use super::sight;
 use super::verdict::{self, Findings};
 
 const TICK: Duration = Duration::from_millis(15);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How much longer than drawn a fault waits for something to meet.
-const MEETS_WITHIN: Duration = Duration::from_secs(8);
+const MEETS_WITHIN: Duration = Duration::from_secs(20);
 /// How long producers go on after everything was healed.
 const CALM: Duration = Duration::from_secs(1);
-/// Everything must have arrived within this long after the producers ended; and something must move within that.
-const QUIET_AT_MOST: Duration = Duration::from_secs(90);
-const STANDS_STILL: Duration = Duration::from_secs(25);
 /// Fewer transactions a second than this show nothing.
 const COMMITS_A_SECOND: u64 = 5;
+/// Fewer effects a second in either group show nothing.
+const EFFECTS_A_SECOND: u64 = 3;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -43,54 +41,6 @@ pub struct Settings {
     pub history: PathBuf,
     /// Tell every second how it goes.
     pub tells: bool,
-}
-
-/// A fault that was done.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Done {
-    /// What.
-    pub kind: Kind,
-    /// For how long, in milliseconds.
-    pub lasted_ms: u64,
-    /// It met something.
-    pub has_met: bool,
-    /// From its end to the effect of the first event committed after it; none if there was no such event.
-    pub recovered_ms: Option<u64>,
-}
-
-/// How a run went.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Its seed.
-    pub seed: u64,
-    /// Every fault.
-    pub done: Vec<Done>,
-    /// Events that were committed.
-    pub committed: usize,
-    /// Events whose commit was not answered.
-    pub unknown: usize,
-    /// Effects at both consumers.
-    pub applied: usize,
-    /// Events given up, as they must be.
-    pub dead: usize,
-    /// Events that wait behind those.
-    pub parked: usize,
-    /// Committed and missing somewhere.
-    pub lost: usize,
-    /// There, and never committed.
-    pub phantom: usize,
-    /// With two effects.
-    pub doubled: usize,
-    /// Twice on a stream, while Redis kept its data.
-    pub doubled_on_stream: usize,
-    /// Before an earlier event of the same key.
-    pub reordered: usize,
-    /// Processes that were started.
-    pub started: usize,
-    /// How long it took until all had arrived, in milliseconds.
-    pub quiet_ms: u64,
-    /// Why it failed; none if it did not.
-    pub failed: Option<String>,
 }
 
 struct Running {
@@ -141,35 +91,8 @@ impl Running {
         while !coming.is_empty() || !standing.is_empty() || began.elapsed() < lasts {
             tick.tick().await;
             let now = u64::try_from(began.elapsed().as_millis())?;
-            // What still waits for something to meet is in the way of the next one at the same place.
-            let is_free = |injection: &Injection, standing: &[(Standing, Instant)]| {
-                let subject = injection.kind.subject();
-                standing
-                    .iter()
-                    .all(|(other, _)| other.injection.kind.subject() != subject)
-            };
-            while let Some(at) = coming
-                .iter()
-                .position(|next| next.at_ms <= now && is_free(next, &standing))
-            {
-                let injection = coming.remove(at);
-                self.history.note("fault", json!(injection))?;
-                let begun = inflict::begin(injection, &mut self.ground, &mut self.processes).await?;
-                standing.push((begun, Instant::now()));
-            }
-            let mut at = 0;
-            while at < standing.len() {
-                let (fault, since) = &mut standing[at];
-                let wanted = Duration::from_millis(fault.injection.lasts_ms);
-                let is_over = since.elapsed() >= wanted
-                    && (fault.has_met(&mut self.ground).await? || since.elapsed() >= wanted + MEETS_WITHIN);
-                if is_over {
-                    let (fault, since) = standing.remove(at);
-                    self.end(fault, since).await?;
-                } else {
-                    at += 1;
-                }
-            }
+            self.begin_due(&mut coming, &mut standing, now).await?;
+            self.end_over(&mut standing).await?;
             self.processes.look()?;
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -179,8 +102,52 @@ impl Running {
         Ok(())
     }
 
+    async fn begin_due(
+        &mut self,
+        coming: &mut Vec<Injection>,
+        standing: &mut Vec<(Standing, Instant)>,
+        now: u64,
+    ) -> Result {
+        // What still waits for something to meet is in the way of the next one at the same place.
+        let is_free = |injection: &Injection, standing: &[(Standing, Instant)]| {
+            let subjects = injection.kind.subjects();
+            let mut busy = standing
+                .iter()
+                .flat_map(|(other, _)| other.injection.kind.subjects());
+            !busy.any(|subject| subjects.contains(&subject))
+        };
+        while let Some(at) = coming
+            .iter()
+            .position(|next| next.at_ms <= now && is_free(next, standing))
+        {
+            let injection = coming.remove(at);
+            self.history.note("fault", json!(injection))?;
+            let begun = inflict::begin(injection, &mut self.ground, &mut self.processes).await?;
+            standing.push((begun, Instant::now()));
+        }
+        Ok(())
+    }
+
+    async fn end_over(&mut self, standing: &mut Vec<(Standing, Instant)>) -> Result {
+        let mut at = 0;
+        while at < standing.len() {
+            let (fault, since) = &mut standing[at];
+            let wanted = Duration::from_millis(fault.injection.lasts_ms);
+            let is_over = since.elapsed() >= wanted
+                && (fault.has_met(&mut self.ground, &mut self.processes).await?
+                    || since.elapsed() >= wanted + MEETS_WITHIN);
+            if is_over {
+                let (fault, since) = standing.remove(at);
+                self.end(fault, since).await?;
+            } else {
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
     async fn end(&mut self, mut fault: Standing, since: Instant) -> Result {
-        let has_met = fault.has_met(&mut self.ground).await?;
+        let has_met = fault.has_met(&mut self.ground, &mut self.processes).await?;
         let kind = fault.injection.kind;
         let lasted_ms = u64::try_from(since.elapsed().as_millis())?;
         fault.end(&mut self.ground, &mut self.processes).await?;
@@ -201,9 +168,10 @@ impl Running {
     /// The second phase: whatever was done is undone; producers go on for a moment.
     async fn calm(&mut self) -> Result {
         self.history.note("healed", json!({}))?;
-        for party in [Party::Relay, Party::Member] {
-            self.processes.resume(party)?;
+        for is_member in [false, true] {
+            self.processes.resume(is_member)?;
         }
+        self.ground.is_followed().await?;
         let began = Instant::now();
         while began.elapsed() < CALM {
             self.processes.look()?;
@@ -234,56 +202,36 @@ impl Running {
         let settled = settle(&self.ground, &mut self.processes, &journal).await;
         let quiet_ms = u64::try_from(began.elapsed().as_millis())?;
         self.history.note("quiet", json!({ "ms": quiet_ms }))?;
-        let has_lost = self
-            .done
-            .iter()
-            .any(|(done, _)| Kind::losses().contains(&done.kind));
-        let findings = verdict::judge(&self.ground, &journal, &bank, has_lost, &mut self.history).await?;
-        let done = recovered(self.done, &bank, &findings);
+        let seen = sight::look(&self.ground, &journal, &mut self.history).await?;
+        let has_lost = self.done.iter().any(|(done, _)| done.kind.is_loss());
+        let findings = verdict::judge(&seen, &journal, &bank, has_lost);
+        let counted = Counted {
+            seed: self.schedule.seed,
+            takeovers: self.ground.watch.seen().epoch.unsigned_abs(),
+            started: self.processes.started(),
+            done: recovered(self.done, &bank, &findings),
+        };
+        let mut outcome = counted.outcome(&journal, &findings);
         let mut failed: Vec<String> = Vec::new();
         let is_settled = settled.is_ok();
         failed.extend(settled.err().map(|failure| failure.to_string()));
         failed.extend(findings.wrong());
         failed.extend(std::mem::take(&mut self.processes.surprises));
-        let missed: Vec<String> = done
-            .iter()
-            .filter(|done| !done.has_met)
-            .map(|done| done.kind.to_string())
-            .collect();
-        if !missed.is_empty() {
-            failed.push(format!("faults that met nothing: {}", missed.join(", ")));
-        }
-        let wanted = self.schedule.faults_ms / 1_000 * COMMITS_A_SECOND;
-        if (committed as u64) < wanted || findings.applied == 0 || findings.dead == 0 {
+        failed.extend(outcome.unmet());
+        let seconds = self.schedule.faults_ms / 1_000;
+        failed.extend(findings.idle(usize::try_from(seconds * EFFECTS_A_SECOND)?));
+        let wanted = seconds * COMMITS_A_SECOND;
+        if (committed as u64) < wanted || findings.dead == 0 {
             failed.push(format!(
-                "too little happened: {committed} transactions of at least {wanted}, {} effects, {} dead letters",
-                findings.applied, findings.dead
+                "too little happened: {committed} transactions of at least {wanted}, {} dead letters",
+                findings.dead
             ));
         }
-        let started = self.processes.started();
         if is_settled && let Err(failure) = self.processes.end().await {
             failed.push(failure.to_string());
         }
-        let sum = |of: fn(&system_tests::witness::Verdict) -> usize| {
-            of(&findings.streams) + of(&findings.consumers)
-        };
-        let outcome = Outcome {
-            seed: self.schedule.seed,
-            committed: journal.count(Fate::Committed),
-            unknown: journal.count(Fate::Unknown),
-            applied: findings.applied,
-            dead: findings.dead,
-            parked: findings.parked,
-            lost: sum(|verdict| verdict.lost.len()),
-            phantom: sum(|verdict| verdict.phantom.len()),
-            doubled: findings.consumers.doubled.len(),
-            doubled_on_stream: findings.streams.doubled.len(),
-            reordered: sum(|verdict| verdict.reordered.len() + verdict.overtaken.len()),
-            started,
-            quiet_ms,
-            done,
-            failed: (!failed.is_empty()).then(|| failed.join("\n")),
-        };
+        outcome.quiet_ms = quiet_ms;
+        outcome.failed = (!failed.is_empty()).then(|| failed.join("\n"));
         self.history.note("end", json!({ "failed": outcome.failed }))?;
         self.history.end()?;
         if outcome.failed.is_some() {
@@ -293,100 +241,34 @@ impl Running {
     }
 }
 
-/// Waits until everything arrived everywhere, as long as something moves.
-async fn settle(ground: &Ground, processes: &mut Processes, journal: &Journal) -> Result {
-    let began = Instant::now();
-    let mut topics: Vec<String> = AUDITED.iter().map(|topic| (*topic).to_owned()).collect();
-    topics.push(POISONED.to_owned());
-    let mut last = (Vec::new(), Instant::now());
-    loop {
-        processes.look()?;
-        let seen = count(ground, &topics).await?;
-        let [logged, on_streams, poisonable, shop, busy, auditable, audit] = seen;
-        if on_streams >= logged && shop >= poisonable && busy == 0 && audit >= auditable {
-            return Ok(());
-        }
-        if seen.to_vec() != last.0 {
-            last = (seen.to_vec(), Instant::now());
-        }
-        if last.1.elapsed() > STANDS_STILL || began.elapsed() > QUIET_AT_MOST {
-            return Err(Failure::new(format!(
-                "it stands still: {} events committed, {logged} in the log, {on_streams} on the streams; of {poisonable} the shop \
-                 has {shop} ({busy} keys under way), of {auditable} the audit has {audit}\n{}\n{}",
-                journal.count(Fate::Committed),
-                views(ground).await.unwrap_or_else(|failure| failure.to_string()),
-                processes.testimony().await
-            )));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// What is counted.
+struct Counted {
+    seed: u64,
+    takeovers: u64,
+    started: usize,
+    done: Vec<Done>,
 }
 
-/// In the log, on the streams; of the shop's topic in the log, at the shop, under way there; of the audit's, at the audit.
-async fn count(ground: &Ground, topics: &[String]) -> Result<[i64; 7]> {
-    let mut connection = ground.world.connect().await?;
-    let (logged, poisonable): (i64, i64) =
-        sqlx::query_as("select count(*), count(*) filter (where topic = $1) from outbox.log")
-            .bind(POISONED)
-            .fetch_one(&mut connection)
-            .await?;
-    let shop = ground.shop.seen().await?;
-    let audit: i64 = sqlx::query_scalar("select count(*) from public.effect")
-        .fetch_one(&ground.audit_pool)
-        .await?;
-    Ok([
-        logged,
-        i64::try_from(entries_of(&ground.world, topics).await?)?,
-        poisonable,
-        shop.applied + shop.dead + shop.parked,
-        shop.busy,
-        logged - poisonable,
-        audit,
-    ])
-}
-
-/// What the operators' views say.
-async fn views(ground: &Ground) -> Result<String> {
-    let mut said = String::new();
-    let mut connection = ground.world.connect().await?;
-    for view in [
-        "summary",
-        "relays",
-        "topics",
-        "backlog",
-        "streams",
-        "holes",
-        "waiting_transactions",
-    ] {
-        let statement = format!("select coalesce(json_agg(row)::text, '') from outbox_ops.{view} row");
-        let rows: String = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
-            .fetch_one(&mut connection)
-            .await?;
-        writeln!(said, "{view}: {rows}")?;
+impl Counted {
+    fn outcome(self, journal: &Journal, findings: &Findings) -> Outcome {
+        let sum = |of: fn(&Verdict) -> usize| of(&findings.streams) + of(&findings.consumers);
+        Outcome {
+            seed: self.seed,
+            committed: journal.count(Fate::Committed),
+            unknown: journal.count(Fate::Unknown),
+            applied: findings.effects(),
+            dead: findings.dead,
+            parked: findings.parked,
+            lost: sum(|verdict| verdict.lost.len()),
+            phantom: sum(|verdict| verdict.phantom.len()),
+            doubled: findings.consumers.doubled.len(),
+            doubled_on_stream: findings.streams.doubled.len(),
+            put_out_again: findings.put_out_again,
+            reordered: sum(|verdict| verdict.reordered.len() + verdict.overtaken.len()),
+            takeovers: self.takeovers,
+            started: self.started,
+            done: self.done,
+            ..Outcome::default()
+        }
     }
-    for view in ["consumers", "consumer_partitions", "retries"] {
-        let statement = format!("select coalesce(json_agg(row)::text, '') from outbox_ops.{view} row");
-        let rows: String = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
-            .fetch_one(&ground.audit_pool)
-            .await?;
-        writeln!(said, "{view} (audit): {rows}")?;
-    }
-    Ok(said)
-}
-
-/// How long after each fault something committed after it had its effect.
-fn recovered(done: Vec<(Done, OffsetDateTime)>, bank: &Bank, findings: &Findings) -> Vec<Done> {
-    let beats: BTreeMap<OffsetDateTime, OffsetDateTime> = bank
-        .beats
-        .iter()
-        .filter_map(|(id, at)| Some((*at, *findings.beats.get(id)?)))
-        .collect();
-    done.into_iter()
-        .map(|(mut done, over)| {
-            let first = beats.range(over..).next();
-            done.recovered_ms = first
-                .and_then(|(_, applied)| u64::try_from((*applied - over).whole_milliseconds().max(0)).ok());
-            done
-        })
-        .collect()
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::{Kind, Subject};
 
 /// The pause between the beginnings of two faults, in milliseconds.
-const PAUSES: (u64, u64) = (150, 750);
+const PAUSES: (u64, u64) = (80, 400);
 /// What was harmed has a moment to come back before it is harmed again.
 const REST_MS: u64 = 700;
 /// The first fault comes when everything is at work.
@@ -52,15 +52,16 @@ impl Schedule {
                 .iter()
                 .copied()
                 .filter(|kind| {
-                    busy_until
-                        .get(&kind.subject())
-                        .is_none_or(|until| *until <= at_ms)
+                    let is_free = |subject| busy_until.get(subject).is_none_or(|until| *until <= at_ms);
+                    kind.subjects().iter().all(is_free)
                 })
                 .collect();
             if let Some(kind) = pick(&free, &mut random) {
                 let (least, most) = kind.lasts();
                 let lasts_ms = random.random_range(least..=most);
-                busy_until.insert(kind.subject(), at_ms + lasts_ms + REST_MS);
+                for subject in kind.subjects() {
+                    busy_until.insert(subject, at_ms + lasts_ms + REST_MS);
+                }
                 injections.push(Injection {
                     at_ms,
                     lasts_ms,
@@ -118,10 +119,15 @@ mod tests {
             let drawn = Schedule::draw(seed, 60_000, &kinds).injections;
             for (number, one) in drawn.iter().enumerate() {
                 seen.insert(one.kind);
-                let after = one.at_ms + one.lasts_ms + REST_MS;
-                let clash = drawn[number + 1..]
-                    .iter()
-                    .find(|other| other.kind.subject() == one.kind.subject() && other.at_ms < after);
+                let (after, subjects) = (one.at_ms + one.lasts_ms + REST_MS, one.kind.subjects());
+                let clash = drawn[number + 1..].iter().find(|other| {
+                    other.at_ms < after
+                        && other
+                            .kind
+                            .subjects()
+                            .iter()
+                            .any(|subject| subjects.contains(subject))
+                });
                 assert_eq!(clash, None, "seed {seed}: {one:?}");
             }
         }

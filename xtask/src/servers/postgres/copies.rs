@@ -15,8 +15,16 @@ impl Postgres {
     /// # Errors
     /// When the backup cannot be taken or the standby does not start: the error has the tail of its log.
     pub fn standby(&self, through: u16, options: PostgresOptions) -> Result<Self> {
+        Self::standby_of(self.port, through, options)
+    }
+
+    /// The same of the server on this port, for whoever does not hold its value.
+    ///
+    /// # Errors
+    /// As `standby`.
+    pub fn standby_of(primary: u16, through: u16, options: PostgresOptions) -> Result<Self> {
         let mut standby = Self::prepare(options.lifetime)?;
-        self.copy_to(&standby.data())?;
+        standby.copy(primary, &standby.data())?;
         standby.settle_in(&options)?;
         standby.configure(
             "primary_conninfo",
@@ -50,7 +58,12 @@ impl Postgres {
     }
 
     fn copy_to(&self, to: &Path) -> Result<()> {
-        let port = self.port.to_string();
+        self.copy(self.port, to)
+    }
+
+    /// A base backup of the server on a port.
+    fn copy(&self, from: u16, to: &Path) -> Result<()> {
+        let port = from.to_string();
         self.run_tool("pg_basebackup", to, |command| {
             command.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres"]);
             command.args(["-X", "stream", "-c", "fast", "--no-sync"]);

@@ -11,7 +11,7 @@ use crate::servers::process::{children, signal};
 /// How long the processes of a killed server may take to let go of its shared memory.
 const RELEASE_LIMIT: Duration = Duration::from_secs(20);
 /// How long a crash may take before what is left is killed.
-const CRASH_LIMIT: Duration = Duration::from_secs(15);
+const CRASH_LIMIT: Duration = Duration::from_secs(2);
 
 /// How to stop a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
