@@ -1,1 +1,0 @@
--- a new group asks before it passes

@@ -1,1 +1,0 @@
--- a recovery that goes on, or is given up
