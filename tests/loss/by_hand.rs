@@ -196,7 +196,7 @@ async fn a_person_has_a_stream_put_out_again_and_sees_before_what_that_is() -> R
                 "select actor || ': ' || reason || ', ' || state from outbox_ops.reissue_orders where not is_preview"
             )
             .await?,
-        "postgres: entries looked odd, done"
+        "test_maintainer: entries looked odd, done"
     );
     // AND what was not published yet, or is no place at all, is refused
     let ahead = reissue(&scene, &["--from", "9999999999999-0"])?;

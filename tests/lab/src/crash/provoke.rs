@@ -18,7 +18,8 @@ impl Scene {
     /// Load, and what leads to the point.
     pub(super) async fn provoke(&mut self) -> Result {
         match self.row.provocation {
-            Provocation::Load | Provocation::Quiet | Provocation::Old | Provocation::Far => {}
+            Provocation::Load | Provocation::Quiet | Provocation::Far => {}
+            Provocation::Old => self.grow_old().await?,
             Provocation::Grow => {
                 self.load(20).await?;
                 partition(&self.world, PARTITIONS + 1)?;
@@ -36,6 +37,31 @@ impl Scene {
             Provocation::Migrate => self.command = Some(self.migrate(true).await?),
         }
         self.load(20).await
+    }
+
+    /// Entries are old after a second, from the moment on at which every stream waits for the group: what was trimmed before a group
+    /// was known is not for it.
+    async fn grow_old(&mut self) -> Result {
+        self.load(20).await?;
+        let mut connection = self.world.connect().await?;
+        until("every stream waits for the group", LIMIT, async || {
+            let known: i64 = sqlx::query_scalar(
+                // Of the numbered streams: 0 is the one without a number.
+                "select count(distinct partition) from outbox.stream_group where topic = $1 and name = $2 and partition > 0",
+            )
+            .bind(TOPIC)
+            .bind(GROUP)
+            .fetch_one(&mut connection)
+            .await?;
+            Ok((known >= i64::from(PARTITIONS)).then_some(()))
+        })
+        .await?;
+        connection
+            .execute(AssertSqlSafe(format!(
+                "insert into outbox.stream_setting (topic, retention) values ('{TOPIC}', '1s')"
+            )))
+            .await?;
+        Ok(())
     }
 
     /// Where old entries are trimmed, what comes from now on stays, to be looked at.
@@ -186,9 +212,6 @@ pub(super) fn partition(world: &World, partitions: u32) -> Result {
 pub(super) async fn prepare(world: &World, provocation: Provocation) -> Result {
     let mut connection = world.connect().await?;
     let statement = match provocation {
-        Provocation::Old => {
-            format!("insert into outbox.stream_setting (topic, retention) values ('{TOPIC}', '1s')")
-        }
         Provocation::Far => format!(
             "select setval('outbox.log_position', max(lower_bound) - {NEARLY_THERE}) from outbox.piece where parent = 'log_standard'"
         ),
