@@ -146,6 +146,14 @@ impl Scene {
     /// It is refused.
     pub async fn append_to(&self, topic: &str, count: usize) -> Result<Vec<Uuid>> {
         let mut connection = self.connect().await?;
+        // A server that replays its log to a point in time lets readers in before it takes writes.
+        until("the server takes writes", LIMIT, async || {
+            let replays: bool = sqlx::query_scalar("select pg_is_in_recovery()")
+                .fetch_one(&mut connection)
+                .await?;
+            Ok((!replays).then_some(()))
+        })
+        .await?;
         let mut ids = Vec::new();
         for n in 0..count {
             let id: Uuid = sqlx::query_scalar("select outbox.append($1, '{}', $2)")

@@ -80,6 +80,7 @@ async fn no_canary_is_in_what_is_said_of_one_event_by_trace_seek_and_topic() -> 
         &wide,
         "--reason",
         "too large",
+        "--yes",
     ];
     let answer = ground.ask(&skip)?;
     assert_eq!(answer.code, 0, "{}", both(&answer));

@@ -9,8 +9,6 @@ mod at_work;
 
 mod commands;
 
-mod recovery;
-
 mod observer;
 
 mod password;

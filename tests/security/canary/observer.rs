@@ -10,6 +10,7 @@ use super::{Ground, KEY, PAYLOAD, SAID, SUBJECT, is_silent};
 const LEFT: &str = r#"
     insert into outbox.recovery (strategy, reason, state, era, found, opened_at, done_at)
     values ('trust-database', 'restored', 'done', 2, '{"streams": [{"stream": "outbox:orders", "unknown": 1}]}', now(), now());
+    insert into outbox.refusal (code, said, epoch) values ('STREAM-IS-AHEAD', 'the mark of outbox:orders is of another history', 1);
     insert into outbox.unknown_entry (stream, batch_id, position, recovery, topic, partition, event_id, names, contents, fate)
     values ('outbox:orders', 900, 1, 1, 'orders', 0, 'one', array['event'], array[convert_to('canary-card-4711', 'UTF8')], 'removed');
     insert into outbox.era_share (batch_number, topic, partition, passed_snapshots, passed_positions) values (1, 'orders', 0, '{}', '{}');
