@@ -93,8 +93,8 @@ create table outbox.reissue_order (
     number bigint generated always as identity primary key,
     topic text not null,
     partition integer not null,
-    from_batch_id bigint not null check (from_batch_id >= 0),
-    from_position bigint not null check (from_position >= 0),
+    from_batch_id bigint not null,
+    from_position bigint not null,
     -- Nothing: to the end of the stream.
     to_batch_id bigint,
     to_position bigint,
@@ -123,8 +123,7 @@ begin
         batch_id := split_part(place, '-', 1)::bigint;
         position := split_part(place, '-', 2)::bigint;
     else
-        -- Batch ids are of the clock, and the clock is of this age.
-        batch_id := greatest(0, floor(extract(epoch from place::timestamptz) * 1000))::bigint;
+        batch_id := floor(extract(epoch from place::timestamptz) * 1000)::bigint;
         position := 0;
     end if;
 exception when data_exception then

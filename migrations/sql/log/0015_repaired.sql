@@ -162,3 +162,23 @@ begin
 end
 $$;
 grant execute on function outbox.behind_entry(text, integer, bigint, bigint, bigint), outbox.locate_entry(text, integer, bigint, bigint) to outbox_relay;
+
+-- A time before 1970 means from the first on; so do orders that were given one before, or they could not be answered.
+create or replace function outbox.place_of(place text, out batch_id bigint, out "position" bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    if place ~ '^[0-9]{1,18}-[0-9]{1,18}$' then
+        batch_id := split_part(place, '-', 1)::bigint;
+        position := split_part(place, '-', 2)::bigint;
+    else
+        -- Batch ids are of the clock, and the clock is of this age.
+        batch_id := greatest(0, floor(extract(epoch from place::timestamptz) * 1000))::bigint;
+        position := 0;
+    end if;
+exception when data_exception then
+    raise exception '% is neither an entry id (<batch>-<position>) nor a time', place using errcode = 'invalid_parameter_value';
+end
+$$;
+update outbox.reissue_order set from_batch_id = 0 where from_batch_id < 0;
+alter table outbox.reissue_order add constraint reissue_order_from_batch_id_check check (from_batch_id >= 0);
+alter table outbox.reissue_order add constraint reissue_order_from_position_check check (from_position >= 0);
