@@ -12,7 +12,7 @@ use system_tests::{Crew, Invocation, Members, Relay, Result, Schema, Witness, Wo
 use uuid::Uuid;
 
 const TOPIC: &str = "orders";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const STORM: Duration = Duration::from_secs(15);
 
 fn set_partitions(world: &World, partitions: &str) -> Result {

@@ -6,7 +6,7 @@ use system_tests::arrival::{arrived, judge};
 use system_tests::{Crew, Relay, Result, Workload, World};
 use xtask::servers::{PgBouncer, Postgres, Redis};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn behind_a_transaction_pooler_with_listen_off_everything_arrives_once_and_in_order() -> Result {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use xtask::servers::{Postgres, Redis, Stop};
 
 const CRASHES: usize = 4;
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn commits_that_a_crash_undoes_are_never_on_a_stream() -> Result {

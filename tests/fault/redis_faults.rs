@@ -8,7 +8,7 @@ use system_tests::patience::until;
 use system_tests::{Failure, Journal, Producers, Relay, Result, Workload, World};
 use xtask::servers::{Postgres, Redis};
 
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(120);
 /// No business commit on this machine may take so long because of Redis.
 const COMMIT_LIMIT: Duration = Duration::from_secs(3);
 

@@ -8,7 +8,7 @@ use system_tests::patience::until;
 use system_tests::{Relay, Result, World};
 use xtask::servers::{Postgres, Redis};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 const TOPIC: &str = "orders.placed";
 
 /// The relay's session for this purpose, once its commit waits for the standby.

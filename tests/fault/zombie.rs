@@ -5,7 +5,7 @@ use std::time::Duration;
 use system_tests::arrival::{arrived, judge};
 use system_tests::{Crew, Relay, Result, Workload, World};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn two_zombies_that_come_back_at_once_add_nothing() -> Result {

@@ -23,8 +23,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 const SDK: &str = "cloudevents==2.2.0";
-const INSTALL_LIMIT: Duration = Duration::from_secs(60);
-const RUN_LIMIT: Duration = Duration::from_secs(20);
+const INSTALL_LIMIT: Duration = Duration::from_secs(240);
+const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 

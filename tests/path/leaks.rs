@@ -8,7 +8,7 @@ use system_tests::{Relay, Result, Schema, World};
 
 use crate::publish::action;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 /// In every payload.
 const PAYLOAD: &str = "card-4711";
 /// The key: a personal datum as likely as not.

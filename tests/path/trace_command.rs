@@ -14,7 +14,7 @@ use crate::roles::login;
 
 const TOPIC: &str = "orders.placed";
 const STREAM: &str = "outbox:orders.placed";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Exit code and report.
 fn trace(world: &World, event: Uuid, more: &[&str]) -> Result<(i32, Value)> {

@@ -12,7 +12,7 @@ use system_tests::{Relay, Result, World};
 use crate::arrivals::arrived;
 use crate::publish::append;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 const STREAM: &str = "outbox:t";
 
 struct Bench {

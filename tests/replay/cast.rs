@@ -11,7 +11,7 @@ use system_tests::stream::{Entry, EntryId};
 use system_tests::{Failure, Fault, Proxy, Readers, Relay, Result, Schema, World, stream};
 use uuid::Uuid;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) const STREAM: &str = "outbox:t";
 /// How a parcel for the stream begins to say what it brings.
 const PARCEL: &str = "XADD\r\n$8\r\noutbox:t\r\n";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use system_tests::patience::until;
 use system_tests::{Relay, Result, World, stream};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn a_leader_sees_that_the_ledger_went_on_also_when_nothing_is_appended() -> Result {

@@ -8,7 +8,7 @@ use system_tests::patience::until;
 use system_tests::proxy::port_of;
 use system_tests::{Fault, Proxy, Relay, Result, World, stream};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const STREAM: &str = "outbox:t";
 
 async fn ask(redis: &mut MultiplexedConnection, words: &[&str]) -> Result {

@@ -8,7 +8,7 @@ use system_tests::relay::RelayOptions;
 use system_tests::{Crew, Failure, Journal, Producers, Relay, Result, Workload, World};
 use uuid::Uuid;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A world with relays and writers at work, and some events through already.
 pub(crate) struct Scene {

@@ -9,7 +9,7 @@ use system_tests::patience::until;
 use system_tests::shop::{Shop, TOPIC};
 use system_tests::{Login, Members, Relay, Result, Workload, World};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The logins of all sessions of the server but the test's own, and whether one of them is a superuser's.
 async fn sessions(administrator: &mut PgConnection) -> Result<(BTreeSet<String>, bool)> {

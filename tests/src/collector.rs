@@ -26,7 +26,7 @@ use crate::patience::until;
 use crate::{Failure, Result};
 
 /// Long enough for an exporter that sends every few seconds.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// One span, as it came.
 #[derive(Clone, Debug, PartialEq)]

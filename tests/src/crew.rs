@@ -7,7 +7,7 @@ use crate::relay::RelayOptions;
 use crate::{Relay, Result};
 
 /// A lease, a renewal that was just before it, and a machine with other things to do.
-const TAKEOVER_LIMIT: Duration = Duration::from_secs(20);
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(120);
 
 /// Relays started alike, or each in its own way.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::world::moved;
 use crate::{Failure, Result};
 
 const POOL_SIZE: u32 = 20;
-const DROP_LIMIT: Duration = Duration::from_secs(20);
+const DROP_LIMIT: Duration = Duration::from_secs(60);
 
 /// A database of its own.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ use crate::servers::scratch_folder;
 use crate::{Failure, Login, Result, World};
 
 /// A takeover after a crash may take as long as the lease.
-const READY_LIMIT: Duration = Duration::from_secs(30);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
-const HTTP_LIMIT: Duration = Duration::from_secs(3);
+const READY_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const HTTP_LIMIT: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const LOG_TAIL_LINES: usize = 30;
 /// The lease of relays under test: short, so that takeovers do not make the tests long.

@@ -13,7 +13,7 @@ use crate::template::Schema;
 use crate::{Failure, Result};
 
 /// No answer of a loopback Redis takes this long, except of one that was stopped.
-pub(crate) const REDIS_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REDIS_LIMIT: Duration = Duration::from_secs(60);
 /// Tests of a run take numbers from this counter in database 0, which no test uses.
 const NEXT_DATABASE: &str = "next_database";
 const DATABASES: u32 = 8191;

@@ -12,7 +12,7 @@ use system_tests::{Failure, Login, Result};
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC};
 use super::writer::{Writer, assert_all_in_order, noting};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Waits until so many entries of a stream are with the group, applied or not. Nothing tells when, so it is looked for.
 async fn until_read(bench: &Bench, stream: &str, entries: i64) -> Result {

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, event, note};
 
 const HOLES: &str = "outbox:@holes";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 impl Bench {
     async fn asked(&mut self) -> Result<Option<Value>> {

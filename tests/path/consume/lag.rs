@@ -10,7 +10,7 @@ use system_tests::{Relay, Result};
 use super::bench::{Bench, GROUP, TOPIC};
 
 /// It is looked every ten seconds.
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Entries are put as if they were from then.
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -17,7 +17,7 @@ use super::bench::Member;
 pub(super) const TOPIC: &str = "orders.placed";
 pub(super) const GROUP: &str = "stock";
 /// Far longer than anything here takes.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A service that produces and consumes: log and inbox in one database, a relay, and a table of effects.
 pub(super) struct Service {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const TOPICS: [&str; 2] = ["orders.placed", "payments.taken"];
 /// Far longer than anything here takes.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// An SQL function that refuses every seventh event of a key until it is mended.
 const SHOP: &str = "

@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use system_tests::{Invocation, Result, World};
 use uuid::Uuid;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Sets a topic's number of partitions, as a person does.
 fn set_partitions(world: &World, topic: &str, partitions: u16) -> Result {

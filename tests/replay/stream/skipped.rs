@@ -8,7 +8,7 @@ use system_tests::{Relay, Result, World, stream};
 use uuid::Uuid;
 use xtask::servers::{Postgres, Redis, Stop};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const APPEND: &str =
     "select outbox.append($1, json_build_object('filling', repeat('x', $2)), key => 'k', id => $3)";
 

@@ -10,7 +10,7 @@ use system_tests::relay::RelayOptions;
 use system_tests::{Answer, Database, Invocation, Relay, Result, Schema, World, stream};
 use xtask::servers::{Postgres, Redis};
 
-pub(super) const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) const POSTGRES_PASSWORD: &str = "canary-of-postgres";
 pub(super) const REDIS_PASSWORD: &str = "canary-of-redis";

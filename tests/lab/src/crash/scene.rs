@@ -11,7 +11,7 @@ use system_tests::{Answer, Failure, Producers, Relay, Result, Workload, World};
 use super::provoke::{partition, prepare};
 use super::table::{Action, Process, Provocation, Row};
 
-pub(super) const LIMIT: Duration = Duration::from_secs(40);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 pub(super) const PARTITIONS: u32 = 2;
 
 /// A process that is started again, unarmed, when it ended.

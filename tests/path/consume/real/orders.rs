@@ -19,7 +19,7 @@ use super::{Path, append};
 const TOPIC: &str = "orders";
 const ORDERS: usize = 2000;
 const WRITERS: usize = 4;
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// No row means that the order is not where the event takes it from.
 const BEGIN: &str = "insert into public.life (id, states) values ($1, array[$2]) on conflict do nothing";

@@ -17,7 +17,7 @@ use super::{Path, append};
 
 const TOPIC: &str = "webhooks";
 const WINDOW: Duration = Duration::from_secs(3600);
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Keeps the body as it came.
 fn keep<'a>(transaction: &'a mut PgConnection, event: &'a Event) -> BoxFuture<'a, HandlerResult> {
