@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::command::{
     check, completions, config as config_command, consume, consumer, dead_letters, demo, migrate, operation,
@@ -109,7 +109,7 @@ impl Command {
             Self::Trace(arguments) => trace::run(config, arguments, output).await,
             Self::Demo(arguments) => demo::run(config, &arguments, output).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
-            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Completions(arguments) => completions::run(&arguments, Cli::command()),
             Self::Version => version::run(output),
         }
     }

@@ -150,7 +150,7 @@ impl Parts {
         };
         let looking = publish::upkeep::run(looking_after, stop.clone());
         beside.push(tokio::spawn(once_compared(seen, looking)));
-        let term = publish::run::Term {
+        let term = publish::term::Term {
             sink: self.sink.clone(),
             reader,
             session,

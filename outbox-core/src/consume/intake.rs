@@ -9,14 +9,11 @@ use super::gate::Verdict;
 use super::park::Lane;
 use super::redis::Entry;
 use super::routes::Route;
-use super::session::Session;
+use super::session::{HELD_MAX, Session};
 use super::settings::Ordering;
 use super::window::Item;
 use super::{Error, Failure};
 use crate::event::{EntryId, Event, envelope};
-
-/// How many ids of held entries are remembered. The others are found again among the pending ones.
-pub(super) const HELD_MAX: usize = 10_000;
 
 impl Session<'_> {
     /// Takes one read or claimed entry in hand, or says why not.

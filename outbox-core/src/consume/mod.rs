@@ -143,6 +143,8 @@ pub mod seek;
 
 mod prelude;
 
+mod catch_up;
+
 mod board;
 
 mod pg;

@@ -9,22 +9,10 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::Error;
-use super::intake::HELD_MAX;
 use super::redis::{Claimed, Entry, Pending};
-use super::search::{PAGE, Search, Step};
-use super::session::Session;
+use super::search::{Count, PAGE, Search, Step};
+use super::session::{HELD_MAX, Session};
 use crate::event::EntryId;
-
-/// Whether what is pending is to be counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Count {
-    #[default]
-    No,
-    /// As soon as no read is under way.
-    Asked,
-    /// None is. Nothing is acknowledged before it was counted.
-    Now,
-}
 
 impl Session<'_> {
     /// Whether it is still to be found what is pending: nothing new is read before that.

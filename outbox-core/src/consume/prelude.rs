@@ -10,21 +10,17 @@
 
 use super::Error;
 use super::pg::Store;
-use super::redis::{Entry, Link};
-use super::session::Session;
+use super::redis::Link;
 use crate::event::EntryId;
-
-/// Entries of one read, at most.
-const READ_COUNT: usize = 128;
 
 /// A prelude being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prelude {
-    key: String,
+    pub(super) key: String,
     /// The entry read last.
-    behind: EntryId,
+    pub(super) behind: EntryId,
     /// It was read to its end; it is removed when that is passed.
-    is_read: bool,
+    pub(super) is_read: bool,
 }
 
 /// The key of a prelude. No stream of a topic contains `@prelude:`: a writer has no colon in its name. The epoch under
@@ -79,54 +75,4 @@ pub(super) async fn find(store: &Store, link: &mut Link, stream: &str) -> Result
         });
     }
     Ok(Some(Prelude::new(key)))
-}
-
-impl Session<'_> {
-    /// Whether something comes before what is on the stream.
-    pub(super) fn is_before_stream(&self) -> bool {
-        self.prelude.as_ref().is_some_and(|prelude| !prelude.is_read)
-    }
-
-    /// Takes what is on the prelude in hand, as far as there is room, and removes it when all of it is passed.
-    pub(super) async fn read_prelude(&mut self) -> Result<(), Error> {
-        while let Some(prelude) = self.prelude.clone() {
-            if prelude.is_read {
-                if self.committed >= Some(prelude.behind) {
-                    let place = &self.place;
-                    place
-                        .store()
-                        .drop_prelude(&place.stream.key, &prelude.key)
-                        .await?;
-                    self.link.remove(&prelude.key).await?;
-                    self.prelude = None;
-                    tracing::info!(
-                        stream = self.stream().key,
-                        "passed what was no longer on the stream"
-                    );
-                }
-                return Ok(());
-            }
-            if !self.window.has_room() || self.barrier.is_closed() {
-                return Ok(());
-            }
-            let count = self.portion.count().min(READ_COUNT);
-            let entries = self.link.range(&prelude.key, prelude.behind, count).await?;
-            self.portion.learn(entries.iter().map(Entry::size));
-            let read = match entries.last() {
-                Some(last) => Prelude {
-                    behind: last.id,
-                    ..prelude
-                },
-                None => Prelude {
-                    is_read: true,
-                    ..prelude
-                },
-            };
-            self.prelude = Some(read);
-            for entry in entries {
-                self.take(entry).await?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -12,6 +12,17 @@ pub(super) const PAGE: usize = 500;
 /// After every entry.
 pub(super) const END: EntryId = EntryId::new(u64::MAX, u64::MAX);
 
+/// Whether what is pending is to be counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Count {
+    #[default]
+    No,
+    /// As soon as no read is under way.
+    Asked,
+    /// None is. Nothing is acknowledged before it was counted.
+    Now,
+}
+
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {

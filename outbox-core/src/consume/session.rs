@@ -21,13 +21,12 @@ use super::lanes::Lanes;
 use super::lease::Lease;
 use super::metric::Meters;
 use super::pace;
-use super::pending::Count;
 use super::place::Place;
 use super::portion::Portion;
 use super::prelude::{self, Prelude};
 use super::reader::Reader;
 use super::redis::{Entry, Link};
-use super::search::{END, Search};
+use super::search::{Count, END, Search};
 use super::shared::Shared;
 use super::signals::Paused;
 use super::stream::Stream;
@@ -42,6 +41,9 @@ const LOOK_QUIET: Duration = Duration::from_secs(15);
 const QUIET_LOOKS: u32 = 3;
 /// How many keys that waited for a version are looked at in one go.
 const WAITING_COUNT: usize = 500;
+
+/// How many ids of held entries are remembered. The others are found again among the pending ones.
+pub(super) const HELD_MAX: usize = 10_000;
 
 pub(super) struct Session<'a> {
     pub(super) place: Arc<Place>,

@@ -1,6 +1,6 @@
 //! Stopping: the sink as a whole, or one stream alone.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::lane::Gate;
 use super::leader::Leader;
@@ -45,7 +45,7 @@ impl Leader {
                 let backoff = self
                     .lane_backoffs
                     .entry(stream.clone())
-                    .or_insert_with(lane_backoff);
+                    .or_insert_with(Backoff::of_lane);
                 lane.halt(Gate::Blocked(Instant::now() + backoff.pause()));
                 tracing::warn!(
                     %stream,
@@ -96,9 +96,4 @@ impl Leader {
         pg::set_aside(&self.session, &come, epoch, at, event_id.as_deref(), action, why).await?;
         Ok(())
     }
-}
-
-/// For a stream that refuses entries: it was asked a moment ago, and what is wrong is mended by people.
-pub(super) fn lane_backoff() -> Backoff {
-    Backoff::new(Duration::from_secs(1), Duration::from_secs(30))
 }

@@ -11,14 +11,13 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::halt::lane_backoff;
 use super::lane::{Gate, Lane};
 use super::opening::Openings;
 use super::pace::Pace;
 use super::parcel::Publisher;
 use super::retry::{Backoff, Breaker};
-use super::run::Term;
 use super::sink::Sink;
+use super::term::Term;
 use super::work::{Done, Link};
 use super::{Error, Kind, Options, StreamName, pg};
 use crate::standing::Standing;
@@ -93,7 +92,7 @@ impl Leader {
             match stored.latest_action.as_str() {
                 "set_aside" | "lost" => lane.gate = Gate::SetAside,
                 // Said under a leader before: when it takes entries again, that is said too.
-                "blocked" => drop(lane_backoffs.insert(stored.stream.clone(), lane_backoff())),
+                "blocked" => drop(lane_backoffs.insert(stored.stream.clone(), Backoff::of_lane())),
                 _ => {}
             }
             lanes.insert(stored.stream, lane);

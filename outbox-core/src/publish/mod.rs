@@ -28,6 +28,8 @@ pub mod retry;
 
 pub mod run;
 
+pub mod term;
+
 mod leader;
 
 mod announce;

@@ -12,7 +12,7 @@ use crate::event::EntryId;
 use crate::tail::layout::{Generation, Layout};
 use crate::tail::ledger::{Refusal, Refused, Unknown};
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{get, small, stream, unsigned};
+use crate::tail::pg::column::{get, small, stream, unsigned};
 use crate::tail::{Error, StreamId};
 
 const LOAD_RETENTIONS: &str = include_str!("../../queries/publish/load_retentions.sql");

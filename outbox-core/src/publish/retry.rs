@@ -27,6 +27,12 @@ impl Backoff {
         }
     }
 
+    /// For a stream that refuses entries: it was asked a moment ago, and what is wrong is mended by people.
+    #[must_use]
+    pub fn of_lane() -> Self {
+        Self::new(Duration::from_secs(1), Duration::from_secs(30))
+    }
+
     /// The next pause.
     pub fn pause(&mut self) -> Duration {
         let (min, max) = self.bounds;

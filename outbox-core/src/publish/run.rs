@@ -3,44 +3,16 @@
 //! One loop owns all state; everything slow is a future in flight that answers for one topic. The sink's connection is
 //! opened after the lease, and compared with the ledger before anything is sent on it.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Error;
 use super::leader::Leader;
-use super::sink::Sink;
-use super::{Error, Options};
-use crate::standing::Standing;
+use super::term::Term;
 use crate::tail::batch::Cut;
-use crate::tail::lease::Lease;
-use crate::tail::ledger::Head;
-use crate::tail::pg::Session;
-
-/// What a term needs.
-pub struct Term {
-    /// Where to publish.
-    pub sink: Arc<dyn Sink>,
-    /// A connection for reading the log. Only what is in flight uses it: the loop waiting on it for something else would
-    /// wait behind rows that only the loop can take.
-    pub reader: Session,
-    /// A connection for recording progress and decisions.
-    pub session: Session,
-    /// The verified end of the ledger.
-    pub head: Head,
-    /// Prefix of stream keys.
-    pub prefix: String,
-    /// Settings.
-    pub options: Options,
-    /// The lease, as it is renewed.
-    pub lease: watch::Receiver<Lease>,
-    /// Where this process stands.
-    pub standing: watch::Sender<Standing>,
-    /// Becomes true when what is on the streams was compared with the ledger: nothing is trimmed or dropped before.
-    pub compared: watch::Sender<bool>,
-}
 
 /// Publishes what `cuts` brings, and what was left before, until `token` is cancelled and what is in hand is confirmed.
 ///

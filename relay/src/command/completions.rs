@@ -1,9 +1,8 @@
 //! `outbox-relay completions`: a script for a shell.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::exit::{Exit, Failure};
 
 /// For which shell.
@@ -14,13 +13,13 @@ pub struct Arguments {
     shell: Shell,
 }
 
-/// Prints the script.
+/// Prints the script of this command line.
 ///
 /// # Errors
 /// Standard output was closed.
-pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+pub fn run(arguments: &Arguments, mut of: clap::Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "outbox-relay", &mut script);
+    clap_complete::generate(arguments.shell, &mut of, "outbox-relay", &mut script);
     std::io::Write::write_all(&mut std::io::stdout().lock(), &script)?;
     Ok(Exit::Success)
 }

@@ -6,6 +6,8 @@
 
 pub mod kind;
 
+pub mod name;
+
 pub mod section;
 
 pub mod reader;
@@ -41,12 +43,13 @@ pub use self::error::{Error, Problem};
 pub use self::http::Http;
 pub use self::log::{Format, Log};
 pub use self::maintain::Maintain;
+use self::name::Name;
 pub use self::postgres::{Postgres, Tls};
 pub use self::publish::{Mode, Publish};
 use self::reader::Reader;
 pub use self::reader::Sources;
 pub use self::redis::Redis;
-use self::section::{Name, Section, Setting};
+use self::section::{Section, Setting};
 pub use self::tail::Tail;
 
 /// What a command cannot do without.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Problem;
 use super::kind::Kind;
-use super::section::Name;
+use super::name::Name;
 
 /// No secret is longer; a wrong path may name something huge.
 const SECRET_FILE_LIMIT_BYTES: u64 = 64 * 1024;

@@ -9,7 +9,7 @@ use crate::publish::redis::Whole;
 use crate::publish::{Error, Kind, UNKNOWN_ENTRIES};
 use crate::tail::ledger::Unknown;
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{get, unsigned};
+use crate::tail::pg::column::{get, unsigned};
 use crate::tail::{self, StreamId};
 
 const READ_FACTS: &str = include_str!("../../../queries/recover/read_facts.sql");

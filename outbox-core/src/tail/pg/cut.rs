@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use tokio_postgres::types::Type;
 
-use super::rows::{event_row, get, snapshot, stream_of, unsigned};
+use super::column::{get, snapshot, stream_of, unsigned};
+use super::rows::event_row;
 use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
 use crate::tail::ledger::{Begun, Head, Refused};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tokio_postgres::types::Type;
 
-use super::rows::{get, unsigned};
+use super::column::{get, unsigned};
 use super::session::Session;
 use crate::event::EntryId;
 use crate::tail::{Error, StreamId};

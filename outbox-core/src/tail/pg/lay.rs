@@ -2,8 +2,8 @@
 
 use tokio_postgres::types::Type;
 
+use super::column::{get, small, snapshot, unsigned};
 use super::cut::CutBounds;
-use super::rows::{get, small, snapshot, unsigned};
 use super::session::Session;
 use crate::tail::batch::{Batch, Cut, Share};
 use crate::tail::layout::{Generation, Laid, streams};

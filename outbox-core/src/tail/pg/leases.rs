@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
 
-use super::rows::get;
+use super::column::get;
 use super::session::Session;
 use crate::tail::Error;
 use crate::tail::lease::{Lease, NAMES};

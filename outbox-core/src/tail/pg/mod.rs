@@ -12,6 +12,8 @@ pub mod pieces;
 
 pub(crate) mod reissue;
 
+pub(crate) mod column;
+
 pub mod rows;
 
 pub(crate) mod history;

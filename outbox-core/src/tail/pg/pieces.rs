@@ -5,7 +5,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::rows::{get, snapshot};
+use super::column::{get, snapshot};
 use super::session::Session;
 use crate::tail::Error;
 use crate::tail::pieces::{Piece, droppable};

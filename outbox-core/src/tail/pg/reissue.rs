@@ -2,12 +2,12 @@
 
 use tokio_postgres::types::Type;
 
-use super::rows::{get, snapshot, unsigned};
+use super::column::{get, passed, snapshot, unsigned};
+use super::cut::CutBounds;
 use super::session::{LONGEST_CUT, Session};
 use crate::event::EntryId;
 use crate::tail::batch::{Batch, Cut, Share};
-use crate::tail::pg::cut::CutBounds;
-use crate::tail::reissue::{Above, Behind, Measured, Order};
+use crate::tail::reissue::{Behind, Measured, Order};
 use crate::tail::{Error, Kind, StreamId};
 
 const MEASURE_REISSUE: &str = include_str!("../../../queries/tail/measure_reissue.sql");
@@ -15,12 +15,6 @@ const CUT_REISSUE: &str = include_str!("../../../queries/tail/cut_reissue.sql");
 
 /// How long measuring may take: it looks at every row behind the entry.
 pub(crate) const LONGEST_MEASURE: std::time::Duration = LONGEST_CUT;
-
-/// The snapshots and positions of what stands before, as the statements take them.
-pub(crate) fn passed(behind: &[Above]) -> (Vec<String>, Vec<i64>) {
-    let snapshots = behind.iter().map(|above| above.snapshot.to_string()).collect();
-    (snapshots, behind.iter().map(|above| above.position).collect())
-}
 
 /// What stands behind an entry of a stream whose topic has so many partitions.
 pub(crate) async fn measure(

@@ -6,12 +6,11 @@ use serde_json::value::RawValue;
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::reissue;
+use super::column::{above, get, passed, small, snapshot, stream_of, unsigned};
 use super::session::Session;
 use crate::event::{Data, Event, ExtensionValue, extensions_from_json};
 use crate::tail::batch::{BoundShare, Section, Share};
 use crate::tail::layout::{Generation, Laid};
-use crate::tail::reissue::Above;
 use crate::tail::row::Row;
 use crate::tail::{Error, Kind, StreamId};
 
@@ -151,7 +150,7 @@ pub(crate) async fn read_section(
         (&rows, Type::INT8),
         (&bytes, Type::INT8),
     ];
-    let (snapshots, positions) = reissue::passed(&section.passed);
+    let (snapshots, positions) = passed(&section.passed);
     let found = match &section.only {
         only if !section.passed.is_empty() => {
             parameters.push((&snapshots, Type::TEXT_ARRAY));
@@ -172,19 +171,6 @@ pub(crate) async fn read_section(
         .iter()
         .map(|row| event_row(row, |_| section.partitions))
         .collect()
-}
-
-/// What of a re-issue's earlier snapshots stands before it, from the columns of that name.
-pub(crate) fn above(row: &PgRow) -> Result<Vec<Above>, Error> {
-    let snapshots: Vec<String> = get(row, "passed_snapshots")?;
-    let positions: Vec<i64> = get(row, "passed_positions")?;
-    let above = snapshots.iter().zip(positions).map(|(text, position)| {
-        let snapshot = text.parse().map_err(|error| {
-            Error::with_source(Kind::Shape, "a snapshot of a re-issue cannot be read", error)
-        })?;
-        Ok(Above { snapshot, position })
-    });
-    above.collect()
 }
 
 /// Turns a row of the log into an event for its stream; `partitions` says how many a topic has.
@@ -241,44 +227,4 @@ fn payload(row: &PgRow) -> Result<(Option<Data>, usize), Error> {
 fn read_extensions(text: &str) -> Result<BTreeMap<String, ExtensionValue>, Error> {
     extensions_from_json(text)
         .map_err(|error| Error::with_source(Kind::Shape, "stored extensions cannot be read", error))
-}
-
-pub(crate) fn snapshot(row: &PgRow, column: &str) -> Result<crate::tail::snapshot::Snapshot, Error> {
-    get::<String>(row, column)?
-        .parse()
-        .map_err(|error| Error::with_source(Kind::Shape, format!("column {column} is not a snapshot"), error))
-}
-
-pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(
-    row: &'a PgRow,
-    column: &str,
-) -> Result<T, Error> {
-    row.try_get(column).map_err(|error| {
-        Error::with_source(
-            Kind::Shape,
-            format!("column {column} has another shape than expected"),
-            error,
-        )
-    })
-}
-
-/// The stream of a row that names its topic and the slot it is kept under.
-pub(crate) fn stream(row: &PgRow) -> Result<StreamId, Error> {
-    stream_of(get(row, "topic")?, get(row, "partition")?)
-}
-
-/// The stream of a topic that is kept under a slot.
-pub(crate) fn stream_of(topic: String, slot: i32) -> Result<StreamId, Error> {
-    StreamId::from_slot(topic, slot)
-        .ok_or_else(|| Error::new(Kind::Shape, format!("partition {slot} of a stream cannot be")))
-}
-
-/// A number of partitions.
-pub(crate) fn small(value: i32) -> Result<u16, Error> {
-    u16::try_from(value)
-        .map_err(|error| Error::with_source(Kind::Shape, "a number of partitions is not possible", error))
-}
-
-pub(crate) fn unsigned(value: i64) -> Result<u64, Error> {
-    u64::try_from(value).map_err(|error| Error::with_source(Kind::Shape, "a batch id is negative", error))
 }

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use crate::event::EntryId;
 use crate::publish::pg::signed;
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{above, get, snapshot, unsigned};
+use crate::tail::pg::column::{above, get, snapshot, unsigned};
 use crate::tail::reissue::Behind;
 use crate::tail::{Error, StreamId};
 

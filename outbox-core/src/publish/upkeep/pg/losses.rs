@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use crate::event::EntryId;
 use crate::publish::pg::signed;
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::get;
+use crate::tail::pg::column::get;
 use crate::tail::{Error, Kind, StreamId};
 
 const RECORD_LOSS: &str = include_str!("../../../../queries/publish/record_loss.sql");

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use crate::event::EntryId;
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{get, stream, unsigned};
+use crate::tail::pg::column::{get, stream, unsigned};
 use crate::tail::{Error, StreamId};
 
 const LIST_ORDERS: &str = include_str!("../../../../queries/publish/list_orders.sql");

@@ -7,7 +7,7 @@ use crate::hole::Hole;
 use crate::publish::pg::signed;
 use crate::publish::repair::{Facts, Reissue, Repairs};
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{above, get, small, snapshot, stream, unsigned};
+use crate::tail::pg::column::{above, get, small, snapshot, stream, unsigned};
 use crate::tail::reissue::Behind;
 use crate::tail::{Error, Kind, StreamId};
 

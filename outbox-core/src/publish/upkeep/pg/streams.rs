@@ -10,7 +10,7 @@ use crate::event::EntryId;
 use crate::publish::pg::{Stored, signed};
 use crate::publish::trim::{Known, Reader, Seen};
 use crate::tail::pg::Session;
-use crate::tail::pg::rows::{get, stream, unsigned};
+use crate::tail::pg::column::{get, stream, unsigned};
 use crate::tail::{Error, StreamId};
 
 const STREAM_RULES: &str = include_str!("../../../../queries/publish/stream_rules.sql");
