@@ -90,7 +90,13 @@ async fn everything_is_put_out_again() -> Result {
     let everything = [scene.known.clone(), newer].concat();
     let expected = [scene.known.clone(), everything].concat();
     assert_eq!(scene.arrived(expected.len()).await?, expected);
-    is_a_chain(&mut scene).await?;
+    // AND it begins anew: a group that stands before the beginning of the stream is served by it too
+    let entries = scene.entries().await?;
+    let anew = &entries[scene.known.len()].json;
+    assert!(anew.contains(r#""previousid":"0-0""#), "{anew}");
+    for pair in entries[scene.known.len()..].windows(2) {
+        assert_eq!(pair[1].previous_id, Some(pair[0].id));
+    }
     Ok(())
 }
 

@@ -146,3 +146,45 @@ async fn groups_before_inside_and_behind_go_on_where_the_stream_is_right() -> Re
 async fn groups_before_inside_and_behind_go_on_where_everything_is_put_out_again() -> Result {
     groups_come_to("republish").await
 }
+
+#[tokio::test]
+async fn a_group_before_the_beginning_of_the_stream_is_served_where_everything_is_put_out_again() -> Result {
+    // GIVEN a group that read the first 5 of 20 events, and a stream that lost all but the last 5 of them
+    let readers = Readers::new().await?;
+    let mut scene = Scene::new(Postgres::options()).await?;
+    scene.known = scene.publish(5).await?;
+    readers.read(&scene, "behindhand", 5).await?;
+    let more = scene.publish(15).await?;
+    scene.known.extend(more);
+    let backup = scene.world.postgres()?.back_up()?;
+    scene.publish(5).await?;
+    scene.world.postgres()?.restore(&backup)?;
+    let first = scene.entries().await?[15].id.to_string();
+    redis::cmd("XTRIM")
+        .arg(&["outbox:orders.placed", "MINID", &first])
+        .query_async::<()>(&mut scene.redis)
+        .await?;
+    // WHEN everything is put out again, THEN it has each event once, in order, and waits for nothing
+    scene.apply("republish")?;
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    let newer = scene.append(3).await?;
+    let expected = [scene.known.clone(), newer].concat();
+    let mut member = readers.start(&scene, "behindhand").await?;
+    let effects = readers.effects("behindhand", expected.len()).await?;
+    assert_eq!(sorted(&effects), sorted(&expected), "each once");
+    for key in 0..5 {
+        assert_eq!(
+            of_key(&effects, &scene, key).await?,
+            of_key(&expected, &scene, key).await?,
+            "key {key}"
+        );
+    }
+    let mut connection = scene.connect().await?;
+    let reissues: i64 = sqlx::query_scalar("select count(*) from outbox.batch where kind = 'reissue'")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!(reissues, 0, "nothing had to be asked for");
+    member.terminate().await?;
+    Ok(())
+}

@@ -186,9 +186,14 @@ impl Scene {
     /// # Errors
     /// Nothing is cut.
     pub async fn cut_while_the_sink_is_away(&mut self, count: usize) -> Result {
+        let before = clients(&mut self.redis).await?;
         let mut relay = self.relay().start()?;
         relay.leads().await?;
-        self.world.redis_server()?.pause()?;
+        // Held up, and not stopped: a server that was stopped reads what a relay sent it before it was killed.
+        redis::cmd("CLIENT")
+            .arg(&["PAUSE", "600000", "WRITE"])
+            .query_async::<()>(&mut self.redis)
+            .await?;
         self.append(count).await?;
         let mut connection = self.connect().await?;
         until("they are cut", LIMIT, async || {
@@ -202,7 +207,15 @@ impl Scene {
         })
         .await?;
         relay.kill()?;
-        self.world.redis_server()?.resume()?;
+        let redis = &mut self.redis;
+        until("its connections are gone", LIMIT, async || {
+            Ok((clients(redis).await? <= before).then_some(()))
+        })
+        .await?;
+        redis::cmd("CLIENT")
+            .arg("UNPAUSE")
+            .query_async::<()>(&mut self.redis)
+            .await?;
         Ok(())
     }
 
@@ -300,4 +313,10 @@ async fn entries(redis: &mut MultiplexedConnection, partitions: u32) -> Result<V
         all.extend(stream::entries(redis, &format!("{STREAM}:{partition}")).await?);
     }
     Ok(all)
+}
+
+/// How many connections the sink has.
+async fn clients(redis: &mut MultiplexedConnection) -> Result<usize> {
+    let list: String = redis::cmd("CLIENT").arg("LIST").query_async(redis).await?;
+    Ok(list.lines().count())
 }

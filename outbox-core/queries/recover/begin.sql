@@ -1,3 +1,12 @@
--- Records that a recovery begins, before anything is changed. $1 strategy, $2 reason, $3 what was seen, as JSON.
-insert into outbox.recovery (strategy, reason, found) values ($1::text, $2::text, $3::text::jsonb)
-returning number, (select set_config('synchronous_commit', 'on', true)) as flushed
+-- Records that a recovery begins, before anything is changed, and gives up the one that it takes the place of. $1 strategy,
+-- $2 reason, $3 what was seen, as JSON, $4 number of the one begun before; none: null. What that one may have taken off stays so.
+with replaced as (
+    update outbox.recovery r
+    set state = 'abandoned', abandoned_at = clock_timestamp(), abandoned_by = session_user, abandoned_because = $1::text || ' was chosen instead: ' || $2::text
+    where r.number = $4::bigint and r.state = 'begun'
+    returning r.removing_at
+)
+insert into outbox.recovery (strategy, reason, found, removing_at)
+select $1::text, $2::text, $3::text::jsonb, replaced.removing_at
+from (select set_config('synchronous_commit', 'on', true)) flushed left join replaced on true
+returning number

@@ -1,5 +1,5 @@
 -- What a recovery goes by besides the end of the ledger: the sequence, rows that no batch holds (counted up to 100,000), the
--- timelines, and a recovery that was begun and not finished. The file's name has the timeline at once, the control file later.
+-- timelines, and the clock. The file's name has the timeline at once, the control file later.
 with head as (
     select b.snapshot, e.position_floor as floor, e.timeline, e.opened_at
     from (select o.snapshot from outbox.batch o order by o.number desc limit 1) b,
@@ -20,7 +20,5 @@ select (select s.last_value from outbox.log_position s) as sequence,
        head.timeline as timeline_then,
        case when not pg_is_in_recovery() then
            ('x' || substring(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::integer end as timeline_now,
-       open.number as recovery, open.strategy, open.state, opened.batch_id as opened_batch_id
+       (extract(epoch from clock_timestamp()) * 1000)::bigint as clock_ms
 from head
-left join lateral (select r.number, r.strategy, r.state, r.era from outbox.recovery r where r.state <> 'done' order by r.number desc limit 1) open on true
-left join outbox.era opened on opened.era = open.era

@@ -14,6 +14,6 @@ cross join pg_catalog.pg_control_system() system
 cross join outbox.settings settings
 -- What a relay before refused, and what a person began and did not finish.
 left join lateral (select r.number, r.code, r.said, r.refused_at from outbox.refusal r where r.closed_at is null order by r.number limit 1) refused on true
-left join lateral (select r.number, r.strategy from outbox.recovery r where r.state <> 'done' order by r.number limit 1) begun on true
+left join lateral (select r.number, r.strategy from outbox.recovery r where r.state in ('begun', 'opened') order by r.number limit 1) begun on true
 order by batch.number desc
 limit 1

@@ -251,7 +251,8 @@ impl std::fmt::Display for Said<'_> {
             ),
             Refusal::Unfinished(begun) => write!(
                 f,
-                "recovery {} was begun with {} and is not done; run `outbox-relay recover apply --strategy {}` again: it goes on where it was",
+                "recovery {} was begun with {} and is not done; run `outbox-relay recover apply --strategy {}` again: it goes on where it was; \
+                 or give it up with `outbox-relay recover abandon`",
                 begun.number, begun.strategy, begun.strategy
             ),
         }

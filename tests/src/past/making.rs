@@ -9,6 +9,13 @@ use super::{LIMIT, Past, QUIET, ROLES, Scene, TOPIC};
 use crate::patience::until;
 use crate::{Failure, Result, login};
 
+/// Somebody may use them; a standby needs as many as its primary.
+const PREPARED: u32 = 2;
+
+fn prepares() -> xtask::servers::PostgresOptions {
+    Postgres::options().set("max_prepared_transactions", PREPARED)
+}
+
 impl Scene {
     /// Twenty events are published and kept, ten more are published and lost.
     ///
@@ -29,6 +36,7 @@ impl Scene {
                 .set("archive_command", "cp %p ../%f"),
             _ => Postgres::options(),
         };
+        let options = options.set("max_prepared_transactions", PREPARED);
         let mut scene = Self::new(options).await?;
         if partitions > 1 {
             scene.grow(partitions)?;
@@ -64,7 +72,7 @@ impl Scene {
             }
             Past::StaleStandby => {
                 let primary = scene.world.postgres()?;
-                let standby = primary.standby(primary.port(), Postgres::options())?;
+                let standby = primary.standby(primary.port(), prepares())?;
                 scene.forget_the_primary(standby).await?;
                 scene.unknown = scene.publish(lost).await?;
                 scene.world.postgres()?.stop(Stop::Immediate)?;
@@ -73,7 +81,7 @@ impl Scene {
             }
             Past::Dump => scene.dump_and_load(lost).await?,
             Past::Copy => {
-                let copy = scene.world.postgres()?.copy_beside(Postgres::options())?;
+                let copy = scene.world.postgres()?.copy_beside(prepares())?;
                 scene.unknown = scene.publish(lost).await?;
                 scene.elsewhere = Some(copy);
                 scene.go_elsewhere()?;

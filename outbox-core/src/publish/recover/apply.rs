@@ -1,31 +1,18 @@
 //! Does what a person chose, in steps that can be done again: keep what the database does not know, take it off or leave it,
 //! open the era, move the marks.
 //!
-//! Until the era is open the marks still tell of batches that this ledger never cut, so no relay publishes, whenever this was
-//! killed. What was kept and taken off before is not found a second time; the era is one transaction, and says that it is there;
-//! marks only rise.
-
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+//! Whatever can be refused is refused before the first of these steps. Until the era is open the marks still tell of batches that
+//! this ledger never cut, so no relay publishes, whenever this was killed. What was kept and taken off before is not found a second
+//! time; the era is one transaction, and says that it is there; marks only rise.
 
 use super::finding::{Found, MarkFinding};
-use super::inspect::{Connected, Ends, Walk, look};
+use super::hold::Hold;
+use super::inspect::{Connected, Ends, look};
 use super::pg;
-use super::plan::{Strategy, plan};
-use crate::event::EntryId;
-use crate::publish::pg::{load_layouts, load_retentions};
+use super::plan::{Plan, Strategy, plan};
+use crate::publish::pg::load_retentions;
 use crate::publish::{Error, Kind, Mark};
-use crate::tail::pg::leases;
-use crate::tail::{self, StreamId};
-
-/// How long the leases are held without being renewed: longer than any step between two renewals.
-const LEASE: Duration = Duration::from_secs(60);
-/// A relay that refuses takes the leases for a moment every few seconds. One that leads keeps them.
-const LEASE_PATIENCE: Duration = Duration::from_secs(10);
-/// How often the lock against appends is tried, each time for two seconds.
-const LOCK_TRIES: u32 = 5;
-/// Unknown entries end here: a stream of which more in a row are known has none before them.
-const KNOWN_IN_A_ROW: u64 = 2_000;
+use crate::tail;
 
 /// What was done.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -40,6 +27,8 @@ pub struct Applied {
     pub events: i64,
     /// Entries that this run took off, or left and kept.
     pub entries: u64,
+    /// Those of them that landed while the era was opened: somebody else still publishes.
+    pub late: u64,
 }
 
 /// Who does it, and why.
@@ -65,187 +54,100 @@ pub async fn apply(ends: &Ends, request: &Request) -> Result<Applied, Error> {
             tail::ledger::Refusal::Standby.to_string(),
         ));
     }
-    let epoch = take_leases(&connected, &request.holder).await?;
+    let hold = Hold::take(ends, &request.holder).await?;
     let work = Work {
         ends: &connected,
         request,
-        epoch,
+        hold: &hold,
     };
     let done = work.run().await;
-    // Given back also after a failure. It runs out by itself.
-    if let Err(error) = leases::release(&connected.session, &request.holder).await {
-        tracing::warn!(%error, "could not give the leases back; they run out by themselves");
-    }
+    // Given back also after a failure.
+    hold.release().await;
     done
 }
 
-async fn take_leases(ends: &Connected, holder: &str) -> Result<i64, Error> {
-    let until = Instant::now() + LEASE_PATIENCE;
-    loop {
-        if let Some(lease) = leases::take(&ends.session, holder, LEASE).await? {
-            return Ok(lease.epoch);
-        }
-        if Instant::now() >= until {
-            return Err(Error::new(
-                Kind::Refused,
-                format!(
-                    "a relay leads ({}): stop every relay of this database first",
-                    pg::holders(&ends.session).await?
-                ),
-            ));
-        }
-        tokio::time::sleep(
-            leases::remaining(&ends.session)
-                .await?
-                .min(Duration::from_millis(200)),
-        )
-        .await;
-    }
-}
-
-struct Work<'a> {
-    ends: &'a Connected,
-    request: &'a Request,
-    epoch: i64,
+/// A recovery at work.
+pub(super) struct Work<'a> {
+    pub(super) ends: &'a Connected,
+    pub(super) request: &'a Request,
+    pub(super) hold: &'a Hold,
 }
 
 impl Work<'_> {
     async fn run(&self) -> Result<Applied, Error> {
         let found = look(self.ends, 10).await?;
-        let (recovery, opened) = match &found.unfinished {
-            Some(unfinished) if unfinished.strategy != self.request.strategy.word() => {
-                return Err(refused(plan(&found, self.request.strategy, |_| false).err()));
-            }
-            Some(unfinished) => (unfinished.number, unfinished.batch_id),
-            None => {
-                self.plan(&found).await?;
-                let seen = serde_json::to_string(&found).map_err(|error| {
-                    Error::new(
-                        Kind::Tail(tail::Kind::Shape),
-                        format!("what was found cannot be written: {error}"),
-                    )
-                })?;
-                let (strategy, reason) = (self.request.strategy, &self.request.reason);
-                (
-                    pg::begin(&self.ends.session, strategy, reason, &seen).await?,
-                    None,
-                )
-            }
-        };
+        // Whatever is to be refused is refused here, before anything is changed.
+        let plan = plan(&found, self.request.strategy).map_err(|why| Error::new(Kind::Refused, why))?;
+        self.hold.check()?;
+        let strategy = self.request.strategy;
+        let same = found
+            .unfinished
+            .as_ref()
+            .filter(|unfinished| unfinished.strategy == strategy.word());
         let mut applied = Applied {
-            recovery,
+            recovery: 0,
             era: None,
-            batch_id: opened.map_or(0, i64::unsigned_abs),
+            batch_id: 0,
             events: 0,
             entries: 0,
+            late: 0,
         };
-        if opened.is_none() {
-            let unknown: Vec<&str> = found.unknown_streams.iter().map(String::as_str).collect();
-            pg::know_topics(&self.ends.session, &unknown).await?;
-            for stream in found.streams.iter().filter(|stream| stream.unknown.count > 0) {
-                applied.entries += self.settle_entries(recovery, &stream.key, &stream.stream).await?;
+        applied.recovery = match same {
+            Some(unfinished) => unfinished.number,
+            None => self.begin(&found).await?,
+        };
+        let opened = same.and_then(|unfinished| unfinished.batch_id);
+        match opened {
+            Some(batch_id) => applied.batch_id = batch_id.unsigned_abs(),
+            None => {
+                let unknown: Vec<&str> = found.unknown_streams.iter().map(String::as_str).collect();
+                pg::know_topics(&self.ends.session, &unknown).await?;
+                applied.entries = self.settle(applied.recovery, &found).await?;
+                let opened = self.open(applied.recovery, &plan).await?;
+                (applied.era, applied.batch_id, applied.events) =
+                    (Some(opened.era), opened.batch_id, opened.events);
             }
-            let opened = self.open(recovery, &found).await?;
-            (applied.era, applied.batch_id, applied.events) =
-                (Some(opened.era), opened.batch_id, opened.events);
         }
+        applied.late = self
+            .settle_late(applied.recovery, &found, opened.is_none())
+            .await?;
+        applied.entries += applied.late;
         self.move_marks(&found, applied.batch_id).await?;
-        pg::finish(&self.ends.session, recovery).await?;
+        pg::finish(&self.ends.session, applied.recovery).await?;
         Ok(applied)
     }
 
-    async fn plan(&self, found: &Found) -> Result<super::Plan, Error> {
-        let layouts = load_layouts(&self.ends.session).await?;
-        let now: BTreeMap<&str, u16> = layouts
-            .iter()
-            .map(|(topic, layout)| (topic.as_str(), layout.partitions()))
-            .collect();
-        // The streams of an earlier layout take nothing more.
-        let is_of_now = |stream: &StreamId| match now.get(stream.topic.as_str()) {
-            Some(partitions) => stream.partition.is_some_and(|partition| partition < *partitions),
-            None => stream.partition.is_none(),
-        };
-        plan(found, self.request.strategy, is_of_now).map_err(|why| refused(Some(why)))
-    }
-
-    /// Still ours? Another process that took the leases meanwhile leads.
-    async fn renew(&self) -> Result<(), Error> {
-        match leases::take(&self.ends.session, &self.request.holder, LEASE).await? {
-            Some(lease) if lease.epoch == self.epoch => Ok(()),
-            _ => Err(Error::new(
-                Kind::Tail(tail::Kind::Superseded),
-                "the leases ran out and another process took them: stop it, and run this again",
-            )),
-        }
-    }
-
-    /// Keeps every entry of one stream that the database does not know, and takes it off if so chosen.
-    async fn settle_entries(&self, recovery: i64, key: &str, stream: &StreamId) -> Result<u64, Error> {
-        let removes = self.request.strategy.removes();
-        let fate = if removes { "removed" } else { "accepted" };
-        let page = self
-            .ends
-            .streams
-            .outside(key, &self.ends.names.mark(stream))
-            .await?
-            .page;
-        let mut walk = Walk::new(key, stream, page);
-        let (mut settled, mut in_a_row) = (0, 0);
-        while in_a_row < KNOWN_IN_A_ROW {
-            let judged = walk.next(self.ends).await?;
-            if judged.is_empty() {
-                break;
-            }
-            self.renew().await?;
-            let mut ids: Vec<EntryId> = Vec::new();
-            for (entry, why) in &judged {
-                if why.is_none() {
-                    in_a_row += 1;
-                    continue;
-                }
-                in_a_row = 0;
-                pg::keep(&self.ends.session, recovery, (key, stream), entry, fate).await?;
-                ids.push(entry.id);
-            }
-            settled += ids.len() as u64;
-            if removes && !ids.is_empty() {
-                self.ends.streams.take_off(key, &ids).await?;
-            }
-        }
-        Ok(settled)
+    /// Records what was seen and chosen. One that was begun otherwise and has taken nothing off is given up by it.
+    async fn begin(&self, found: &Found) -> Result<i64, Error> {
+        let seen = serde_json::to_string(found).map_err(|error| {
+            Error::new(
+                Kind::Tail(tail::Kind::Shape),
+                format!("what was found cannot be written: {error}"),
+            )
+        })?;
+        let replaced = found.unfinished.as_ref().map(|unfinished| unfinished.number);
+        let (strategy, reason) = (self.request.strategy, &self.request.reason);
+        pg::begin(&self.ends.session, strategy, reason, &seen, replaced).await
     }
 
     /// The streams are as they were found but for what was taken off: what was planned then holds.
-    async fn open(&self, recovery: i64, found: &Found) -> Result<pg::Opened, Error> {
-        let mut found = found.clone();
-        found.unfinished = None;
-        let plan = match self.plan(&found).await {
-            // Everything was taken off by an earlier run, and its marks still tell of it.
-            Err(_) if self.request.strategy.removes() => {
-                found.server_refusal = Some("begun".to_owned());
-                self.plan(&found).await?
-            }
-            planned => planned?,
+    async fn open(&self, recovery: i64, plan: &Plan) -> Result<pg::Opened, Error> {
+        self.hold.check()?;
+        let error = match pg::open_era(&self.ends.session, recovery, self.hold.epoch, plan).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if error.kind() != tail::Kind::Timeout => return Err(error.into()),
+            Err(error) => error,
         };
-        let mut tries = 0;
-        loop {
-            self.renew().await?;
-            match pg::open_era(&self.ends.session, recovery, self.epoch, &plan).await {
-                Ok(opened) => return Ok(opened),
-                Err(error) if error.kind() == tail::Kind::Timeout && tries < LOCK_TRIES => tries += 1,
-                Err(error) if error.kind() == tail::Kind::Timeout => {
-                    return Err(Error::new(
-                        Kind::Tail(tail::Kind::Timeout),
-                        format!(
-                            "an era begins when everybody who appended has ended, and these have not: {}; end them and run this again \
-                             ({error})",
-                            pg::appenders(&self.ends.session).await?
-                        ),
-                    ));
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let appenders = pg::appenders(&self.ends.session).await?;
+        if appenders.is_empty() {
+            return Err(error.into());
         }
+        Err(Error::new(
+            Kind::Tail(tail::Kind::Timeout),
+            format!(
+                "an era begins when everybody who appended has ended, and these have not: {appenders}; end them and run this again ({error})"
+            ),
+        ))
     }
 
     /// The marks of our streams tell of the new era: a copy of this database that publishes too is noticed, and notices.
@@ -255,11 +157,11 @@ impl Work<'_> {
             if !stream.is_ours() || matches!(stream.mark, MarkFinding::Absent) {
                 continue;
             }
-            self.renew().await?;
+            self.hold.check()?;
             let mark = Mark {
                 batch_id,
                 database_id: self.ends.head.database_id.clone(),
-                epoch: self.epoch,
+                epoch: self.hold.epoch,
                 retention: retentions.of(&stream.stream.topic),
             };
             let key = self.ends.names.mark(&stream.stream);
@@ -267,11 +169,4 @@ impl Work<'_> {
         }
         Ok(())
     }
-}
-
-fn refused(why: Option<String>) -> Error {
-    Error::new(
-        Kind::Refused,
-        why.unwrap_or_else(|| "the strategy is not possible".to_owned()),
-    )
 }

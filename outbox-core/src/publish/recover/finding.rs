@@ -35,6 +35,10 @@ pub struct Found {
     pub unknown_streams: Vec<String>,
     /// Whether all keys of the sink could be looked through for them.
     pub searched: bool,
+    /// Prepared transactions that appended: an era waits for them, and they end when a person ends them.
+    pub prepared: Vec<String>,
+    /// The database's clock, in milliseconds: what the ids of batches are made of.
+    pub clock_ms: u64,
     /// A recovery that was begun and not finished.
     pub unfinished: Option<Unfinished>,
 }
@@ -71,6 +75,10 @@ pub struct Unfinished {
     pub strategy: String,
     /// Of the era that it opened; none if it did not come so far.
     pub batch_id: Option<i64>,
+    /// Whether it may have taken entries off streams.
+    pub removing: bool,
+    /// How many entries it has kept in order to take them off.
+    pub removed: i64,
 }
 
 /// What the mark beside a stream says.
@@ -116,6 +124,19 @@ pub struct StreamFinding {
     /// Which stream it is.
     #[serde(serialize_with = "as_text")]
     pub stream: StreamId,
+    /// Its topic.
+    pub topic: String,
+    /// What the ledger keeps it under: 0 is the stream without a number, n + 1 is partition n.
+    pub slot: i32,
+    /// Whether it is of the present layout of its topic: one of an earlier layout takes nothing more.
+    pub is_current: bool,
+    /// Whether it has not had all of an earlier layout.
+    pub owes: bool,
+    /// The entry that ends the earlier layout on it, if it had one.
+    #[serde(serialize_with = "as_entry")]
+    pub layout_end: Option<EntryId>,
+    /// Whether that one is still there.
+    pub layout_end_there: bool,
     /// Its mark.
     pub mark: MarkFinding,
     /// Its last entry.
@@ -149,12 +170,29 @@ impl StreamFinding {
         )
     }
 
-    /// Whether something was put there that this ledger, which ends at `ledger`, does not have.
+    /// Whether something was put there that this ledger does not have: an entry of a relay, or a mark. What strangers add says
+    /// nothing.
     #[must_use]
-    pub fn is_ahead(&self, ledger: u64) -> bool {
-        self.unknown.count > 0
-            || matches!(self.mark, MarkFinding::Unknown { .. })
-            || self.generated.is_some_and(|id| id.batch_id > ledger)
+    pub fn is_ahead(&self) -> bool {
+        self.unknown.count > 0 || matches!(self.mark, MarkFinding::Unknown { .. })
+    }
+
+    /// Whether it refuses ids that this ledger, which ends at `ledger`, has given: it had a higher one.
+    #[must_use]
+    pub fn outruns(&self, ledger: u64) -> bool {
+        self.generated.is_some_and(|id| id.batch_id > ledger)
+    }
+
+    /// The highest first half of an id that it, or its mark, ever had.
+    #[must_use]
+    pub fn highest_batch_id(&self) -> u64 {
+        let marked = match &self.mark {
+            MarkFinding::Known { batch_id }
+            | MarkFinding::Unknown { batch_id }
+            | MarkFinding::Moved { batch_id, .. } => *batch_id,
+            _ => 0,
+        };
+        marked.max(self.generated.map_or(0, |id| id.batch_id))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each stream is read from its end, until so many entries in a row are known that what is before them is taken for known, or an
 //! entry is older than the present era. A page is bounded in bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::finding::{
@@ -15,13 +15,14 @@ use crate::publish::pg::{Stored, load_layouts, load_streams, unknown_batches};
 use crate::publish::redis::{RedisSink, Streams, Whole};
 use crate::publish::sink::is_elsewhere;
 use crate::publish::{Error, Marked, StreamName};
+use crate::tail::layout::Layout;
 use crate::tail::ledger::{self, Head};
 use crate::tail::pg::cut::read_head;
 use crate::tail::pg::{Dial, Session};
 use crate::tail::{StreamId, ledger::Unknown};
 
 /// So many known entries in a row end the look at a stream.
-const KNOWN_IN_A_ROW: u64 = 2_000;
+pub(super) const KNOWN_IN_A_ROW: u64 = 2_000;
 
 /// Marks of streams that are looked for at the sink, and for how long.
 const MARKS_AT_MOST: usize = 100_000;
@@ -50,8 +51,14 @@ pub(super) struct Connected {
 }
 
 impl Ends {
+    /// A connection to the database, which ends with this process what it is asked.
+    pub(super) async fn session(&self, limit: std::time::Duration) -> Result<Session, Error> {
+        let session = Session::open(&self.dial, "recover", self.pooled, limit).await?;
+        Ok(session.bind().await?)
+    }
+
     pub(super) async fn connect(&self) -> Result<Connected, Error> {
-        let session = Session::open(&self.dial, "recover", self.pooled, self.statement_limit).await?;
+        let session = self.session(self.statement_limit).await?;
         let head = read_head(&session).await?;
         Ok(Connected {
             session,
@@ -74,6 +81,7 @@ pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error
     let head = &ends.head;
     let facts = pg::facts(&ends.session).await?;
     let stored = load_streams(&ends.session, None).await?;
+    let laid = load_layouts(&ends.session).await?;
     let mut found = Found {
         identity: Identity {
             era: head.era,
@@ -97,24 +105,22 @@ pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error
         highest_batch_id_seen: head.batch.batch_id,
         events_in_no_batch: facts.uncut,
         streams: Vec::new(),
-        layouts_ahead: layouts_ahead(ends, &stored).await?,
+        layouts_ahead: layouts_ahead(ends, &stored, &laid).await?,
         unknown_streams: Vec::new(),
         searched: false,
-        unfinished: facts.unfinished,
+        prepared: pg::prepared(&ends.session).await?,
+        clock_ms: facts.clock_ms,
+        unfinished: pg::unfinished(&ends.session).await?,
     };
+    let owing = pg::owing(&ends.session).await?;
     let strays = strays(ends, &stored, &mut found).await?;
     for stored in stored.into_iter().chain(strays) {
-        let (stream, highest) = look_at(ends, &stored, listed).await?;
+        let (mut stream, highest) = look_at(ends, &stored, listed).await?;
+        stream.owes = owing.contains(&stored.stream);
+        place(ends, &mut stream, laid.get(&stored.stream.topic)).await?;
         if stream.is_ours() {
             found.highest_position_seen = found.highest_position_seen.max(highest.position);
-            let marked = match &stream.mark {
-                MarkFinding::Known { batch_id }
-                | MarkFinding::Unknown { batch_id }
-                | MarkFinding::Moved { batch_id, .. } => *batch_id,
-                _ => 0,
-            };
-            let generated = stream.generated.map_or(0, |id| id.batch_id);
-            found.highest_batch_id_seen = found.highest_batch_id_seen.max(marked).max(generated);
+            found.highest_batch_id_seen = found.highest_batch_id_seen.max(stream.highest_batch_id());
         }
         found.streams.push(stream);
     }
@@ -122,8 +128,11 @@ pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error
 }
 
 /// Which topics have more partitions at the sink than in this ledger; most have none of either.
-async fn layouts_ahead(ends: &Connected, stored: &[Stored]) -> Result<Vec<String>, Error> {
-    let laid = load_layouts(&ends.session).await?;
+async fn layouts_ahead(
+    ends: &Connected,
+    stored: &[Stored],
+    laid: &BTreeMap<String, Layout>,
+) -> Result<Vec<String>, Error> {
     let topics: BTreeSet<&String> = stored
         .iter()
         .map(|stored| &stored.stream.topic)
@@ -164,6 +173,25 @@ async fn strays(ends: &Connected, stored: &[Stored], found: &mut Found) -> Resul
     Ok(strays)
 }
 
+/// Of which layout of its topic a stream is.
+async fn place(ends: &Connected, stream: &mut StreamFinding, layout: Option<&Layout>) -> Result<(), Error> {
+    let Some(layout) = layout else {
+        stream.is_current = stream.stream.partition.is_none();
+        return Ok(());
+    };
+    let of_now = |partition| partition < layout.partitions();
+    stream.is_current = stream.stream.partition.is_some_and(of_now);
+    stream.layout_end = layout
+        .moves(&stream.topic)
+        .filter(|(_, before)| before.contains(&stream.stream))
+        .last()
+        .map(|(batch_id, _)| EntryId::new(batch_id, 0));
+    if let Some(id) = stream.layout_end {
+        stream.layout_end_there = ends.streams.has(&stream.key, id).await?;
+    }
+    Ok(())
+}
+
 /// One stream, and the highest position and batch id of its entries of ours.
 async fn look_at(
     ends: &Connected,
@@ -176,6 +204,12 @@ async fn look_at(
         mark: judge_mark(ends, outside.marked).await?,
         key,
         stream: stored.stream.clone(),
+        topic: stored.stream.topic.clone(),
+        slot: stored.stream.slot(),
+        is_current: true,
+        owes: false,
+        layout_end: None,
+        layout_end_there: false,
         top: outside.top,
         generated: outside.generated,
         known: None,
@@ -186,7 +220,7 @@ async fn look_at(
     };
     let (mut highest, mut in_a_row, mut read) = (EntryId::MIN, 0, Vec::new());
     if finding.is_ours() {
-        let mut walk = Walk::new(&finding.key, &finding.stream, outside.page);
+        let mut walk = Walk::new(&finding.key, &finding.stream, Judge::Ledger, outside.page);
         while in_a_row < KNOWN_IN_A_ROW {
             let page = walk.next(ends).await?;
             if page.is_empty() {
@@ -253,19 +287,30 @@ async fn judge_mark(ends: &Connected, marked: Marked) -> Result<MarkFinding, Err
     })
 }
 
+/// By what entries are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judge {
+    /// The ledger, from the present era on.
+    Ledger,
+    /// The same from the era before on, and what a recovery kept: the present era was opened a moment ago.
+    Late,
+}
+
 /// On the way down one stream, from its end.
 pub(super) struct Walk<'a> {
     key: &'a str,
     stream: &'a StreamId,
+    judge: Judge,
     page: u64,
     below: Option<EntryId>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(key: &'a str, stream: &'a StreamId, page: u64) -> Self {
+    pub(super) fn new(key: &'a str, stream: &'a StreamId, judge: Judge, page: u64) -> Self {
         Self {
             key,
             stream,
+            judge,
             page,
             below: None,
         }
@@ -284,7 +329,10 @@ impl<'a> Walk<'a> {
             if ours.is_empty() {
                 continue;
             }
-            let unknown = pg::unknown(&ends.session, self.stream, &ours.iter().collect::<Vec<_>>()).await?;
+            let unknown = match self.judge {
+                Judge::Ledger => pg::unknown(&ends.session, self.stream, &ours).await?,
+                Judge::Late => pg::late(&ends.session, (self.key, self.stream), &ours).await?,
+            };
             let mut judged: Vec<(Whole, Option<Unknown>)> =
                 ours.into_iter().map(|entry| (entry, None)).collect();
             for (place, why) in unknown {

@@ -10,7 +10,8 @@
 //! **Invariants.** Nothing is taken off a stream that was not kept before. The era is one transaction. No relay leads meanwhile:
 //! the leases are held. A mark that this ledger never cut, and with it the refusal to publish, lasts until the era is there.
 //!
-//! **How it fails.** Killed at any point: run again with the same strategy, it goes on where it was ([`apply`]).
+//! **How it fails.** What cannot succeed is refused before anything is changed. Killed at any point: run again with the same
+//! strategy, it goes on where it was ([`apply`]); or given up ([`abandon`]), which says what was taken off already.
 //!
 //! **Deliberately absent.** A choice by itself: which history is true is not in the data. Undoing effects of events that the
 //! database does not know: the groups that had read them are named, people reconcile.
@@ -23,7 +24,13 @@ mod pg;
 
 pub mod inspect;
 
+mod hold;
+
 pub mod apply;
+
+mod settle;
+
+pub mod abandon;
 
 pub use finding::{
     Found, GroupFinding, Identity, MarkFinding, StreamFinding, Unfinished, UnknownEntries, UnknownEntry,

@@ -97,6 +97,16 @@ impl Streams {
         }
     }
 
+    /// Whether a stream has this entry.
+    pub(in crate::publish) async fn has(&self, stream: &str, id: EntryId) -> Result<bool, Error> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(stream).arg(id.to_string()).arg(id.to_string());
+        match self.one("looking for an entry", &command).await? {
+            Value::Array(entries) => Ok(!entries.is_empty()),
+            _ => Err(unclear("looking for an entry")),
+        }
+    }
+
     /// Takes these entries off. What is gone already stays gone.
     pub(in crate::publish) async fn take_off(&self, stream: &str, ids: &[EntryId]) -> Result<(), Error> {
         let mut command = redis::cmd("XDEL");

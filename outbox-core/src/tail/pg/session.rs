@@ -52,6 +52,8 @@ pub struct Session {
     client: Client,
     pooled: bool,
     limit: Duration,
+    /// The server ends a statement before this side gives it up.
+    is_bound: bool,
     statements: Mutex<HashMap<&'static str, Statement>>,
     rung: mpsc::Receiver<String>,
     doubtful: Arc<AtomicBool>,
@@ -94,6 +96,7 @@ impl Session {
             client,
             pooled,
             limit,
+            is_bound: false,
             statements: Mutex::default(),
             rung,
             doubtful,
@@ -119,6 +122,16 @@ impl Session {
         .await?;
         let heard = tokio::time::timeout(Duration::from_secs(2), self.rung.recv()).await;
         Ok(matches!(heard, Ok(Some(_))))
+    }
+
+    /// From here on the server ends a statement before this side gives up on it, and when this side is gone: what a person
+    /// interrupted is not committed minutes later. For statements that nobody reads the outcome of afterwards.
+    pub(crate) async fn bind(mut self) -> Result<Self, Error> {
+        self.is_bound = true;
+        if !self.pooled {
+            self.batch(&bounds("", self.limit)).await?;
+        }
+        Ok(self)
     }
 
     /// The longest that a statement may take.
@@ -201,6 +214,9 @@ impl Session {
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let _turn = self.turn.lock().await;
         self.client.batch_execute(SETTINGS_LOCAL).await?;
+        if self.is_bound {
+            self.client.batch_execute(&bounds("local ", self.limit)).await?;
+        }
         let rows = self.client.query_typed(sql, parameters).await;
         let end = self
             .client
@@ -251,6 +267,15 @@ impl Session {
             }
         }
     }
+}
+
+/// A tenth less than this side waits for an answer; half of that for a lock.
+fn bounds(local: &str, limit: Duration) -> String {
+    let most = limit.as_millis() * 9 / 10;
+    format!(
+        "set {local}statement_timeout = '{most}ms'; set {local}lock_timeout = '{}ms'; set {local}client_connection_check_interval = '1s'",
+        most / 2
+    )
 }
 
 async fn listen(mut messages: Messages, ring: mpsc::Sender<String>, doubtful: Arc<AtomicBool>) {

@@ -45,7 +45,10 @@ pub(super) async fn run(config: &Config, arguments: &Arguments, output: Output) 
         };
         Failure::new(
             exit,
-            format!("{error}; what was done stays done: run it again, it goes on from there"),
+            match error.kind() {
+                Kind::Refused => format!("refused: {error}"),
+                _ => format!("{error}; what was done stays done: run it again, it goes on from there"),
+            },
         )
     })?;
     output.write(&json!({ "applied": applied }), |_| done(&applied, strategy))?;
@@ -81,8 +84,16 @@ fn done(applied: &Applied, strategy: Strategy) -> String {
         Some(era) => format!("era {era} is open and puts {} events out", applied.events),
         None => "the era was open already".to_owned(),
     };
+    let late = if applied.late > 0 {
+        format!(
+            "; {} of them landed meanwhile: somebody else still publishes here, stop it first",
+            applied.late
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "recovery {}: {} entries {}; {era}, from batch id {} on; start the relays\n",
+        "recovery {}: {} entries {}{late}; {era}, from batch id {} on; start the relays\n",
         applied.recovery,
         applied.entries,
         if strategy.removes() {

@@ -81,10 +81,19 @@ pub(super) fn text(found: &Found) -> String {
     if !found.searched {
         text.push_str("not all keys of Redis could be looked through: there may be more streams that this database does not know\n");
     }
+    for who in &found.prepared {
+        text.push_str(&format!("an era waits for {who}\n"));
+    }
     if let Some(unfinished) = &found.unfinished {
         text.push_str(&format!(
-            "recovery {} was begun with {} and not finished\n",
-            unfinished.number, unfinished.strategy
+            "recovery {} was begun with {} and not finished; {}\n",
+            unfinished.number,
+            unfinished.strategy,
+            match (unfinished.batch_id.is_some(), unfinished.removing) {
+                (true, _) => "its era is there".to_owned(),
+                (_, true) => format!("it has begun to take {} entries off streams", unfinished.removed),
+                _ => "it has taken nothing off".to_owned(),
+            }
         ));
     }
     text.push('\n');

@@ -1,5 +1,7 @@
 //! `outbox-relay recover`: what a person does after one of the two ends lost data.
 
+mod abandon;
+
 mod apply;
 
 mod inspect;
@@ -19,7 +21,7 @@ use crate::connect;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
-/// An era reads what is on no stream yet while appends wait; after a long outage that is much.
+/// An era reads what is on no stream yet; after a long outage that is much. Appends do not wait for it.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(300);
 
 /// What to recover.
@@ -29,6 +31,8 @@ pub enum Arguments {
     Inspect(inspect::Arguments),
     /// Choose which of the two is right, and open a new era; without --yes say what would happen
     Apply(apply::Arguments),
+    /// Give up a recovery that was begun and cannot be finished; without --yes say what it did
+    Abandon(abandon::Arguments),
     /// Put a topic's streams out again from a place on; without --yes say what would happen
     Reissue(reissue::Arguments),
 }
@@ -38,7 +42,7 @@ impl Arguments {
     #[must_use]
     pub fn needs(&self) -> &'static [Need] {
         match self {
-            Self::Inspect(_) | Self::Apply(_) => &[Need::Postgres, Need::Redis],
+            Self::Inspect(_) | Self::Apply(_) | Self::Abandon(_) => &[Need::Postgres, Need::Redis],
             Self::Reissue(_) => &[Need::Postgres],
         }
     }
@@ -52,6 +56,7 @@ pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Resu
     match arguments {
         Arguments::Inspect(what) => inspect::run(config, what, output).await,
         Arguments::Apply(what) => apply::run(config, what, output).await,
+        Arguments::Abandon(what) => abandon::run(config, what, output).await,
         Arguments::Reissue(what) => reissue::run(config, what, output).await,
     }
 }

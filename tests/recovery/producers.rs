@@ -1,0 +1,82 @@
+//! Who appends does not wait while an era looks at what is there; and what a person interrupted is not committed afterwards.
+
+use sqlx::{Connection, Executor};
+use system_tests::Result;
+use system_tests::past::{Past, Scene, TOPIC};
+use uuid::Uuid;
+
+use crate::apply::{AtWork, ON_SKIPPED, leases_run_out, nobody_waits, stands};
+
+#[tokio::test]
+async fn producers_go_on_while_an_era_looks_and_what_they_append_is_in_it() -> Result {
+    let mut scene = Scene::after(Past::BaseBackup).await?;
+    let first = scene.append(5).await?;
+    // GIVEN a transaction that appended before the look, and ends after it
+    let mut late = scene.connect().await?;
+    let mut open = late.begin().await?;
+    let early: Uuid = sqlx::query_scalar("select outbox.append($1, '{}', 'key-0')")
+        .bind(TOPIC)
+        .fetch_one(&mut *open)
+        .await?;
+    // WHEN an era looks, and comes no further
+    let mut connection = scene.connect().await?;
+    let mut holding = connection.begin().await?;
+    holding
+        .execute("lock table outbox.unpublished in access exclusive mode")
+        .await?;
+    let mut recovering = AtWork::start(&scene, "trust-database")?;
+    recovering.waits(&scene, ON_SKIPPED).await?;
+    // THEN producers append
+    let mut producer = scene.connect().await?;
+    producer.execute("set lock_timeout = '500ms'").await?;
+    let mut appended = Vec::new();
+    for _ in 0..5 {
+        let id: Uuid = sqlx::query_scalar("select outbox.append($1, '{}', 'key-0')")
+            .bind(TOPIC)
+            .fetch_one(&mut producer)
+            .await?;
+        appended.push(id);
+    }
+    open.commit().await?;
+    // AND when it goes on, everything is in the era, once
+    holding.rollback().await?;
+    let (code, output, errors) = recovering.end().await?;
+    assert_eq!(code, 0, "{errors}");
+    let said: serde_json::Value = serde_json::from_str(&output)?;
+    assert_eq!(said["applied"]["events"], 11, "{output}");
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    let last = scene.append(1).await?;
+    let expected = [scene.known.clone(), first, vec![early], appended, last].concat();
+    assert_eq!(scene.arrived(expected.len()).await?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_person_interrupted_ends_on_the_server_too() -> Result {
+    let mut scene = Scene::after(Past::BaseBackup).await?;
+    let newer = scene.append(5).await?;
+    let mut connection = scene.connect().await?;
+    let mut holding = connection.begin().await?;
+    holding
+        .execute("lock table outbox.unpublished in access exclusive mode")
+        .await?;
+    let mut recovering = AtWork::start(&scene, "trust-database")?;
+    recovering.waits(&scene, ON_SKIPPED).await?;
+    // WHEN it is killed, THEN its session ends though nothing lets it go on
+    recovering.kill()?;
+    nobody_waits(&scene, ON_SKIPPED).await?;
+    holding.rollback().await?;
+    assert_eq!(
+        stands(&scene).await?,
+        (1, vec!["trust-database begun".to_owned()])
+    );
+    // AND it is finished by running it again
+    leases_run_out(&scene).await?;
+    scene.apply("trust-database")?;
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    let expected = [scene.known.clone(), newer].concat();
+    assert_eq!(scene.arrived(expected.len()).await?, expected);
+    Ok(())
+}
