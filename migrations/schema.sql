@@ -1102,6 +1102,28 @@ $$;
 
 ALTER FUNCTION outbox.keep_epoch_rising() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.keep_era_starts() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into outbox.era_start (batch_number, topic, partition, first_position, kept_batch_id, kept_position)
+    select new.batch_number, stream.topic, stream.partition, coalesce(share.first_position, 0), opened.chain_batch_id, opened.chain_position
+    from outbox.topic_stream stream
+    cross join lateral (
+        select p.chain_batch_id, p.chain_position from outbox.progress p
+        where p.topic = stream.topic and p.partition = stream.partition and p.batch_number = new.batch_number
+        order by p.position, p.number
+        limit 1
+    ) opened
+    left join outbox.share share on share.topic = stream.topic and share.partition = stream.partition and share.batch_number = new.batch_number
+    where opened.chain_batch_id < new.batch_id;
+    return null;
+end
+$$;
+
+ALTER FUNCTION outbox.keep_era_starts() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.keep_layout_growing() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1322,10 +1344,9 @@ begin
         if opened.era is null
            or locate_entry.batch_id < (select o.batch_id from outbox.batch o order by o.number limit 1)
            or not exists (select from outbox.recovery r where r.era = opened.era and r.strategy = 'trust-stream')
-           or not exists (select from outbox.progress p
-                          where p.topic = locate_entry.topic and p.partition = locate_entry.partition and p.batch_number = opened.batch_number
-                            and p.chain_batch_id < opened.batch_id
-                            and (p.chain_batch_id, p.chain_position) >= (locate_entry.batch_id, locate_entry.position)) then
+           or not exists (select from outbox.era_start k
+                          where k.batch_number = opened.batch_number and k.topic = locate_entry.topic and k.partition = locate_entry.partition
+                            and (k.kept_batch_id, k.kept_position) >= (locate_entry.batch_id, locate_entry.position)) then
             return;
         end if;
         accepted_in := opened.era;
@@ -3345,6 +3366,21 @@ ALTER TABLE outbox.era_share OWNER TO outbox_maintainer;
 COMMENT ON TABLE outbox.era_share IS 'How the rows of an era''s first shares are told. Append-only.';
 
 COMMENT ON COLUMN outbox.era_share.partition IS '0: the stream without a number; n + 1: partition n.';
+
+CREATE TABLE outbox.era_start (
+    batch_number bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    first_position bigint NOT NULL,
+    kept_batch_id bigint NOT NULL,
+    kept_position bigint NOT NULL
+);
+
+ALTER TABLE outbox.era_start OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.era_start IS 'Behind which entry each stream went on with an era, where that was not the end of what its ledger had put there. Append-only.';
+
+COMMENT ON COLUMN outbox.era_start.partition IS '0: the stream without a number; n + 1: partition n.';
 
 CREATE TABLE outbox.parked_event (
     consumer text NOT NULL,
@@ -6217,6 +6253,9 @@ ALTER TABLE ONLY outbox.era
 ALTER TABLE ONLY outbox.era_share
     ADD CONSTRAINT era_share_pkey PRIMARY KEY (batch_number, topic, partition);
 
+ALTER TABLE ONLY outbox.era_start
+    ADD CONSTRAINT era_start_pkey PRIMARY KEY (topic, partition, batch_number);
+
 ALTER TABLE ONLY outbox.hole_pass
     ADD CONSTRAINT hole_pass_consumer_stream_entry_id_key UNIQUE (consumer, stream, entry_id);
 
@@ -6629,6 +6668,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.consumer_audit FOR 
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.era_share FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.era_start FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.hole_pass FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.log FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -6662,6 +6703,8 @@ CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.consumer_lease FOR EACH ROW W
 CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.keep_epoch_rising();
 
 CREATE TRIGGER keep_above_floor BEFORE UPDATE ON outbox.inbox_settings FOR EACH ROW EXECUTE FUNCTION outbox.refuse_low_keep();
+
+CREATE CONSTRAINT TRIGGER keep_era_starts AFTER INSERT ON outbox.era DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.batch_number > 0)) EXECUTE FUNCTION outbox.keep_era_starts();
 
 CREATE TRIGGER knows_eras BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.refuse_without_eras();
 
@@ -6835,6 +6878,8 @@ GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
 REVOKE ALL ON FUNCTION outbox.keep_entry() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_epoch_rising() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.keep_era_starts() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_layout_growing() FROM PUBLIC;
 
@@ -7057,6 +7102,9 @@ GRANT SELECT ON TABLE outbox.era TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.era_share TO outbox_relay;
 GRANT SELECT ON TABLE outbox.era_share TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.era_start TO outbox_relay;
+GRANT SELECT ON TABLE outbox.era_start TO outbox_observer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_event TO outbox_consumer;
 

@@ -4,6 +4,8 @@ mod run;
 
 mod roles;
 
+mod eras;
+
 mod inbox_days;
 
 mod operators;

@@ -91,6 +91,63 @@ async fn after(strategy: &str) -> Result<(Scene, Vec<Uuid>, Relay)> {
     Ok((scene, newer, relay))
 }
 
+/// A day goes by: pieces of the progress are dropped, and of each stream the latest row is carried on. None is left that the era wrote.
+async fn forget_progress(scene: &Scene) -> Result {
+    holds(
+        scene,
+        "select coalesce((select p.chain_batch_id >= (select max(batch_id) from outbox.era) from outbox.progress p
+                          where p.topic = 'orders.placed' order by p.batch_number desc, p.position desc limit 1), false)",
+    )
+    .await?;
+    let mut connection = scene.connect().await?;
+    connection
+        .execute("set session_replication_role = replica")
+        .await?;
+    let forgotten = connection
+        .execute(
+            "delete from outbox.progress p where exists (
+                select from outbox.progress newer where newer.topic = p.topic and newer.partition = p.partition
+                   and (newer.batch_number, newer.position, newer.number) > (p.batch_number, p.position, p.number))",
+        )
+        .await?;
+    assert!(forgotten.rows_affected() > 0);
+    let left: i64 = sqlx::query_scalar(
+        "select count(*) from outbox.progress p join outbox.era e on e.batch_number = p.batch_number
+         where p.topic = 'orders.placed' and p.chain_batch_id < e.batch_id",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    assert_eq!(left, 0, "what the era wrote is gone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_era_passed_over_is_known_after_its_progress_is_gone() -> Result {
+    // GIVEN an era that began with what was cut and never sent, a stream trimmed to the middle of it, and a day gone by
+    let (mut scene, newer, _relay) = after("trust-database").await?;
+    let expected = [scene.known.clone(), newer.clone()].concat();
+    assert_eq!(scene.arrived(120).await?, expected);
+    let entries = scene.entries().await?;
+    let (kept, floor) = (entries[19].id, entries[70].id);
+    let mut connection = scene.connect().await?;
+    sqlx::query(
+        "insert into outbox.trim_floor (topic, partition, batch_id, position, cause, epoch) values ($1, 0, $2, $3, 'retention', 1)",
+    )
+    .bind(TOPIC)
+    .bind(i64::try_from(floor.0).unwrap_or(0))
+    .bind(i64::try_from(floor.1).unwrap_or(0))
+    .execute(&mut connection)
+    .await?;
+    let later = scene.append(5).await?;
+    scene.arrived(125).await?;
+    forget_progress(&scene).await?;
+    // WHEN everything is gone THEN all that stands behind the floor is put out again, and nothing is said to be lost
+    redis::cmd("FLUSHALL").query_async::<()>(&mut scene.redis).await?;
+    is_put_out_behind(&scene, &kept.to_string()).await?;
+    assert_eq!(scene.arrived(105).await?, [newer, later].concat());
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_an_era_began_with_is_put_out_again_behind_what_is_left_of_it() -> Result {
     // GIVEN an era that began with what was cut and never sent, a group in the middle of it and one at its end
@@ -99,6 +156,7 @@ async fn what_an_era_began_with_is_put_out_again_behind_what_is_left_of_it() -> 
     let expected = [scene.known.clone(), newer].concat();
     assert_eq!(scene.arrived(120).await?, expected);
     readers.read(&scene, "behind", 120).await?;
+    forget_progress(&scene).await?;
     // WHEN the stream loses the last forty THEN they are put out again, behind what is left
     let kept = lose_from(&mut scene, 80).await?;
     is_put_out_behind(&scene, &kept).await?;
@@ -119,6 +177,7 @@ async fn what_follows_entries_that_a_person_accepted_is_put_out_again_and_they_a
     let expected = [scene.known.clone(), scene.unknown.clone(), newer].concat();
     assert_eq!(scene.arrived(130).await?, expected);
     readers.read(&scene, "behind", 130).await?;
+    forget_progress(&scene).await?;
     // WHEN it loses everything behind those THEN that is put out again
     let kept = lose_from(&mut scene, 30).await?;
     is_put_out_behind(&scene, &kept).await?;

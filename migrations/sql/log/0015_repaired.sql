@@ -1,5 +1,71 @@
 -- Repairs that know of eras: an entry is found whatever era it is of, and what a recovery left on a stream is told from what no ledger knew.
 
+-- Behind which entry of a stream an era goes on: kept where it stays. The progress that said so goes with its piece, after a day, and what
+-- the era passed over stands nowhere else.
+create table outbox.era_start (
+    batch_number bigint not null,
+    topic text not null,
+    partition integer not null,
+    -- The first of what the era began with on this stream; 0: nothing.
+    first_position bigint not null,
+    kept_batch_id bigint not null,
+    kept_position bigint not null,
+    primary key (topic, partition, batch_number)
+);
+comment on table outbox.era_start is 'Behind which entry each stream went on with an era, where that was not the end of what its ledger had put there. Append-only.';
+comment on column outbox.era_start.partition is '0: the stream without a number; n + 1: partition n.';
+create trigger append_only before update or delete on outbox.era_start for each row execute function outbox.refuse_change();
+
+-- When the transaction that opened an era ends, the progress is there that it goes on with.
+create function outbox.keep_era_starts() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    insert into outbox.era_start (batch_number, topic, partition, first_position, kept_batch_id, kept_position)
+    select new.batch_number, stream.topic, stream.partition, coalesce(share.first_position, 0), opened.chain_batch_id, opened.chain_position
+    from outbox.topic_stream stream
+    cross join lateral (
+        select p.chain_batch_id, p.chain_position from outbox.progress p
+        where p.topic = stream.topic and p.partition = stream.partition and p.batch_number = new.batch_number
+        order by p.position, p.number
+        limit 1
+    ) opened
+    left join outbox.share share on share.topic = stream.topic and share.partition = stream.partition and share.batch_number = new.batch_number
+    where opened.chain_batch_id < new.batch_id;
+    return null;
+end
+$$;
+create constraint trigger keep_era_starts after insert on outbox.era deferrable initially deferred
+    for each row when (new.batch_number > 0) execute function outbox.keep_era_starts();
+
+-- Of the eras before. Where the progress is gone already, what the recovery had found tells: it went on behind the last entry that the
+-- ledger knew, or with trust-stream behind the last one there was.
+insert into outbox.era_start (batch_number, topic, partition, first_position, kept_batch_id, kept_position)
+select e.batch_number, stream.topic, stream.partition, coalesce(share.first_position, 0),
+       coalesce(opened.chain_batch_id, split_part(told.kept, '-', 1)::bigint), coalesce(opened.chain_position, split_part(told.kept, '-', 2)::bigint)
+from outbox.era e
+cross join outbox.topic_stream stream
+left join lateral (
+    select p.chain_batch_id, p.chain_position from outbox.progress p
+    where p.topic = stream.topic and p.partition = stream.partition and p.batch_number = e.batch_number and p.chain_batch_id < e.batch_id
+    order by p.position, p.number
+    limit 1
+) opened on true
+left join outbox.share share on share.topic = stream.topic and share.partition = stream.partition and share.batch_number = e.batch_number
+left join lateral (
+    select coalesce(case r.strategy when 'trust-stream' then seen.last else seen.known end, seen.recorded, '0-0') as kept
+    from outbox.recovery r
+    cross join lateral jsonb_to_recordset(r.found -> 'streams') seen (stream text, mark jsonb, known text, last text, recorded text, generated text, unknown jsonb)
+    where opened.chain_batch_id is null and r.era = e.era and seen.stream = stream.name
+      and coalesce(seen.mark ->> 'is', '') not in ('foreign', 'unreadable')
+      and ((seen.unknown ->> 'count')::bigint > 0 or seen.mark ->> 'is' = 'unknown'
+           or split_part(seen.generated, '-', 1)::numeric > (r.found ->> 'ledger_batch_id')::numeric
+           -- Everything was put out again.
+           or exists (select from outbox.era_share s where s.batch_number = e.batch_number and s.topic = stream.topic
+                        and s.partition = stream.partition and s.passed_positions = '{0}'))
+    limit 1
+) told on true
+where e.batch_number > 0 and (opened.chain_batch_id is not null or told.kept ~ '^[0-9]{1,18}-[0-9]{1,18}$');
+
 -- As before; and where a re-issue goes back beyond the era in which it was cut, transaction ids do not tell its older rows.
 create or replace function outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint,
                                                out passed_snapshots pg_snapshot[], out passed_positions bigint[])
@@ -85,10 +151,9 @@ begin
         if opened.era is null
            or locate_entry.batch_id < (select o.batch_id from outbox.batch o order by o.number limit 1)
            or not exists (select from outbox.recovery r where r.era = opened.era and r.strategy = 'trust-stream')
-           or not exists (select from outbox.progress p
-                          where p.topic = locate_entry.topic and p.partition = locate_entry.partition and p.batch_number = opened.batch_number
-                            and p.chain_batch_id < opened.batch_id
-                            and (p.chain_batch_id, p.chain_position) >= (locate_entry.batch_id, locate_entry.position)) then
+           or not exists (select from outbox.era_start k
+                          where k.batch_number = opened.batch_number and k.topic = locate_entry.topic and k.partition = locate_entry.partition
+                            and (k.kept_batch_id, k.kept_position) >= (locate_entry.batch_id, locate_entry.position)) then
             return;
         end if;
         accepted_in := opened.era;
@@ -155,12 +220,15 @@ do $$
 declare
     function regprocedure;
 begin
-    foreach function in array array['outbox.behind_entry(text, integer, bigint, bigint, bigint)', 'outbox.locate_entry(text, integer, bigint, bigint)']::regprocedure[] loop
+    alter table outbox.era_start owner to outbox_maintainer;
+    foreach function in array array['outbox.behind_entry(text, integer, bigint, bigint, bigint)', 'outbox.locate_entry(text, integer, bigint, bigint)',
+                                    'outbox.keep_era_starts()']::regprocedure[] loop
         execute format('alter function %s owner to outbox_maintainer', function);
         execute format('revoke execute on function %s from public', function);
     end loop;
 end
 $$;
+grant select on outbox.era_start to outbox_relay, outbox_observer;
 grant execute on function outbox.behind_entry(text, integer, bigint, bigint, bigint), outbox.locate_entry(text, integer, bigint, bigint) to outbox_relay;
 
 -- A time before 1970 means from the first on; so do orders that were given one before, or they could not be answered.

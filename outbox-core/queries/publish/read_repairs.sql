@@ -19,17 +19,10 @@ select head.number as head_number,
                where r.topic = $1::text and r.partition = $2::integer
                union all
                -- What an era took off the stream, or never sent, stands nowhere else: it goes on behind the entry that stayed.
-               select e.batch_number, e.batch_id, coalesce(s.first_position, 0), p.chain_batch_id, p.chain_position
-               from outbox.era e
-               cross join lateral (
-                   select p.chain_batch_id, p.chain_position from outbox.progress p
-                   where p.topic = $1::text and p.partition = $2::integer and p.batch_number = e.batch_number
-                   order by p.position, p.number
-                   limit 1
-               ) p
-               left join lateral (select s.first_position from outbox.share s
-                                  where s.topic = $1::text and s.partition = $2::integer and s.batch_number = e.batch_number limit 1) s on true
-               where e.batch_number > 0 and p.chain_batch_id < e.batch_id
+               select k.batch_number, e.batch_id, k.first_position, k.kept_batch_id, k.kept_position
+               from outbox.era_start k
+               join outbox.era e on e.batch_number = k.batch_number
+               where k.topic = $1::text and k.partition = $2::integer
            ) put), '[]') as reissues,
        coalesce((select extract(epoch from clock_timestamp() - max(r.cut_at)) from outbox.reissue r
                  where r.topic = $1::text and r.partition = $2::integer), 1e9)::float8 as seconds_since_last

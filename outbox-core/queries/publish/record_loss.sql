@@ -41,9 +41,8 @@ select $1::text, $2::integer, $3::text, $4::bigint || '-' || $5::bigint, $6::big
             from outbox.share c
             cross join lateral (select b.kind, b.batch_id from outbox.batch b where b.number = c.batch_number limit 1) b
             where batch.kind = 'era' and b.kind = 'cut' and c.topic = $1::text and c.partition = $2::integer and c.batch_number < s.batch_number
-              and b.batch_id > (select p.chain_batch_id from outbox.progress p
-                                where p.topic = $1::text and p.partition = $2::integer and p.batch_number = s.batch_number
-                                order by p.position, p.number limit 1)
+              and b.batch_id > (select k.kept_batch_id from outbox.era_start k
+                                where k.topic = $1::text and k.partition = $2::integer and k.batch_number = s.batch_number)
         ) before
         where s.topic = $1::text and s.partition = $2::integer and batch.kind in ('cut', 'era')
           and s.batch_number > (select b.number from outbox.batch b where b.batch_id <= $4::bigint order by b.batch_id desc limit 1)

@@ -14,6 +14,7 @@ const LEFT: &str = r#"
     insert into outbox.unknown_entry (stream, batch_id, position, recovery, topic, partition, event_id, names, contents, fate)
     values ('outbox:orders', 900, 1, 1, 'orders', 0, 'one', array['event'], array[convert_to('canary-card-4711', 'UTF8')], 'removed');
     insert into outbox.era_share (batch_number, topic, partition, passed_snapshots, passed_positions) values (1, 'orders', 0, '{}', '{}');
+    insert into outbox.era_start (batch_number, topic, partition, first_position, kept_batch_id, kept_position) values (1, 'orders', 0, 1, 1, 1);
     insert into outbox.timeline (era, timeline, batch_number) values (1, 1, 0);
     insert into outbox.loss (topic, partition, stream, after_entry, through_entry, events, why, missed_by, epoch)
     values ('orders', 0, 'outbox:orders', '1-1', '1-2', 1, 'log', '{stock}', 1);
