@@ -102,6 +102,12 @@ points! {
     SEEK_WRITTEN = "seek-written";
     /// The streams are set back, and what earlier seeks left is still there.
     SEEK_MOVED = "seek-moved";
+    /// Entries that the database does not know are kept, and still on their stream.
+    ENTRIES_KEPT = "entries-kept";
+    /// They are off their stream, and there is no new era yet.
+    ENTRIES_TAKEN_OFF = "entries-taken-off";
+    /// The new era is there, and the marks do not say so.
+    ERA_OPENED = "era-opened";
     /// The first set of migrations is committed, the second is not begun.
     MIGRATED_ONE_SET = "migrated-one-set";
 }

@@ -129,6 +129,10 @@ async fn a_stream_of_which_postgres_has_nothing_goes_on_with_what_comes() -> Res
     backlog(&scene.world, &topics, 2, 20, 10).await?;
     scene.join("reader").await?;
     scene.effects("reader", 40).await?;
+    // What is applied last is recorded as passed a moment later.
+    scene
+        .until("select (select passed_entry from outbox_ops.inbox) = (select last_entry from outbox_ops.topics)")
+        .await?;
     scene
         .postgres
         .execute("set session_replication_role = replica")

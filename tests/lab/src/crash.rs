@@ -1,6 +1,8 @@
 //! Every crash point, visited in turn: a real relay, a real member or a real command is ended, panics, fails or stalls right
 //! there, under load, and what it leaves behind is judged by the witness.
 
+mod ahead;
+
 mod provoke;
 
 mod scene;

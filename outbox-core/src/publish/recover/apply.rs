@@ -104,6 +104,7 @@ impl Work<'_> {
                 pg::know_topics(&self.ends.session, &unknown).await?;
                 applied.entries = self.settle(applied.recovery, &found).await?;
                 let opened = self.open(applied.recovery, &plan).await?;
+                crash_point!(ERA_OPENED);
                 (applied.era, applied.batch_id, applied.events) =
                     (Some(opened.era), opened.batch_id, opened.events);
             }

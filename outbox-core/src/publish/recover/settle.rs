@@ -85,6 +85,7 @@ impl Work<'_> {
         self.hold.check()?;
         let session = &self.ends.session;
         pg::keep(session, recovery, (&stream.key, &stream.stream), entries, fate).await?;
+        crash_point!(ENTRIES_KEPT);
         if !removes {
             return Ok(());
         }
@@ -92,6 +93,7 @@ impl Work<'_> {
         self.hold.check()?;
         let ids: Vec<EntryId> = entries.iter().map(|entry| entry.id).collect();
         self.ends.streams.take_off(&stream.key, &ids).await?;
+        crash_point!(ENTRIES_TAKEN_OFF);
         Ok(())
     }
 }

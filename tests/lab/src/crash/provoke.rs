@@ -35,6 +35,12 @@ impl Scene {
                 self.command = Some(self.seek(true)?);
             }
             Provocation::Migrate => self.command = Some(self.migrate(true).await?),
+            Provocation::Recover => {
+                self.load(40).await?;
+                super::ahead::put(&self.world, PARTITIONS).await?;
+                self.relay.process.not_ready_because("STREAM-IS-AHEAD").await?;
+                self.command = Some(self.recover(true).await?);
+            }
         }
         self.load(20).await
     }
@@ -77,10 +83,17 @@ impl Scene {
 
     /// A command that says to wait is run again after that.
     pub(super) async fn run_again(&self) -> Result {
+        // Done is done: a recovery has nothing to do then.
+        if self.row.provocation == Provocation::Recover
+            && self.command.as_ref().is_some_and(|first| first.code == 0)
+        {
+            return Ok(());
+        }
         let mut said = None;
         let wait = until("the command, run again, succeeds", LIMIT, async || {
             let answer = match self.row.provocation {
                 Provocation::Seek => self.seek(false)?,
+                Provocation::Recover => self.recover(false).await?,
                 _ => self.migrate(false).await?,
             };
             let is_done = answer.code == 0;
@@ -171,6 +184,21 @@ impl Scene {
         ];
         let command = Invocation::of(&self.world, &line)?.set("DATABASE_URL", self.shop.url());
         self.arm(command, is_armed).ask()
+    }
+
+    /// Beside the test: an era waits for producers, which are in this process.
+    async fn recover(&self, is_armed: bool) -> Result<Answer> {
+        let line = [
+            "recover",
+            "apply",
+            "--strategy",
+            "trust-database",
+            "--reason",
+            "a copy wrote here",
+            "--yes",
+        ];
+        let command = self.arm(Invocation::of(&self.world, &line)?, is_armed);
+        tokio::task::spawn_blocking(move || command.ask()).await?
     }
 
     async fn migrate(&self, is_armed: bool) -> Result<Answer> {

@@ -115,7 +115,8 @@ impl Scene {
         });
         wait.await.map_err(|failure| {
             Failure::new(format!(
-                "{failure}: the point was not reached; the relay's log:\n{}\nthe member's log:\n{}",
+                "{failure}: the point was not reached; the command says {:?}; the relay's log:\n{}\nthe member's log:\n{}",
+                self.command,
                 self.relay.process.log_tail(),
                 self.member.process.log_tail()
             ))

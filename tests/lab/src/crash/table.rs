@@ -63,6 +63,8 @@ pub enum Provocation {
     Seek,
     /// A database is migrated.
     Migrate,
+    /// A copy wrote to the streams, and that is recovered from.
+    Recover,
 }
 
 /// How a point is visited.
@@ -90,7 +92,7 @@ const fn row(point: Point, process: Process, provocation: Provocation, nth: u32)
 /// A row for every point.
 pub const TABLE: &[Row] = {
     use Process::{Command, Member, Relay};
-    use Provocation::{Far, Grow, Load, Loss, Migrate, Old, Quiet, Redrive, Seek};
+    use Provocation::{Far, Grow, Load, Loss, Migrate, Old, Quiet, Recover, Redrive, Seek};
     &[
         row(crash::LEASE_BEFORE_TAKE, Relay, Load, 4),
         row(crash::LEASE_TAKEN, Relay, Load, 3),
@@ -126,6 +128,9 @@ pub const TABLE: &[Row] = {
         row(crash::SEEK_SEIZED, Command, Seek, 1),
         row(crash::SEEK_WRITTEN, Command, Seek, 1),
         row(crash::SEEK_MOVED, Command, Seek, 1),
+        row(crash::ENTRIES_KEPT, Command, Recover, 1),
+        row(crash::ENTRIES_TAKEN_OFF, Command, Recover, 1),
+        row(crash::ERA_OPENED, Command, Recover, 1),
         row(crash::MIGRATED_ONE_SET, Command, Migrate, 1),
     ]
 };
