@@ -2266,11 +2266,11 @@ CREATE FUNCTION outbox.refuse_without_eras() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    if new.expires_at > clock_timestamp() and not new.knows_eras and exists (select from outbox.era e where e.era > 1 and e.guarded) then
+    if new.expires_at > clock_timestamp() and current_setting('outbox.knows_eras', true) is distinct from 'on'
+       and exists (select from outbox.era e where e.era > 1 and e.guarded) then
         raise exception 'an era was opened, which this relay does not know and would publish in part: run the version that belongs to this schema'
             using errcode = 'undefined_column';
     end if;
-    new.knows_eras := false;
     return new;
 end
 $$;
@@ -3562,7 +3562,6 @@ CREATE TABLE outbox.lease (
     holder text,
     acquired_at timestamp with time zone,
     expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    knows_eras boolean DEFAULT false NOT NULL,
     CONSTRAINT lease_epoch_check CHECK ((epoch >= 0))
 )
 WITH (fillfactor='50');
@@ -3570,8 +3569,6 @@ WITH (fillfactor='50');
 ALTER TABLE outbox.lease OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.lease IS 'One row per right. Each change of hands raises the epoch; an epoch never falls.';
-
-COMMENT ON COLUMN outbox.lease.knows_eras IS 'Said by whoever takes or renews it, and never kept.';
 
 CREATE SEQUENCE outbox.log_position
     START WITH 1

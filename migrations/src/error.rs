@@ -72,6 +72,11 @@ impl Error {
         }
     }
 
+    /// Somebody holds a lock that a step needs. Waiting for another process that migrates is not this: that is waited for as it is.
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(self, Self::Step { source, .. } if code(source).as_deref() == Some("55P03"))
+    }
+
     /// Two databases of one cluster made the same role, or granted it, at the same moment.
     pub(crate) fn is_collision(&self) -> bool {
         match self {

@@ -11,6 +11,15 @@ const LOCK: i64 = 122_550_254_464_889;
 /// Roles belong to the cluster and no lock spans its databases, so two databases migrating at once can collide there.
 const ATTEMPTS: u32 = 5;
 
+/// A lock that a step needs is waited for so long: whoever asks after us, an append perhaps, queues behind us meanwhile.
+const LOCK_WAIT: &str = "set local lock_timeout = '300ms'";
+
+/// And then asked for again so often, a pause of as long between two tries, in which others have their turn: a minute in all.
+const LOCK_TRIES: u32 = 60;
+
+/// Seconds between two tries for a lock.
+const LOCK_PAUSE: f64 = 0.7;
+
 /// What a run did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -25,25 +34,31 @@ pub struct Report {
 /// Brings a set to the newest version this binary knows.
 ///
 /// # Errors
-/// [`Error::Newer`] and [`Error::Changed`] before anything is touched; [`Error::Database`] with nothing changed.
+/// [`Error::Newer`] and [`Error::Changed`] before anything is touched; [`Error::Step`] and [`Error::Database`] with nothing changed,
+/// also when somebody holds a lock that a step needs for longer than a minute.
 pub async fn migrate(conn: &mut PgConnection, set: Set) -> Result<Report, Error> {
-    let mut attempt = 1;
+    let (mut attempt, mut locked) = (1, 1);
     loop {
-        match attempt_once(&mut *conn, set).await {
+        let pause = match attempt_once(&mut *conn, set).await {
             Err(error) if attempt < ATTEMPTS && error.is_collision() => {
-                sqlx::query("select pg_sleep($1)")
-                    .bind(0.1 * f64::from(attempt))
-                    .execute(&mut *conn)
-                    .await
-                    .map_err(|source| Error::Database {
-                        set,
-                        doing: "waiting to try again",
-                        source,
-                    })?;
                 attempt += 1;
+                0.1 * f64::from(attempt)
+            }
+            Err(error) if locked < LOCK_TRIES && error.is_locked() => {
+                locked += 1;
+                LOCK_PAUSE
             }
             outcome => return outcome,
-        }
+        };
+        sqlx::query("select pg_sleep($1)")
+            .bind(pause)
+            .execute(&mut *conn)
+            .await
+            .map_err(|source| Error::Database {
+                set,
+                doing: "waiting to try again",
+                source,
+            })?;
     }
 }
 
@@ -66,7 +81,7 @@ async fn attempt_once(conn: &mut PgConnection, set: Set) -> Result<Report, Error
         sqlx::query(statement)
             .execute(&mut *transaction)
             .await
-            .map_err(failed("bounding the wait for locks"))?;
+            .map_err(failed("bounding the wait for another process"))?;
     }
     sqlx::query("select pg_advisory_xact_lock($1)")
         .bind(LOCK)
@@ -75,6 +90,10 @@ async fn attempt_once(conn: &mut PgConnection, set: Set) -> Result<Report, Error
         .map_err(failed("waiting for another process that migrates"))?;
     let pending = unapplied(&mut transaction, set).await?;
     if !pending.is_empty() {
+        sqlx::query(LOCK_WAIT)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("bounding the wait for locks"))?;
         ensure_schema(&mut transaction, set).await?;
         set.migrator()
             .run_direct(None, &mut *transaction, false)

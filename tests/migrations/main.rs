@@ -8,6 +8,8 @@ mod eras;
 
 mod inbox_days;
 
+mod locks;
+
 mod operators;
 
 mod inbox_window;

@@ -34,10 +34,9 @@ grant select on outbox.refusal, outbox_ops.refusals to outbox_observer, outbox_r
 grant insert (code, said, epoch) on outbox.refusal to outbox_relay;
 
 -- A relay that knows no eras reads their first shares by two snapshots, and would publish them in part. It is refused the leases, which
--- it needs for everything else: whoever takes or renews one says each time that it knows. Of the eras that were there before nothing is
--- asked, so that relays may be replaced one by one after this migration.
-alter table outbox.lease add column knows_eras boolean not null default false;
-comment on column outbox.lease.knows_eras is 'Said by whoever takes or renews it, and never kept.';
+-- it needs for everything else: whoever takes or renews one says each time that it knows, by a setting of its transaction. Not by a
+-- column: to add one locks out every append, which reads the lease to ring the doorbell, behind whoever left a transaction open.
+-- Of the eras that were there before nothing is asked, so that relays may be replaced one by one after this migration.
 alter table outbox.era add column guarded boolean not null default false;
 alter table outbox.era alter column guarded set default true;
 comment on column outbox.era.guarded is 'Whether only relays that know eras may lead from here on.';
@@ -45,11 +44,11 @@ comment on column outbox.era.guarded is 'Whether only relays that know eras may 
 create function outbox.refuse_without_eras() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    if new.expires_at > clock_timestamp() and not new.knows_eras and exists (select from outbox.era e where e.era > 1 and e.guarded) then
+    if new.expires_at > clock_timestamp() and current_setting('outbox.knows_eras', true) is distinct from 'on'
+       and exists (select from outbox.era e where e.era > 1 and e.guarded) then
         raise exception 'an era was opened, which this relay does not know and would publish in part: run the version that belongs to this schema'
             using errcode = 'undefined_column';
     end if;
-    new.knows_eras := false;
     return new;
 end
 $$;

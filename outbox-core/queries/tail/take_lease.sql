@@ -4,7 +4,9 @@
 -- It says that it knows eras: a relay that does not is refused where one was opened (migration 0014).
 -- A lease that ends later than a relay can ask for (five minutes at most) was taken before the clock was set back: it is free, or
 -- that of a dead leader would last as much longer.
-with held as materialized (
+with known as materialized (
+    select set_config('outbox.knows_eras', 'on', true) as said
+), held as materialized (
     select name, holder, epoch, expires_at from outbox.lease where name = any($1::text[]) order by name for update
 ), free as materialized (
     select count(*) = cardinality($1::text[]) as all_free
@@ -16,10 +18,9 @@ with held as materialized (
     set epoch = case when held.holder = $2::text and held.expires_at > clock_timestamp() then held.epoch else held.epoch + 1 end,
         acquired_at = case when held.holder = $2::text and held.expires_at > clock_timestamp() then lease.acquired_at else clock_timestamp() end,
         holder = $2::text,
-        expires_at = clock_timestamp() + $3::bigint * interval '1 millisecond',
-        knows_eras = true
-    from free, held
-    where lease.name = held.name and free.all_free
+        expires_at = clock_timestamp() + $3::bigint * interval '1 millisecond'
+    from free, held, known
+    where lease.name = held.name and free.all_free and known.said = 'on'
     returning lease.name, lease.epoch
 )
 select taken.name, taken.epoch from taken order by taken.name

@@ -1,8 +1,7 @@
-//! Every crash point is visited: by an exit each time, and by one of the other actions, which another seed chooses anew.
+//! Every crash point is visited: by an exit each time, and by one of the other actions, in turn: after three days all of them were
+//! visited by all. `cargo xtask chaos --crash-points` goes through all of them at once.
 
 use fault_lab::crash::{Action, Process, Row, TABLE, visit_all};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use system_tests::Result;
 
 /// Printed, and taken from outside to repeat a run.
@@ -28,17 +27,24 @@ async fn exit(process: Process) -> Result {
     visit_all(visits.collect(), seed()?).await
 }
 
+/// Whose turn it is: a day later it is the next action's. Printed, and taken from outside to repeat a run.
+fn turn() -> Result<usize> {
+    let turn = match std::env::var("OUTBOX_TEST_TURN") {
+        Ok(turn) => turn.parse()?,
+        Err(_) => usize::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs() / 86_400)?,
+    };
+    eprintln!("OUTBOX_TEST_TURN={turn}");
+    Ok(turn)
+}
+
 async fn another_action(process: Process) -> Result {
-    let seed = seed()?;
-    let mut random = StdRng::seed_from_u64(seed);
+    let (seed, turn) = (seed()?, turn()?);
     // `OUTBOX_TEST_ACTION=panic`: this one at every point.
     let only = std::env::var("OUTBOX_TEST_ACTION").ok();
     let mut others = vec![Action::Panic, Action::Error, Action::Stall];
     others.retain(|action| only.as_ref().is_none_or(|word| word == action.word()));
-    let visits = rows(process)
-        .into_iter()
-        .map(|row| (row, others[random.random_range(0..others.len())]));
-    visit_all(visits.collect(), seed).await
+    let in_turn = others.iter().copied().cycle().skip(turn % others.len().max(1));
+    visit_all(rows(process).into_iter().zip(in_turn).collect(), seed).await
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Many runs, until so many faults were done. Every run is a line of a file, so that a campaign goes on where it stopped; a run
-//! that failed stays there with its seed, its schedule and its history beside it, and the campaign goes on with the next seed.
+//! that failed stays there with its seed, its schedule and its history beside it, and the campaign goes on with the next seed. One
+//! that could not be made at all is a line of another file, with what it ended with, and no campaign is whole that had one.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,15 +51,39 @@ pub struct Campaign {
 struct Progress {
     next: u64,
     done: usize,
-    broken: usize,
+    broken: Vec<u64>,
     failed: Vec<u64>,
+}
+
+impl Progress {
+    /// What there is to say against it.
+    fn verdict(&self, wanted: usize, folder: &Path) -> Result {
+        let mut against = Vec::new();
+        if self.done < wanted {
+            against.push(format!("given up after {} of {wanted} faults", self.done));
+        }
+        if !self.broken.is_empty() {
+            against.push(format!("these seeds could not be run: {:?}", self.broken));
+        }
+        if !self.failed.is_empty() {
+            against.push(format!("these seeds failed: {:?}", self.failed));
+        }
+        if against.is_empty() {
+            return Ok(());
+        }
+        let folder = folder.display();
+        Err(Failure::new(format!(
+            "{}; what is left of each is in {folder}",
+            against.join("; ")
+        )))
+    }
 }
 
 impl Campaign {
     /// Runs until there are as many faults as wanted.
     ///
     /// # Errors
-    /// When runs cannot be made, again and again; or, at the end, with the seeds that failed.
+    /// At the end: when it gave up, or with the seeds that failed or could not be run.
     pub fn run(&self) -> Result<Vec<Record>> {
         let records = read(&self.results)?;
         let next = records
@@ -66,7 +93,7 @@ impl Campaign {
         let progress = Mutex::new(Progress {
             next: next.unwrap_or(self.seed),
             done: faults(records.iter().filter(|record| record.losses == self.losses)),
-            broken: 0,
+            broken: Vec::new(),
             failed: Vec::new(),
         });
         std::thread::scope(|scope| {
@@ -80,15 +107,8 @@ impl Campaign {
             ended.collect::<Result<Vec<()>>>()
         })?;
         let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if progress.failed.is_empty() {
-            read(&self.results)
-        } else {
-            Err(Failure::new(format!(
-                "these seeds failed, what is left of each is in {}: {:?}",
-                self.folder.display(),
-                progress.failed
-            )))
-        }
+        progress.verdict(self.faults, &self.folder)?;
+        read(&self.results)
     }
 
     /// Makes one run after the other, with the next seed each.
@@ -97,7 +117,7 @@ impl Campaign {
         loop {
             let seed = {
                 let mut progress = lock();
-                if progress.done >= self.faults || progress.broken > BROKEN_AT_MOST {
+                if progress.done >= self.faults || progress.broken.len() > BROKEN_AT_MOST {
                     return Ok(());
                 }
                 progress.next = progress.next.wrapping_add(1);
@@ -120,7 +140,8 @@ impl Campaign {
                 }
                 Err(failure) => {
                     eprintln!("seed {seed} could not be run: {failure:?}");
-                    progress.broken += 1;
+                    keep_broken(&self.folder, seed, &failure)?;
+                    progress.broken.push(seed);
                 }
             }
         }
@@ -144,6 +165,17 @@ impl Campaign {
             outcome,
         })
     }
+}
+
+/// What a run ended with that could not be made, as a line of its own.
+fn keep_broken(folder: &Path, seed: u64, failure: &Failure) -> Result {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("broken.ndjson"))?;
+    let line = serde_json::json!({ "seed": seed, "failure": format!("{failure:?}") });
+    writeln!(file, "{line}")?;
+    Ok(())
 }
 
 fn history_of(seed: u64, folder: &Path) -> PathBuf {
@@ -192,4 +224,27 @@ pub async fn kept(
         path.display()
     );
     Ok((outcome, Some(fewest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_campaign_that_gave_up_or_had_broken_runs_is_not_whole() {
+        let of = |done, broken: &[u64], failed: &[u64]| Progress {
+            next: 9,
+            done,
+            broken: broken.to_vec(),
+            failed: failed.to_vec(),
+        };
+        let says = |progress: Progress| match progress.verdict(100, Path::new("there")) {
+            Ok(()) => String::new(),
+            Err(failure) => failure.to_string(),
+        };
+        assert_eq!(says(of(100, &[], &[])), "");
+        assert!(says(of(99, &[], &[])).contains("given up after 99 of 100"));
+        assert!(says(of(100, &[3], &[])).contains("[3]"));
+        assert!(says(of(120, &[], &[7])).contains("[7]"));
+    }
 }
