@@ -1,5 +1,7 @@
 //! The database: what the migrations make, twice, at once and beside others.
 
+mod released;
+
 mod run;
 
 mod roles;

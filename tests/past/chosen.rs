@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use system_tests::Result;
 use system_tests::patience::until;
+use system_tests::{Failure, Result};
 use uuid::Uuid;
 
-use system_tests::past::{LIMIT, Past, Scene};
+use system_tests::past::{LIMIT, Past, STREAM, Scene};
 
 /// A base backup was started, and a hundred other events have positions that thirty published ones had.
 async fn positions_used_again() -> Result<(Scene, Vec<Uuid>)> {
@@ -126,6 +126,49 @@ async fn what_was_cut_and_not_published_comes_with_ids_that_the_stream_takes() -
     let mut relay = scene.relay().start()?;
     relay.leads().await?;
     let expected = [scene.known.clone(), scene.unknown.clone(), newer, more].concat();
+    assert_eq!(scene.arrived(expected.len()).await?, expected);
+    is_a_chain(&mut scene).await
+}
+
+#[tokio::test]
+async fn what_comes_next_has_ids_above_those_of_a_server_whose_clock_was_ahead() -> Result {
+    // GIVEN a database that went back, and a stream that ends with an id an hour ahead of its clock
+    let mut scene = Scene::after(Past::BaseBackup).await?;
+    let newer = scene.append(5).await?;
+    let last = scene
+        .entries()
+        .await?
+        .pop()
+        .ok_or_else(|| Failure::new("an empty stream"))?;
+    let previous = last.previous_id.map(|id| id.to_string()).unwrap_or_default();
+    let event = Uuid::now_v7();
+    let json = last
+        .json
+        .replace(&last.event_id.to_string(), &event.to_string())
+        .replace(&previous, &last.id.to_string());
+    redis::cmd("XADD")
+        .arg(&[
+            STREAM,
+            &format!("{}-{}", last.id.0 + 3_600_000, last.id.1 + 1),
+            "event",
+            &json,
+        ])
+        .query_async::<()>(&mut scene.redis)
+        .await?;
+    // WHEN the stream is taken for right
+    scene.apply("trust-stream")?;
+    // THEN what comes next stands behind that
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    let more = scene.append(1).await?;
+    let expected = [
+        scene.known.clone(),
+        scene.unknown.clone(),
+        vec![event],
+        newer,
+        more,
+    ]
+    .concat();
     assert_eq!(scene.arrived(expected.len()).await?, expected);
     is_a_chain(&mut scene).await
 }

@@ -277,3 +277,33 @@ async fn rows_of_an_era_that_were_in_no_batch_are_missed_when_the_log_drops_them
     assert_eq!(scene.arrived(5).await?, later);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_an_era_passed_over_is_no_place_to_go_on_behind() -> Result {
+    // GIVEN an era that began with what was cut and never sent; a group has all of it, and it was trimmed
+    let (mut scene, newer, mut relay) = after("trust-database").await?;
+    let readers = Readers::new().await?;
+    let expected = [scene.known.clone(), newer].concat();
+    assert_eq!(scene.arrived(120).await?, expected);
+    let stayed = scene.entries().await?[19].id.to_string();
+    readers.read(&scene, "behind", 120).await?;
+    relay.terminate().await?;
+    let set = scene.ask(&["topic", "set", TOPIC, "--stream-retention", "1s"])?;
+    assert_eq!(set.code, 0, "{}", set.errors);
+    let mut relay = scene.relay().set("OUTBOX_PUBLISH_LOOK_EVERY", "100ms").start()?;
+    relay.leads().await?;
+    holds(
+        &scene,
+        "select exists (select from outbox_ops.streams where topic = 'orders.placed' and length = 1 and floor is not null)",
+    )
+    .await?;
+    // WHEN the rest vanishes THEN it goes on behind the entry that stayed, and not behind one that never was on the stream
+    redis::cmd("DEL")
+        .arg(STREAM)
+        .query_async::<()>(&mut scene.redis)
+        .await?;
+    is_put_out_behind(&scene, &stayed).await?;
+    // AND the group has what comes, and nothing twice
+    let expected = [expected, scene.append(5).await?].concat();
+    comes_to(&readers, &scene, "behind", &expected).await
+}

@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// A stranger that does not get its locks by then tries again: nothing else is done meanwhile.
 const LOCKS_WITHIN_MS: u64 = 150;
 
+/// A key that is gone when Redis forgot everything.
+const FORGOTTEN: &str = "chaos:to-be-forgotten";
+
 /// A fault under way.
 pub(super) struct Standing {
     pub(super) injection: Injection,
@@ -97,10 +100,12 @@ impl Standing {
                 ground.world.redis_server()?.command("REPLICAOF 127.0.0.1 1")?;
             }
             Kind::RedisFlush => {
-                if ground.world.redis_server()?.command("DBSIZE")? == ":0" {
+                let redis = ground.world.redis_server()?;
+                if redis.command("DBSIZE")? == ":0" || redis.command(&format!("SET {FORGOTTEN} x"))? != "+OK"
+                {
                     return Ok(false);
                 }
-                ground.world.redis_server()?.command("FLUSHALL")?;
+                redis.command("FLUSHALL")?;
             }
             Kind::RedisDelete => {
                 let gone = format!("DEL outbox:{LISTS}:{}", number % 2);
@@ -174,6 +179,10 @@ impl Standing {
             (Kind::PostgresFailover | Kind::Stranger, _) => seen.batch > self.seen.batch,
             (Kind::RedisFull, _) => refusals(ground, "OOM").await? > self.before,
             (Kind::RedisReadOnly, _) => refusals(ground, "READONLY").await? > self.before,
+            (Kind::RedisFlush, _) => {
+                let redis = ground.world.redis_server()?;
+                redis.command(&format!("EXISTS {FORGOTTEN}"))? == ":0"
+            }
             (Kind::RedisStaleFailover, _) => ground.replica_lacks().await? > 0,
             (Kind::LockedLeases, _) => match &mut self.stranger {
                 // Or it was free: then nobody can take it.
