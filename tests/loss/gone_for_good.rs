@@ -131,7 +131,9 @@ async fn a_stream_of_which_postgres_has_nothing_goes_on_with_what_comes() -> Res
     scene.effects("reader", 40).await?;
     // What is applied last is recorded as passed a moment later.
     scene
-        .until("select (select passed_entry from outbox_ops.inbox) = (select last_entry from outbox_ops.topics)")
+        .until(
+            "select (select passed_entry from outbox_ops.inbox) = (select last_entry from outbox_ops.topics)",
+        )
         .await?;
     scene
         .postgres
