@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use system_tests::Result;
-use system_tests::bounded::Bounded;
+use system_tests::bounded::{Bounded, Slack};
 
 const ROWS: u64 = 10_000_000;
 const KEYS: u64 = 1_000_000;
@@ -58,6 +58,7 @@ pub(crate) async fn run(rows: Option<u64>) -> Result {
         pinned: PINNED,
         steady: STEADY,
         at_most: AT_MOST,
+        slack: Slack::NARROW,
     }
     .run()
     .await?;

@@ -33,7 +33,7 @@ pub use sample::{Phase, Sample};
 
 const TOPICS: [&str; 3] = ["orders.placed", "payments.taken", "stock.moved"];
 /// The whole payload of a large event: as large as the log takes.
-const LARGE_BYTES: usize = 16 << 20;
+pub const LARGE_BYTES: usize = 16 << 20;
 /// Of the backlog published: memory comes, plans are made, caches fill until then.
 const WARM: f64 = 0.1;
 /// From here on the snapshot is held.
@@ -41,6 +41,23 @@ const PIN: f64 = 0.3;
 /// The lock that the consumer's function waits for.
 const HANGS_AT: i64 = 7;
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(120);
+
+/// What a later time may have on top of what an earlier one had, and a part of that, before it counts as growing.
+#[derive(Clone, Copy, Debug)]
+pub struct Slack {
+    /// Bytes of memory of a process.
+    pub memory: usize,
+    /// Statements at work.
+    pub statements: usize,
+}
+
+impl Slack {
+    /// For a run whose times are long enough for what happens by chance to be lost in their means.
+    pub const NARROW: Self = Self {
+        memory: 24 << 20,
+        statements: 2,
+    };
+}
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +76,8 @@ pub struct Bounded {
     pub steady: Duration,
     /// And no longer, all of it.
     pub at_most: Duration,
+    /// What is not yet growing.
+    pub slack: Slack,
 }
 
 impl Bounded {

@@ -11,12 +11,11 @@ use super::writers::Written;
 use super::{Bounded, LARGE_BYTES};
 use crate::{Failure, Result};
 
-/// How much more a later time may have than an earlier one: a part, and something on top.
-/// Where the largest events happen to meet on their way, each is in memory three times; two of them more or less say nothing.
-const MEMORY: (f64, f64) = (1.3, (6 * LARGE_BYTES) as f64);
+/// How much more a later time may have than an earlier one: a part, and something on top. What comes on top of memory and of
+/// statements is the run's to say ([`Slack`](super::Slack)).
+const MEMORY: f64 = 1.3;
+const STATEMENTS: f64 = 1.0;
 const CONNECTIONS: (f64, f64) = (1.0, 2.0);
-/// The handlers that hang are at work one moment, and wait to be tried again the next: four of them.
-const STATEMENTS: (f64, f64) = (1.0, 5.0);
 const PAGES: (f64, f64) = (1.5, 40.0);
 /// Calls in a time from which on their mean says something.
 const ENOUGH_CALLS: f64 = 10.0;
@@ -159,21 +158,23 @@ impl Report {
 
     fn lines(&self) -> Vec<Line> {
         let mib = f64::from(1 << 20);
+        let memory = (MEMORY, self.of.slack.memory as f64);
+        let statements = (STATEMENTS, self.of.slack.statements as f64);
         let mut lines = vec![
-            self.line("memory of the relay", "MiB", MEMORY, mib, |sample| {
+            self.line("memory of the relay", "MiB", memory, mib, |sample| {
                 sample.relay_memory as f64
             }),
             self.line(
                 "memory of the consumer that hangs",
                 "MiB",
-                MEMORY,
+                memory,
                 mib,
                 |sample| sample.consumer_memory as f64,
             ),
             self.line("connections to Postgres", "count", CONNECTIONS, 1.0, |sample| {
                 sample.connections as f64
             }),
-            self.line("statements at work", "count", STATEMENTS, 1.0, |sample| {
+            self.line("statements at work", "count", statements, 1.0, |sample| {
                 sample.statements as f64
             }),
         ];
@@ -238,7 +239,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{HOT, LEASE, Report, Written};
-    use crate::bounded::{Bounded, Phase, Sample};
+    use crate::bounded::{Bounded, Phase, Sample, Slack};
 
     /// Ten samples of each phase, with this much memory and so many pages a call.
     fn report(memory: impl Fn(usize) -> u64, pages: impl Fn(usize) -> f64, phases: &[Phase]) -> Report {
@@ -269,6 +270,7 @@ mod tests {
             pinned: Duration::ZERO,
             steady: Duration::ZERO,
             at_most: Duration::ZERO,
+            slack: Slack::NARROW,
         };
         let written = Written {
             events: 100,
@@ -295,7 +297,7 @@ mod tests {
     #[test]
     fn what_grows_while_behind_is_named_whatever_it_is_afterwards() {
         assert_eq!(refusal(&report(|_| 200, |_| 100.0, &WHOLE)), "");
-        let memory = |n: usize| if n < 30 { 100 + 30 * n as u64 } else { 100 };
+        let memory = |n: usize| if n < 30 { 100 + 10 * n as u64 } else { 100 };
         assert!(refusal(&report(memory, |_| 100.0, &WHOLE)).starts_with("memory of the relay is not flat"));
         let pages = |n: usize| if (20..30).contains(&n) { 400.0 } else { 100.0 };
         assert!(refusal(&report(|_| 200, pages, &WHOLE)).contains("to cut a batch is not flat"));
