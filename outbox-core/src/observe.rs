@@ -19,6 +19,8 @@ pub const PUBLISH_REPEATED: &str = "outbox_publish_repeated_total";
 pub const PUBLISH_REJECTED: &str = "outbox_publish_rejected_total";
 /// Shares sent again after the sink failed (counter).
 pub const PUBLISH_RETRIES: &str = "outbox_publish_retries_total";
+/// Times that too few replicas of the sink had what was sent in time, or said so (counter).
+pub const PUBLISH_UNREPLICATED: &str = "outbox_publish_unreplicated_total";
 /// Streams that were found to have lost entries (counter), by `topic`.
 pub const PUBLISH_LOST: &str = "outbox_publish_lost_streams_total";
 /// Time from recording an event to its confirmation by the sink, in seconds (histogram).

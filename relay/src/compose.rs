@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
-use outbox_core::publish::{self, Mode, StreamName, redis::Limits, redis::RedisSink, retry::Backoff};
+use outbox_core::publish::redis::{Limits, RedisSink, Replicas};
+use outbox_core::publish::{self, Mode, StreamName, retry::Backoff};
 use outbox_core::standing::Standing;
 use outbox_core::tail::candidate::Candidate;
 use outbox_core::tail::lease::Lease;
@@ -39,6 +40,7 @@ pub async fn relay(
         Limits {
             connect: config.redis.connect_timeout,
             answer: config.redis.response_timeout,
+            replicas: replicas(&config),
         },
     );
     let dial = dial(config.clone());
@@ -80,6 +82,19 @@ pub async fn relay(
         }
     }
     Ok(())
+}
+
+/// Whom behind Redis a parcel waits for. A wait that takes longer than an answer may would be no answer at all.
+fn replicas(config: &Config) -> Option<Replicas> {
+    let count = u32::try_from(config.publish.min_replicas).unwrap_or(u32::MAX);
+    (count > 0).then(|| Replicas {
+        count,
+        within: config
+            .publish
+            .replica_timeout
+            .min(config.redis.response_timeout / 2),
+        key: format!("{}@replicas", config.redis.prefix),
+    })
 }
 
 /// Waits for a task that panicked, and panics with it: a leader that looks after nothing any more must not go on as if it did.

@@ -12,6 +12,8 @@ mod failover;
 
 mod read_only;
 
+mod replicas;
+
 mod notification_queue;
 
 mod clock;

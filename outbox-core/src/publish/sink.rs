@@ -207,6 +207,14 @@ pub struct Receipt {
     pub answers: Vec<Answer>,
 }
 
+impl Receipt {
+    /// Whether something of the parcel is on the stream.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        matches!(self.answers.first(), Some(Answer::Durable | Answer::Repeated))
+    }
+}
+
 /// Why a stream stops, other than by the sink as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {

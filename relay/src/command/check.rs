@@ -207,6 +207,7 @@ async fn marks(
     let limits = Limits {
         connect: config.redis.connect_timeout,
         answer: config.redis.response_timeout,
+        ..Limits::default()
     };
     let sink = RedisSink::new(connect::redis(config)?, limits);
     let connection = sink

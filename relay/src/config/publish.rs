@@ -16,6 +16,9 @@ pub const DEFAULT_BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// What an outage's end is noticed after, at most.
 pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// Replication takes about a millisecond; a replica that is away for longer than this is away.
+pub const DEFAULT_REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A look costs a handful of small commands per stream; what may be trimmed grows slowly.
 pub const DEFAULT_LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,10 @@ section! {
         share_bytes: usize = DEFAULT_SHARE_BYTES, Bytes(64 * KIB, 256 * MIB);
         /// An event whose entry is larger sets its topic aside until a person decides. Lower it where the server takes less (`proto-max-bulk-len`, limits of managed services).
         max_entry_bytes: usize = DEFAULT_MAX_ENTRY_BYTES, Bytes(KIB, 512 * MIB);
+        /// Replicas of Redis that must have what is sent before it counts as delivered; 0 waits for none. While fewer answer, nothing is published: everything waits in Postgres.
+        min_replicas: usize = 0, Count(0, 100);
+        /// How long these replicas may take; never longer than half of `redis.response_timeout`.
+        replica_timeout: Duration = DEFAULT_REPLICA_TIMEOUT, Span(Duration::from_millis(10), Duration::from_secs(30));
         /// First pause after a failure; it doubles with jitter up to `backoff_max`.
         backoff_min: Duration = DEFAULT_BACKOFF_MIN, Span(Duration::from_millis(1), Duration::from_secs(60));
         /// Longest pause after a failure.

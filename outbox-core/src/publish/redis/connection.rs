@@ -7,10 +7,12 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Pipeline, Value};
 
 use super::layout::read_layout;
+use super::replicas::Replicas;
 use super::reply::{self, Refusal};
 use super::value::{bytes, text};
 use super::{search, unfit};
 use crate::event::{EntryId, Event, envelope};
+use crate::observe;
 use crate::publish::sink::foreign;
 use crate::publish::{
     Announced, Answer, Entry, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection, Top,
@@ -22,11 +24,12 @@ const TOPS_AT_ONCE: usize = 64;
 /// A connection that reports its failures and does not mend them.
 pub(super) struct Connection {
     redis: MultiplexedConnection,
+    replicas: Option<Replicas>,
 }
 
 impl Connection {
-    pub(super) fn new(redis: MultiplexedConnection) -> Self {
-        Self { redis }
+    pub(super) fn new(redis: MultiplexedConnection, replicas: Option<Replicas>) -> Self {
+        Self { redis, replicas }
     }
 
     /// A server that evicts keys would lose streams silently; one that refuses `MULTI` would run what follows it one by one.
@@ -42,6 +45,7 @@ impl Connection {
                 )));
             }
         }
+        self.check_replicas().await?;
         let mut ask = Pipeline::new();
         ask.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
         // Managed servers refuse CONFIG; then `outbox-relay check` says that it could not look.
@@ -57,6 +61,32 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Where replicas must have every parcel, nothing is sent while they do not answer: that is found out here, and not by a
+    /// parcel, so that the relay is not taken for ready in between.
+    async fn check_replicas(&self) -> Result<(), Error> {
+        let Some(replicas) = &self.replicas else {
+            return Ok(());
+        };
+        let mut ask = Pipeline::new();
+        replicas.write(&mut ask);
+        replicas.wait(&mut ask);
+        let replies = self.send(&ask).await?;
+        match replies.first() {
+            Some(Value::ServerError(error)) => Err(match reply::read(error) {
+                Refusal::Server(why) => Error::new(Kind::SinkDown, why),
+                Refusal::Unfit(why) | Refusal::Stream(why) => unfit(why),
+                Refusal::IdTaken => Error::new(Kind::SinkDown, "Redis refused a key as an id"),
+            }),
+            _ => self.replicated(replicas, replies.last()),
+        }
+    }
+
+    fn replicated(&self, replicas: &Replicas, said: Option<&Value>) -> Result<(), Error> {
+        replicas.have_it(said).inspect_err(|_| {
+            metrics::counter!(observe::PUBLISH_UNREPLICATED).increment(1);
+        })
     }
 
     async fn memory_limit(&self) -> Result<String, Error> {
@@ -80,8 +110,10 @@ impl Connection {
 
     async fn put(&self, mut parcel: Parcel) -> Result<Receipt, Error> {
         crash_point!(PARCEL_BEFORE_SEND);
-        let mut replies = self.send(&transaction(&mut parcel)).await?;
+        let replicas = self.replicas.as_ref();
+        let mut replies = self.send(&transaction(&mut parcel, replicas)).await?;
         crash_point!(PARCEL_SENT);
+        let waited = replicas.and_then(|_| replies.pop());
         let queued_refusal = replies.iter().find_map(|reply| match reply {
             Value::ServerError(error) => Some(reply::read(error)),
             _ => None,
@@ -103,7 +135,14 @@ impl Connection {
                 )),
             };
         };
-        self.read_results(&parcel, results).await
+        let receipt = self.read_results(&parcel, results).await?;
+        match replicas {
+            // What was there before too: nobody says that the replicas had it then.
+            Some(replicas) if receipt.confirms() => {
+                self.replicated(replicas, waited.as_ref()).map(|()| receipt)
+            }
+            _ => Ok(receipt),
+        }
     }
 
     async fn read_results(&self, parcel: &Parcel, mut results: Vec<Value>) -> Result<Receipt, Error> {
@@ -321,8 +360,8 @@ impl SinkConnection for Connection {
 /// The mark and the predecessor are read first: a stream that somebody else began to write to, and one that lost its end,
 /// are noticed by the very next parcel.
 /// The fields move out of the parcel: its ids are all that is needed afterwards.
-fn transaction(parcel: &mut Parcel) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(parcel.entries.len() + 5);
+fn transaction(parcel: &mut Parcel, replicas: Option<&Replicas>) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(parcel.entries.len() + 7);
     pipeline.cmd("MULTI");
     pipeline
         .cmd("XREVRANGE")
@@ -343,7 +382,13 @@ fn transaction(parcel: &mut Parcel) -> Pipeline {
     }
     let (key, mark) = &parcel.mark;
     mark_command(&mut pipeline, key, mark);
+    if let Some(replicas) = replicas {
+        replicas.write(&mut pipeline);
+    }
     pipeline.cmd("EXEC");
+    if let Some(replicas) = replicas {
+        replicas.wait(&mut pipeline);
+    }
     pipeline
 }
 
@@ -469,4 +514,54 @@ fn parse_mark(entry: &Value) -> Option<Mark> {
             .and_then(|seconds| seconds.parse().ok())
             .unwrap_or(0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The names of the commands that a parcel of one entry is sent as.
+    fn commands(replicas: Option<&Replicas>) -> Vec<String> {
+        let mut parcel = Parcel {
+            stream: "outbox:t".to_owned(),
+            mark: (
+                "outbox:@mark:t".to_owned(),
+                Mark {
+                    batch_id: 2,
+                    database_id: "d".to_owned(),
+                    epoch: 1,
+                    retention: 0,
+                },
+            ),
+            predecessor: EntryId::MIN,
+            floor: EntryId::MIN,
+            entries: vec![Entry {
+                id: EntryId::new(2, 1),
+                event_id: "e".to_owned(),
+                fields: vec![("id".to_owned(), b"e".to_vec())],
+            }],
+        };
+        transaction(&mut parcel, replicas)
+            .cmd_iter()
+            .filter_map(|command| match command.args_iter().next() {
+                Some(redis::Arg::Simple(name)) => Some(String::from_utf8_lossy(name).into_owned()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn waiting_for_replicas_costs_nothing_where_nobody_asks_for_it() {
+        let off = ["MULTI", "XREVRANGE", "XADD", "XADD", "EXEC"];
+        assert_eq!(commands(None), off);
+        let one = Replicas {
+            count: 1,
+            within: Duration::from_secs(1),
+            key: "outbox:@replicas".to_owned(),
+        };
+        let on = ["MULTI", "XREVRANGE", "XADD", "XADD", "SET", "EXEC", "WAIT"];
+        assert_eq!(commands(Some(&one)), on);
+    }
 }

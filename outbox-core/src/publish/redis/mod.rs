@@ -12,6 +12,8 @@ mod layout;
 
 mod recover;
 
+mod replicas;
+
 mod reply;
 
 mod search;
@@ -29,15 +31,18 @@ use redis::{AsyncConnectionConfig, Client};
 use super::{Error, Kind, Sink, SinkConnection};
 use connection::Connection;
 pub(super) use recover::Whole;
+pub use replicas::Replicas;
 pub(super) use streams::Streams;
 
-/// How long to wait for Redis.
-#[derive(Clone, Copy, Debug)]
+/// How long to wait for Redis, and for whom behind it.
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// For a connection. Default 3 s.
     pub connect: Duration,
     /// For an answer. Default 5 s: a parcel is answered in milliseconds; a fork for saving may pause a large server.
     pub answer: Duration,
+    /// Replicas that must have a parcel before it counts as delivered. Default none.
+    pub replicas: Option<Replicas>,
 }
 
 impl Default for Limits {
@@ -45,6 +50,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(3),
             answer: Duration::from_secs(5),
+            replicas: None,
         }
     }
 }
@@ -84,7 +90,7 @@ impl RedisSink {
 impl Sink for RedisSink {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn SinkConnection>, Error>> {
         Box::pin(async move {
-            let connection = Connection::new(self.dial().await?);
+            let connection = Connection::new(self.dial().await?, self.limits.replicas.clone());
             connection.check_fitness().await?;
             Ok(Box::new(connection) as Box<dyn SinkConnection>)
         })

@@ -65,6 +65,7 @@ fn ends(config: &Config) -> Result<Ends, Failure> {
     let limits = Limits {
         connect: config.redis.connect_timeout,
         answer: config.redis.response_timeout,
+        ..Limits::default()
     };
     Ok(Ends {
         dial: compose::dial(Arc::new(config.clone())),
