@@ -61,7 +61,8 @@ impl Ground {
         let rules = folder.path().join("pg_hba.conf");
         std::fs::write(
             &rules,
-            "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
+            // A base backup is a replication connection, which `all` does not mean.
+            "host all,replication postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
         )?;
         let postgres = Postgres::options().set("hba_file", rules.display());
         let redis = Redis::options().set("user", format!("service on >{REDIS_PASSWORD} ~* &* +@all"));
