@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 
 use crate::command::{
     check, completions, config as config_command, consume, consumer, dead_letters, demo, migrate, operation,
@@ -14,7 +15,7 @@ use crate::config::{Config, Need, Sources};
 use crate::exit::{Exit, Failure};
 use crate::otlp::Exporter;
 use crate::output::Output;
-use crate::telemetry;
+use crate::{signal, telemetry};
 
 /// The relay of the transactional outbox: tails the log in Postgres and publishes CloudEvents to Redis Streams.
 ///
@@ -94,10 +95,16 @@ impl Command {
         }
     }
 
-    async fn run(self, config: &Config, output: Output) -> Result<Exit, Failure> {
+    /// Whether it goes on until it is told to stop, and has something to finish then.
+    fn stays(&self) -> bool {
+        matches!(self, Self::Run | Self::Consume(_) | Self::Demo(_))
+    }
+
+    /// `stop`: cancelled by a signal, for those that stay.
+    async fn run(self, config: &Config, output: Output, stop: CancellationToken) -> Result<Exit, Failure> {
         match self {
-            Self::Run => run::run(config).await,
-            Self::Consume(arguments) => consume::run(config, arguments).await,
+            Self::Run => run::run(config, stop).await,
+            Self::Consume(arguments) => consume::run(config, arguments, stop).await,
             Self::Migrate(arguments) => migrate::run(config, &arguments, output).await,
             Self::Status => status::run(config, output).await,
             Self::Check => check::run(config, output).await,
@@ -107,7 +114,7 @@ impl Command {
             Self::Consumer(arguments) => consumer::run(config, &arguments, output).await,
             Self::Recover(arguments) => recover::run(config, &arguments, output).await,
             Self::Trace(arguments) => trace::run(config, arguments, output).await,
-            Self::Demo(arguments) => demo::run(config, &arguments, output).await,
+            Self::Demo(arguments) => demo::run(config, &arguments, output, stop).await,
             Self::Config(arguments) => config_command::run(config, &arguments, output),
             Self::Completions(arguments) => completions::run(&arguments, Cli::command()),
             Self::Version => version::run(output),
@@ -115,9 +122,9 @@ impl Command {
     }
 }
 
-/// Loads the configuration, starts logging, does what was asked, and says how it ended.
+/// Catches signals, loads the configuration, starts logging, does what was asked, and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {
-    match load(&cli).and_then(|config| act(cli, &config)) {
+    match act(cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("outbox-relay: {failure}");
@@ -126,10 +133,19 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn act(cli: Cli, config: &Config) -> Result<Exit, Failure> {
+fn act(cli: Cli) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::error(format!("the runtime could not be started: {error}")))?;
+    let stop = match cli.command.stays() {
+        true => {
+            let _inside = runtime.enter();
+            signal::stop_token()
+                .map_err(|error| Failure::error(format!("signals could not be caught: {error}")))?
+        }
+        false => CancellationToken::new(),
+    };
+    let config = load(&cli)?;
     let (exporter, warnings) = match cli.command {
         Command::Run | Command::Consume(_) => Exporter::of_environment(runtime.handle().clone()),
         _ => (None, Vec::new()),
@@ -138,7 +154,10 @@ fn act(cli: Cli, config: &Config) -> Result<Exit, Failure> {
     for warning in config.warnings.iter().chain(&warnings) {
         tracing::warn!("{warning}");
     }
-    let ended = runtime.block_on(cli.command.run(config, cli.output));
+    if stop.is_cancelled() {
+        tracing::info!("told to stop before it began");
+    }
+    let ended = runtime.block_on(cli.command.run(&config, cli.output, stop));
     if let Some(exporter) = exporter {
         exporter.flush();
     }

@@ -1,4 +1,7 @@
 //! Stopping: the first SIGTERM or SIGINT asks for a graceful end, a second one does not wait for it.
+//!
+//! Whoever stays catches them before anything that takes time, so that one that comes while settings are read or a server is asked
+//! for is no other than one that comes later. Commands that do one thing are ended by a signal, as any program is.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -7,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 const IMPATIENT: i32 = 130;
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. A second one ends the process at once; the lease then runs
-/// out instead of being given back, and nothing else differs.
+/// out instead of being given back, and nothing else differs. To be called on a runtime: it is where they are waited for.
 ///
 /// # Errors
 /// The handlers cannot be installed.

@@ -38,6 +38,8 @@ mod ring;
 
 mod roles;
 
+mod stopping;
+
 mod tail;
 
 mod tls;

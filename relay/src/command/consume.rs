@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use outbox_core::consume::{Consumer, Identity, RetryPolicy};
 use sqlx::PgPool;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::config::kind::{Kind as _, Span};
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
-use crate::{http, signal, telemetry};
+use crate::{http, telemetry};
 
 /// What to apply, and by what.
 #[derive(Debug, Args)]
@@ -62,12 +63,11 @@ fn window(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("must be {}", span.expects()))
 }
 
-/// Consumes until SIGTERM or SIGINT; then finishes what is in hand and gives its streams back.
+/// Consumes until the token is cancelled; then finishes what is in hand and gives its streams back.
 ///
 /// # Errors
 /// What a person must mend: settings, no inbox in the database, no such function.
-pub async fn run(config: &Config, arguments: Arguments) -> Result<Exit, Failure> {
-    let token = signal::stop_token()?;
+pub async fn run(config: &Config, arguments: Arguments, token: CancellationToken) -> Result<Exit, Failure> {
     let metrics = telemetry::metrics()?;
     let pool = connect::pool(config, Role::Consume)?;
     let consumer = describe(config, arguments, pool)?;

@@ -17,11 +17,11 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::compose;
 use crate::config::Config;
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, table};
-use crate::{compose, signal};
 
 /// How long the last effect may take after the last commit.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,14 +78,19 @@ impl Audit {
 ///
 /// # Errors
 /// A server cannot be reached, refuses (the login must be allowed to create a database), or the path did not deliver in time.
-pub async fn run(config: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+pub async fn run(
+    config: &Config,
+    arguments: &Arguments,
+    output: Output,
+    stop: CancellationToken,
+) -> Result<Exit, Failure> {
     let name = format!("outbox_demo_{:08x}", rand::random::<u32>());
     let administration = connect::pool(config, Role::Command)?;
     sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")))
         .execute(&administration)
         .await?;
     let own = own_config(config, &name);
-    let ended = show(&own, arguments).await;
+    let ended = show(&own, arguments, stop).await;
     if arguments.keep {
         eprintln!("kept: database {name}, Redis keys {}*", own.redis.prefix);
     } else {
@@ -131,11 +136,10 @@ fn with_database(url: &str, name: &str) -> String {
     own
 }
 
-async fn show(config: &Config, arguments: &Arguments) -> Result<Audit, Failure> {
+async fn show(config: &Config, arguments: &Arguments, token: CancellationToken) -> Result<Audit, Failure> {
     // Not one of commands, which are of one connection: a late commit needs its own.
     let pool = connect::pool(config, Role::Consume)?;
     migrate(&pool).await?;
-    let token = signal::stop_token()?;
     // Whatever fails, relay and consumer end before the database is dropped.
     let _stop_all = token.clone().drop_guard();
     let (standing, mut shown) = watch::channel(Standing::Starting);

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use outbox_core::standing::Standing;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
-use crate::{compose, http, lag, signal, telemetry};
+use crate::{compose, http, lag, telemetry};
 
-/// Runs until SIGTERM or SIGINT; then finishes what is in hand and gives the lease back.
+/// Runs until the token is cancelled; then finishes what is in hand and gives the lease back.
 ///
 /// # Errors
 /// The settings cannot be used or the address for health and metrics cannot be bound.
-pub async fn run(config: &Config) -> Result<Exit, Failure> {
-    let token = signal::stop_token()?;
+pub async fn run(config: &Config, token: CancellationToken) -> Result<Exit, Failure> {
     let metrics = telemetry::metrics()?;
     let (standing, shown) = watch::channel(Standing::Starting);
     let server = http::Server::bind(&config.http).await?;

@@ -46,6 +46,6 @@ pub use find::{Kind, find};
 pub use install::{Permission, ensure};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions, Stop};
-pub use process::{is_stopped, signal};
+pub use process::{catches_term, is_stopped, signal};
 pub use redis::{Redis, RedisOptions};
 pub use watchdog::Lifetime;

@@ -216,6 +216,18 @@ pub fn is_stopped(id: u32) -> bool {
         .is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
+/// Whether the system says that a process has a handler for SIGTERM: from then on it does not end by it. Linux only.
+#[must_use]
+pub fn catches_term(id: u32) -> bool {
+    /// The bit of a signal is that of its number less one.
+    const TERM: u64 = 1 << 14;
+    let told = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    told.lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & TERM != 0)
+}
+
 /// Sends a signal, by its name without `SIG`, to any process.
 ///
 /// # Errors
