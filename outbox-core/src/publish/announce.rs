@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::lane::Gate;
 use super::leader::Leader;
+use super::owner::{Owner, not_ours, owner, told_streams};
 use super::sink::{Announced, Announcing, Halt, SinkConnection, announcing};
 use super::{Error, Kind, pg};
 use crate::tail::StreamId;
@@ -20,8 +21,7 @@ impl Leader {
         self.unannounced.insert(laid.topic.clone());
     }
 
-    /// Refuses where the sink tells of more partitions than this ledger laid: a topic that grew in a time that the database has lost
-    /// has one stream here, and consumers that wait for others.
+    /// Looks where the sink tells of more partitions than this ledger laid.
     pub(super) async fn check_layouts(&mut self, sink: &dyn SinkConnection) -> Result<(), Error> {
         // A topic that another database publishes is set aside, and its layout is that one's.
         let topics: BTreeSet<String> = self
@@ -34,34 +34,97 @@ impl Leader {
             .iter()
             .map(|topic| self.publisher.names.layout(topic))
             .collect();
-        let is_newer = |found: &str, ours: Option<&Layout>| {
+        let found = sink.layouts(&keys).await?;
+        for (topic, found) in topics.into_iter().zip(found) {
+            if let Some(found) = found {
+                self.check_layout(sink, &topic, &found).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses where the sink tells of more partitions of this topic than this ledger laid, and the topic is ours: it grew in a time
+    /// that the database has lost, has one stream here, and consumers that wait for others. A topic that is not ours is set aside.
+    pub(super) async fn check_layout(
+        &mut self,
+        sink: &dyn SinkConnection,
+        topic: &str,
+        found: &str,
+    ) -> Result<(), Error> {
+        let is_newer = |ours: Option<&Layout>| {
             let ours = ours.map(ToString::to_string);
             announcing(Some(found), ours.as_deref()) == Announcing::Newer
         };
-        let found = sink.layouts(&keys).await?;
-        let newer: Vec<(String, String)> = topics
-            .into_iter()
-            .zip(found)
-            .filter_map(|(topic, found)| Some((topic, found?)))
-            .filter(|(topic, found)| is_newer(found, self.layouts.get(topic)))
-            .collect();
-        if newer.is_empty() {
+        if !is_newer(self.layouts.get(topic)) {
             return Ok(());
         }
         // A leader that took over while this one was stopped may have laid more.
         let laid = pg::load_layouts(&self.session).await?;
-        match newer
-            .into_iter()
-            .find(|(topic, found)| is_newer(found, laid.get(topic)))
-        {
-            None => Ok(()),
-            Some((topic, found)) => Err(Refusal::LayoutAhead {
-                key: self.publisher.names.layout(&topic),
-                found,
-                ours: laid.get(&topic).map(ToString::to_string),
+        if !is_newer(laid.get(topic)) {
+            return Ok(());
+        }
+        let marks: Vec<String> = told_streams(topic, found)
+            .iter()
+            .map(|stream| self.publisher.names.mark(stream))
+            .collect();
+        let key = self.publisher.names.layout(topic);
+        match owner(&sink.marks(&marks).await?, &self.publisher.database_id) {
+            Owner::Ours => Err(Refusal::LayoutAhead {
+                key,
+                found: found.to_owned(),
+                ours: laid.get(topic).map(ToString::to_string),
             }
             .into()),
+            Owner::NotOurs => {
+                let why = not_ours(&key, found);
+                for stream in self.streams_of(topic) {
+                    if self
+                        .lanes
+                        .get(&stream)
+                        .is_some_and(|lane| lane.gate != Gate::SetAside)
+                    {
+                        self.halt(&stream, Halt::Rejected(why.clone())).await?;
+                    }
+                }
+                Ok(())
+            }
+            Owner::Unsaid(why) => {
+                for stream in self.streams_of(topic) {
+                    self.block_open(&stream, &why).await?;
+                    // It is asked again before anything leaves.
+                    if let Some(lane) = self.lanes.get_mut(&stream) {
+                        lane.vetted = false;
+                    }
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// A stream that was not known when the connection was made is vetted: its topic may have partitions of another database.
+    pub(super) async fn vet_layout(&mut self, stream: &StreamId, found: Option<String>) -> Result<(), Error> {
+        let (Some(found), Some(link)) = (found, self.link.clone()) else {
+            return Ok(());
+        };
+        if self.lanes.get(stream).is_none_or(|lane| lane.gate != Gate::Open) {
+            return Ok(());
+        }
+        match self.check_layout(link.sink.as_ref(), &stream.topic, &found).await {
+            Err(error) if matches!(error.kind(), Kind::SinkDown | Kind::SinkUnfit) => {
+                self.sink_failed(&error);
+                Ok(())
+            }
+            checked => checked,
+        }
+    }
+
+    fn streams_of(&self, topic: &str) -> Vec<StreamId> {
+        self.lanes
+            .range(StreamId::whole(topic)..)
+            .map(|(stream, _)| stream)
+            .take_while(|stream| stream.topic == topic)
+            .cloned()
+            .collect()
     }
 
     /// Compares what the sink says about every topic with partitions, and completes it.
@@ -81,14 +144,7 @@ impl Leader {
             .unzip();
         let answers = sink.announce(&layouts).await?;
         for ((topic, (_, layout)), answer) in topics.into_iter().zip(&layouts).zip(answers) {
-            let first = StreamId::whole(topic.as_str());
-            let streams: Vec<StreamId> = self
-                .lanes
-                .range(first..)
-                .map(|(stream, _)| stream)
-                .take_while(|stream| stream.topic == topic)
-                .cloned()
-                .collect();
+            let streams = self.streams_of(&topic);
             match answer {
                 Announced::Known => self.is_announced(&topic, layout),
                 Announced::Refused(why) => {

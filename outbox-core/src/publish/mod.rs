@@ -34,6 +34,8 @@ mod leader;
 
 mod announce;
 
+mod owner;
+
 mod feed;
 
 mod gather;

@@ -78,7 +78,8 @@ impl Leader {
                 }
             } else {
                 let key = self.publisher.names.mark(&stream);
-                work::vet(link.clone(), stream.clone(), key)
+                let layout = self.publisher.names.layout(&stream.topic);
+                work::vet(link.clone(), stream.clone(), key, layout)
             };
             lane.publishing = true;
             self.breaker.sent();
@@ -128,19 +129,20 @@ impl Leader {
                     }
                 }
             }
-            Done::Vetted { stream, link, mark } => {
+            Done::Vetted { stream, link, told } => {
                 if let Some(lane) = self.lanes.get_mut(&stream) {
                     lane.publishing = false;
                 }
-                match mark {
+                match told {
                     // Another connection has compared every stream since.
                     _ if !self.is_current(link) => Ok(()),
-                    Ok(Some(mark)) => {
+                    Ok((Some(mark), layout)) => {
                         // The probe of a sink that had failed is answered as well.
                         self.breaker.half_open();
-                        self.compare_marks(vec![(stream, mark)]).await
+                        self.compare_marks(vec![(stream.clone(), mark)]).await?;
+                        self.vet_layout(&stream, layout).await
                     }
-                    Ok(None) => {
+                    Ok((None, _)) => {
                         self.sink_failed(&Error::new(Kind::SinkDown, "no answer about a mark"));
                         Ok(())
                     }

@@ -28,11 +28,11 @@ pub(super) enum Done {
         expected: usize,
         found: Result<Vec<Brought>, tail::Error>,
     },
-    /// The mark of a stream that was not known when the connection was made.
+    /// The mark of a stream that was not known when the connection was made, and what is said about partitions of its topic.
     Vetted {
         stream: StreamId,
         link: u64,
-        mark: Result<Option<Marked>, Error>,
+        told: Result<(Option<Marked>, Option<String>), Error>,
     },
     /// Whether the sink took the layout of the topic of a stream.
     Announced {
@@ -70,18 +70,16 @@ pub(super) fn publish(link: Link, lane: &Lane, parcel: Parcel) -> BoxFuture<'sta
     })
 }
 
-/// Reads the mark of one stream.
-pub(super) fn vet(link: Link, stream: StreamId, key: String) -> BoxFuture<'static, Done> {
+/// Reads the mark of one stream, and the layout of its topic.
+pub(super) fn vet(link: Link, stream: StreamId, mark: String, layout: String) -> BoxFuture<'static, Done> {
     Box::pin(async move {
-        let mark = link
-            .sink
-            .marks(&[key])
-            .await
-            .map(|marks| marks.into_iter().next());
+        let (mark, layout) = ([mark], [layout]);
+        let told = tokio::try_join!(link.sink.marks(&mark), link.sink.layouts(&layout));
         Done::Vetted {
             stream,
             link: link.number,
-            mark,
+            told: told
+                .map(|(marks, layouts)| (marks.into_iter().next(), layouts.into_iter().next().flatten())),
         }
     })
 }

@@ -236,7 +236,8 @@ impl std::fmt::Display for Said<'_> {
             Refusal::LayoutAhead { key, found, ours } => write!(
                 f,
                 "{key} at the sink says {found}, this ledger {}: the topic got more partitions in a time that this database does not \
-                 know, and consumers wait for them; publish to another redis.prefix and have its consumers rebuild",
+                 know, and consumers wait for them; publish to another redis.prefix and have its consumers rebuild (or another database \
+                 laid them: set outbox.settings.writer in one of the two)",
                 ours.as_deref().unwrap_or("one stream"),
             ),
             Refusal::UnknownTopic { key, stream, marked } => write!(

@@ -8,6 +8,8 @@ mod keys;
 
 mod order;
 
+mod stranger;
+
 use std::time::Duration;
 
 use sqlx::PgConnection;

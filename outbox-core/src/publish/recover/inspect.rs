@@ -11,6 +11,7 @@ use super::finding::{
 };
 use super::pg;
 use crate::event::EntryId;
+use crate::publish::owner::{Owner, owner, told_streams};
 use crate::publish::pg::{Stored, load_layouts, load_streams, unknown_batches};
 use crate::publish::redis::{RedisSink, Streams, Whole};
 use crate::publish::sink::is_elsewhere;
@@ -127,7 +128,8 @@ pub(super) async fn look(ends: &Connected, listed: usize) -> Result<Found, Error
     Ok(found)
 }
 
-/// Which topics have more partitions at the sink than in this ledger; most have none of either.
+/// Which topics of ours have more partitions at the sink than in this ledger; most have none of either. What another database laid
+/// is none of ours, and no reason to refuse a recovery.
 async fn layouts_ahead(
     ends: &Connected,
     stored: &[Stored],
@@ -139,10 +141,30 @@ async fn layouts_ahead(
         .chain(laid.keys())
         .collect();
     let layouts: Vec<(String, Option<String>)> = topics
-        .into_iter()
-        .map(|topic| (ends.names.layout(topic), laid.get(topic).map(ToString::to_string)))
+        .iter()
+        .map(|topic| {
+            (
+                ends.names.layout(topic),
+                laid.get(*topic).map(ToString::to_string),
+            )
+        })
         .collect();
-    ends.streams.layouts_ahead(&layouts).await
+    let keys: BTreeMap<String, &String> = topics
+        .into_iter()
+        .map(|topic| (ends.names.layout(topic), topic))
+        .collect();
+    let mut ahead = Vec::new();
+    for (key, found) in ends.streams.layouts_ahead(&layouts).await? {
+        let Some(topic) = keys.get(&key) else { continue };
+        let marks: Vec<String> = told_streams(topic, &found)
+            .iter()
+            .map(|stream| ends.names.mark(stream))
+            .collect();
+        if owner(&ends.streams.marks(&marks).await?, &ends.head.database_id) != Owner::NotOurs {
+            ahead.push(key);
+        }
+    }
+    Ok(ahead)
 }
 
 /// Streams that this database published and does not know: their topics were new in a time that it has lost. A partition cannot be

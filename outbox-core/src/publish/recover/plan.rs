@@ -176,7 +176,8 @@ fn obstacle(found: &Found, strategy: Strategy) -> Option<String> {
     if let Some(key) = found.layouts_ahead.first() {
         return Some(format!(
             "{key} tells of more partitions than this ledger: entries of a layout that the database does not know cannot be followed; \
-             publish to another redis.prefix, and have the consumers rebuild"
+             publish to another redis.prefix, and have the consumers rebuild; if another database laid them, set outbox.settings.writer in one \
+             of the two, and delete the key"
         ));
     }
     if !found.prepared.is_empty() {

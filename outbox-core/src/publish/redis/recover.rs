@@ -132,11 +132,24 @@ impl Streams {
         }
     }
 
-    /// Which of these layouts are more at the sink than this ledger laid; without one the topic has one stream.
+    /// What marks with these keys say.
+    pub(in crate::publish) async fn marks(&self, keys: &[String]) -> Result<Vec<Marked>, Error> {
+        let mut ask = Pipeline::new();
+        for key in keys {
+            ask.cmd("XREVRANGE").arg(key).arg(&["+", "-", "COUNT", "1"]);
+        }
+        let found = self.send(&ask).await?;
+        keys.iter()
+            .zip(&found)
+            .map(|(key, found)| connection::read_mark(found, key))
+            .collect()
+    }
+
+    /// Which of these layouts are more at the sink than this ledger laid, with what is there; without one the topic has one stream.
     pub(in crate::publish) async fn layouts_ahead(
         &self,
         layouts: &[(String, Option<String>)],
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<(String, String)>, Error> {
         if layouts.is_empty() {
             return Ok(Vec::new());
         }
@@ -145,9 +158,8 @@ impl Streams {
             ask.cmd("GET").arg(key);
         }
         let found = self.send(&ask).await?;
-        let is_ahead = |ours: Option<&str>, found: &Value| {
-            let found = value::text(found);
-            match sink::announcing(found.as_deref(), ours) {
+        let is_ahead = |ours: Option<&str>, found: &str| {
+            match sink::announcing(Some(found), ours) {
                 Announcing::Newer => true,
                 // Where there is none of ours, it is no layout at all.
                 Announcing::Other => ours.is_some(),
@@ -157,8 +169,9 @@ impl Streams {
         let ahead = layouts
             .iter()
             .zip(&found)
-            .filter(|((_, ours), found)| is_ahead(ours.as_deref(), found));
-        Ok(ahead.map(|((key, _), _)| key.clone()).collect())
+            .filter_map(|((key, ours), found)| Some((key.clone(), ours.as_deref(), value::text(found)?)))
+            .filter(|(_, ours, found)| is_ahead(*ours, found));
+        Ok(ahead.map(|(key, _, found)| (key, found)).collect())
     }
 
     /// Every key of this pattern, at most `count`, as far as it can be looked for in `patience`; and whether that was all.
