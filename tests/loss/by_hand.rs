@@ -1,6 +1,6 @@
 //! A person has a stream put out again; and the rate at which that goes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::Executor;
 use system_tests::arrival::{arrived, backlog, stream_of};
@@ -140,6 +140,53 @@ async fn why_a_stream_is_not_put_out_again_is_said_where_it_is_said_that_it_lost
     scene.ask(&["DEL", &stream]).await?;
     scene.join("reader").await?;
     scene.ends_well(&journal, &["reader"]).await
+}
+
+#[tokio::test]
+async fn a_stream_that_had_an_id_of_a_far_day_waits_for_a_person_and_is_not_put_out_again_and_again() -> Result
+{
+    // GIVEN a stream that somebody wrote to with an id of a far day, and took that off again
+    let mut scene = Scene::new(None).await?;
+    let topics = [TOPIC.to_owned()];
+    let _relay = scene.relay().await?;
+    backlog(&scene.world, &topics, 1, 30, 10).await?;
+    arrived(&scene.world, &topics, LIMIT).await?;
+    let stream = stream_of(TOPIC);
+    let far = "4102444800000-1";
+    let last = scene.entries().await?[29].id.to_string();
+    scene.ask(&["XADD", &stream, far, "who", "knows"]).await?;
+    scene.ask(&["XDEL", &stream, far]).await?;
+    // WHEN the next events are refused THEN the relay says why, and what helps
+    backlog(&scene.world, &topics, 1, 20, 10).await?;
+    let said = "select count(*) from outbox.stream_action where action = 'lost' and reason like '%4102444800000-1%XSETID%'";
+    scene
+        .until("select exists (select from outbox_ops.topics where state = 'lost' and reason like '%4102444800000-1%XSETID%')")
+        .await?;
+    // AND says it once, since when the stream waits, whatever the clock says
+    let since = "select max(stopped_since)::text from outbox_ops.topics where state = 'lost'";
+    let first: String = scene.value(since).await?;
+    let once = "select count(distinct acted_at) = 1 from outbox.stream_action where action = 'lost'";
+    assert!(scene.value::<bool>(once).await?);
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    assert_eq!(
+        scene.value::<i64>(said).await?,
+        1,
+        "it is looked at every five seconds"
+    );
+    assert_eq!(scene.value::<String>(since).await?, first);
+    assert_eq!(
+        scene.value::<i64>("select count(*) from outbox.reissue").await?,
+        0,
+        "nothing would be taken"
+    );
+    // AND when a person did that, it goes on by itself
+    scene.ask(&["XSETID", &stream, &last]).await?;
+    arrived(&scene.world, &topics, LIMIT).await?;
+    scene
+        .until("select not exists (select from outbox_ops.topics where state <> 'moving')")
+        .await?;
+    assert_eq!(scene.entries().await?.len(), 50);
+    Ok(())
 }
 
 #[tokio::test]

@@ -63,10 +63,12 @@ impl Leader {
             let key = self.publisher.names.key(stream);
             let said = format!(
                 "stream {key} ends with entry {} (event {}), which is not of this ledger ({}), though its mark is: somebody put it there \
-                 by hand; take it off (XDEL {key} {}) and resume the topic",
+                 by hand; take it off (XDEL {key} {}), set the last id of the stream back to the entry before it (XSETID {key} <id>), or \
+                 nothing below {} is taken, and resume the topic",
                 top.id,
                 top.event_id,
                 why.said(),
+                top.id,
                 top.id
             );
             strange.insert(stream.clone());

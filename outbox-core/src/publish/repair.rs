@@ -212,6 +212,16 @@ impl Facts {
         awaited
     }
 
+    /// How often in a row everything behind the end of the stream was put out again and nothing of it came there, and the first half
+    /// of the ids of the last time; none if something did, or it never was.
+    #[must_use]
+    pub fn in_vain(&self) -> Option<(usize, u64)> {
+        let last = self.repairs.reissues.last()?;
+        let times = self.repairs.reissues.iter().rev();
+        let times = times.take_while(|reissue| reissue.kept == self.chain).count();
+        (times > 0).then_some((times, last.batch_id))
+    }
+
     /// The re-issue that put `missing` on the stream again, if there is one.
     #[must_use]
     pub fn reissued(&self, missing: EntryId) -> Option<i64> {
@@ -372,6 +382,21 @@ mod tests {
             repairs.before(id(30, 2)),
             [(id(30, 0), id(30, 1)), (EntryId::MIN, id(12, 4))]
         );
+    }
+
+    #[test]
+    fn what_was_put_out_again_in_vain_is_counted_until_something_of_it_came() {
+        let mut facts = Facts {
+            repairs: repaired_twice(),
+            chain: id(30, 8),
+            ..Facts::default()
+        };
+        assert_eq!(facts.in_vain(), Some((1, 50)));
+        facts.repairs.reissues.push(reissue(60, 9, id(30, 8)));
+        assert_eq!(facts.in_vain(), Some((2, 60)));
+        facts.chain = id(60, 9);
+        assert_eq!(facts.in_vain(), None, "its first entry is there");
+        assert_eq!(Facts::default().in_vain(), None);
     }
 
     #[test]

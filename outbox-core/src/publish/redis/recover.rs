@@ -73,7 +73,7 @@ impl Streams {
                 Value::Array(entries) => entries.first().and_then(value::entry_id),
                 _ => None,
             },
-            generated: field(about, "last-generated-id")
+            generated: value::named(about, "last-generated-id")
                 .and_then(value::id)
                 .filter(|id| *id > EntryId::MIN),
             readers,
@@ -216,15 +216,8 @@ fn whole(entry: Value) -> Option<Whole> {
     })
 }
 
-fn field<'a>(answer: &'a Value, name: &str) -> Option<&'a Value> {
-    let Value::Array(flat) = answer else { return None };
-    flat.chunks_exact(2)
-        .find(|pair| value::text(&pair[0]).as_deref() == Some(name))
-        .map(|pair| &pair[1])
-}
-
 fn number(answer: &Value, name: &str) -> Option<u64> {
-    match field(answer, name)? {
+    match value::named(answer, name)? {
         Value::Int(number) => u64::try_from(*number).ok(),
         _ => None,
     }

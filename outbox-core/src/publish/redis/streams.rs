@@ -133,6 +133,21 @@ impl Streams {
         }
     }
 
+    /// The highest id that a stream ever had, whatever became of it; none where there is no stream, or this user may not ask.
+    pub(in crate::publish) async fn generated(&self, stream: &str) -> Result<Option<EntryId>, Error> {
+        let mut ask = Pipeline::new();
+        ask.cmd("XINFO").arg("STREAM").arg(stream);
+        match self.send(&ask).await?.into_iter().next() {
+            Some(Value::ServerError(error)) => match reply::read(&error) {
+                Refusal::Stream(_) => Ok(None),
+                Refusal::Server(why) if why.contains("no such key") => Ok(None),
+                refusal => Err(Error::new(Kind::SinkDown, format!("{refusal:?}"))),
+            },
+            Some(about) => Ok(value::named(&about, "last-generated-id").and_then(value::id)),
+            None => Err(unclear("asking for the last id of a stream")),
+        }
+    }
+
     /// What the first entry of the chain on a stream names as its predecessor; none where there is none among the first ones.
     pub(in crate::publish) async fn first_previous(&self, stream: &str) -> Result<Option<EntryId>, Error> {
         let doing = "looking for the beginning of a stream";

@@ -28,6 +28,14 @@ pub(super) fn entry_id(entry: &Value) -> Option<EntryId> {
     }
 }
 
+/// A part of an answer that is told by names and values.
+pub(super) fn named<'a>(answer: &'a Value, name: &str) -> Option<&'a Value> {
+    let Value::Array(flat) = answer else { return None };
+    flat.chunks_exact(2)
+        .find(|pair| text(&pair[0]).as_deref() == Some(name))
+        .map(|pair| &pair[1])
+}
+
 /// Names and values of an entry as `[id, [name, value, …]]`.
 pub(super) fn fields(entry: &Value) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let Value::Array(parts) = entry else { return None };

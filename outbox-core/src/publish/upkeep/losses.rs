@@ -11,9 +11,14 @@ use super::run::{Round, Upkeep};
 use super::survey::{Answer, Begin, Question, Since};
 use crate::event::EntryId;
 use crate::observe;
+use crate::publish::redis::Streams;
 use crate::publish::repair::{Beginning, Repairs};
 use crate::publish::{Error, Marked};
 use crate::tail::StreamId;
+
+/// So often in a row everything behind an entry is put out again though nothing of the time before came there: somebody who writes to the
+/// stream may have been quicker once. Whoever always is must be found.
+const IN_VAIN: usize = 3;
 
 /// A stream that is looked at, and for whom.
 pub(super) struct Patient<'a> {
@@ -75,6 +80,17 @@ impl Upkeep {
         }
         if let Some(refusal) = self.check_mark(round, patient).await? {
             return Ok(Fate::Refused(refusal));
+        }
+        if let Some((times, last)) = facts.in_vain() {
+            match round.streams.generated(patient.key).await? {
+                // What was put out then can go as it is.
+                Some(generated) if generated.batch_id < last => {
+                    pg::resume(&round.session, patient.stream).await?;
+                    return Ok(Fate::Closing);
+                }
+                Some(_) if times < IN_VAIN => {}
+                _ => return Ok(Fate::Refused(in_vain(patient.key, times, facts.chain))),
+            }
         }
         let question = Question {
             kept: facts.chain,
@@ -255,21 +271,12 @@ impl Upkeep {
         patient: &Patient<'_>,
     ) -> Result<Option<String>, Error> {
         let keys = [(patient.key.to_owned(), self.parts.names.mark(patient.stream))];
-        let top = round
-            .streams
-            .last_in(patient.key, (EntryId::MIN, EntryId::new(u64::MAX, u64::MAX)))
-            .await?;
-        let mut next = patient.standing.next_batch_id;
-        if top.is_some_and(|top| top.batch_id >= next) {
+        if let Some((why, highest)) = too_high(&round.streams, patient.key, patient.standing).await? {
             // It may have been cut since.
-            next = standing(&round.session, patient.stream).await?.next_batch_id;
-        }
-        if let Some(top) = top.filter(|top| top.batch_id >= next) {
-            return Ok(Some(format!(
-                "stream {} ends with entry {top}, and the next one of this database would be {next}: it is ahead of the ledger and of the \
-                 database's clock, so nothing can be put behind it. Find out who wrote it, and delete the stream: everything is put out again",
-                patient.key
-            )));
+            let next = standing(&round.session, patient.stream).await?.next_batch_id;
+            if highest.batch_id >= next {
+                return Ok(Some(why));
+            }
         }
         let looks = round.streams.look(&keys).await?;
         Ok(match looks.into_iter().next() {
@@ -280,6 +287,45 @@ impl Upkeep {
             _ => Some(format!("stream {} has the mark of another database", patient.key)),
         })
     }
+}
+
+/// What the sink takes nothing behind, where the next batch would have a lower id: the last entry, or one that is gone. What is said names
+/// no time: it is said once.
+async fn too_high(
+    streams: &Streams,
+    key: &str,
+    standing: &Standing,
+) -> Result<Option<(String, EntryId)>, Error> {
+    let is_ahead = |id: &EntryId| id.batch_id >= standing.next_batch_id;
+    let top = streams
+        .last_in(key, (EntryId::MIN, EntryId::new(u64::MAX, u64::MAX)))
+        .await?;
+    if let Some(top) = top.filter(is_ahead) {
+        let why = format!(
+            "stream {key} ends with entry {top}: it is ahead of the ledger and of the database's clock, so nothing can be put behind it. \
+             Find out who wrote it, and delete the stream: everything is put out again. Or take off what is ahead (XDEL {key} {top}) and \
+             set the last id of the stream back to the entry before (XSETID {key} <id>)"
+        );
+        return Ok(Some((why, top)));
+    }
+    let Some(generated) = streams.generated(key).await?.filter(is_ahead) else {
+        return Ok(None);
+    };
+    let last = top.unwrap_or(EntryId::MIN);
+    let why = format!(
+        "stream {key} had entry {generated}, which is gone, and takes no id at or below it: it is ahead of the ledger and of the database's \
+         clock, so nothing can be put behind it. Find out who wrote it, and set the last id of the stream back to its last entry (XSETID \
+         {key} {last}), or delete the stream: everything is put out again"
+    );
+    Ok(Some((why, generated)))
+}
+
+fn in_vain(key: &str, times: usize, kept: EntryId) -> String {
+    format!(
+        "everything of stream {key} behind entry {kept} was put out again {times} times, and nothing of it was taken: somebody else writes to \
+         the stream, and is quicker. Find out who, take those entries off (XDEL) and set the last id of the stream back (XSETID {key} {kept}): \
+         it goes on by itself. The relay's user needs xinfo|stream to see it"
+    )
 }
 
 /// The last entry that is on the stream of those that stand before `missing`.
