@@ -117,6 +117,37 @@ async fn a_stream_that_takes_long_to_measure_keeps_no_other_waiting() -> Result 
 }
 
 #[tokio::test]
+async fn a_measure_that_nobody_waits_for_any_more_ends_at_the_server() -> Result {
+    // GIVEN a stream that is being measured, for as long as a lock is held
+    let mut scene = Scene::new(None).await?;
+    let set = ["topic", "set", TOPIC, "--partitions", "2"];
+    assert_eq!(Invocation::of(&scene.world, &set)?.ask()?.code, 0);
+    let mut relay = scene.relay().await?;
+    backlog(&scene.world, &[TOPIC.to_owned()], 2, 30, 10).await?;
+    scene
+        .until("select count(*) filter (where passed_position is not null) >= 2 from outbox_ops.topics")
+        .await?;
+    let mut holder = scene.world.connect().await?;
+    holder.execute("select pg_advisory_lock(78)").await?;
+    scene
+        .postgres
+        .execute(
+            "alter function outbox.partition_of(text, integer) rename to partition_of_at_once;
+             create function outbox.partition_of(key text, partitions integer) returns integer language plpgsql as $$
+             begin perform pg_advisory_xact_lock_shared(78); return outbox.partition_of_at_once(key, partitions); end $$",
+        )
+        .await?;
+    scene.ask(&["FLUSHDB"]).await?;
+    let measured = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'advisory')";
+    scene.until(measured).await?;
+    // WHEN its relay is gone THEN the server ends the statement, though the lock is held on
+    relay.kill()?;
+    scene
+        .until("select not exists (select from pg_stat_activity where datname = current_database() and wait_event = 'advisory')")
+        .await
+}
+
+#[tokio::test]
 async fn why_a_stream_is_not_put_out_again_is_said_where_it_is_said_that_it_lost_its_end() -> Result {
     // GIVEN a stream that was replaced by one whose only entry is of a far day
     let mut scene = Scene::new(None).await?;

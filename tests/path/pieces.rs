@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream;
 use outbox_core::tail::pg::{Dial, Messages, Session};
 use outbox_core::tail::upkeep;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use system_tests::{Login, Relay, Result, World};
 
 use crate::arrivals::arrived;
@@ -243,5 +243,40 @@ async fn upkeep_waits_for_a_transaction_that_lingers_and_for_another_keeper() ->
         .execute(&mut connection)
         .await?;
     assert!(look_after(&world).await?.made > 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_entry_whose_share_is_gone_and_its_batch_is_not_is_no_stranger() -> Result {
+    // GIVEN a quiet stream, and a piece of the shares that went before the batches of the same numbers
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let mut redis = world.redis().await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    append(&mut connection).await?;
+    arrived(&mut redis, "outbox:t", 1).await?;
+    sqlx::query("select outbox.append('later', '{}')")
+        .execute(&mut connection)
+        .await?;
+    arrived(&mut redis, "outbox:later", 1).await?;
+    relay.terminate().await?;
+    connection
+        .execute(
+            "do $$ declare since bigint := (select max(batch_number) from outbox.share); begin
+                 alter table outbox.share detach partition outbox.share_from_0;
+                 execute format('create table outbox.share_later (like outbox.share including defaults including constraints)');
+                 insert into outbox.share_later select * from outbox.share_from_0 where batch_number >= since;
+                 execute format('alter table outbox.share attach partition outbox.share_later for values from (%s) to (262144)', since);
+                 drop table outbox.share_from_0;
+             end $$",
+        )
+        .await?;
+    // WHEN a relay takes the lead THEN it leads: what it cannot judge it does not take for a stranger's
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    append(&mut connection).await?;
+    arrived(&mut redis, "outbox:t", 2).await?;
+    relay.terminate().await?;
     Ok(())
 }

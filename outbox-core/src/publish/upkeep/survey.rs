@@ -1,7 +1,7 @@
 //! Looks how much of a stream the log still has behind an entry, and from which entry on it has all.
 //!
 //! Counting rows may take long, minutes where there are very many: each stream is measured in a task and on a connection of its own, and whoever
-//! asks comes again. Nothing else that is looked after waits for it. A measure that is no longer asked for is ended.
+//! asks comes again. Nothing else that is looked after waits for it. A measure that is no longer asked for is ended, here and at the server.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -80,9 +80,11 @@ impl Surveys {
             if self.0.len() >= AT_ONCE {
                 return Ok(None);
             }
+            let session =
+                Session::open(&parts.dial, "streams", parts.pooled, reissue::LONGEST_MEASURE).await?;
             let survey = Survey {
-                session: Session::open(&parts.dial, "streams", parts.pooled, reissue::LONGEST_MEASURE)
-                    .await?,
+                // Given up here, or with the whole relay, it must not go on counting there.
+                session: session.bind().await?,
                 stream: stream.clone(),
                 partitions: standing.partitions,
                 repairs: standing.facts.repairs.clone(),
