@@ -37,3 +37,5 @@ mod storm;
 mod migration_cut;
 
 mod bounded;
+
+mod large_entries;

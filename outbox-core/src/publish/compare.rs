@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::lane::Gate;
+use super::lane::{Gate, Lane};
 use super::leader::Leader;
 use super::retry::Breaker;
 use super::sink::{Halt, Mark, Marked, Predecessor, SinkConnection, foreign, is_elsewhere};
@@ -17,6 +17,58 @@ use crate::tail::{StreamId, ledger};
 
 /// How often it is read how long entries stay, which a person changes now and then, and whether another leader refused.
 const RETENTIONS_EVERY: Duration = Duration::from_secs(30);
+
+/// So many bytes of entries are read in a round of comparisons, a second after the one before: one that is larger is paid for by the
+/// rounds after it.
+const ROUND_BYTES: u64 = 4 << 20;
+/// Of so many streams that are compared in a round, one is of those whose length is as it was.
+const ONE_OF: usize = 4;
+
+/// A stream, how long it is, and what is asked of it.
+type Turn = (StreamId, Option<u64>, (String, EntryId));
+
+/// Streams with their lengths, and beside each what is asked of it.
+type Asked = (Vec<(StreamId, Option<u64>)>, Vec<(String, EntryId)>);
+
+/// Quiet streams by the round in which they were last compared: those whose length says that something happened, and the others.
+#[derive(Default)]
+struct Turns {
+    changed: Vec<(u64, Turn)>,
+    same: Vec<(u64, Turn)>,
+}
+
+impl Turns {
+    fn add(&mut self, lane: &Lane, key: String, length: Option<u64>) {
+        let turn = (lane.stream.clone(), length, (key, lane.chain));
+        match lane.compared {
+            Some((chain, before, round)) if chain == lane.chain && Some(before) == length => {
+                self.same.push((round, turn));
+            }
+            Some((_, _, round)) => self.changed.push((round, turn)),
+            None => self.changed.push((0, turn)),
+        }
+    }
+
+    /// Who waited longest comes first.
+    fn in_order(mut self) -> Asked {
+        self.changed.sort_by_key(|(round, _)| *round);
+        self.same.sort_by_key(|(round, _)| *round);
+        let (mut changed, mut same) = (self.changed.into_iter(), self.same.into_iter());
+        let (mut streams, mut entries) = (Vec::new(), Vec::new());
+        loop {
+            let next = if streams.len() % ONE_OF == ONE_OF - 1 {
+                same.next().or_else(|| changed.next())
+            } else {
+                changed.next().or_else(|| same.next())
+            };
+            let Some((_, (stream, length, entry))) = next else {
+                return (streams, entries);
+            };
+            streams.push((stream, length));
+            entries.push(entry);
+        }
+    }
+}
 
 impl Leader {
     pub(super) fn breaker_may_try(&self) -> bool {
@@ -191,12 +243,15 @@ impl Leader {
         }
     }
 
-    /// Whether each quiet stream still holds the entry last confirmed.
+    /// Whether each quiet stream still holds the entry last confirmed. How long they are is asked of all at once: what became shorter or longer
+    /// is asked for its entry first, the others in turn. For that the whole entry is read, so a round ends by bytes.
     pub(super) async fn compare_chains(&mut self) -> Result<(), Error> {
         let Some(link) = self.link.clone() else {
             return Ok(());
         };
-        let quiet: Vec<(StreamId, (String, EntryId))> = self
+        self.round += 1;
+        self.owed = self.owed.saturating_sub(ROUND_BYTES);
+        let quiet: Vec<(StreamId, String)> = self
             .lanes
             .values()
             .filter(|lane| {
@@ -204,35 +259,60 @@ impl Leader {
                     && !lane.publishing
                     && lane.predecessor() >= lane.floor.max(EntryId::MIN.next())
             })
-            .map(|lane| {
-                (
-                    lane.stream.clone(),
-                    (self.publisher.names.key(&lane.stream), lane.chain),
-                )
-            })
+            .map(|lane| (lane.stream.clone(), self.publisher.names.key(&lane.stream)))
             .collect();
         if quiet.is_empty() {
             return Ok(());
         }
-        let (streams, entries): (Vec<StreamId>, Vec<(String, EntryId)>) = quiet.into_iter().unzip();
-        let answers = match link.sink.holds(&entries).await {
-            Ok(answers) => answers,
+        let (streams, keys): (Vec<StreamId>, Vec<String>) = quiet.into_iter().unzip();
+        let lengths = match link.sink.lengths(&keys).await {
+            Ok(lengths) => lengths,
             Err(error) => {
                 self.sink_failed(&error);
                 return Ok(());
             }
         };
-        for ((stream, (key, id)), answer) in streams.iter().zip(&entries).zip(answers) {
+        let mut turns = Turns::default();
+        for ((stream, key), length) in streams.into_iter().zip(keys).zip(lengths) {
+            let Some(lane) = self.lanes.get(&stream) else {
+                continue;
+            };
+            if length == Some(0) {
+                self.misses(&stream, &key, lane.chain).await?;
+            } else {
+                turns.add(lane, key, length);
+            }
+        }
+        let bytes = ROUND_BYTES.saturating_sub(self.owed);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let (asked, entries) = turns.in_order();
+        let (answers, brought) = match link.sink.holds(&entries, bytes).await {
+            Ok(held) => held,
+            Err(error) => {
+                self.sink_failed(&error);
+                return Ok(());
+            }
+        };
+        self.owed += brought;
+        for (((stream, length), (key, id)), answer) in asked.iter().zip(&entries).zip(answers) {
             match answer {
-                Predecessor::Present => {}
-                Predecessor::Missing => {
-                    let why = format!("stream {key} no longer holds entry {id}, which was confirmed before");
-                    self.halt(stream, Halt::Lost(why)).await?;
+                Predecessor::Present => {
+                    if let Some(lane) = self.lanes.get_mut(stream) {
+                        lane.compared = length.map(|length| (*id, length, self.round));
+                    }
                 }
+                Predecessor::Missing => self.misses(stream, key, *id).await?,
                 Predecessor::Unreadable(why) => self.halt(stream, Halt::Blocked(why)).await?,
             }
         }
         Ok(())
+    }
+
+    async fn misses(&mut self, stream: &StreamId, key: &str, id: EntryId) -> Result<(), Error> {
+        let why = format!("stream {key} no longer holds entry {id}, which was confirmed before");
+        self.halt(stream, Halt::Lost(why)).await
     }
 
     /// The schedule: compares quiet streams, and looks for decisions of people.

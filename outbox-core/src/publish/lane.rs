@@ -88,6 +88,8 @@ pub struct Lane {
     pub kept: Option<EntryId>,
     /// Entries below may have been trimmed.
     pub floor: EntryId,
+    /// When it was last asked for the entry at its end: that entry, how long the stream was, and in which round.
+    pub compared: Option<(EntryId, u64, u64)>,
     ready: VecDeque<Portion>,
     held_bytes: usize,
     stretch: u64,
@@ -114,6 +116,7 @@ impl Lane {
             dirty: false,
             kept: None,
             floor: EntryId::MIN,
+            compared: None,
             ready: VecDeque::new(),
             held_bytes: 0,
             stretch: 0,

@@ -62,6 +62,9 @@ pub(super) struct Leader {
     pub(super) unsearched: Option<String>,
     /// What must be on their streams first.
     pub(super) openings: Openings,
+    /// How often quiet streams were compared, and what was read for that beyond what one round may.
+    pub(super) round: u64,
+    pub(super) owed: u64,
     /// Of what is put out again.
     pub(super) pace: Pace,
     /// When it was read how long entries stay.
@@ -132,6 +135,8 @@ impl Leader {
             unannounced: BTreeSet::new(),
             unsearched: None,
             openings,
+            round: 0,
+            owed: 0,
             pace,
             retentions_at: Instant::now(),
         })

@@ -49,12 +49,20 @@ pub trait SinkConnection: Send + Sync {
     /// on; none at the end, or where the sink does not allow it.
     fn search<'a>(&'a self, cursor: &'a str, pattern: &'a str) -> BoxFuture<'a, Result<Step, Error>>;
 
-    /// Whether each stream still holds the entry.
+    /// How many entries each stream has; none where it does not say.
+    fn lengths<'a>(&'a self, streams: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<u64>>, Error>>;
+
+    /// Whether each stream still holds the entry: of the first ones, until about so many bytes were read, and how many were. Entries may
+    /// be large, and the sink tells of them whole.
     fn holds<'a>(
         &'a self,
         entries: &'a [(String, EntryId)],
-    ) -> BoxFuture<'a, Result<Vec<Predecessor>, Error>>;
+        bytes: u64,
+    ) -> BoxFuture<'a, Result<Held, Error>>;
 }
+
+/// Whether streams hold an entry, the first ones that were asked for, and the bytes that were read for that.
+pub type Held = (Vec<Predecessor>, u64);
 
 /// An entry that is there, and the id of its event; none of a stranger's.
 pub type Seen = (EntryId, Option<String>);

@@ -10,6 +10,7 @@ use super::layout::read_layout;
 use super::replicas::Replicas;
 use super::reply::{self, Refusal};
 use super::value::{bytes, text};
+use super::weigh::{self, Known, PAGE_BYTES, Weight};
 use super::{search, unfit};
 use crate::event::{EntryId, Event, envelope};
 use crate::observe;
@@ -18,18 +19,27 @@ use crate::publish::{
     Announced, Answer, Entry, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection, Top,
 };
 
-/// Streams whose last entry is read with one round trip: an entry may be large.
-const TOPS_AT_ONCE: usize = 64;
+/// Streams whose length is asked for with one round trip.
+const LENGTHS_AT_ONCE: usize = 10_000;
+/// Streams whose last entry is looked at in pages that are planned together.
+const PLANNED_AT_ONCE: usize = 1_000;
+/// Pages with which one look at quiet streams ends: it is not the only thing that the leader does.
+const PAGES_AT_MOST: usize = 16;
 
 /// A connection that reports its failures and does not mend them.
 pub(super) struct Connection {
     redis: MultiplexedConnection,
     replicas: Option<Replicas>,
+    pub(super) known: Known,
 }
 
 impl Connection {
     pub(super) fn new(redis: MultiplexedConnection, replicas: Option<Replicas>) -> Self {
-        Self { redis, replicas }
+        Self {
+            redis,
+            replicas,
+            known: Known::default(),
+        }
     }
 
     /// A server that evicts keys would lose streams silently; one that refuses `MULTI` would run what follows it one by one.
@@ -273,12 +283,27 @@ impl SinkConnection for Connection {
     fn tops<'a>(&'a self, streams: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Top>>, Error>> {
         Box::pin(async move {
             let mut tops = Vec::with_capacity(streams.len());
-            for streams in streams.chunks(TOPS_AT_ONCE) {
-                let mut ask = Pipeline::new();
-                for stream in streams {
-                    ask.cmd("XREVRANGE").arg(stream).arg(&["+", "-", "COUNT", "1"]);
+            for streams in streams.chunks(PLANNED_AT_ONCE) {
+                let last: Vec<_> = streams.iter().map(|stream| (stream.as_str(), None)).collect();
+                let weights = self.weigh(&last).await?;
+                let mut done = 0;
+                while done < streams.len() {
+                    let page = weigh::page(&weights[done..], PAGE_BYTES);
+                    let streams = &streams[done..done + page];
+                    let mut ask = Pipeline::new();
+                    for stream in streams {
+                        ask.cmd("XREVRANGE").arg(stream).arg(&["+", "-", "COUNT", "1"]);
+                    }
+                    for (stream, answer) in streams.iter().zip(self.send(&ask).await?) {
+                        let bytes = weigh::bytes_of(&answer);
+                        let top = read_top(answer);
+                        if let Some(top) = &top {
+                            self.known.keep(stream, top.id, bytes);
+                        }
+                        tops.push(top);
+                    }
+                    done += page;
                 }
-                tops.extend(self.send(&ask).await?.into_iter().map(read_top));
             }
             Ok(tops)
         })
@@ -318,6 +343,10 @@ impl SinkConnection for Connection {
         count: usize,
     ) -> BoxFuture<'a, Result<Vec<(EntryId, Option<String>)>, Error>> {
         Box::pin(async move {
+            let weight = self.weigh(&[(stream, None)]).await?.pop();
+            let mean = weight.map_or(PAGE_BYTES, |weight| weight.bytes.max(1));
+            let fitting = usize::try_from(PAGE_BYTES / mean).unwrap_or(count);
+            let count = fitting.clamp(1, count.max(1));
             let mut ask = Pipeline::new();
             ask.cmd("XREVRANGE").arg(stream);
             ask.arg(format!("({below}")).arg(format!("({above}"));
@@ -330,30 +359,79 @@ impl SinkConnection for Connection {
         })
     }
 
+    fn lengths<'a>(&'a self, streams: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<u64>>, Error>> {
+        Box::pin(async move {
+            let mut lengths = Vec::with_capacity(streams.len());
+            for streams in streams.chunks(LENGTHS_AT_ONCE) {
+                let mut ask = Pipeline::new();
+                for stream in streams {
+                    ask.cmd("XLEN").arg(stream);
+                }
+                lengths.extend(self.send(&ask).await?.iter().map(|answer| match answer {
+                    Value::Int(length) => u64::try_from(*length).ok(),
+                    _ => None,
+                }));
+            }
+            Ok(lengths)
+        })
+    }
+
     fn holds<'a>(
         &'a self,
         entries: &'a [(String, EntryId)],
-    ) -> BoxFuture<'a, Result<Vec<Predecessor>, Error>> {
+        bytes: u64,
+    ) -> BoxFuture<'a, Result<(Vec<Predecessor>, u64), Error>> {
         Box::pin(async move {
-            let mut ask = Pipeline::new();
-            for (stream, id) in entries {
-                ask.cmd("XRANGE")
-                    .arg(stream)
-                    .arg(id.to_string())
-                    .arg(id.to_string());
+            let (mut held, mut brought, mut pages) = (Vec::new(), 0, 0);
+            for entries in entries.chunks(PLANNED_AT_ONCE) {
+                let asked: Vec<_> = entries
+                    .iter()
+                    .map(|(stream, id)| (stream.as_str(), Some(*id)))
+                    .collect();
+                let weights: Vec<Weight> = self.weigh(&asked).await?;
+                let mut done = 0;
+                while done < entries.len() {
+                    if brought >= bytes || pages >= PAGES_AT_MOST {
+                        return Ok((held, brought));
+                    }
+                    let page = weigh::page(&weights[done..], PAGE_BYTES.min(bytes - brought));
+                    let (found, more) = self.ask_for(&entries[done..done + page]).await?;
+                    held.extend(found);
+                    (done, brought, pages) = (done + page, brought + more, pages + 1);
+                }
             }
-            let answers = self.send(&ask).await?;
-            answers
-                .iter()
-                .map(|answer| match found(answer) {
-                    Ok(true) => Ok(Predecessor::Present),
-                    Ok(false) => Ok(Predecessor::Missing),
-                    Err(Refusal::Stream(why)) => Ok(Predecessor::Unreadable(why)),
-                    Err(Refusal::Unfit(why)) => Err(Error::new(Kind::SinkUnfit, why)),
-                    Err(refusal) => Err(Error::new(Kind::SinkDown, format!("{refusal:?}"))),
-                })
-                .collect()
+            Ok((held, brought))
         })
+    }
+}
+
+impl Connection {
+    async fn ask_for(&self, entries: &[(String, EntryId)]) -> Result<(Vec<Predecessor>, u64), Error> {
+        let mut ask = Pipeline::new();
+        for (stream, id) in entries {
+            ask.cmd("XRANGE")
+                .arg(stream)
+                .arg(id.to_string())
+                .arg(id.to_string());
+        }
+        let answers = self.send(&ask).await?;
+        let mut brought = 0;
+        for ((stream, id), answer) in entries.iter().zip(&answers) {
+            let bytes = weigh::bytes_of(answer);
+            self.known.keep(stream, *id, bytes);
+            brought += bytes;
+        }
+        let held: Result<Vec<Predecessor>, Error> = answers
+            .iter()
+            .map(|answer| match found(answer) {
+                Ok(true) => Ok(Predecessor::Present),
+                Ok(false) => Ok(Predecessor::Missing),
+                Err(Refusal::Stream(why)) => Ok(Predecessor::Unreadable(why)),
+                Err(Refusal::Unfit(why)) => Err(Error::new(Kind::SinkUnfit, why)),
+                Err(refusal) => Err(Error::new(Kind::SinkDown, format!("{refusal:?}"))),
+            })
+            .collect();
+        Ok((held?, brought))
     }
 }
 

@@ -22,6 +22,8 @@ mod streams;
 
 mod value;
 
+mod weigh;
+
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
