@@ -9,7 +9,7 @@ use super::leader::Leader;
 use super::retry::Breaker;
 use super::sink::{Halt, Mark, Marked, Predecessor, SinkConnection, foreign, is_elsewhere};
 use super::work::Link;
-use super::{Error, Kind, pg, search};
+use super::{Error, Kind, pg};
 use crate::event::EntryId;
 use crate::observe;
 use crate::standing::Standing;
@@ -95,8 +95,7 @@ impl Leader {
         self.check_marks(sink.as_ref()).await?;
         self.check_ends(sink.as_ref()).await?;
         self.check_layouts(sink.as_ref()).await?;
-        self.unsearched = Some(search::BEGINNING.to_owned());
-        self.search_marks(sink.as_ref(), search::ON_CONNECT).await?;
+        self.search_first(sink.as_ref()).await?;
         self.note_timeline().await?;
         self.compared.send_replace(true);
         self.announce_layouts(sink.as_ref()).await?;
@@ -320,7 +319,7 @@ impl Leader {
         self.compare_chains().await?;
         self.compare_quiet_marks().await?;
         self.compare_layouts().await?;
-        self.search_on().await?;
+        self.search_on();
         if self.retentions_at.elapsed() >= RETENTIONS_EVERY {
             self.retentions_at = Instant::now();
             self.publisher.retentions = pg::load_retentions(&self.session).await?;

@@ -16,6 +16,7 @@ use super::opening::Openings;
 use super::pace::Pace;
 use super::parcel::Publisher;
 use super::retry::{Backoff, Breaker};
+use super::search::Search;
 use super::sink::Sink;
 use super::term::Term;
 use super::work::{Done, Link};
@@ -58,8 +59,8 @@ pub(super) struct Leader {
     pub(super) layouts: BTreeMap<String, Layout>,
     /// Topics of which the sink does not say yet how many they have.
     pub(super) unannounced: BTreeSet<String>,
-    /// Where the search for marks of streams that this database does not know goes on; none: it came to its end.
-    pub(super) unsearched: Option<String>,
+    /// For marks of streams that this database does not know.
+    pub(super) search: Search,
     /// What must be on their streams first.
     pub(super) openings: Openings,
     /// How often quiet streams were compared, and what was read for that beyond what one round may.
@@ -133,7 +134,7 @@ impl Leader {
             lane_backoffs,
             layouts,
             unannounced: BTreeSet::new(),
-            unsearched: None,
+            search: Search::default(),
             openings,
             round: 0,
             owed: 0,

@@ -129,6 +129,7 @@ impl Leader {
                     }
                 }
             }
+            Done::Searched { link, found } => self.settle_search(link, found).await,
             Done::Vetted { stream, link, told } => {
                 if let Some(lane) = self.lanes.get_mut(&stream) {
                     lane.publishing = false;

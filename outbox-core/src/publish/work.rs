@@ -1,13 +1,15 @@
 //! What the leader has in flight: reads from the log and parcels at the sink, each answering for one stream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use super::Error;
 use super::gather::{Brought, Reading};
 use super::lane::Lane;
-use super::sink::{Announced, Marked, Parcel, Receipt, SinkConnection};
+use super::search::steps;
+use super::sink::{Announced, Marked, Parcel, Receipt, SinkConnection, Step};
 use super::span::Sending;
 use crate::tail::pg::Session;
 use crate::tail::pg::rows::{self, Come};
@@ -34,6 +36,8 @@ pub(super) enum Done {
         link: u64,
         told: Result<(Option<Marked>, Option<String>), Error>,
     },
+    /// What a part of the search for marks found, and where it goes on.
+    Searched { link: u64, found: Result<Step, Error> },
     /// Whether the sink took the layout of the topic of a stream.
     Announced {
         stream: StreamId,
@@ -80,6 +84,22 @@ pub(super) fn vet(link: Link, stream: StreamId, mark: String, layout: String) ->
             link: link.number,
             told: told
                 .map(|(marks, layouts)| (marks.into_iter().next(), layouts.into_iter().next().flatten())),
+        }
+    })
+}
+
+/// Looks for keys of this pattern, from a cursor on.
+pub(super) fn search(
+    link: Link,
+    cursor: String,
+    pattern: String,
+    patience: Duration,
+) -> BoxFuture<'static, Done> {
+    Box::pin(async move {
+        let found = steps(link.sink.as_ref(), cursor, &pattern, patience).await;
+        Done::Searched {
+            link: link.number,
+            found,
         }
     })
 }
