@@ -50,4 +50,6 @@ mod trace_command;
 
 mod trimming;
 
+mod went_back;
+
 mod world;

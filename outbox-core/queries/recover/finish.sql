@@ -1,4 +1,4 @@
--- Records that the recovery $1 is done, closes what relays refused before its era was opened, wakes the relays that wait, and lets
+-- Records that the recovery $1 is done, closes what relays had refused when it was begun, wakes the relays that wait, and lets
 -- those streams go on that a relay had set aside since their marks had this database's name from elsewhere: by now all have it from here.
 with moved as materialized (
     select s.topic, s.slot
@@ -15,7 +15,7 @@ with moved as materialized (
 ), closed as (
     update outbox.refusal f set closed_at = clock_timestamp(), recovery = r.number
     from outbox.recovery r
-    where r.number = $1::bigint and f.closed_at is null and f.refused_at <= r.opened_at
+    where r.number = $1::bigint and f.closed_at is null and f.number <= (r.found ->> 'refused_through')::bigint
 )
 update outbox.recovery r set state = 'done', done_at = clock_timestamp() from woken where r.number = $1::bigint and r.state = 'opened'
 returning r.number

@@ -10,7 +10,7 @@ use super::retention::Retentions;
 use super::sink::Top;
 use crate::event::EntryId;
 use crate::tail::layout::{Generation, Layout};
-use crate::tail::ledger::{Refusal, Refused, Unknown};
+use crate::tail::ledger::{Refused, Unknown};
 use crate::tail::pg::Session;
 use crate::tail::pg::column::{get, small, stream, unsigned};
 use crate::tail::{Error, StreamId};
@@ -23,7 +23,6 @@ const SET_ASIDE: &str = include_str!("../../queries/publish/set_aside.sql");
 const BLOCK: &str = include_str!("../../queries/publish/block.sql");
 const LATEST_ACTIONS: &str = include_str!("../../queries/publish/latest_actions.sql");
 const NOTE_TIMELINE: &str = include_str!("../../queries/tail/note_timeline.sql");
-const RECORD_REFUSAL: &str = include_str!("../../queries/publish/record_refusal.sql");
 pub(crate) const OPEN_REFUSAL: &str = include_str!("../../queries/publish/open_refusal.sql");
 pub(crate) const UNKNOWN_ENTRIES: &str = include_str!("../../queries/publish/unknown_entries.sql");
 pub(crate) const UNKNOWN_BATCHES: &str = include_str!("../../queries/publish/unknown_batches.sql");
@@ -269,19 +268,6 @@ pub(super) async fn unknown_entries(
             Ok((place, Unknown::read(get(row, "why")?)))
         })
         .collect()
-}
-
-/// Keeps a refusal; durable when this returns.
-pub(super) async fn record_refusal(session: &Session, refusal: &Refusal, epoch: i64) -> Result<(), Error> {
-    let (code, said) = (refusal.code(), refusal.said());
-    session
-        .query_durably(
-            RECORD_REFUSAL,
-            &[(&code, Type::TEXT), (&said, Type::TEXT), (&epoch, Type::INT8)],
-            session.limit(),
-        )
-        .await
-        .map(drop)
 }
 
 /// The first refusal that is open.

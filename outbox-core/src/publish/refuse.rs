@@ -8,6 +8,7 @@
 use super::leader::Leader;
 use super::{Error, pg};
 use crate::tail::ledger::Refusal;
+use crate::tail::pg::cut::record_refusal;
 
 impl Leader {
     /// Keeps what this term ends with, if it is a refusal that nobody has kept.
@@ -18,7 +19,7 @@ impl Leader {
         else {
             return;
         };
-        if let Err(error) = pg::record_refusal(&self.session, refusal, self.publisher.epoch).await {
+        if let Err(error) = record_refusal(&self.session, refusal, self.publisher.epoch).await {
             tracing::error!(%error, "the refusal could not be kept: the next term looks again");
         }
     }

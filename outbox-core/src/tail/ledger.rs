@@ -77,6 +77,14 @@ pub enum Refusal {
         /// xmax now.
         now: u64,
     },
+    /// An event has the id of a transaction that the last batch took for seen, and no batch has it: the server's transactions were
+    /// behind that snapshot when it was appended.
+    PassedOver {
+        /// Its position.
+        position: i64,
+        /// The transaction.
+        transaction: String,
+    },
     /// The sink was last published to from a batch that this ledger never cut.
     UnknownMark {
         /// Key of the mark.
@@ -170,7 +178,7 @@ impl Refusal {
         match self {
             Self::Standby => "POSTGRES-IS-STANDBY",
             Self::OtherSystem { .. } | Self::MovedMark { .. } => "POSTGRES-MOVED",
-            Self::BackInTime { .. } => "POSTGRES-WENT-BACK",
+            Self::BackInTime { .. } | Self::PassedOver { .. } => "POSTGRES-WENT-BACK",
             Self::UnknownMark { .. } | Self::UnknownEntry { .. } => "STREAM-IS-AHEAD",
             Self::LayoutAhead { .. } => "LAYOUT-IS-AHEAD",
             Self::UnknownTopic { .. } => "TOPIC-UNKNOWN",
@@ -211,6 +219,12 @@ impl std::fmt::Display for Said<'_> {
                 f,
                 "the last batch has seen transactions up to {ledger}, this server is at {now}: Postgres went back in time \
                  (restore or a stale standby was promoted); nothing is published until a person decides",
+            ),
+            Refusal::PassedOver { position, transaction } => write!(
+                f,
+                "the event at position {position} is of transaction {transaction}, which the last batch took for seen, and no batch has it: \
+                 Postgres went back in time, and events were appended before its transactions had come to where they were; nothing is \
+                 published until a person decides",
             ),
             Refusal::UnknownMark { key, marked, head } => write!(
                 f,
@@ -273,6 +287,13 @@ pub fn verify(head: &Head) -> Result<(), Refusal> {
         Some(refused) => Err(Refusal::Kept(refused.clone())),
         None => Ok(()),
     }
+}
+
+/// Whether a refusal must be kept: a server whose transactions are behind the ledger has come to it some day, and what was appended
+/// until then is in no batch. What is kept or begun already says as much, and the others do not go away by themselves.
+#[must_use]
+pub fn is_to_be_kept(head: &Head, refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::BackInTime { .. }) && head.refused.is_none() && head.begun.is_none()
 }
 
 /// Checks that the ledger's history is this server's history.
@@ -365,6 +386,14 @@ mod tests {
             said.starts_with("STREAM-IS-AHEAD: the mark is of another (refusal 3"),
             "{said}"
         );
+        assert!(!is_to_be_kept(&head(), &Refusal::Standby));
+        let behind = Refusal::BackInTime { ledger: 100, now: 99 };
+        assert!(is_to_be_kept(&head(), &behind));
+        let told = Head {
+            refused: Some(refused.clone()),
+            ..head()
+        };
+        assert!(!is_to_be_kept(&told, &behind), "once");
         // What is half done comes first: finishing it closes the other.
         let both = Head {
             refused: Some(refused),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Batch, Cut};
 use super::doorbell::{Doorbell, Seen, Step};
 use super::layout::Laid;
-use super::ledger::Head;
+use super::ledger::{self, Head, Refusal};
 use super::pg::cut::{self, CutBounds};
 use super::pg::{Dial, Session, lay, reissue};
 use super::reissue::Order;
@@ -48,7 +48,9 @@ impl Tail {
     ) -> Result<(Self, Head), Error> {
         let mut session = Session::open(dial, "tail", options.pooled, options.statement_limit).await?;
         let head = cut::read_head(&session).await?;
-        super::ledger::verify(&head).map_err(|refusal| Error::new(Kind::Refused, refusal.to_string()))?;
+        if let Err(refusal) = verify(&session, &head, epoch).await? {
+            return Err(Error::new(Kind::Refused, refusal.to_string()));
+        }
         let listening = options.listen && session.listen("outbox").await?;
         if listening {
             // A lock that is not ours to take away costs sleep, and must not cost the lead: anybody may hold it.
@@ -232,4 +234,24 @@ impl Tail {
             () = token.cancelled() => Ok(Seen::Timeout),
         }
     }
+}
+
+/// May this relay go on from there? What would not be seen again is kept before it is said.
+async fn verify(session: &Session, head: &Head, epoch: i64) -> Result<Result<(), Refusal>, Error> {
+    let keep = async |refusal: &Refusal| {
+        if let Err(error) = cut::record_refusal(session, refusal, epoch).await {
+            tracing::error!(%error, "the refusal could not be kept: the next term looks again");
+        }
+    };
+    if let Err(refusal) = ledger::verify(head) {
+        if ledger::is_to_be_kept(head, &refusal) {
+            keep(&refusal).await;
+        }
+        return Ok(Err(refusal));
+    }
+    let Some(refusal) = cut::find_passed_over(session).await? else {
+        return Ok(Ok(()));
+    };
+    keep(&refusal).await;
+    Ok(Err(refusal))
 }

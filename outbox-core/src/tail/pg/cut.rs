@@ -8,12 +8,14 @@ use super::column::{get, snapshot, stream_of, unsigned};
 use super::rows::event_row;
 use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
-use crate::tail::ledger::{Begun, Head, Refused};
+use crate::tail::ledger::{Begun, Head, Refusal, Refused};
 use crate::tail::{Error, Kind};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
 const READ_END: &str = include_str!("../../../queries/tail/read_end.sql");
 const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
+const FIND_PASSED_OVER: &str = include_str!("../../../queries/tail/find_passed_over.sql");
+const RECORD_REFUSAL: &str = include_str!("../../../queries/tail/record_refusal.sql");
 const TRY_SLEEP: &str = include_str!("../../../queries/tail/try_sleep.sql");
 const WAKE_UP: &str = include_str!("../../../queries/tail/wake_up.sql");
 const END_OLD_SLEEPER: &str = include_str!("../../../queries/tail/end_old_sleeper.sql");
@@ -80,6 +82,32 @@ pub(crate) async fn read_head(session: &Session) -> Result<Head, Error> {
             None => None,
         },
     })
+}
+
+/// An event that no batch has and none will have.
+pub(crate) async fn find_passed_over(session: &Session) -> Result<Option<Refusal>, Error> {
+    let rows = session.query(FIND_PASSED_OVER, &[]).await?;
+    rows.first()
+        .map(|row| {
+            Ok(Refusal::PassedOver {
+                position: get(row, "position")?,
+                transaction: get(row, "transaction_id")?,
+            })
+        })
+        .transpose()
+}
+
+/// Keeps a refusal; durable when this returns.
+pub(crate) async fn record_refusal(session: &Session, refusal: &Refusal, epoch: i64) -> Result<(), Error> {
+    let (code, said) = (refusal.code(), refusal.said());
+    session
+        .query_durably(
+            RECORD_REFUSAL,
+            &[(&code, Type::TEXT), (&said, Type::TEXT), (&epoch, Type::INT8)],
+            session.limit(),
+        )
+        .await
+        .map(drop)
 }
 
 /// Cuts the batch after `head`, if there is anything to cut. The batch is durable when this returns.
