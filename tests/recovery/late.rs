@@ -4,6 +4,8 @@ use sqlx::{Connection, Executor};
 use system_tests::Result;
 use system_tests::past::{Past, STREAM, Scene};
 
+use xtask::servers::Postgres;
+
 use crate::apply::{AtWork, ON_LOG};
 
 /// Puts an entry of a relay's on the stream that the ledger never cut, behind the last one.
@@ -77,6 +79,38 @@ async fn is_judged(strategy: &str, fate: &str) -> Result {
         .arrived(scene.known.len() + stays + newer.len() + more.len())
         .await?;
     assert_eq!(came.last(), more.last());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_lands_meanwhile_where_both_are_right_stays_and_the_command_says_so() -> Result {
+    // GIVEN a dump loaded elsewhere of a database whose streams had no more, and a recovery that waits for somebody who appended
+    let mut scene = Scene::new(Postgres::options()).await?;
+    scene.known = scene.publish(10).await?;
+    let file = tempfile::NamedTempFile::new()?;
+    scene.dump(file.path())?;
+    scene.load(file.path()).await?;
+    let mut connection = scene.connect().await?;
+    let mut holding = connection.begin().await?;
+    holding
+        .execute("select outbox.append('another.topic', '{}')")
+        .await?;
+    let mut recovering = AtWork::start(&scene, "continue")?;
+    recovering.waits(&scene, ON_LOG).await?;
+    // WHEN the old one, which nobody stopped, puts an entry there
+    let id = lands(&mut scene).await?;
+    holding.rollback().await?;
+    let (code, output, errors) = recovering.end().await?;
+    // THEN it stays, is kept, and the command does not end as if all was well
+    assert_eq!(code, 5, "{errors}");
+    let said: serde_json::Value = serde_json::from_str(&output)?;
+    assert_eq!(said["applied"]["late"], 1, "{output}");
+    let is_there = scene
+        .entries()
+        .await?
+        .iter()
+        .any(|entry| entry.id.to_string() == id);
+    assert!(is_there);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use system_tests::Result;
 use system_tests::past::{Past, Scene, TOPIC};
 use uuid::Uuid;
 
-use crate::apply::{AtWork, ON_SKIPPED, leases_run_out, nobody_waits, stands};
+use crate::apply::{AtWork, ON_LOG, ON_SKIPPED, leases_run_out, nobody_waits, stands};
 
 #[tokio::test]
 async fn producers_go_on_while_an_era_looks_and_what_they_append_is_in_it() -> Result {
@@ -48,6 +48,43 @@ async fn producers_go_on_while_an_era_looks_and_what_they_append_is_in_it() -> R
     relay.leads().await?;
     let last = scene.append(1).await?;
     let expected = [scene.known.clone(), first, vec![early], appended, last].concat();
+    assert_eq!(scene.arrived(expected.len()).await?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn beside_a_transaction_left_open_producers_have_their_turn_and_the_era_comes_when_it_ends() -> Result {
+    let mut scene = Scene::after(Past::BaseBackup).await?;
+    // GIVEN a transaction that appended and is left open, and an era that waits for it
+    let mut late = scene.connect().await?;
+    let mut open = late.begin().await?;
+    let early: Uuid = sqlx::query_scalar("select outbox.append($1, '{}', 'key-0')")
+        .bind(TOPIC)
+        .fetch_one(&mut *open)
+        .await?;
+    let mut recovering = AtWork::start(&scene, "trust-database")?;
+    // WHEN others append while it waits, THEN none of them waits for as long as the lock that it asked for first
+    let mut producer = scene.connect().await?;
+    producer.execute("set lock_timeout = '1500ms'").await?;
+    let mut appended = vec![early];
+    for _ in 0..4 {
+        recovering.waits(&scene, ON_LOG).await?;
+        let id: Uuid = sqlx::query_scalar("select outbox.append($1, '{}', 'key-0')")
+            .bind(TOPIC)
+            .fetch_one(&mut producer)
+            .await?;
+        appended.push(id);
+    }
+    open.commit().await?;
+    // AND all of it is in the era
+    let (code, output, errors) = recovering.end().await?;
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains("waiting for these"), "{errors}");
+    let said: serde_json::Value = serde_json::from_str(&output)?;
+    assert_eq!(said["applied"]["events"], 5, "{output}");
+    let mut relay = scene.relay().start()?;
+    relay.leads().await?;
+    let expected = [scene.known.clone(), appended].concat();
     assert_eq!(scene.arrived(expected.len()).await?, expected);
     Ok(())
 }

@@ -134,6 +134,10 @@ impl Work<'_> {
     /// The streams are as they were found but for what was taken off: what was planned then holds.
     async fn open(&self, recovery: i64, plan: &Plan) -> Result<pg::Opened, Error> {
         self.hold.check()?;
+        let appenders = pg::appenders(&self.ends.session).await?;
+        if !appenders.is_empty() {
+            tracing::warn!(%appenders, "an era begins when everybody who appended has ended: waiting for these");
+        }
         let error = match pg::open_era(&self.ends.session, recovery, self.hold.epoch, plan).await {
             Ok(opened) => return Ok(opened),
             Err(error) if error.kind() != tail::Kind::Timeout => return Err(error.into()),

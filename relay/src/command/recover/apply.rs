@@ -52,7 +52,11 @@ pub(super) async fn run(config: &Config, arguments: &Arguments, output: Output) 
         )
     })?;
     output.write(&json!({ "applied": applied }), |_| done(&applied, strategy))?;
-    Ok(Exit::Success)
+    // Nothing was to be there that the database does not know.
+    Ok(match strategy {
+        Strategy::Continue if applied.late > 0 => Exit::Partial,
+        _ => Exit::Success,
+    })
 }
 
 async fn preview(ends: &recover::inspect::Ends, strategy: Strategy, output: Output) -> Result<Exit, Failure> {
