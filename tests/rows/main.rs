@@ -30,6 +30,8 @@ mod eviction;
 
 mod pinned_snapshot;
 
+mod plans;
+
 mod memory;
 
 mod storm;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
@@ -33,6 +33,10 @@ pub type DialError = Box<dyn std::error::Error + Send + Sync>;
 /// batch before, and after days without a relay that is read from disk. Given up before its end it would never be cut.
 pub(crate) const LONGEST_CUT: Duration = Duration::from_secs(900);
 
+/// How long a plan is kept. It is made for any parameters and by the sizes of that moment: where statistics were made of a piece of the
+/// log while it was empty, one index is as good as another, and what was cheap then reads the whole piece once it is full.
+const PLANS_LAST: Duration = Duration::from_secs(10);
+
 /// Settings that every session of the relay makes for itself, whatever the server's defaults. Statements are bounded by
 /// the client, which gives the session up; the server's limit is behind the longest of these. Every statement names its schemas:
 /// what lies in the path of the login, or in its temporary schema, has no part in them.
@@ -55,6 +59,7 @@ pub struct Session {
     /// The server ends a statement before this side gives it up.
     is_bound: bool,
     statements: Mutex<HashMap<&'static str, Statement>>,
+    planned_at: Mutex<Instant>,
     rung: mpsc::Receiver<String>,
     doubtful: Arc<AtomicBool>,
     /// Behind a pooler a statement is three messages, and those of another must not come in between.
@@ -98,6 +103,7 @@ impl Session {
             limit,
             is_bound: false,
             statements: Mutex::default(),
+            planned_at: Mutex::new(Instant::now()),
             rung,
             doubtful,
             turn: tokio::sync::Mutex::new(()),
@@ -186,6 +192,9 @@ impl Session {
             if self.pooled {
                 return self.query_pooled(sql, parameters).await;
             }
+            if self.plans_are_old() {
+                self.client.batch_execute("discard plans").await?;
+            }
             let statement = self.statement(sql, parameters).await?;
             let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
             self.client.query(&statement, &values).await
@@ -225,6 +234,16 @@ impl Session {
         let rows = rows?;
         end?;
         Ok(rows)
+    }
+
+    /// True once for each time that they have lasted.
+    fn plans_are_old(&self) -> bool {
+        let mut planned_at = self.planned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = planned_at.elapsed() >= PLANS_LAST;
+        if is_over {
+            *planned_at = Instant::now();
+        }
+        is_over
     }
 
     async fn statement(

@@ -1,0 +1,83 @@
+//! Statistics that were made of a piece of the log while it was empty, as `vacuumdb --analyze` or a restore leaves them (row 42 of
+//! docs/faults.md).
+
+use sqlx::{Executor, PgConnection};
+use system_tests::patience::until;
+use system_tests::{Relay, Result, World, stream};
+use xtask::servers::{Postgres, Redis};
+
+use crate::scene::LIMIT;
+
+const STREAM: &str = "outbox:orders.placed";
+/// The next event is the last one of the first piece of the log.
+const BEFORE_THE_LAST: i64 = 262_143;
+/// Rows of the piece that the plan was not made for.
+const ROWS: i64 = 30_000;
+/// The 28 pieces there are, in two arms and twice, and what a batch writes: a few hundred.
+const FEW_PAGES: f64 = 800.0;
+
+/// Calls of the statement that cuts a batch, and pages they looked at.
+async fn cuts(connection: &mut PgConnection) -> Result<(i64, i64)> {
+    Ok(sqlx::query_as(
+        "select coalesce(sum(calls), 0)::bigint, coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint
+         from pg_stat_statements where query like '%Which rows are in the next batch%'",
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+#[tokio::test]
+async fn a_plan_that_was_made_while_a_piece_was_empty_is_made_anew() -> Result {
+    // GIVEN a leader that has laid the pieces, statistics of a log whose second piece is empty, and nobody who makes others
+    let postgres = Postgres::options()
+        .set("shared_preload_libraries", "pg_stat_statements")
+        .set("autovacuum", "off");
+    let world = World::with_own_servers(postgres, Redis::options()).await?;
+    let mut connection = world.connect().await?;
+    connection.execute("create extension pg_stat_statements").await?;
+    sqlx::query("select setval('outbox.log_position', $1)")
+        .bind(BEFORE_THE_LAST)
+        .execute(&mut connection)
+        .await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    relay.logs("pieces looked after", LIMIT).await?;
+    connection.execute("analyze").await?;
+    let mut redis = world.redis().await?;
+    let append = "select outbox.append('orders.placed', '{}', key => n::text) from generate_series(1, $1) n";
+    sqlx::query(append).bind(1_i64).execute(&mut connection).await?;
+    let mut published = async |wanted: i64| {
+        until("it is published", LIMIT, async || {
+            Ok((i64::try_from(stream::length(&mut redis, STREAM).await?)? == wanted).then_some(()))
+        })
+        .await
+    };
+    published(1).await?;
+    // WHEN the second piece fills
+    sqlx::query(append).bind(ROWS).execute(&mut connection).await?;
+    // THEN a batch of one event reads no more for it, as soon as the plan is made again
+    let mut appended = ROWS + 1;
+    published(appended).await?;
+    let mut most: f64 = 0.0;
+    until(
+        "a cut that reads what is new and nothing else",
+        LIMIT,
+        async || {
+            let before = cuts(&mut connection).await?;
+            sqlx::query(append).bind(1_i64).execute(&mut connection).await?;
+            appended += 1;
+            until("it is published", LIMIT, async || {
+                Ok((i64::try_from(stream::length(&mut redis, STREAM).await?)? == appended).then_some(()))
+            })
+            .await?;
+            let after = cuts(&mut connection).await?;
+            let pages = (after.1 - before.1) as f64 / (after.0 - before.0).max(1) as f64;
+            most = most.max(pages);
+            Ok((after.0 > before.0 && pages < FEW_PAGES).then_some(()))
+        },
+    )
+    .await?;
+    eprintln!("{most:.0} pages for one event before");
+    assert!(most > FEW_PAGES, "{most:.0} pages at most: nothing was shown");
+    Ok(())
+}
