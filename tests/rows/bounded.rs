@@ -7,11 +7,14 @@ use system_tests::bounded::{Bounded, LARGE_BYTES, Slack};
 
 /// A time of this run is a few seconds, and what happens by chance in it shows in its mean. Two of the six largest events that meet
 /// on their way more than in another time, each in memory three times, are 96 MiB: a run on a machine with other things to do had
-/// 186 MiB before the snapshot and 271 after it. The four handlers that hang are at work one moment, and wait to be tried again the next.
-/// Neither shows whether something grows with what is behind: the long run does, whose slack is a quarter of this.
+/// 186 MiB before the snapshot and 271 after it. The consumer opens connections as it needs them, ten at most, and the relay one more
+/// while it looks after pieces; the four handlers that hang are at work one moment, and wait to be tried again the next, and on a slow
+/// machine each of the relay's connections may be at work at once. Nothing of this shows whether something grows with what is behind:
+/// the long run does, whose slack is far less.
 const SLACK: Slack = Slack {
     memory: 6 * LARGE_BYTES,
-    statements: 5,
+    statements: 12,
+    connections: 6,
 };
 
 #[tokio::test]
@@ -24,7 +27,8 @@ async fn two_hundred_thousand_behind_memory_connections_and_pages_stay_flat() ->
         every: Duration::from_millis(200),
         pinned: Duration::from_secs(10),
         steady: Duration::from_secs(5),
-        at_most: Duration::from_secs(180),
+        // A judgement is of counts, and not of how fast a machine is: this one takes 20 s where nothing else runs.
+        at_most: Duration::from_secs(300),
         slack: SLACK,
     };
     // WHEN a relay catches up, and somebody pins a snapshot in the middle of it

@@ -40,7 +40,8 @@ const WARM: f64 = 0.1;
 const PIN: f64 = 0.3;
 /// The lock that the consumer's function waits for.
 const HANGS_AT: i64 = 7;
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(120);
+/// What producers committed beside it comes after it, and is as much as they were faster than the relay.
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(240);
 
 /// What a later time may have on top of what an earlier one had, and a part of that, before it counts as growing.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,8 @@ pub struct Slack {
     pub memory: usize,
     /// Statements at work.
     pub statements: usize,
+    /// Connections to Postgres.
+    pub connections: usize,
 }
 
 impl Slack {
@@ -56,6 +59,7 @@ impl Slack {
     pub const NARROW: Self = Self {
         memory: 24 << 20,
         statements: 2,
+        connections: 2,
     };
 }
 

@@ -68,6 +68,8 @@ pub struct Sample {
     pub connections: i64,
     /// Of those, at work on a statement.
     pub statements: i64,
+    /// Pieces of the log.
+    pub pieces: i64,
     /// By statement: calls and pages looked at since the start.
     pub read: BTreeMap<&'static str, (f64, f64)>,
 }
@@ -87,6 +89,9 @@ impl Sample {
         )
         .fetch_one(&mut *connection)
         .await?;
+        let pieces = sqlx::query_scalar("select count(*) from outbox.piece where parent like 'log%'")
+            .fetch_one(&mut *connection)
+            .await?;
         let mut read = BTreeMap::new();
         for (begins, name) in HOT.into_iter().chain([LEASE]) {
             let numbers: (f64, f64) = sqlx::query_as(
@@ -107,6 +112,7 @@ impl Sample {
             consumer_memory: consumer.memory_bytes()?,
             connections,
             statements,
+            pieces,
             read,
         })
     }
