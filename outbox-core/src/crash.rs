@@ -48,6 +48,8 @@ points! {
     LAYOUT_LAID = "layout-laid";
     /// A re-issue is a fact, and nobody was told.
     REISSUE_CUT = "reissue-cut";
+    /// A loss for good is recorded, and nothing follows from it yet.
+    LOSS_RECORDED = "loss-recorded";
     /// A parcel is about to leave.
     PARCEL_BEFORE_SEND = "parcel-before-send";
     /// Redis answered, and nobody read it: a lost reply.
@@ -70,6 +72,8 @@ points! {
     STREAM_LEASED = "stream-leased";
     /// A consumer group was made.
     GROUP_MADE = "group-made";
+    /// A group that stood beyond what its inbox knows was set back at Redis, and nothing was read again.
+    GROUP_SET_BACK = "group-set-back";
     /// Entries were delivered, and none is in hand.
     CONSUME_READ = "consume-read";
     /// Events are in the inbox, inside the transaction.

@@ -103,8 +103,7 @@ impl Session<'_> {
                 "held: the predecessor is on the stream and was delivered to nobody; the group is set back to what was passed"
             );
             self.barrier.lift();
-            self.meters.groups_set_back.increment(1);
-            return self.link.set_back(passed).await;
+            return self.set_group_back(passed).await;
         }
         if self.hole != Some((id, previous)) {
             tracing::warn!(
@@ -135,8 +134,15 @@ impl Session<'_> {
             stream = self.stream().key, %passed, delivered = %place.delivered, end = %place.end, %to,
             "the group stands beyond what its inbox knows, or beyond the end of the stream: it is set back"
         );
+        self.set_group_back(to).await
+    }
+
+    /// It is recorded nowhere: whoever comes next sees it at Redis, and what comes again is absorbed.
+    async fn set_group_back(&mut self, to: EntryId) -> Result<(), Error> {
         self.meters.groups_set_back.increment(1);
-        self.link.set_back(to).await
+        self.link.set_back(to).await?;
+        crash_point!(GROUP_SET_BACK);
+        Ok(())
     }
 
     /// The entry of the chain that comes next behind one. Entries of strangers are no part of it: they may long be finished.

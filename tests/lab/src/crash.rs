@@ -3,6 +3,8 @@
 
 mod ahead;
 
+mod gone;
+
 mod provoke;
 
 mod scene;

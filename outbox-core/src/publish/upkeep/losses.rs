@@ -92,6 +92,12 @@ impl Upkeep {
                 _ => return Ok(Fate::Refused(in_vain(patient.key, times, facts.chain))),
             }
         }
+        self.go_on_behind_end(round, patient).await
+    }
+
+    /// What there is behind the entry last put on it goes out under new ids; if there is nothing, the stream goes on.
+    async fn go_on_behind_end(&mut self, round: &Round, patient: &Patient<'_>) -> Result<Fate, Error> {
+        let facts = &patient.standing.facts;
         let question = Question {
             kept: facts.chain,
             limit: facts.chain,
@@ -149,6 +155,10 @@ impl Upkeep {
             .await?;
         }
         if wanted.kept == chain {
+            if facts.lost && wanted.given_up_behind.is_none() {
+                // Its loss was recorded, and whoever did that ended before the rest was ordered.
+                return self.go_on_behind_end(round, patient).await;
+            }
             return Ok(Fate::Closing);
         }
         let question = Question {
@@ -255,6 +265,7 @@ impl Upkeep {
             goes_on,
         };
         let (events, missed_by) = pg::record(&round.session, &loss, self.epoch()).await?;
+        crash_point!(LOSS_RECORDED);
         metrics::counter!(observe::PUBLISH_LOST_EVENTS, "topic" => patient.stream.topic.clone())
             .increment(events.unsigned_abs());
         tracing::error!(

@@ -1,5 +1,6 @@
 //! What leads to a point: load, a loss, a redrive, a command; and what must be so before anything is started.
 
+use redis::streams::StreamInfoGroupsReply;
 use sqlx::{AssertSqlSafe, Executor};
 use system_tests::patience::until;
 use system_tests::shop::{GROUP, TOPIC};
@@ -28,6 +29,8 @@ impl Scene {
                 self.load(40).await?;
                 self.lose().await?;
             }
+            Provocation::Gone => self.lose_for_good().await?,
+            Provocation::Skip => self.skip().await?,
             Provocation::Redrive => self.redrive().await?,
             Provocation::Seek => {
                 self.load(40).await?;
@@ -128,6 +131,40 @@ impl Scene {
             command.query_async::<()>(&mut redis).await?;
         }
         Ok(())
+    }
+
+    /// Moves the group to the end of each stream while the member stands still, and entries came that it has not had.
+    async fn skip(&mut self) -> Result {
+        self.load(40).await?;
+        let mut redis = self.world.redis().await?;
+        for partition in 0..PARTITIONS {
+            let stream = format!("outbox:{TOPIC}:{partition}");
+            until("the group is on the stream", LIMIT, async || {
+                let told: redis::RedisResult<StreamInfoGroupsReply> = redis::cmd("XINFO")
+                    .arg(&["GROUPS", &stream])
+                    .query_async(&mut redis)
+                    .await;
+                let is_there = told.is_ok_and(|told| told.groups.iter().any(|group| group.name == GROUP));
+                Ok(is_there.then_some(()))
+            })
+            .await?;
+        }
+        self.pass_something().await?;
+        self.member.process.pause()?;
+        for partition in 0..PARTITIONS {
+            let stream = format!("outbox:{TOPIC}:{partition}");
+            let before = system_tests::stream::entries(&mut redis, &stream).await?.len();
+            until("more is on the stream", LIMIT, async || {
+                let now = system_tests::stream::entries(&mut redis, &stream).await?.len();
+                Ok((now > before + 10).then_some(()))
+            })
+            .await?;
+            redis::cmd("XGROUP")
+                .arg(&["SETID", &stream, GROUP, "$"])
+                .query_async::<()>(&mut redis)
+                .await?;
+        }
+        self.member.process.resume()
     }
 
     async fn redrive(&mut self) -> Result {

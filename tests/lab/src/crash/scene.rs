@@ -6,7 +6,7 @@ use std::time::Duration;
 use system_tests::patience::until;
 use system_tests::relay::RelayOptions;
 use system_tests::shop::{Shop, TOPIC};
-use system_tests::{Answer, Failure, Producers, Relay, Result, Workload, World};
+use system_tests::{Answer, Failure, Journal, Producers, Relay, Result, Workload, World};
 
 use super::provoke::{partition, prepare};
 use super::table::{Action, Process, Provocation, Row};
@@ -48,8 +48,11 @@ pub(super) struct Scene {
     pub(super) world: World,
     pub(super) shop: Shop,
     pub(super) relay: Kept,
-    member: Kept,
+    pub(super) member: Kept,
+    workload: Workload,
     producers: Option<Producers>,
+    /// What was done before the producers paused.
+    before: Journal,
     pub(super) command: Option<Answer>,
 }
 
@@ -96,7 +99,9 @@ impl Scene {
             record,
             relay: Kept::start(&armed_relay, relay)?,
             member: Kept::start(&armed_member, member)?,
-            producers: Some(workload.start(world.log()).await?),
+            producers: Some(workload.clone().start(world.log()).await?),
+            workload,
+            before: Journal::default(),
             command: None,
             world,
             shop,
@@ -124,14 +129,13 @@ impl Scene {
     }
 
     /// More load, then the end: everything arrived and settled. What was asked of a command is asked again.
-    pub(super) async fn come_to_rest(&mut self) -> Result<system_tests::Journal> {
+    pub(super) async fn come_to_rest(&mut self) -> Result<Journal> {
         if self.row.process == Process::Command {
             self.run_again().await?;
         }
         self.load(30).await?;
-        let producers = self.producers.take();
-        let producers = producers.ok_or_else(|| Failure::new("the producers were stopped before"))?;
-        let journal = producers.stop().await?;
+        self.stop_producers().await?;
+        let journal = std::mem::take(&mut self.before);
         let wanted = journal.count(system_tests::journal::Outcome::Committed);
         let (relay, member, shop) = (&mut self.relay, &mut self.member, &self.shop);
         let goes_back = self.row.provocation == Provocation::Redrive;
@@ -189,7 +193,25 @@ impl Scene {
 
     /// The point is in a task beside the work, which nothing waits for.
     fn is_beside(&self) -> bool {
-        matches!(self.row.provocation, Provocation::Old | Provocation::Far)
+        matches!(
+            self.row.provocation,
+            Provocation::Old | Provocation::Far | Provocation::Gone
+        )
+    }
+
+    /// Lets every writer finish. Returns how many events are committed.
+    pub(super) async fn stop_producers(&mut self) -> Result<usize> {
+        let producers = self.producers.take();
+        let producers = producers.ok_or_else(|| Failure::new("the producers were stopped before"))?;
+        self.before.merge(producers.stop().await?);
+        Ok(self.before.count(system_tests::journal::Outcome::Committed))
+    }
+
+    /// Others write from here on, with keys of their own.
+    pub(super) async fn start_producers(&mut self) -> Result {
+        self.workload.key_prefix.push_str("later-");
+        self.producers = Some(self.workload.clone().start(self.world.log()).await?);
+        Ok(())
     }
 
     pub(super) async fn load(&mut self, transactions: usize) -> Result {

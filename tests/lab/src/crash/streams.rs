@@ -20,6 +20,7 @@ pub(super) async fn judge(world: &World, provocation: Provocation, journal: &Jou
             let left = stream::of_topic(&mut world.redis().await?, TOPIC).await?;
             Witness::new(journal).rest(TOPIC, &left).verdict()
         }
+        Provocation::Gone => super::gone::judge(world, journal).await?,
         Provocation::Loss => Witness::new(journal)
             .partitions(TOPIC, &in_place(world).await?)
             .verdict(),
@@ -34,29 +35,12 @@ pub(super) async fn judge(world: &World, provocation: Provocation, journal: &Jou
 
 /// What stands in its place, once everything is there: without what was put out again behind an earlier entry.
 async fn in_place(world: &World) -> Result<Streams> {
-    let (mut redis, mut connection) = (world.redis().await?, world.connect().await?);
     let expected = usize::try_from(events_of(world, &[TOPIC.to_owned()]).await?)?;
     let mut seen = 0;
     let came = until("everything is in its place", LIMIT, async || {
-        let reissues: Vec<(String, i64, i64, i64)> = sqlx::query_as(
-            "select s.name, b.batch_id, r.kept_batch_id, r.kept_position from outbox.reissue r \
-             join outbox.batch b on b.number = r.batch_number \
-             join outbox.topic_stream s on s.topic = r.topic and s.partition = r.partition",
-        )
-        .fetch_all(&mut connection)
-        .await?;
-        if reissues.is_empty() {
+        let (reissues, streams) = standing(world).await?;
+        if reissues == 0 {
             return Err(Failure::new("nothing was put out again: nothing was shown"));
-        }
-        let mut streams = stream::of_topic(&mut redis, TOPIC).await?;
-        for (key, entries) in &mut streams {
-            entries.retain(|entry| {
-                let is_of = |name: &str| key.strip_prefix("outbox:") == Some(name);
-                !reissues.iter().any(|(name, batch, kept, position)| {
-                    let kept = EntryId(kept.unsigned_abs(), position.unsigned_abs());
-                    is_of(name) && kept < entry.id && entry.id.0 < batch.unsigned_abs()
-                })
-            });
         }
         seen = streams
             .iter()
@@ -67,4 +51,27 @@ async fn in_place(world: &World) -> Result<Streams> {
     });
     came.await
         .map_err(|failure| Failure::new(format!("{failure}: {seen} of {expected} events")))
+}
+
+/// How many re-issues there were, and what is on the streams without what they put out again behind an earlier entry.
+pub(super) async fn standing(world: &World) -> Result<(usize, Streams)> {
+    let (mut redis, mut connection) = (world.redis().await?, world.connect().await?);
+    let reissues: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+        "select s.name, b.batch_id, r.kept_batch_id, r.kept_position from outbox.reissue r \
+         join outbox.batch b on b.number = r.batch_number \
+         join outbox.topic_stream s on s.topic = r.topic and s.partition = r.partition",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    let mut streams = stream::of_topic(&mut redis, TOPIC).await?;
+    for (key, entries) in &mut streams {
+        entries.retain(|entry| {
+            let is_of = |name: &str| key.strip_prefix("outbox:") == Some(name);
+            !reissues.iter().any(|(name, batch, kept, position)| {
+                let kept = EntryId(kept.unsigned_abs(), position.unsigned_abs());
+                is_of(name) && kept < entry.id && entry.id.0 < batch.unsigned_abs()
+            })
+        });
+    }
+    Ok((reissues.len(), streams))
 }

@@ -53,6 +53,10 @@ pub enum Provocation {
     Grow,
     /// The stream loses its end.
     Loss,
+    /// The stream loses its end, and the log has it no more.
+    Gone,
+    /// Somebody moves the group beyond what its members had.
+    Skip,
     /// Entries are old at once.
     Old,
     /// The log has come far beyond its pieces.
@@ -92,7 +96,7 @@ const fn row(point: Point, process: Process, provocation: Provocation, nth: u32)
 /// A row for every point.
 pub const TABLE: &[Row] = {
     use Process::{Command, Member, Relay};
-    use Provocation::{Far, Grow, Load, Loss, Migrate, Old, Quiet, Recover, Redrive, Seek};
+    use Provocation::{Far, Gone, Grow, Load, Loss, Migrate, Old, Quiet, Recover, Redrive, Seek, Skip};
     &[
         row(crash::LEASE_BEFORE_TAKE, Relay, Load, 4),
         row(crash::LEASE_TAKEN, Relay, Load, 3),
@@ -101,6 +105,7 @@ pub const TABLE: &[Row] = {
         row(crash::SLEEP_LOCKED, Relay, Quiet, 2),
         row(crash::LAYOUT_LAID, Relay, Grow, 2),
         row(crash::REISSUE_CUT, Relay, Loss, 1),
+        row(crash::LOSS_RECORDED, Relay, Gone, 1),
         row(crash::PARCEL_BEFORE_SEND, Relay, Load, 10),
         row(crash::PARCEL_SENT, Relay, Load, 10),
         row(crash::PARCEL_CONFIRMED, Relay, Load, 10),
@@ -112,6 +117,7 @@ pub const TABLE: &[Row] = {
         row(crash::PIECE_DETACHED, Relay, Far, 1),
         row(crash::STREAM_LEASED, Member, Load, 1),
         row(crash::GROUP_MADE, Member, Load, 1),
+        row(crash::GROUP_SET_BACK, Member, Skip, 1),
         row(crash::CONSUME_READ, Member, Load, 5),
         row(crash::INBOX_ENTERED, Member, Load, 5),
         row(crash::HANDLER_BEFORE, Member, Load, 10),
