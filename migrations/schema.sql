@@ -1434,7 +1434,7 @@ CREATE FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bi
     AS $$
 declare
     all_of_it constant pg_snapshot := '9223372036854775807:9223372036854775807:';
-    tries constant integer := 6;
+    tries constant integer := 60;
     previous outbox.batch;
     before outbox.era;
     now_snapshot pg_snapshot;
@@ -1515,8 +1515,9 @@ begin
     from pg_temp.era_row r group by r.topic, r.partition;
     analyze pg_temp.era_row;
 
-    -- Who appends waits; who has appended has ended. What is appended from here on has a position above the floor.
-    perform set_config('lock_timeout', '2s', true);
+    -- Who appends waits; who has appended has ended. What is appended from here on has a position above the floor. Beside a transaction
+    -- that appended and stays open, appends wait a tenth of a second at a time and have twice that to themselves, for 18 s in all.
+    perform set_config('lock_timeout', '100ms', true);
     for try in 1..tries loop
         begin
             lock table only outbox.log in share row exclusive mode;
@@ -1530,7 +1531,7 @@ begin
         end;
     end loop;
     -- Little is left to look for, among much that was found: by index, whatever the statistics say.
-    perform set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+    perform set_config('lock_timeout', '2s', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
     perform outbox.hold_recovery(recovery, epoch);
     now_snapshot := pg_current_snapshot();
     floor := greatest((select s.last_value from outbox.log_position s), seen_position, through);

@@ -85,7 +85,7 @@ pub async fn relay(
 }
 
 /// Whom behind Redis a parcel waits for. A wait that takes longer than an answer may would be no answer at all.
-fn replicas(config: &Config) -> Option<Replicas> {
+pub(crate) fn replicas(config: &Config) -> Option<Replicas> {
     let count = u32::try_from(config.publish.min_replicas).unwrap_or(u32::MAX);
     (count > 0).then(|| Replicas {
         count,

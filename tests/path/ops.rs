@@ -28,7 +28,8 @@ const COLUMNS: &[(&str, &str)] = &[
     ),
     (
         "recoveries",
-        "number, strategy, state, era, reason, actor, entries_removed, entries_accepted, begun_at, opened_at, done_at",
+        "number, strategy, state, era, reason, actor, entries_removed, entries_accepted, begun_at, opened_at, done_at, removing_at, \
+         abandoned_at, abandoned_by, abandoned_because",
     ),
     (
         "refusals",

@@ -3,7 +3,7 @@
 use redis::streams::StreamRangeReply;
 use system_tests::arrival::{arrived, stream_of};
 use system_tests::login::equipped;
-use system_tests::{Failure, Fault, Proxy, Relay, Result, World};
+use system_tests::{Failure, Fault, Invocation, Proxy, Relay, Result, World};
 use xtask::servers::{Postgres, Redis};
 
 use crate::scene::{LIMIT, Scene, moderate, patient};
@@ -67,6 +67,24 @@ async fn what_no_replica_has_is_not_delivered_and_a_failover_to_one_loses_nothin
         .metric("outbox_publish_unreplicated_total")
         .await?;
     assert!(counted >= 1.0, "it was not counted");
+    // AND so does a look at everything
+    let name_url = format!("redis://127.0.0.1:{}/0", name.port());
+    let database_url = scene.world.database_url().to_owned();
+    let looked = tokio::task::spawn_blocking(move || -> Result<_> {
+        Invocation::new(&["check"])?
+            .set("DATABASE_URL", database_url)
+            .set("REDIS_URL", name_url)
+            .set("OUTBOX_PUBLISH_MIN_REPLICAS", 1)
+            .set("OUTBOX_PUBLISH_REPLICA_TIMEOUT", "500ms")
+            .ask()
+    });
+    let looked = looked.await??;
+    assert_ne!(looked.code, 0, "{}", looked.output);
+    assert!(
+        looked.output.contains("redis.replicas: REPLICAS-MISSING"),
+        "{}",
+        looked.output
+    );
     scene.producers.commit_more(100, LIMIT).await?;
     // AND nothing is recorded as published that the replica does not have
     for topic in &scene.topics {

@@ -19,6 +19,9 @@ const CONNECTIONS: f64 = 1.0;
 /// A cut asks the indexes of each piece of the log, in two arms and twice over, three or four pages each: pieces that were laid
 /// between two times are no growth.
 const PAGES_OF_A_PIECE: f64 = 16.0;
+/// A row that is returned is a page of the log and, on the way to it, of an index; a large one has pages of its own besides. Batches are
+/// as large as producers and relay happen to be fast: more rows are no growth.
+const PAGES_OF_A_ROW: f64 = 4.0;
 /// Calls in a time from which on their mean says something.
 const ENOUGH_CALLS: f64 = 10.0;
 /// Samples of a time from which on it says something.
@@ -42,6 +45,8 @@ struct Line {
     bound: (f64, f64),
     /// How many pieces of the log there were at the beginning and at the end of each, where these make a difference.
     pieces: [(i64, i64); 5],
+    /// Rows that a call returned, in the mean of each.
+    rows: [f64; 5],
     values: Vec<(f64, f64)>,
 }
 
@@ -51,7 +56,8 @@ impl Line {
         let grows = |earlier: usize, later: usize| match (self.means[earlier], self.means[later]) {
             (Some(was), Some(is)) => {
                 let laid = (self.pieces[later].1 - self.pieces[earlier].0).max(0) as f64;
-                is > was * self.bound.0 + self.bound.1 + laid * PAGES_OF_A_PIECE
+                let more = (self.rows[later] - self.rows[earlier]).max(0.0);
+                is > was * self.bound.0 + self.bound.1 + laid * PAGES_OF_A_PIECE + more * PAGES_OF_A_ROW
             }
             _ => false,
         };
@@ -221,6 +227,7 @@ impl Report {
             most: values.iter().map(|(_, value)| *value).fold(0.0, f64::max),
             bound: (bound.0, bound.1 / scale),
             pieces: [(0, 0); 5],
+            rows: [0.0; 5],
             values,
         }
     }
@@ -228,20 +235,24 @@ impl Report {
     /// Pages per call of a statement; none where it was not run often enough.
     fn pages(&self, name: &'static str) -> Line {
         let between = |from: &Sample, to: &Sample, enough: f64| {
-            let ((calls, pages), (more_calls, more_pages)) = (from.read[name], to.read[name]);
-            (more_calls - calls >= enough).then(|| (more_pages - pages) / (more_calls - calls))
+            let ((calls, pages, rows), (more_calls, more_pages, more_rows)) =
+                (from.read[name], to.read[name]);
+            let by = more_calls - calls;
+            (by >= enough).then(|| ((more_pages - pages) / by, (more_rows - rows) / by))
         };
         let values: Vec<(f64, f64)> = self
             .samples
             .windows(2)
-            .filter_map(|pair| between(&pair[0], &pair[1], 1.0).map(|pages| (pair[1].at, pages)))
+            .filter_map(|pair| between(&pair[0], &pair[1], 1.0).map(|(pages, _)| (pair[1].at, pages)))
             .collect();
+        let means = self
+            .times()
+            .map(|time| between(time.first()?, time.last()?, ENOUGH_CALLS));
         Line {
             name: format!("pages a call reads to {name}"),
             unit: "pages",
-            means: self
-                .times()
-                .map(|time| between(time.first()?, time.last()?, ENOUGH_CALLS)),
+            means: means.map(|mean| mean.map(|(pages, _)| pages)),
+            rows: means.map(|mean| mean.map_or(0.0, |(_, rows)| rows)),
             most: values.iter().map(|(_, value)| *value).fold(0.0, f64::max),
             bound: pages_slack(name),
             pieces: self.times().map(|time| {
@@ -289,7 +300,7 @@ mod tests {
                 statements: 4,
                 pieces: 20,
                 read: names
-                    .map(|name| (name, (calls, read)))
+                    .map(|name| (name, (calls, read, 10.0 * calls)))
                     .collect::<BTreeMap<_, _>>(),
             });
         }
@@ -346,7 +357,7 @@ mod tests {
         assert!(refusal(&report(|_| 200, |_| 100.0, &soon)).contains("nothing was shown"));
         let mut rare = report(|_| 200, |_| 100.0, &WHOLE);
         for sample in &mut rare.samples {
-            sample.read.insert("read a share", (3.0, 30.0));
+            sample.read.insert("read a share", (3.0, 30.0, 30.0));
         }
         assert!(refusal(&rare).contains("to read a share was not run"));
     }

@@ -70,8 +70,8 @@ pub struct Sample {
     pub statements: i64,
     /// Pieces of the log.
     pub pieces: i64,
-    /// By statement: calls and pages looked at since the start.
-    pub read: BTreeMap<&'static str, (f64, f64)>,
+    /// By statement: calls, pages looked at and rows returned since the start.
+    pub read: BTreeMap<&'static str, (f64, f64, f64)>,
 }
 
 impl Sample {
@@ -94,8 +94,9 @@ impl Sample {
             .await?;
         let mut read = BTreeMap::new();
         for (begins, name) in HOT.into_iter().chain([LEASE]) {
-            let numbers: (f64, f64) = sqlx::query_as(
-                "select coalesce(sum(calls), 0)::float8, coalesce(sum(shared_blks_hit + shared_blks_read), 0)::float8
+            let numbers: (f64, f64, f64) = sqlx::query_as(
+                "select coalesce(sum(calls), 0)::float8, coalesce(sum(shared_blks_hit + shared_blks_read), 0)::float8,
+                        coalesce(sum(rows), 0)::float8
                  from pg_stat_statements s join pg_database d on d.oid = s.dbid
                  where d.datname = current_database() and starts_with(query, $1)",
             )

@@ -133,14 +133,15 @@ impl Streams {
         }
     }
 
-    /// The highest id that a stream ever had, whatever became of it; none where there is no stream, or this user may not ask.
+    /// The highest id that a stream ever had, whatever became of it, and the lowest there is where there is no stream; none where this
+    /// user may not ask.
     pub(in crate::publish) async fn generated(&self, stream: &str) -> Result<Option<EntryId>, Error> {
         let mut ask = Pipeline::new();
         ask.cmd("XINFO").arg("STREAM").arg(stream);
         match self.send(&ask).await?.into_iter().next() {
             Some(Value::ServerError(error)) => match reply::read(&error) {
                 Refusal::Stream(_) => Ok(None),
-                Refusal::Server(why) if why.contains("no such key") => Ok(None),
+                Refusal::Server(why) if why.contains("no such key") => Ok(Some(EntryId::MIN)),
                 refusal => Err(Error::new(Kind::SinkDown, format!("{refusal:?}"))),
             },
             Some(about) => Ok(value::named(&about, "last-generated-id").and_then(value::id)),

@@ -88,7 +88,7 @@ impl Upkeep {
                     pg::resume(&round.session, patient.stream).await?;
                     return Ok(Fate::Closing);
                 }
-                Some(_) if times < IN_VAIN => {}
+                _ if times < IN_VAIN => {}
                 _ => return Ok(Fate::Refused(in_vain(patient.key, times, facts.chain))),
             }
         }

@@ -36,7 +36,7 @@ pub(super) const STEPS: Stands = &[
     ),
     (
         "open a new era",
-        "`outbox-relay recover apply`; migrations/sql/log/0011_era.sql",
+        "`outbox-relay recover apply`; migrations/sql/log/0016_recovering.sql",
     ),
 ];
 

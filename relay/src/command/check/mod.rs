@@ -4,18 +4,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use outbox_core::ops::check::{self, Check, LogFacts, Severity};
 use outbox_core::ops::{self, Halves, View};
-use outbox_core::publish::redis::{Limits, RedisSink};
-use outbox_core::publish::stream::StreamName;
-use outbox_core::publish::{Marked, Sink as _};
 use outbox_core::tail::StreamId;
 use outbox_migrations::Set;
 use sqlx::{Connection as _, PgConnection};
 
+use self::sink::redis;
 use super::within;
 use crate::config::Config;
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+
+mod sink;
 
 /// What one end told, for comparing it with the other.
 #[derive(Default)]
@@ -171,64 +171,6 @@ async fn hearing(config: &Config) -> Result<Check, Failure> {
             "set postgres.listen = false, or connect past the pooler",
         ),
     })
-}
-
-async fn redis(config: &Config, seen: &Seen, checks: &mut Vec<Check>) -> Result<Option<f64>, Failure> {
-    let mut connection = connect::redis_connection(config).await?;
-    let before = now();
-    let facts = ops::redis_facts(&mut connection, &config.redis.prefix).await?;
-    let offset = facts.clock.map(|clock| clock - (before + now()) / 2.0);
-    checks.extend(check::redis(&facts));
-    if let Some(log) = &seen.log {
-        match marks(config, log, &seen.streams).await {
-            Ok((marks, unknown)) => checks.push(check::marks(log, &marks, &unknown)),
-            Err(error) => checks.push(Check::found(
-                "log.marks",
-                error.to_string(),
-                "whether the streams are of this database is not known",
-                "mend what the server says",
-            )),
-        }
-    }
-    Ok(offset)
-}
-
-/// The marks beside the streams, and which of their batches the ledger does not know.
-async fn marks(
-    config: &Config,
-    log: &LogFacts,
-    streams: &[StreamId],
-) -> Result<(Vec<(String, Marked)>, Vec<u64>), Failure> {
-    let names = StreamName::new(&config.redis.prefix, log.writer.clone());
-    let keys: Vec<String> = streams.iter().map(|stream| names.mark(stream)).collect();
-    if keys.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let limits = Limits {
-        connect: config.redis.connect_timeout,
-        answer: config.redis.response_timeout,
-        ..Limits::default()
-    };
-    let sink = RedisSink::new(connect::redis(config)?, limits);
-    let connection = sink
-        .connect()
-        .await
-        .map_err(|error| Failure::error(error.to_string()))?;
-    let marks = connection
-        .marks(&keys)
-        .await
-        .map_err(|error| Failure::error(error.to_string()))?;
-    let batches: Vec<u64> = marks
-        .iter()
-        .filter_map(|marked| match marked {
-            Marked::By(mark) => Some(mark.batch_id),
-            Marked::Never | Marked::Unreadable(_) => None,
-        })
-        .collect();
-    let mut postgres = connect::connection(config, Role::Report).await?;
-    let unknown = ops::unknown_batches(&mut postgres, &batches).await?;
-    postgres.close().await?;
-    Ok((keys.into_iter().zip(marks).collect(), unknown))
 }
 
 fn now() -> f64 {
