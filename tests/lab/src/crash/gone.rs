@@ -20,7 +20,7 @@ impl Scene {
         let events = self.stop_producers().await?;
         self.shop.settled(events, LIMIT).await?;
         let (mut redis, mut connection) = (self.world.redis().await?, self.world.connect().await?);
-        let mut gone = Vec::new();
+        let (mut gone, mut commands) = (Vec::new(), Vec::new());
         for partition in 0..PARTITIONS {
             let stream = format!("outbox:{TOPIC}:{partition}");
             let all = entries(&mut redis, &stream).await?;
@@ -46,8 +46,9 @@ impl Scene {
                 command.arg(entry.id.to_string());
                 gone.push(entry.id.1.cast_signed());
             }
-            command.query_async::<()>(&mut redis).await?;
+            commands.push(command);
         }
+        // Off the log first: what a relay had begun to put out again could not vanish from under it.
         connection
             .execute("set session_replication_role = replica")
             .await?;
@@ -55,6 +56,9 @@ impl Scene {
             .bind(gone)
             .execute(&mut connection)
             .await?;
+        for command in commands {
+            command.query_async::<()>(&mut redis).await?;
+        }
         self.start_producers().await
     }
 }
