@@ -1,12 +1,11 @@
 //! Streams that end with large entries: what is read to compare them is bounded, when a relay connects and each second after that.
 
-use std::time::Duration;
-
 use redis::aio::MultiplexedConnection;
 use sqlx::{Executor, PgConnection};
 use system_tests::arrival::{arrived, stream_of};
 use system_tests::patience::until;
 use system_tests::proxy::{Fault, Proxy, port_of};
+use system_tests::stream::calls;
 use system_tests::{Relay, Result, World};
 use xtask::servers::{Postgres, Redis};
 
@@ -17,11 +16,21 @@ const LARGE: i32 = 4 << 20;
 /// All of them take three seconds.
 const BYTES_A_SECOND: u32 = 15_000_000;
 /// Four megabytes a round, with room for one that is larger.
-const READ_IN_FIVE_SECONDS: u64 = 32 << 20;
+const READ_IN_FIVE_ROUNDS: u64 = 32 << 20;
 
 async fn sent(redis: &mut MultiplexedConnection) -> Result<u64> {
     let said: redis::InfoDict = redis::cmd("INFO").arg("stats").query_async(redis).await?;
     Ok(said.get("total_net_output_bytes").unwrap_or_default())
+}
+
+/// Waits for so many rounds of comparisons, in each of which every stream is asked how long it is.
+async fn rounds(redis: &mut MultiplexedConnection, count: usize) -> Result {
+    let before = calls(redis, "xlen").await?;
+    until("rounds of comparisons", LIMIT, async || {
+        let asked = calls(redis, "xlen").await? - before;
+        Ok((asked >= (count * STREAMS) as u64).then_some(()))
+    })
+    .await
 }
 
 async fn is_put_out_again(connection: &mut PgConnection, topic: &str) -> Result {
@@ -71,12 +80,13 @@ async fn streams_that_end_with_large_entries_are_compared_in_turns_of_bounded_by
     link.heal();
     // AND reads no more of them each second than it may
     let mut redis = world.redis().await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    rounds(&mut redis, 2).await?;
     let before = sent(&mut redis).await?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    rounds(&mut redis, 5).await?;
     let read = sent(&mut redis).await? - before;
-    eprintln!("{} MiB were read in five seconds", read >> 20);
-    assert!(read <= READ_IN_FIVE_SECONDS, "{read} bytes");
+    eprintln!("{} MiB were read in five rounds", read >> 20);
+    assert!(read <= READ_IN_FIVE_ROUNDS, "{read} bytes");
+    assert!(read >= 1 << 20, "{read} bytes: nothing was compared");
     // AND what vanishes is noticed all the same, at once where the length says so, and in turn where it does not
     redis::cmd("DEL")
         .arg(stream_of(&topics[3]))

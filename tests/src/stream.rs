@@ -130,6 +130,19 @@ pub async fn keys_of_topic(redis: &mut MultiplexedConnection, topic: &str) -> Re
     Ok(keys)
 }
 
+/// How often a command was called there, by whomever: a signal of what a relay did, on a server of its own.
+///
+/// # Errors
+/// When Redis does not answer.
+pub async fn calls(redis: &mut MultiplexedConnection, command: &str) -> Result<u64> {
+    let said: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await?;
+    let name = format!("cmdstat_{command}:calls=");
+    let calls = said
+        .lines()
+        .find_map(|line| line.strip_prefix(&name)?.split(',').next());
+    Ok(calls.map_or(Ok(0), str::parse)?)
+}
+
 /// How many entries a stream has.
 ///
 /// # Errors
