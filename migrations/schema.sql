@@ -135,6 +135,172 @@ $$;
 
 ALTER FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    known constant text[] := array['id', 'type', 'topic', 'data', 'data_base64', 'source', 'subject', 'time', 'extensions', 'correlation_id', 'causation_id',
+                                   'schema_version', 'data_schema', 'data_content_type', 'tags', 'traceparent', 'tracestate'];
+    field text;
+    done record;
+begin
+    if events is null or json_typeof(events) <> 'array' then
+        raise exception 'append refused: events must be a JSON array of objects, got %', coalesce('a JSON ' || json_typeof(events), 'null') using errcode = 'invalid_parameter_value';
+    end if;
+    if exists (select from json_array_elements(events) e where json_typeof(e) <> 'object') then
+        raise exception 'append refused: events must be a JSON array of objects, got one that is no object' using errcode = 'invalid_parameter_value';
+    end if;
+    select k into field from json_array_elements(events) e, json_object_keys(e) k where k <> all(known) limit 1;
+    if field is not null then
+        raise exception 'append refused: an event has no field %, only %', quote_literal(left(field, 100)), array_to_string(known, ', ') using errcode = 'invalid_parameter_value';
+    end if;
+    select a.* into done
+    from (
+        select array_agg(1) as numbers, array_agg((e ->> 'id')::uuid) as ids, array_agg(e ->> 'topic') as topics, array_agg(e ->> 'type') as types,
+               array_agg(e ->> 'source') as sources, array_agg(e ->> 'subject') as subjects, array_agg((e ->> 'time')::timestamptz) as times,
+               array_agg(e ->> 'data_content_type') as data_content_types, array_agg(e ->> 'data_schema') as data_schemas,
+               array_agg(e ->> 'schema_version') as schema_versions, array_agg(e ->> 'correlation_id') as correlation_ids,
+               array_agg(e ->> 'causation_id') as causation_ids, array_agg(e ->> 'traceparent') as traceparents, array_agg(e ->> 'tracestate') as tracestates,
+               array_agg((e -> 'extensions')::text) as extensions, array_agg((e -> 'data')::text) as data,
+               array_agg(decode(e ->> 'data_base64', 'base64')) as data_binaries, array_agg((e -> 'tags')::text) as tags
+        from (select arrived.e from json_array_elements(events) with ordinality arrived (e, n) order by arrived.n) ordered
+    ) c
+    cross join lateral outbox.append_to_streams(
+        array[append_to_stream.stream], array[append_to_stream.expected], coalesce(c.numbers, '{}'), coalesce(c.ids, '{}'), coalesce(c.topics, '{}'),
+        coalesce(c.types, '{}'), coalesce(c.sources, '{}'), coalesce(c.subjects, '{}'), coalesce(c.times, '{}'), coalesce(c.data_content_types, '{}'),
+        coalesce(c.data_schemas, '{}'), coalesce(c.schema_versions, '{}'), coalesce(c.correlation_ids, '{}'), coalesce(c.causation_ids, '{}'),
+        coalesce(c.traceparents, '{}'), coalesce(c.tracestates, '{}'), coalesce(c.extensions, '{}'), coalesce(c.data, '{}'),
+        coalesce(c.data_binaries, '{}'), coalesce(c.tags, '{}')) a;
+    if done.outcome = 'conflict' then
+        raise exception 'stream % is at version %, and % was expected', stream, done.version,
+            case expected when 0 then 'no such stream' when -1 then 'one with events' else 'version ' || expected end
+            using errcode = 'OB409', detail = done.version::text, hint = 'Read what was appended meanwhile, decide again, and append at the version read.';
+    end if;
+    return done.version;
+end
+$$;
+
+ALTER FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) RETURNS TABLE(number integer, outcome text, version bigint, positions bigint[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    default_source text;
+    payload_limit_bytes integer;
+    place integer;
+    held record;
+    wanted bigint;
+    own_ids uuid[];
+    known record;
+    held_ids bigint[] := array_fill(null::bigint, array[cardinality(streams)]);
+    held_categories integer[] := array_fill(null::integer, array[cardinality(streams)]);
+    versions bigint[] := array_fill(0::bigint, array[cardinality(streams)]);
+    outcomes text[] := array_fill(null::text, array[cardinality(streams)]);
+    found_positions text[] := array_fill(null::text, array[cardinality(streams)]);
+begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'append refused: streams are appended to in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
+            using errcode = 'feature_not_supported', hint = 'Under one snapshot the version would be that of its beginning. The version check is what guards the decision.';
+    elsif exists (select from unnest(expected) e where e < -1) then
+        raise exception 'append refused: expected must be null (any), -1 (there is one), 0 (there is none) or a version' using errcode = 'invalid_parameter_value';
+    end if;
+    if cardinality(streams) > 1 and (select count(distinct s) from unnest(streams) s) < cardinality(streams) then
+        raise exception 'append refused: a stream comes twice in one call' using errcode = 'invalid_parameter_value';
+    end if;
+    if cardinality(ids) > 1 and (select count(distinct i) from unnest(ids) i) < (select count(i) from unnest(ids) i) then
+        raise exception 'event refused: id: must differ within one call, one comes twice' using errcode = 'unique_violation';
+    end if;
+    for place in select s.n from unnest(streams) with ordinality s (name, n) order by s.name collate "C" loop
+        wanted := expected[place];
+        held := outbox.hold_stream(streams[place], wanted is null or wanted = 0);
+        held_ids[place] := held.id;
+        held_categories[place] := held.category;
+        versions[place] := coalesce(held.version, 0);
+        if versions[place] > 0 then
+            own_ids := case when cardinality(streams) = 1 then ids
+                            else (select array_agg(e.id) from unnest(numbers, ids) e (number, id) where e.number = place) end;
+            select count(*) as events, max(e.version) as version, array_agg(e.position order by e.version)::text as positions into known
+            from (select l.version, l.position from outbox.log_stream l where l.id = any(own_ids) and l.stream = held.id
+                  union all
+                  select l.version, l.position from outbox.log_archive l where l.id = any(own_ids) and l.stream = held.id) e;
+            if known.events > 0 and known.events = cardinality(own_ids) then
+                outcomes[place] := 'already';
+                versions[place] := known.version;
+                found_positions[place] := known.positions;
+            elsif known.events > 0 then
+                raise exception 'append refused: stream % has % of these % events already, by id, and not the others', streams[place], known.events, cardinality(own_ids)
+                    using errcode = 'unique_violation', hint = 'The same call again has the same events: give each command ids of its own.';
+            end if;
+        end if;
+        if outcomes[place] is null and not (case wanted when -1 then versions[place] > 0 else coalesce(versions[place] = wanted, true) end) then
+            outcomes[place] := 'conflict';
+        end if;
+    end loop;
+
+    if 'conflict' = any(outcomes) then
+        return query
+            select s.n::integer, coalesce(nullif(s.outcome, 'already'), 'kept_back'), s.version, null::bigint[]
+            from unnest(outcomes, versions) with ordinality s (outcome, version, n);
+        return;
+    elsif 'already' = any(outcomes) then
+        if array_position(outcomes, null) is not null then
+            raise exception 'append refused: stream % has these events already, by id, and stream % has not', streams[array_position(outcomes, 'already')], streams[array_position(outcomes, null)]
+                using errcode = 'unique_violation', hint = 'The same call again names the same streams: give each command ids of its own.';
+        end if;
+        return query
+            select s.n::integer, s.outcome, s.version, s.positions::bigint[]
+            from unnest(outcomes, versions, found_positions) with ordinality s (outcome, version, positions, n);
+        return;
+    end if;
+
+    select s.source, s.payload_limit_bytes into default_source, payload_limit_bytes from outbox.settings s;
+    return query
+        with appended as (
+            insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                                    correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary, stream, version, category, tags)
+            select 'stream', e.topic, case when e.topic is not null then streams[e.number] end, coalesce(e.id, outbox.new_event_id()),
+                   coalesce(e.source, default_source), e.type, e.subject, e.happened_at,
+                   coalesce(e.data_content_type, case when e.data is not null then 'application/json' when e.data_binary is not null then 'application/octet-stream' end),
+                   e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate, e.extensions::json,
+                   e.data::json::text, e.data_binary,
+                   held_ids[e.number], versions[e.number] + e.place, held_categories[e.number], e.tags
+            from (
+                select arrived.*, row_number() over (partition by arrived.number order by arrived.n) as place,
+                       case when arrived.named is null then
+                           (select r.topic from outbox.route r where r.category = split_part(streams[arrived.number], '-', 1) and r.type in (arrived.type, '')
+                            order by r.type desc limit 1)
+                           else nullif(arrived.named, '') end as topic,
+                       case when arrived.tags_json is not null then array(select distinct t from json_array_elements_text(arrived.tags_json::json) t order by t) end as tags
+                from unnest(numbers, ids, topics, types, sources, subjects, times, data_content_types, data_schemas, schema_versions, correlation_ids,
+                            causation_ids, traceparents, tracestates, append_to_streams.extensions, append_to_streams.data, data_binaries, append_to_streams.tags)
+                     with ordinality arrived (number, id, named, type, source, subject, happened_at, data_content_type, data_schema, schema_version, correlation_id,
+                                              causation_id, traceparent, tracestate, extensions, data, data_binary, tags_json, n)
+            ) e
+            where outbox.accept(e.n, coalesce(
+                outbox.refusal(coalesce(e.topic, '-'), streams[e.number], e.type, coalesce(e.source, default_source), e.subject,
+                               e.data_content_type, e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate,
+                               e.extensions::json, octet_length(e.data), octet_length(e.data_binary), payload_limit_bytes),
+                outbox.time_refusal(e.happened_at), case when e.tags is not null then outbox.tags_refusal(e.tags) end,
+                case when e.number is null or e.number not between 1 and cardinality(streams) then format('stream: there is none with number %s in this call', e.number) end))
+            order by e.n
+            returning log.stream, log.version, log.position
+        )
+        select s.n::integer, 'appended', s.version + count(a.position), coalesce(array_agg(a.position order by a.version) filter (where a.position is not null), '{}')
+        from unnest(held_ids, versions) with ordinality s (id, version, n)
+        left join appended a on a.stream = s.id
+        group by s.n, s.version
+        order by s.n;
+end
+$$;
+
+ALTER FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, events bigint, exact boolean, oldest_recorded_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 20
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -149,12 +315,12 @@ CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, ev
     ), fresh as (
         select new.topic, new.key, new.id, new.recorded_at
         from head, lateral (select l.topic, l.key, l.id, l.recorded_at from outbox.log l
-                            where l.transaction_id >= pg_snapshot_xmax(head.snapshot) and l.position > head.floor order by l.transaction_id, l.position limit 10000) new
+                            where l.transaction_id >= pg_snapshot_xmax(head.snapshot) and l.position > head.floor and l.topic is not null order by l.transaction_id, l.position limit 10000) new
         union all
         select late.topic, late.key, late.id, late.recorded_at
         from head, pg_snapshot_xip(head.snapshot) open_then,
              lateral (select l.topic, l.key, l.id, l.recorded_at from outbox.log l
-                      where l.transaction_id = open_then and l.position > head.floor order by l.position limit 10000) late
+                      where l.transaction_id = open_then and l.position > head.floor and l.topic is not null order by l.position limit 10000) late
     ), placed as (
         -- The next cut lays first what a topic should have.
         select fresh.topic, fresh.recorded_at,
@@ -309,6 +475,15 @@ end
 $$;
 
 ALTER FUNCTION outbox.cancel_operation(number bigint, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.category_of(stream text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case when octet_length(stream) <= 400 and stream ~ '^[A-Za-z0-9._]{1,100}-[^[:space:][:cntrl:]]+$' then split_part(stream, '-', 1) end
+$_$;
+
+ALTER FUNCTION outbox.category_of(stream text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.causes() RETURNS TABLE(cause text, severity text, subject text, since timestamp with time zone, reason text)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 5
@@ -596,6 +771,25 @@ CREATE FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" nume
 $$;
 
 ALTER FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.find_appended(stream text, ids uuid[]) RETURNS TABLE(id uuid, version bigint, "position" bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    held bigint;
+begin
+    -- Made if it is not there: whoever else is making it is waited for.
+    select h.id into held from outbox.hold_stream(find_appended.stream, true) h;
+    return query
+        select l.id, l.version, l.position from outbox.log_stream l where l.id = any(ids) and l.stream = held
+        union all
+        select l.id, l.version, l.position from outbox.log_archive l where l.id = any(ids) and l.stream = held;
+end
+$$;
+
+ALTER FUNCTION outbox.find_appended(stream text, ids uuid[]) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.find_finished(consumer text, streams text[], id text) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -924,6 +1118,54 @@ end
 $$;
 
 ALTER FUNCTION outbox.hold_recovery(recovery bigint, epoch bigint) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.hold_stream(stream text, may_make boolean, OUT id bigint, OUT category integer, OUT version bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    category_name text;
+    is_buried boolean;
+begin
+    select s.id, s.category into hold_stream.id, hold_stream.category
+    from outbox.stream s where s.name = hold_stream.stream for no key update;
+    if not found then
+        category_name := outbox.category_of(stream);
+        if category_name is null then
+            raise exception 'stream refused: the name must be <category>-<id>, at most 400 bytes, category of A-Z a-z 0-9 . _, id without spaces, got %', quote_nullable(left(stream, 100))
+                using errcode = 'invalid_parameter_value';
+        elsif not may_make then
+            return;
+        end if;
+        select c.id into hold_stream.category from outbox.category c where c.name = category_name;
+        if not found then
+            insert into outbox.category (name) values (category_name) on conflict do nothing;
+            select c.id into hold_stream.category from outbox.category c where c.name = category_name;
+        end if;
+        insert into outbox.stream (category, name) values (hold_stream.category, hold_stream.stream)
+        on conflict do nothing returning stream.id into hold_stream.id;
+        if not found then
+            -- Somebody made it meanwhile, and has committed.
+            select s.id into hold_stream.id from outbox.stream s where s.name = hold_stream.stream for no key update;
+        else
+            version := 0;
+            return;
+        end if;
+    end if;
+    select l.version into hold_stream.version from outbox.log_stream l where l.stream = hold_stream.id order by l.version desc limit 1;
+    if not found then
+        select coalesce(max(s.through), 0), coalesce(bool_or(s.action = 'tombstone'), false) into hold_stream.version, is_buried
+        from outbox.stream_step s where s.stream = hold_stream.id;
+        if is_buried then
+            raise exception 'stream % is buried: it was given a tombstone, and takes no events', hold_stream.stream
+                using errcode = 'object_not_in_prerequisite_state', hint = 'Append to a stream of another name.';
+        end if;
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.hold_stream(stream text, may_make boolean, OUT id bigint, OUT category integer, OUT version bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.inbox_day_is_closed(day date) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1484,14 +1726,14 @@ begin
     create temporary table era_row on commit drop as
     with fresh as (
         select l.topic, l.key, l.id, l.position from outbox.log l
-        where l.transaction_id >= pg_snapshot_xmax(previous.snapshot) and l.position > before.position_floor
+        where l.transaction_id >= pg_snapshot_xmax(previous.snapshot) and l.position > before.position_floor and l.topic is not null
         union all
         select l.topic, l.key, l.id, l.position from pg_snapshot_xip(previous.snapshot) late, outbox.log l
-        where l.transaction_id = late and l.position > before.position_floor
+        where l.transaction_id = late and l.position > before.position_floor and l.topic is not null
         union all
         -- Appended with ids that the last snapshot took for old: it is of another server.
         select l.topic, l.key, l.id, l.position from outbox.log l
-        where l.position > through and pg_visible_in_snapshot(l.transaction_id, previous.snapshot)
+        where l.position > through and pg_visible_in_snapshot(l.transaction_id, previous.snapshot) and l.topic is not null
     ), placed as (
         select fresh.topic, fresh.position,
                case when layout.partitions is null then 0 else 1 + outbox.partition_of(coalesce(fresh.key, fresh.id::text), layout.partitions) end as partition
@@ -1545,10 +1787,10 @@ begin
     create temporary table era_late on commit drop as
     with late as (
         select l.topic, l.key, l.id, l.position, l.transaction_id from outbox.log l
-        where l.transaction_id >= pg_snapshot_xmax(looked) and l.transaction_id < pg_snapshot_xmax(now_snapshot)
+        where l.transaction_id >= pg_snapshot_xmax(looked) and l.transaction_id < pg_snapshot_xmax(now_snapshot) and l.topic is not null
         union all
         select l.topic, l.key, l.id, l.position, l.transaction_id from pg_snapshot_xip(looked) open_then, outbox.log l
-        where l.transaction_id = open_then
+        where l.transaction_id = open_then and l.topic is not null
     ), placed as (
         select late.topic, late.position, late.transaction_id,
                case when layout.partitions is null then 0 else 1 + outbox.partition_of(coalesce(late.key, late.id::text), layout.partitions) end as partition
@@ -2013,6 +2255,29 @@ end
 $$;
 
 ALTER FUNCTION outbox.put_back(letter_number bigint) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.read_stream(stream text, after bigint DEFAULT 0, max integer DEFAULT NULL::integer) RETURNS TABLE(version bigint, id uuid, type text, data json, data_binary bytea, recorded_at timestamp with time zone, "position" bigint, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, extensions json, tags text[], topic text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+#variable_conflict use_column
+begin
+    if outbox.category_of(read_stream.stream) is null then
+        raise exception 'stream refused: the name must be <category>-<id>, at most 400 bytes, category of A-Z a-z 0-9 . _, id without spaces, got %', quote_nullable(left(read_stream.stream, 100))
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return query
+        select e.version, e.id, e.type, e.data::json, e.data_binary, e.recorded_at, e.position, e.source, e.subject, e."time", e.data_content_type, e.data_schema,
+               e.schema_version, e.correlation_id, e.causation_id, e.extensions, e.tags, e.topic
+        from outbox.stored_event e
+        where e.stream_id = (select s.id from outbox.stream s where s.name = read_stream.stream) and e.version > read_stream.after
+        order by e.version
+        limit read_stream.max;
+end
+$$;
+
+ALTER FUNCTION outbox.read_stream(stream text, after bigint, max integer) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.redrivable(filter jsonb) RETURNS TABLE(number bigint, consumer text, flow text, lane text, place bigint, obstacle text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -2772,6 +3037,17 @@ $$;
 
 ALTER FUNCTION outbox.summary() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.tags_refusal(tags text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case when cardinality(tags) > 32 then 'tags: must be at most 32, got ' || cardinality(tags)
+                when exists (select from unnest(tags) t (tag) where t.tag is null or t.tag = '' or octet_length(t.tag) > 200)
+                then 'tags: each must be 1 to 200 bytes' end
+$$;
+
+ALTER FUNCTION outbox.tags_refusal(tags text[]) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.takes_everything(filter jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3012,6 +3288,16 @@ $$;
 
 ALTER FUNCTION outbox.trace_log(event_id uuid) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.version_of(stream bigint) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce((select l.version from outbox.log_stream l where l.stream = version_of.stream order by l.version desc limit 1),
+                    (select max(s.through) from outbox.stream_step s where s.stream = version_of.stream), 0)
+$$;
+
+ALTER FUNCTION outbox.version_of(stream bigint) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.waiting_transactions() RETURNS TABLE(pid integer, kind text, user_name text, application text, state text, started_at timestamp with time zone, age interval, query_started_at timestamp with time zone, waits_for text, prepared_name text, holds_back text[])
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 20
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3213,6 +3499,26 @@ CREATE TABLE outbox.batch_from_786432 (
 );
 
 ALTER TABLE outbox.batch_from_786432 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.category (
+    id integer NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT category_name_check CHECK (((octet_length(name) <= 100) AND (name ~ '^[A-Za-z0-9._]+$'::text)))
+);
+
+ALTER TABLE outbox.category OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.category IS 'Categories: what the names of streams begin with, up to the first dash.';
+
+ALTER TABLE outbox.category ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.category_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE outbox.consumer (
     name text NOT NULL,
@@ -3585,7 +3891,7 @@ CREATE TABLE outbox.log (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3602,6 +3908,10 @@ CREATE TABLE outbox.log (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3614,12 +3924,12 @@ ALTER TABLE outbox.log OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.log IS 'Every event, in the order of position. Append through outbox.append; nobody updates or deletes.';
 
-CREATE TABLE outbox.log_audit (
+CREATE TABLE outbox.log_archive (
     "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3636,6 +3946,47 @@ CREATE TABLE outbox.log_audit (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
+    CONSTRAINT of_a_topic_or_a_stream CHECK (((topic IS NOT NULL) OR (stream IS NOT NULL))),
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT stream_is_counted CHECK ((((stream IS NULL) = (version IS NULL)) AND ((stream IS NULL) = (category IS NULL)) AND ((stream IS NULL) = (retention <> ALL (ARRAY['stream'::text, 'archive'::text]))) AND (version > 0))),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_archive OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_audit (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3651,7 +4002,7 @@ CREATE TABLE outbox.log_audit_from_1 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3668,6 +4019,10 @@ CREATE TABLE outbox.log_audit_from_1 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3682,7 +4037,7 @@ CREATE TABLE outbox.log_audit_from_1048577 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3699,6 +4054,10 @@ CREATE TABLE outbox.log_audit_from_1048577 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3713,7 +4072,7 @@ CREATE TABLE outbox.log_audit_from_15728641 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3730,6 +4089,10 @@ CREATE TABLE outbox.log_audit_from_15728641 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3744,7 +4107,7 @@ CREATE TABLE outbox.log_audit_from_3145729 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3761,6 +4124,10 @@ CREATE TABLE outbox.log_audit_from_3145729 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3775,7 +4142,7 @@ CREATE TABLE outbox.log_audit_from_7340033 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3792,6 +4159,10 @@ CREATE TABLE outbox.log_audit_from_7340033 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3806,7 +4177,7 @@ CREATE TABLE outbox.log_durable (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3823,6 +4194,10 @@ CREATE TABLE outbox.log_durable (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3846,7 +4221,7 @@ CREATE TABLE outbox.log_standard (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3863,6 +4238,10 @@ CREATE TABLE outbox.log_standard (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3878,7 +4257,7 @@ CREATE TABLE outbox.log_standard_from_1 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3895,6 +4274,10 @@ CREATE TABLE outbox.log_standard_from_1 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3909,7 +4292,7 @@ CREATE TABLE outbox.log_standard_from_16515073 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3926,6 +4309,10 @@ CREATE TABLE outbox.log_standard_from_16515073 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3940,7 +4327,7 @@ CREATE TABLE outbox.log_standard_from_1835009 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3957,6 +4344,10 @@ CREATE TABLE outbox.log_standard_from_1835009 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -3971,7 +4362,7 @@ CREATE TABLE outbox.log_standard_from_262145 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -3988,6 +4379,10 @@ CREATE TABLE outbox.log_standard_from_262145 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -4002,7 +4397,7 @@ CREATE TABLE outbox.log_standard_from_33292289 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -4019,6 +4414,10 @@ CREATE TABLE outbox.log_standard_from_33292289 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -4033,7 +4432,7 @@ CREATE TABLE outbox.log_standard_from_3932161 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -4050,6 +4449,10 @@ CREATE TABLE outbox.log_standard_from_3932161 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -4064,7 +4467,7 @@ CREATE TABLE outbox.log_standard_from_66846721 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -4081,6 +4484,10 @@ CREATE TABLE outbox.log_standard_from_66846721 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -4095,7 +4502,7 @@ CREATE TABLE outbox.log_standard_from_786433 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -4112,6 +4519,10 @@ CREATE TABLE outbox.log_standard_from_786433 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -4126,7 +4537,7 @@ CREATE TABLE outbox.log_standard_from_8126465 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text NOT NULL,
+    topic text,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -4143,6 +4554,10 @@ CREATE TABLE outbox.log_standard_from_8126465 (
     extensions json,
     data text,
     data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
     CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
     CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
     CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
@@ -4151,6 +4566,43 @@ CREATE TABLE outbox.log_standard_from_8126465 (
 );
 
 ALTER TABLE outbox.log_standard_from_8126465 OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.log_stream (
+    "position" bigint DEFAULT nextval('outbox.log_position'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retention text NOT NULL,
+    topic text,
+    key text,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    type text NOT NULL,
+    subject text,
+    "time" timestamp with time zone,
+    data_content_type text,
+    data_schema text,
+    schema_version text,
+    correlation_id text,
+    causation_id text,
+    traceparent text,
+    tracestate text,
+    extensions json,
+    data text,
+    data_binary bytea,
+    stream bigint,
+    version bigint,
+    category integer,
+    tags text[],
+    CONSTRAINT of_a_topic_or_a_stream CHECK (((topic IS NOT NULL) OR (stream IS NOT NULL))),
+    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
+    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
+    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
+    CONSTRAINT stream_is_counted CHECK ((((stream IS NULL) = (version IS NULL)) AND ((stream IS NULL) = (category IS NULL)) AND ((stream IS NULL) = (retention <> ALL (ARRAY['stream'::text, 'archive'::text]))) AND (version > 0))),
+    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+);
+
+ALTER TABLE outbox.log_stream OWNER TO outbox_maintainer;
 
 CREATE TABLE outbox.loss (
     number bigint NOT NULL,
@@ -4489,6 +4941,19 @@ ALTER TABLE outbox.retention_class OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.retention_class IS 'How long events are kept after they were recorded; null keeps them for ever. Space comes back by dropping whole pieces of the log.';
 
+CREATE TABLE outbox.route (
+    category text NOT NULL,
+    type text DEFAULT ''::text NOT NULL,
+    topic text,
+    CONSTRAINT route_category_check CHECK (((octet_length(category) <= 100) AND (category ~ '^[A-Za-z0-9._]+$'::text))),
+    CONSTRAINT route_topic_check CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
+    CONSTRAINT route_type_check CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]*$'::text)))
+);
+
+ALTER TABLE outbox.route OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.route IS 'The topic of stored events that name none: that of their category and type, else of their category, else none: they stay private.';
+
 CREATE TABLE outbox.settings (
     only_row boolean DEFAULT true NOT NULL,
     database_id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -4594,6 +5059,53 @@ CREATE TABLE outbox.share_from_786432 (
 
 ALTER TABLE outbox.share_from_786432 OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.stream (
+    id bigint NOT NULL,
+    category integer NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT stream_name_check CHECK (((octet_length(name) <= 400) AND (name ~ '^[A-Za-z0-9._]+-[^[:space:][:cntrl:]]+$'::text)))
+);
+
+ALTER TABLE outbox.stream OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream IS 'Streams of the event store: `<category>-<id>`. Nothing changes here; what people did to a stream is in outbox.stream_step.';
+
+CREATE VIEW outbox.stored_event AS
+ SELECT l."position",
+    l.transaction_id,
+    l.recorded_at,
+    l.stream AS stream_id,
+    ( SELECT s.name
+           FROM outbox.stream s
+          WHERE (s.id = l.stream)) AS stream,
+    l.category AS category_id,
+    l.version,
+    l.id,
+    l.source,
+    l.type,
+    l.subject,
+    l."time",
+    l.data_content_type,
+    l.data_schema,
+    l.schema_version,
+    l.correlation_id,
+    l.causation_id,
+    l.traceparent,
+    l.tracestate,
+    l.extensions,
+    l.tags,
+    l.topic,
+    l.data,
+    l.data_binary,
+    (l.retention = 'archive'::text) AS archived
+   FROM outbox.log l
+  WHERE ((l.retention = ANY (ARRAY['stream'::text, 'archive'::text])) AND (l.stream IS NOT NULL));
+
+ALTER TABLE outbox.stored_event OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox.stored_event IS 'The events of streams, those in the archive included.';
+
 ALTER TABLE outbox.stream_action ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME outbox.stream_action_number_seq
     START WITH 1
@@ -4626,6 +5138,15 @@ COMMENT ON COLUMN outbox.stream_group.partition IS '0: the stream without a numb
 
 ALTER TABLE outbox.stream_group ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME outbox.stream_group_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE outbox.stream ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.stream_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -4666,6 +5187,7 @@ CREATE TABLE outbox.topic (
     retention text DEFAULT 'standard'::text NOT NULL,
     partitions integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT topic_is_of_no_stream CHECK ((retention <> ALL (ARRAY['stream'::text, 'archive'::text]))),
     CONSTRAINT topic_name_check CHECK ((name ~ '^[A-Za-z0-9._-]{1,200}$'::text)),
     CONSTRAINT topic_partitions_check CHECK (((partitions >= 1) AND (partitions <= 1024)))
 );
@@ -4711,6 +5233,35 @@ ALTER TABLE outbox.stream_seen OWNER TO outbox_maintainer;
 COMMENT ON TABLE outbox.stream_seen IS 'One row per stream: what the leading relay saw at the sink when it last looked, and which group keeps entries there that are old enough to go.';
 
 COMMENT ON COLUMN outbox.stream_seen.partition IS '0: the stream without a number; n + 1: partition n.';
+
+CREATE TABLE outbox.stream_step (
+    number bigint NOT NULL,
+    stream bigint NOT NULL,
+    action text NOT NULL,
+    through bigint NOT NULL,
+    events bigint NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT stream_step_action_check CHECK ((action = ANY (ARRAY['archive'::text, 'restore'::text, 'truncate'::text, 'tombstone'::text]))),
+    CONSTRAINT stream_step_events_check CHECK ((events >= 0)),
+    CONSTRAINT stream_step_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT stream_step_through_check CHECK ((through >= 0))
+);
+
+ALTER TABLE outbox.stream_step OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_step IS 'Audit of streams archived, restored, truncated or tombstoned: append-only, and the only way for their rows to leave.';
+
+ALTER TABLE outbox.stream_step ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.stream_step_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE outbox.timeline (
     era integer NOT NULL,
@@ -6152,6 +6703,8 @@ ALTER TABLE ONLY outbox.batch ATTACH PARTITION outbox.batch_from_3932160 FOR VAL
 
 ALTER TABLE ONLY outbox.batch ATTACH PARTITION outbox.batch_from_786432 FOR VALUES FROM ('786432') TO ('1835008');
 
+ALTER TABLE ONLY outbox.log ATTACH PARTITION outbox.log_archive FOR VALUES IN ('archive');
+
 ALTER TABLE ONLY outbox.log ATTACH PARTITION outbox.log_audit FOR VALUES IN ('audit');
 
 ALTER TABLE ONLY outbox.log_audit ATTACH PARTITION outbox.log_audit_from_1 FOR VALUES FROM (MINVALUE) TO ('1048577');
@@ -6185,6 +6738,8 @@ ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_6
 ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_786433 FOR VALUES FROM ('786433') TO ('1835009');
 
 ALTER TABLE ONLY outbox.log_standard ATTACH PARTITION outbox.log_standard_from_8126465 FOR VALUES FROM ('8126465') TO ('16515073');
+
+ALTER TABLE ONLY outbox.log ATTACH PARTITION outbox.log_stream FOR VALUES IN ('stream');
 
 ALTER TABLE ONLY outbox.progress ATTACH PARTITION outbox.progress_from_0 FOR VALUES FROM (MINVALUE) TO ('262144');
 
@@ -6223,6 +6778,12 @@ ALTER TABLE ONLY outbox.batch_from_3932160
 
 ALTER TABLE ONLY outbox.batch_from_786432
     ADD CONSTRAINT batch_from_786432_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.category
+    ADD CONSTRAINT category_name_key UNIQUE (name);
+
+ALTER TABLE ONLY outbox.category
+    ADD CONSTRAINT category_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY outbox.consumer_audit
     ADD CONSTRAINT consumer_audit_pkey PRIMARY KEY (number);
@@ -6287,6 +6848,9 @@ ALTER TABLE ONLY outbox.log_migration
 ALTER TABLE ONLY outbox.loss
     ADD CONSTRAINT loss_pkey PRIMARY KEY (number);
 
+ALTER TABLE outbox.log
+    ADD CONSTRAINT of_a_topic_or_a_stream CHECK (((topic IS NOT NULL) OR (stream IS NOT NULL))) NOT VALID;
+
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_pkey PRIMARY KEY (operation, place);
 
@@ -6320,6 +6884,9 @@ ALTER TABLE ONLY outbox.relay
 ALTER TABLE ONLY outbox.retention_class
     ADD CONSTRAINT retention_class_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY outbox.route
+    ADD CONSTRAINT route_pkey PRIMARY KEY (category, type);
+
 ALTER TABLE ONLY outbox.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
 
@@ -6347,14 +6914,26 @@ ALTER TABLE ONLY outbox.stream_action
 ALTER TABLE ONLY outbox.stream_group
     ADD CONSTRAINT stream_group_pkey PRIMARY KEY (number);
 
+ALTER TABLE outbox.log
+    ADD CONSTRAINT stream_is_counted CHECK ((((stream IS NULL) = (version IS NULL)) AND ((stream IS NULL) = (category IS NULL)) AND ((stream IS NULL) = (retention <> ALL (ARRAY['stream'::text, 'archive'::text]))) AND (version > 0))) NOT VALID;
+
 ALTER TABLE ONLY outbox.stream_mark
     ADD CONSTRAINT stream_mark_pkey PRIMARY KEY (consumer, stream);
+
+ALTER TABLE ONLY outbox.stream
+    ADD CONSTRAINT stream_name_key UNIQUE (name);
+
+ALTER TABLE ONLY outbox.stream
+    ADD CONSTRAINT stream_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY outbox.stream_seen
     ADD CONSTRAINT stream_seen_pkey PRIMARY KEY (topic, partition);
 
 ALTER TABLE ONLY outbox.stream_setting
     ADD CONSTRAINT stream_setting_pkey PRIMARY KEY (topic);
+
+ALTER TABLE ONLY outbox.stream_step
+    ADD CONSTRAINT stream_step_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY outbox.timeline
     ADD CONSTRAINT timeline_pkey PRIMARY KEY (era, timeline);
@@ -6400,15 +6979,27 @@ CREATE INDEX inbox_foreign_by_age ON outbox.inbox_foreign USING btree (applied_a
 
 CREATE INDEX inbox_keyed_by_end ON outbox.inbox_keyed USING btree (consumer, expires_at);
 
-CREATE UNIQUE INDEX log_audit_from_1048577_id_source_idx ON outbox.log_audit_from_1048577 USING btree (id, source);
+CREATE INDEX log_archive_category ON outbox.log_archive USING btree (category, "position");
+
+CREATE UNIQUE INDEX log_archive_event ON outbox.log_archive USING btree (id, source);
+
+CREATE INDEX log_archive_position ON outbox.log_archive USING btree ("position") WHERE (stream IS NOT NULL);
 
 CREATE INDEX log_by_topic ON ONLY outbox.log USING btree (topic, "position");
+
+CREATE INDEX log_archive_topic_position_idx ON outbox.log_archive USING btree (topic, "position");
+
+CREATE INDEX log_by_transaction ON ONLY outbox.log USING btree (transaction_id, "position");
+
+CREATE INDEX log_archive_transaction_id_position_idx ON outbox.log_archive USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_archive_version ON outbox.log_archive USING btree (stream, version);
+
+CREATE UNIQUE INDEX log_audit_from_1048577_id_source_idx ON outbox.log_audit_from_1048577 USING btree (id, source);
 
 CREATE INDEX log_audit_topic_position_idx ON ONLY outbox.log_audit USING btree (topic, "position");
 
 CREATE INDEX log_audit_from_1048577_topic_position_idx ON outbox.log_audit_from_1048577 USING btree (topic, "position");
-
-CREATE INDEX log_by_transaction ON ONLY outbox.log USING btree (transaction_id, "position");
 
 CREATE INDEX log_audit_transaction_id_position_idx ON ONLY outbox.log_audit USING btree (transaction_id, "position");
 
@@ -6502,6 +7093,18 @@ CREATE INDEX log_standard_from_8126465_topic_position_idx ON outbox.log_standard
 
 CREATE INDEX log_standard_from_8126465_transaction_id_position_idx ON outbox.log_standard_from_8126465 USING btree (transaction_id, "position");
 
+CREATE INDEX log_stream_category ON outbox.log_stream USING btree (category, "position");
+
+CREATE UNIQUE INDEX log_stream_event ON outbox.log_stream USING btree (id, source);
+
+CREATE INDEX log_stream_position ON outbox.log_stream USING btree ("position") WHERE (stream IS NOT NULL);
+
+CREATE INDEX log_stream_topic_position_idx ON outbox.log_stream USING btree (topic, "position");
+
+CREATE INDEX log_stream_transaction_id_position_idx ON outbox.log_stream USING btree (transaction_id, "position");
+
+CREATE UNIQUE INDEX log_stream_version ON outbox.log_stream USING btree (stream, version);
+
 CREATE INDEX loss_found ON outbox.loss USING btree (found_at);
 
 CREATE INDEX loss_of_stream ON outbox.loss USING btree (topic, partition, number);
@@ -6544,6 +7147,10 @@ CREATE INDEX stream_action_of_stream ON outbox.stream_action USING btree (topic,
 
 CREATE INDEX stream_group_of_stream ON outbox.stream_group USING btree (topic, partition, name, number);
 
+CREATE INDEX stream_of_category ON outbox.stream USING btree (category, name);
+
+CREATE INDEX stream_step_of_stream ON outbox.stream_step USING btree (stream, number);
+
 CREATE INDEX topic_with_partitions ON outbox.topic USING btree (name) WHERE (partitions > 1);
 
 CREATE INDEX trim_floor_of_stream ON outbox.trim_floor USING btree (topic, partition, batch_id, "position");
@@ -6571,6 +7178,10 @@ ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_3932160_pkey;
 ALTER INDEX outbox.batch_by_id ATTACH PARTITION outbox.batch_from_786432_batch_id_idx;
 
 ALTER INDEX outbox.batch_pkey ATTACH PARTITION outbox.batch_from_786432_pkey;
+
+ALTER INDEX outbox.log_by_topic ATTACH PARTITION outbox.log_archive_topic_position_idx;
+
+ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_archive_transaction_id_position_idx;
 
 ALTER INDEX outbox.log_audit_topic_position_idx ATTACH PARTITION outbox.log_audit_from_1048577_topic_position_idx;
 
@@ -6640,6 +7251,10 @@ ALTER INDEX outbox.log_by_topic ATTACH PARTITION outbox.log_standard_topic_posit
 
 ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_standard_transaction_id_position_idx;
 
+ALTER INDEX outbox.log_by_topic ATTACH PARTITION outbox.log_stream_topic_position_idx;
+
+ALTER INDEX outbox.log_by_transaction ATTACH PARTITION outbox.log_stream_transaction_id_position_idx;
+
 ALTER INDEX outbox.progress_of_stream ATTACH PARTITION outbox.progress_from_0_topic_partition_batch_number_position_idx;
 
 ALTER INDEX outbox.progress_of_stream ATTACH PARTITION outbox.progress_from_1835008_topic_partition_batch_number_position_idx;
@@ -6662,6 +7277,8 @@ ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_786432_pkey;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.batch FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.category FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.consumer_audit FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.era_share FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -6680,9 +7297,13 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.reissue FOR EACH RO
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.share FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_action FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_group FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_step FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.timeline FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
@@ -6750,6 +7371,7 @@ GRANT USAGE ON SCHEMA outbox TO outbox_relay;
 GRANT ALL ON SCHEMA outbox TO outbox_maintainer;
 GRANT USAGE ON SCHEMA outbox TO outbox_consumer;
 GRANT USAGE ON SCHEMA outbox TO outbox_observer;
+GRANT USAGE ON SCHEMA outbox TO outbox_reader;
 GRANT USAGE ON SCHEMA outbox TO outbox_operator;
 
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_observer;
@@ -6769,6 +7391,12 @@ GRANT ALL ON FUNCTION outbox.append(topic text, data json, key text, type text, 
 REVOKE ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) TO outbox_producer;
+
 REVOKE ALL ON FUNCTION outbox.backlog() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
@@ -6780,6 +7408,10 @@ REVOKE ALL ON FUNCTION outbox.behind_unheld(topic text, partition integer, batch
 
 REVOKE ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.category_of(stream text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.category_of(stream text) TO outbox_producer;
+GRANT ALL ON FUNCTION outbox.category_of(stream text) TO outbox_reader;
 
 REVOKE ALL ON FUNCTION outbox.causes() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.causes() TO outbox_observer;
@@ -6809,6 +7441,9 @@ REVOKE ALL ON FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) 
 GRANT ALL ON FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.find_appended(stream text, ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.find_appended(stream text, ids uuid[]) TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) TO outbox_operator;
@@ -6840,6 +7475,8 @@ GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_
 GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_observer;
 
 REVOKE ALL ON FUNCTION outbox.hold_recovery(recovery bigint, epoch bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.hold_stream(stream text, may_make boolean, OUT id bigint, OUT category integer, OUT version bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.inbox_day_is_closed(day date) FROM PUBLIC;
 
@@ -6974,6 +7611,9 @@ GRANT ALL ON FUNCTION outbox.preview_seek(consumer text, streams text[], OUT is_
 
 REVOKE ALL ON FUNCTION outbox.put_back(letter_number bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.read_stream(stream text, after bigint, max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.read_stream(stream text, after bigint, max integer) TO outbox_reader;
+
 REVOKE ALL ON FUNCTION outbox.redrivable(filter jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.redrive(filter jsonb, reason text, rate double precision, all_of_them boolean) FROM PUBLIC;
@@ -7051,6 +7691,9 @@ REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
 
+REVOKE ALL ON FUNCTION outbox.tags_refusal(tags text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.tags_refusal(tags text[]) TO outbox_producer;
+
 REVOKE ALL ON FUNCTION outbox.takes_everything(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.takes_everything(filter jsonb) TO outbox_operator;
 
@@ -7070,6 +7713,9 @@ REVOKE ALL ON FUNCTION outbox.trace_log(event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.trace_log(event_id uuid) TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.trace_log(event_id uuid) TO outbox_relay;
 
+REVOKE ALL ON FUNCTION outbox.version_of(stream bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.version_of(stream bigint) TO outbox_reader;
+
 REVOKE ALL ON FUNCTION outbox.waiting_transactions() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_relay;
@@ -7078,6 +7724,10 @@ REVOKE ALL ON FUNCTION outbox.with_data(entry_fields bytea[], data json) FROM PU
 
 GRANT SELECT,INSERT ON TABLE outbox.batch TO outbox_relay;
 GRANT SELECT ON TABLE outbox.batch TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.category TO outbox_reader;
+GRANT SELECT ON TABLE outbox.category TO outbox_observer;
+GRANT SELECT ON TABLE outbox.category TO outbox_relay;
 
 GRANT SELECT,INSERT ON TABLE outbox.consumer TO outbox_consumer;
 GRANT SELECT ON TABLE outbox.consumer TO outbox_observer;
@@ -7199,12 +7849,18 @@ GRANT SELECT ON TABLE outbox.retention_class TO outbox_producer;
 GRANT SELECT ON TABLE outbox.retention_class TO outbox_relay;
 GRANT SELECT ON TABLE outbox.retention_class TO outbox_observer;
 
+GRANT SELECT ON TABLE outbox.route TO outbox_observer;
+
 GRANT SELECT ON TABLE outbox.settings TO outbox_producer;
 GRANT SELECT ON TABLE outbox.settings TO outbox_relay;
 GRANT SELECT ON TABLE outbox.settings TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.share TO outbox_relay;
 GRANT SELECT ON TABLE outbox.share TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.stream TO outbox_reader;
+
+GRANT SELECT ON TABLE outbox.stored_event TO outbox_reader;
 
 GRANT SELECT,INSERT ON TABLE outbox.stream_group TO outbox_relay;
 GRANT SELECT ON TABLE outbox.stream_group TO outbox_observer;
@@ -7223,6 +7879,9 @@ GRANT SELECT ON TABLE outbox.stream_rule TO outbox_observer;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE outbox.stream_seen TO outbox_relay;
 GRANT SELECT ON TABLE outbox.stream_seen TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.stream_step TO outbox_reader;
+GRANT SELECT ON TABLE outbox.stream_step TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.timeline TO outbox_relay;
 GRANT SELECT ON TABLE outbox.timeline TO outbox_observer;

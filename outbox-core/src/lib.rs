@@ -13,6 +13,8 @@ pub mod tail;
 
 pub mod publish;
 
+pub mod event_store;
+
 pub mod ops;
 
 pub mod hole;

@@ -8,8 +8,9 @@ use system_tests::{Database, Result, Schema, World};
 pub(crate) const STRANGER: &str = "public";
 
 /// The roles of the product, and the stranger.
-pub(crate) const ROLES: [&str; 7] = [
+pub(crate) const ROLES: [&str; 8] = [
     "producer",
+    "reader",
     "relay",
     "consumer",
     "observer",

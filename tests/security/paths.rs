@@ -124,7 +124,9 @@ async fn no_table_has_policies_by_row() -> Result {
 #[tokio::test]
 async fn position_and_transaction_cannot_be_forged_whatever_way_is_tried() -> Result {
     let ground = Ground::new().await?;
-    for role in ["producer", "relay", "consumer", "observer", "operator", STRANGER] {
+    for role in [
+        "producer", "reader", "relay", "consumer", "observer", "operator", STRANGER,
+    ] {
         let mut connection = ground.connect(role).await?;
         for statement in [
             "insert into outbox.log (topic, retention, id, source, type, position) values ('t', 'standard', gen_random_uuid(), 's', 't', 1)",

@@ -14,8 +14,9 @@ use system_tests::{Failure, Result};
 use crate::ground::Ground;
 
 /// Who runs what is in a folder, if nothing else is said.
-const STAGES: [(&str, &str); 8] = [
+const STAGES: [(&str, &str); 9] = [
     ("append", "producer"),
+    ("event_store", "reader"),
     ("tail", "relay"),
     ("publish", "relay"),
     ("consume", "consumer"),
@@ -26,7 +27,8 @@ const STAGES: [(&str, &str); 8] = [
 ];
 
 /// Who runs these instead.
-const OTHERS: [(&str, &[&str]); 4] = [
+const OTHERS: [(&str, &[&str]); 5] = [
+    ("producer", &["event_store/append", "event_store/find_appended"]),
     // Upkeep takes this role for itself.
     (
         "maintainer",

@@ -27,7 +27,7 @@ pub enum Login {
     Relay,
     /// A consumer; what handlers write to is the service's, not the library's.
     Consumer,
-    /// A service that consumes and appends.
+    /// A service that consumes, appends, and reads what it stored.
     Service,
     /// Who appends.
     Producer,
@@ -140,7 +140,7 @@ impl Login {
         match self {
             Self::Relay => &["outbox_relay", UPKEEP],
             Self::Consumer => &["outbox_consumer"],
-            Self::Service => &["outbox_consumer", "outbox_producer"],
+            Self::Service => &["outbox_consumer", "outbox_producer", "outbox_reader"],
             Self::Producer => &["outbox_producer"],
             Self::Operator => &["outbox_operator"],
             Self::Rebuilder => &["outbox_operator", "outbox_relay"],

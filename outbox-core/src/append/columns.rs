@@ -1,43 +1,47 @@
-//! The events of one call as the arrays that `outbox.append_batch` takes, in its order. Both drivers bind these.
+//! The events of one call as the arrays that `outbox.append_batch` takes, in its order. Both drivers bind these; the event store
+//! adds its own (`outbox.append_to_streams`).
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::error::Error;
 use super::limits::Limits;
-use super::new_event::{NewEvent, Payload};
-use super::refuse;
+use super::new_event::{Destination, NewEvent, Payload};
+use super::refuse::{self, Home};
 
 /// The statement that both drivers run; its parameters are the fields of [`Columns`], in order.
 pub(super) const BATCH: &str = include_str!("../../queries/append/batch.sql");
 
 /// One array per column, all equally long.
 #[derive(Default)]
-pub(super) struct Columns {
-    pub(super) ids: Vec<Uuid>,
-    pub(super) topics: Vec<String>,
-    pub(super) keys: Vec<Option<String>>,
-    pub(super) types: Vec<Option<String>>,
-    pub(super) sources: Vec<Option<String>>,
-    pub(super) subjects: Vec<Option<String>>,
-    pub(super) times: Vec<Option<OffsetDateTime>>,
-    pub(super) data_content_types: Vec<Option<String>>,
-    pub(super) data_schemas: Vec<Option<String>>,
-    pub(super) schema_versions: Vec<Option<String>>,
-    pub(super) correlation_ids: Vec<Option<String>>,
-    pub(super) causation_ids: Vec<Option<String>>,
-    pub(super) traceparents: Vec<Option<String>>,
-    pub(super) tracestates: Vec<Option<String>>,
-    pub(super) extensions: Vec<Option<String>>,
-    pub(super) data: Vec<Option<String>>,
-    pub(super) data_binaries: Vec<Option<Vec<u8>>>,
+pub(crate) struct Columns {
+    pub(crate) ids: Vec<Uuid>,
+    /// Empty: none. Null: of a stored event, that of its route.
+    pub(crate) topics: Vec<Option<String>>,
+    pub(crate) keys: Vec<Option<String>>,
+    pub(crate) types: Vec<Option<String>>,
+    pub(crate) sources: Vec<Option<String>>,
+    pub(crate) subjects: Vec<Option<String>>,
+    pub(crate) times: Vec<Option<OffsetDateTime>>,
+    pub(crate) data_content_types: Vec<Option<String>>,
+    pub(crate) data_schemas: Vec<Option<String>>,
+    pub(crate) schema_versions: Vec<Option<String>>,
+    pub(crate) correlation_ids: Vec<Option<String>>,
+    pub(crate) causation_ids: Vec<Option<String>>,
+    pub(crate) traceparents: Vec<Option<String>>,
+    pub(crate) tracestates: Vec<Option<String>>,
+    pub(crate) extensions: Vec<Option<String>>,
+    pub(crate) data: Vec<Option<String>>,
+    pub(crate) data_binaries: Vec<Option<Vec<u8>>>,
+    /// JSON arrays; only of stored events.
+    pub(crate) tags: Vec<Option<String>>,
 }
 
 impl Columns {
     /// Checks the events and lays them out.
-    pub(super) fn of(mut events: Vec<NewEvent>, limits: &Limits) -> Result<Self, Error> {
+    pub(crate) fn of(mut events: Vec<NewEvent>, home: Home, limits: &Limits) -> Result<Self, Error> {
         take_trace_context(&mut events);
-        refuse::check(&events, limits).map_err(Error::refused)?;
+        refuse::check(&events, home, limits).map_err(Error::refused)?;
         let mut columns = Self::default();
         for event in events {
             columns.push(event);
@@ -55,7 +59,15 @@ impl Columns {
             Payload::Binary(bytes) => (None, Some(bytes)),
         };
         self.ids.push(event.id);
-        self.topics.push(event.topic);
+        self.topics.push(match event.destination {
+            Destination::Topic(topic) => Some(topic),
+            Destination::Route => None,
+            Destination::Nowhere => Some(String::new()),
+        });
+        self.tags.push(
+            (!event.tags.is_empty())
+                .then(|| serde_json::to_string(&event.tags).expect("texts have a JSON form")),
+        );
         self.keys.push(event.key);
         self.types.push(event.r#type);
         self.sources.push(event.source);

@@ -105,7 +105,7 @@ impl Error {
 }
 
 /// Only causes that are known to pass are retried.
-fn of_sqlstate(code: &str) -> Verdict {
+pub(crate) fn of_sqlstate(code: &str) -> Verdict {
     match code {
         // This one event: id already there, a rule of the log, a value that the database cannot hold (class 22).
         "23505" | "23514" => Verdict::Park,

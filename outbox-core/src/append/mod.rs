@@ -34,8 +34,10 @@
 //! you can repeat your transaction), logging (a refused event is yours to report), and a connection of our own.
 
 mod columns;
+pub(crate) use columns::Columns;
 
 mod error;
+pub(crate) use error::of_sqlstate as verdict_of;
 pub use error::{Error, ErrorKind};
 
 mod limits;
@@ -48,6 +50,7 @@ mod pg;
 pub use pg::{append, append_many, append_many_within};
 
 mod refuse;
+pub(crate) use refuse::Home;
 pub use refuse::Refusal;
 
 pub mod tokio_postgres;

@@ -1,6 +1,6 @@
 //! An event that is about to be appended. Building one checks nothing; appending checks everything before it sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -14,7 +14,8 @@ use crate::event::ExtensionValue;
 #[derive(Clone)]
 #[must_use = "an event that is not appended does nothing"]
 pub struct NewEvent {
-    pub(super) topic: String,
+    pub(super) destination: Destination,
+    pub(super) tags: BTreeSet<String>,
     pub(super) id: Uuid,
     pub(super) key: Option<String>,
     pub(super) r#type: Option<String>,
@@ -30,6 +31,16 @@ pub struct NewEvent {
     pub(super) tracestate: Option<String>,
     pub(super) extensions: BTreeMap<String, ExtensionValue>,
     pub(super) payload: Payload,
+}
+
+/// Where the event goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Destination {
+    Topic(String),
+    /// Of a stored event: where `outbox.route` says for its category and type.
+    Route,
+    /// Of a stored event: nowhere.
+    Nowhere,
 }
 
 /// What the event carries.
@@ -48,8 +59,19 @@ pub(super) enum Payload {
 impl NewEvent {
     /// An event for this topic, which is also its type until [`NewEvent::event_type`] says otherwise.
     pub fn new(topic: impl Into<String>) -> Self {
+        Self::going(Destination::Topic(topic.into()))
+    }
+
+    /// An event of this type for a stream of the [event store](crate::event_store). It is published where the routes of its
+    /// category say (`outbox.route`), or nowhere; [`NewEvent::publish_to`] and [`NewEvent::private`] say it of this one event.
+    pub fn stored(event_type: impl Into<String>) -> Self {
+        Self::going(Destination::Route).event_type(event_type)
+    }
+
+    fn going(destination: Destination) -> Self {
         Self {
-            topic: topic.into(),
+            destination,
+            tags: BTreeSet::new(),
             id: Uuid::now_v7(),
             key: None,
             r#type: None,
@@ -66,6 +88,24 @@ impl NewEvent {
             extensions: BTreeMap::new(),
             payload: Payload::None,
         }
+    }
+
+    /// The topic that it is published to.
+    pub fn publish_to(mut self, topic: impl Into<String>) -> Self {
+        self.destination = Destination::Topic(topic.into());
+        self
+    }
+
+    /// Not published, whatever the routes say: for events of the event store only.
+    pub fn private(mut self) -> Self {
+        self.destination = Destination::Nowhere;
+        self
+    }
+
+    /// What it concerns besides its stream, as `course:42`: found by it, and guarded by it. For events of the event store only.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.insert(tag.into());
+        self
     }
 
     /// A value as JSON. One that has no JSON form (a map whose keys are no text) is refused when it is appended.
@@ -196,7 +236,7 @@ impl NewEvent {
 impl fmt::Debug for NewEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewEvent")
-            .field("topic", &self.topic)
+            .field("destination", &self.destination)
             .field("id", &self.id)
             .field("type", &self.r#type)
             .field("payload_bytes", &self.payload_bytes())

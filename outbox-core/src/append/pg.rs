@@ -7,6 +7,7 @@ use super::columns::{BATCH, Columns};
 use super::error::Error;
 use super::limits::Limits;
 use super::new_event::NewEvent;
+use super::refuse::Home;
 
 /// Appends one event in the transaction of this connection and returns its id.
 ///
@@ -38,7 +39,7 @@ pub async fn append_many_within(
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = Columns::of(events, limits)?;
+    let columns = Columns::of(events, Home::Log, limits)?;
     let appended: i64 = sqlx::query_scalar(BATCH)
         .bind(&columns.ids)
         .bind(&columns.topics)

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::IgnoredAny;
 
 use super::limits::Limits;
-use super::new_event::{NewEvent, Payload};
+use super::new_event::{Destination, NewEvent, Payload};
 use crate::event::{ExtensionValue, is_attribute};
 
 const NAME_BYTES_MAX: usize = 200;
@@ -19,6 +19,8 @@ const TEXT_BYTES_MAX: usize = 2048;
 const EXTENSION_NAME_BYTES_MAX: usize = 64;
 const EXTENSION_BYTES_MAX: usize = 4096;
 const EXTENSIONS_MAX: usize = 64;
+const TAG_BYTES_MAX: usize = 200;
+const TAGS_MAX: usize = 32;
 /// Postgres parses JSON recursively; far deeper than this its stack ends.
 const JSON_DEPTH_MAX: usize = 1000;
 /// A refused value is quoted to this length.
@@ -41,10 +43,19 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// What the events of a call are appended to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The log alone: each has a topic.
+    Log,
+    /// Streams: each has a type, and the name of its stream for a key.
+    Streams,
+}
+
 type Checked = Result<(), (&'static str, String)>;
 
 /// Whether the events of one call can be appended together.
-pub(super) fn check(events: &[NewEvent], limits: &Limits) -> Result<(), Refusal> {
+pub(super) fn check(events: &[NewEvent], home: Home, limits: &Limits) -> Result<(), Refusal> {
     if events.len() > limits.events_max {
         let rule = format!(
             "must be at most {} in one call, got {}",
@@ -61,6 +72,7 @@ pub(super) fn check(events: &[NewEvent], limits: &Limits) -> Result<(), Refusal>
     let mut call_bytes = 0;
     for (index, event) in events.iter().enumerate() {
         let refuse = |(field, rule)| Refusal { index, field, rule };
+        check_home(event, home).map_err(refuse)?;
         check_event(event, limits).map_err(refuse)?;
         if !ids.insert(event.id) {
             return Err(refuse((
@@ -80,8 +92,47 @@ pub(super) fn check(events: &[NewEvent], limits: &Limits) -> Result<(), Refusal>
     Ok(())
 }
 
+/// What is asked of an event because of where it goes.
+fn check_home(event: &NewEvent, home: Home) -> Checked {
+    if let Destination::Topic(topic) = &event.destination {
+        name("topic", topic)?;
+    }
+    match home {
+        Home::Log if !matches!(event.destination, Destination::Topic(_)) => Err((
+            "topic",
+            "must be given: only an event of a stream may have none (event_store::append)".to_owned(),
+        )),
+        Home::Log if !event.tags.is_empty() => Err((
+            "tags",
+            "are for events of a stream (event_store::append)".to_owned(),
+        )),
+        Home::Log => Ok(()),
+        Home::Streams if event.key.is_some() => Err((
+            "key",
+            "must be absent: the key of a stored event is the name of its stream".to_owned(),
+        )),
+        Home::Streams if event.r#type.is_none() => Err((
+            "type",
+            "must be given: what is stored is read by its type".to_owned(),
+        )),
+        Home::Streams => tags(event),
+    }
+}
+
+fn tags(event: &NewEvent) -> Checked {
+    if event.tags.len() > TAGS_MAX {
+        return Err((
+            "tags",
+            format!("must be at most {TAGS_MAX}, got {}", event.tags.len()),
+        ));
+    }
+    event
+        .tags
+        .iter()
+        .try_for_each(|tag| bounded("tags", tag, TAG_BYTES_MAX, "each must be"))
+}
+
 fn check_event(event: &NewEvent, limits: &Limits) -> Checked {
-    name("topic", &event.topic)?;
     event
         .r#type
         .as_deref()

@@ -8,6 +8,7 @@ use super::columns::{BATCH, Columns};
 use super::error::Error;
 use super::limits::Limits;
 use super::new_event::NewEvent;
+use super::refuse::Home;
 
 /// Appends one event in the transaction of this client and returns its id.
 ///
@@ -42,7 +43,7 @@ pub async fn append_many_within<C: GenericClient + Sync>(
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = Columns::of(events, limits)?;
+    let columns = Columns::of(events, Home::Log, limits)?;
     // The types are known, so that no statement is prepared and the call is one round trip.
     let rows = client
         .query_typed(BATCH, &parameters(&columns))

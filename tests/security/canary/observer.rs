@@ -44,6 +44,9 @@ const LEFT: &str = r#"
     insert into outbox.consumer_member (consumer, member, host, process_id, version) values ('stock', 'one', 'here', 1, '1');
     insert into outbox.operation (kind, consumer, filter, reason, total) values ('redrive', 'stock', '{"key": "canary-customer-0815"}', 'mended', 1);
     insert into outbox.consumer_audit (action, consumer, reason) values ('redrive', 'stock', 'mended');
+    select outbox.append_to_stream('customer-canary-customer-0815', null, '[{"type": "customer.seen", "data": "canary-card-4711"}]');
+    insert into outbox.route (category, type, topic) values ('customer', '', 'customers');
+    insert into outbox.stream_step (stream, action, through, events, reason) select id, 'archive', 0, 0, 'old' from outbox.stream;
     insert into outbox.stream_mark (consumer, stream, published_batch) values ('stock', 'outbox:orders', 1)"#;
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 
 fn refused(event: NewEvent) -> String {
-    check(&[event], &Limits::default())
+    check(&[event], Home::Log, &Limits::default())
         .expect_err("must be refused")
         .to_string()
 }
@@ -19,7 +19,10 @@ fn an_ordinary_event_passes() {
         .time(datetime!(2026-11-21 04:00 UTC))
         .extension("zone", "a")
         .extension("attempt", 3);
-    assert_eq!(check(&[event, NewEvent::new("a")], &Limits::default()), Ok(()));
+    assert_eq!(
+        check(&[event, NewEvent::new("a")], Home::Log, &Limits::default()),
+        Ok(())
+    );
 }
 
 #[test]
@@ -95,16 +98,16 @@ fn payloads_are_bounded_alone_and_together() {
         call_bytes_max: 16,
     };
     let of = |bytes: usize| NewEvent::new("a").binary(vec![0; bytes], "x/y");
-    assert_eq!(check(&[of(10)], &limits), Ok(()));
+    assert_eq!(check(&[of(10)], Home::Log, &limits), Ok(()));
     assert!(
-        check(&[of(11)], &limits)
+        check(&[of(11)], Home::Log, &limits)
             .expect_err("too large")
             .rule
             .contains("at most 10 bytes")
     );
-    let together = check(&[of(8), of(8), of(1)], &limits).expect_err("too much");
+    let together = check(&[of(8), of(8), of(1)], Home::Log, &limits).expect_err("too much");
     assert_eq!((together.index, together.field), (2, "data"));
-    let many = check(&[of(0), of(0), of(0), of(0)], &limits).expect_err("too many");
+    let many = check(&[of(0), of(0), of(0), of(0)], Home::Log, &limits).expect_err("too many");
     assert_eq!(many.to_string(), "events: must be at most 3 in one call, got 4");
     let unbounded = Limits {
         payload_bytes_max: usize::MAX,
@@ -113,7 +116,7 @@ fn payloads_are_bounded_alone_and_together() {
     };
     let above_the_hard_stop = of(super::super::PAYLOAD_BYTES_HARD_MAX + 1);
     assert!(
-        check(&[above_the_hard_stop], &unbounded)
+        check(&[above_the_hard_stop], Home::Log, &unbounded)
             .expect_err("hard stop")
             .rule
             .contains("at most 16777216 bytes")
@@ -125,6 +128,7 @@ fn one_id_comes_once_in_a_call() {
     let id = Uuid::from_u128(7);
     let refusal = check(
         &[NewEvent::new("a").id(id), NewEvent::new("b").id(id)],
+        Home::Log,
         &Limits::default(),
     )
     .expect_err("twice");

@@ -177,14 +177,17 @@ impl Streams {
     /// Puts entries on a prelude, in their order. It ends by itself unless it is kept.
     pub(super) async fn write(&mut self, prelude: &str, entries: &[Outgoing]) -> Result<(), Error> {
         let doing = "writing older entries for the group";
-        let mut ask = Pipeline::with_capacity(entries.len());
-        for entry in entries {
+        let mut ask = Pipeline::with_capacity(entries.len() + 1);
+        for (number, entry) in entries.iter().enumerate() {
             let command = ask.cmd("XADD").arg(prelude).arg(entry.id.to_string());
             for (name, value) in &entry.fields {
                 command.arg(name).arg(value);
             }
+            // Behind the first already: who is killed in the middle of sending leaves nothing that stays.
+            if number == 0 {
+                ask.cmd("EXPIRE").arg(prelude).arg(UNFINISHED_SECONDS);
+            }
         }
-        ask.cmd("EXPIRE").arg(prelude).arg(UNFINISHED_SECONDS);
         checked(ask_all(&mut self.connection, doing, &ask).await?, doing).map(drop)
     }
 

@@ -1,0 +1,127 @@
+//! Why the event store did not do what it was asked, and what follows for the caller's transaction.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::append;
+use crate::verdict::Verdict;
+
+pub(super) type Source = Box<dyn StdError + Send + Sync>;
+
+/// The event store did not do what it was asked. A conflict of versions is no error: it is an outcome.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request breaks a rule; nothing was sent, the transaction is as usable as before.
+    Refused {
+        /// What was seen, and the rule.
+        said: String,
+    },
+    /// An event breaks a rule of appending, or the database refused it.
+    Append(append::Error),
+    /// The database refused a statement; the transaction is aborted. Its details are left out on purpose: Postgres quotes rows there.
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// SQLSTATE.
+        code: String,
+        /// The primary message.
+        message: String,
+    },
+    /// The connection failed; whether the statement ran is unknown.
+    Connection {
+        /// What was being done.
+        doing: &'static str,
+        /// What was said.
+        source: Source,
+    },
+    /// A row is not of the shape that this version knows.
+    Shape {
+        /// What was being done.
+        doing: &'static str,
+        /// What was found.
+        said: String,
+    },
+}
+
+impl Error {
+    pub(super) fn refused(said: impl Into<String>) -> Self {
+        Self::Refused { said: said.into() }
+    }
+
+    pub(super) fn shape(doing: &'static str, said: impl fmt::Display) -> Self {
+        Self::Shape {
+            doing,
+            said: said.to_string(),
+        }
+    }
+
+    /// What follows for the caller. Retrying means the whole transaction, from its beginning.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Refused { .. } => Verdict::Park,
+            Self::Append(error) => error.verdict(),
+            Self::Database { code, .. } => append::verdict_of(code),
+            Self::Connection { .. } => Verdict::Retry,
+            Self::Shape { .. } => Verdict::Stop,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "Correct what is named and call again; the transaction is still usable.",
+            Self::Append(error) => error.advice(),
+            Self::Database { code, .. } => match (code.as_str(), self.verdict()) {
+                ("42501", _) => {
+                    "Grant outbox_producer to the user of this connection to append, and outbox_reader to read."
+                }
+                ("3F000" | "42883" | "42P01" | "42703", _) => "Run outbox-relay migrate on this database.",
+                ("0A000", _) => "Append in a READ COMMITTED transaction.",
+                ("23505", _) => {
+                    "Some of these event ids are in the log already: give each command ids of its own."
+                }
+                ("55000", _) => "The stream takes no more events: append to one of another name.",
+                (_, Verdict::Retry) => "Repeat the whole transaction.",
+                _ => "Read the message; the transaction is aborted.",
+            },
+            Self::Connection { .. } => {
+                "Repeat the whole transaction with the same event ids on a new connection: what was committed is not \
+                 appended again."
+            }
+            Self::Shape { .. } => "Compare the versions of library and migrations: outbox-relay check.",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { said } => write!(f, "refused: {said}"),
+            Self::Append(error) => error.fmt(f),
+            Self::Database { doing, code, message } => {
+                write!(f, "the database refused {doing}: {message} ({code})")
+            }
+            Self::Connection { doing, source } => write!(f, "the connection failed {doing}: {source}"),
+            Self::Shape { doing, said } => write!(f, "not understood {doing}: {said}"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Append(error) => Some(error),
+            Self::Connection { source, .. } => Some(&**source),
+            _ => None,
+        }
+    }
+}
+
+impl From<append::Error> for Error {
+    fn from(error: append::Error) -> Self {
+        Self::Append(error)
+    }
+}

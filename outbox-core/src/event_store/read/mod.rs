@@ -1,0 +1,14 @@
+//! Reading what is stored: page by page, so that memory does not follow the length of what is read.
+//!
+//! Invariants:
+//! * A page is one statement, bounded in events and bytes; what follows is read behind the last version, never by an offset.
+//! * A stream is read as it is when a page is read: what is appended meanwhile comes at its end, and is not missed.
+
+mod page;
+pub use page::PageLimits;
+
+mod one_stream;
+pub use one_stream::{Direction, StreamRead};
+
+mod pg;
+pub use pg::{read_page, read_stream, stream_version};

@@ -1,0 +1,81 @@
+//! Reading streams through sqlx.
+
+use futures_util::Stream;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use sqlx::PgConnection;
+
+use super::one_stream::{Direction, StreamRead};
+use crate::event_store::pg::{failed, get, stored_event, version};
+use crate::event_store::{Error, StoredEvent, StreamName};
+
+const FORWARD: &str = include_str!("../../../queries/event_store/read_stream_forward.sql");
+const BACKWARD: &str = include_str!("../../../queries/event_store/read_stream_backward.sql");
+const VERSION: &str = include_str!("../../../queries/event_store/stream_version.sql");
+
+const READING: &str = "reading a stream";
+
+/// The events of a stream, page by page as they are taken. A stream that is not there has none.
+///
+/// # Errors
+/// The last item, when the database cannot be read.
+pub fn read_stream<'c>(
+    connection: &'c mut PgConnection,
+    read: StreamRead,
+) -> impl Stream<Item = Result<StoredEvent, Error>> + Send + 'c {
+    let behind = read.behind();
+    stream::try_unfold((connection, read, behind), async |(connection, read, behind)| {
+        let page = page_behind(connection, &read, behind).await?;
+        let next = page
+            .last()
+            .map(|last| i64::try_from(last.version).unwrap_or(i64::MAX));
+        Ok::<_, Error>(next.map(|next| (stream::iter(page).map(Ok), (connection, read, next))))
+    })
+    .try_flatten()
+}
+
+/// One page of a stream: the first of what is asked for. Empty: there is nothing more.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn read_page(connection: &mut PgConnection, read: &StreamRead) -> Result<Vec<StoredEvent>, Error> {
+    page_behind(connection, read, read.behind()).await
+}
+
+async fn page_behind(
+    connection: &mut PgConnection,
+    read: &StreamRead,
+    behind: i64,
+) -> Result<Vec<StoredEvent>, Error> {
+    let sql = match read.direction {
+        Direction::Forward => FORWARD,
+        Direction::Backward => BACKWARD,
+    };
+    sqlx::query(sql)
+        .bind(read.stream.as_str())
+        .bind(behind)
+        .bind(read.limits.events())
+        .bind(read.until)
+        .bind(read.limits.bytes())
+        .fetch_all(connection)
+        .await
+        .map_err(failed(READING))?
+        .iter()
+        .map(|row| stored_event(row, READING))
+        .collect()
+}
+
+/// At which version a stream is: 0, if it is not there. Nothing is locked: it may move on at once.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn stream_version(connection: &mut PgConnection, stream: &StreamName) -> Result<u64, Error> {
+    let row = sqlx::query(VERSION)
+        .bind(stream.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(failed(READING))?;
+    match row {
+        Some(row) => version(get(&row, "version", READING)?, READING),
+        None => Ok(0),
+    }
+}
