@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command::{
     check, completions, config as config_command, consume, consumer, dead_letters, demo, migrate, operation,
-    recover, run, status, topic, trace, version,
+    recover, run, status, stream, topic, trace, version,
 };
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
@@ -57,6 +57,9 @@ pub enum Command {
     /// List topics, set their retention, and decide about those that were set aside
     #[command(subcommand)]
     Topic(topic::Arguments),
+    /// List, read and append to the streams of the event store
+    #[command(subcommand)]
+    Stream(stream::Arguments),
     /// Look at what a consumer gave up, and put back, edit, discard or export it
     #[command(subcommand)]
     DeadLetters(dead_letters::Arguments),
@@ -87,7 +90,7 @@ impl Command {
         match self {
             Self::Run | Self::Consume(_) | Self::Demo(_) => &[Need::Postgres, Need::Redis],
             Self::Check => &[Need::Postgres, Need::Redis],
-            Self::Migrate(_) | Self::Status | Self::Topic(_) => &[Need::Postgres],
+            Self::Migrate(_) | Self::Status | Self::Topic(_) | Self::Stream(_) => &[Need::Postgres],
             Self::DeadLetters(_) | Self::Operation(_) | Self::Trace(_) => &[Need::Postgres],
             Self::Consumer(arguments) => arguments.needs(),
             Self::Recover(arguments) => arguments.needs(),
@@ -109,6 +112,7 @@ impl Command {
             Self::Status => status::run(config, output).await,
             Self::Check => check::run(config, output).await,
             Self::Topic(arguments) => topic::run(config, &arguments, output).await,
+            Self::Stream(arguments) => stream::run(config, arguments, output).await,
             Self::DeadLetters(arguments) => dead_letters::run(config, &arguments, output).await,
             Self::Operation(arguments) => operation::run(config, &arguments, output).await,
             Self::Consumer(arguments) => consumer::run(config, &arguments, output).await,

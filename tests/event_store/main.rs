@@ -2,6 +2,8 @@
 
 mod append;
 
+mod cli;
+
 mod crowd;
 
 mod published;

@@ -69,6 +69,7 @@ impl Login {
             ["run" | "check", ..] => Self::Relay,
             ["consumer", "seek", ..] => Self::Rebuilder,
             ["consume", ..] => Self::Consumer,
+            ["stream", ..] => Self::Service,
             ["trace", ..] => Self::OnCall,
             ["status", ..] | ["consumer", "ls" | "show", ..] => Self::Observer,
             ["consumer" | "dead-letters" | "operation", ..] => Self::Operator,

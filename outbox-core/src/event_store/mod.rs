@@ -50,7 +50,9 @@ pub use name::{NotAStreamName, StreamName};
 mod pg;
 
 pub mod read;
-pub use read::{Direction, PageLimits, StreamRead, read_page, read_stream, stream_version};
+pub use read::{
+    Direction, PageLimits, StreamListing, StreamRead, list_streams, read_page, read_stream, stream_version,
+};
 
 mod stored;
 pub use stored::StoredEvent;

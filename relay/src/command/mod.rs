@@ -14,6 +14,8 @@ pub mod topic;
 
 pub mod stream;
 
+pub mod stream_rules;
+
 pub mod consumer;
 
 pub mod dead_letters;

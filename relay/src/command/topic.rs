@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use super::{stream, within};
+use super::{stream_rules, within};
 use crate::config::Config;
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
@@ -26,7 +26,7 @@ pub enum Arguments {
     /// Give up the one event that a topic waits at; it is kept in outbox.unpublished
     SkipEvent(SkipEvent),
     /// Unregister a consumer group that will not come back: the topic's streams wait for it no longer
-    ForgetGroup(stream::ForgetGroup),
+    ForgetGroup(stream_rules::ForgetGroup),
 }
 
 /// What to set.
@@ -41,7 +41,7 @@ pub struct Set {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024))]
     partitions: Option<i32>,
     #[command(flatten)]
-    streams: stream::Rules,
+    streams: stream_rules::Rules,
 }
 
 /// What to let go on.
@@ -102,9 +102,9 @@ async fn act(connection: &mut PgConnection, arguments: &Arguments, output: Outpu
             let topics = ops::view(connection, View::Topics).await?;
             output.write(&topics, |topics| list(topics))?;
         }
-        Arguments::Streams => stream::list(connection, output).await?,
+        Arguments::Streams => stream_rules::list(connection, output).await?,
         Arguments::Set(set) => change(connection, set, output).await?,
-        Arguments::ForgetGroup(forget) => stream::forget(connection, forget, output).await?,
+        Arguments::ForgetGroup(forget) => stream_rules::forget(connection, forget, output).await?,
         Arguments::Resume(resume) => {
             let position =
                 ops::resume_topic(connection, &resume.topic, resume.partition, &resume.reason).await?;
@@ -138,8 +138,8 @@ async fn change(connection: &mut PgConnection, set: &Set, output: Output) -> Res
         report["retention"] = retention.into();
         report["partitions"] = partitions.into();
     }
-    if let Some((retention, cap)) = stream::set(connection, &set.topic, &set.streams).await? {
-        said.push_str(&format!(" {}\n", stream::tell(retention.as_deref(), cap)));
+    if let Some((retention, cap)) = stream_rules::set(connection, &set.topic, &set.streams).await? {
+        said.push_str(&format!(" {}\n", stream_rules::tell(retention.as_deref(), cap)));
         report["stream_retention"] = retention.into();
         report["stream_cap"] = cap.into();
     }

@@ -7,8 +7,11 @@
 mod page;
 pub use page::PageLimits;
 
+mod listing;
+pub use listing::StreamListing;
+
 mod one_stream;
 pub use one_stream::{Direction, StreamRead};
 
 mod pg;
-pub use pg::{read_page, read_stream, stream_version};
+pub use pg::{list_streams, read_page, read_stream, stream_version};

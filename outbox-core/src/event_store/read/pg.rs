@@ -4,15 +4,18 @@ use futures_util::Stream;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use sqlx::PgConnection;
 
+use super::listing::StreamListing;
 use super::one_stream::{Direction, StreamRead};
 use crate::event_store::pg::{failed, get, stored_event, version};
 use crate::event_store::{Error, StoredEvent, StreamName};
 
 const FORWARD: &str = include_str!("../../../queries/event_store/read_stream_forward.sql");
 const BACKWARD: &str = include_str!("../../../queries/event_store/read_stream_backward.sql");
+const LIST: &str = include_str!("../../../queries/event_store/list_streams.sql");
 const VERSION: &str = include_str!("../../../queries/event_store/stream_version.sql");
 
 const READING: &str = "reading a stream";
+const LISTING: &str = "listing streams";
 
 /// The events of a stream, page by page as they are taken. A stream that is not there has none.
 ///
@@ -78,4 +81,35 @@ pub async fn stream_version(connection: &mut PgConnection, stream: &StreamName) 
         Some(row) => version(get(&row, "version", READING)?, READING),
         None => Ok(0),
     }
+}
+
+/// Streams in the order of their names: of one category or of all, behind a name (empty: from the first on), up to so many.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list_streams(
+    connection: &mut PgConnection,
+    category: Option<&str>,
+    behind: &str,
+    at_most: u32,
+) -> Result<Vec<StreamListing>, Error> {
+    let rows = sqlx::query(LIST)
+        .bind(category)
+        .bind(behind)
+        .bind(i64::from(at_most))
+        .fetch_all(connection)
+        .await
+        .map_err(failed(LISTING))?;
+    rows.iter()
+        .map(|row| {
+            let name: String = get(row, "name", LISTING)?;
+            Ok(StreamListing {
+                name: name.parse().map_err(|error| Error::shape(LISTING, error))?,
+                version: version(get(row, "version", LISTING)?, LISTING)?,
+                first_version: version(get(row, "first_version", LISTING)?, LISTING)?,
+                created_at: get(row, "created_at", LISTING)?,
+                recorded_at: get(row, "recorded_at", LISTING)?,
+            })
+        })
+        .collect()
 }
