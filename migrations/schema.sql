@@ -2109,6 +2109,31 @@ $$;
 
 ALTER FUNCTION outbox.pause_consumer(consumer text, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.pause_subscription(name text, reason text, generation integer DEFAULT NULL::integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    changed bigint;
+begin
+    if not exists (select from outbox.subscription s where s.name = pause_subscription.name) then
+        raise exception 'there is no subscription %', quote_nullable(left(name, 100)) using errcode = 'no_data_found';
+    end if;
+    with paused as (
+        update outbox.subscription s set paused_at = clock_timestamp(), paused_by = session_user, paused_reason = pause_subscription.reason
+        where s.name = pause_subscription.name and s.paused_at is null and (pause_subscription.generation is null or s.generation = pause_subscription.generation)
+        returning s.name, s.generation
+    ), told as (
+        insert into outbox.subscription_action (subscription, generation, action, reason)
+        select paused.name, paused.generation, 'pause', pause_subscription.reason from paused returning 1
+    )
+    select count(*) into changed from told;
+    return changed;
+end
+$$;
+
+ALTER FUNCTION outbox.pause_subscription(name text, reason text, generation integer) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.place_of(place text, OUT batch_id bigint, OUT "position" bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2491,6 +2516,18 @@ $$;
 
 ALTER FUNCTION outbox.refuse_operation(number bigint, needed text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_return() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'outbox.% of subscription % (generation %, partition %) may only rise', tg_table_name, old.subscription, old.generation, old.partition
+        using errcode = 'check_violation';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_return() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_rewrite() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2739,6 +2776,31 @@ $$;
 
 ALTER FUNCTION outbox.resume_operation(number bigint, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.resume_subscription(name text, reason text, generation integer DEFAULT NULL::integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    changed bigint;
+begin
+    if not exists (select from outbox.subscription s where s.name = resume_subscription.name) then
+        raise exception 'there is no subscription %', quote_nullable(left(name, 100)) using errcode = 'no_data_found';
+    end if;
+    with resumed as (
+        update outbox.subscription s set paused_at = null, paused_by = null, paused_reason = null
+        where s.name = resume_subscription.name and s.paused_at is not null and (resume_subscription.generation is null or s.generation = resume_subscription.generation)
+        returning s.name, s.generation
+    ), told as (
+        insert into outbox.subscription_action (subscription, generation, action, reason)
+        select resumed.name, resumed.generation, 'resume', resume_subscription.reason from resumed returning 1
+    )
+    select count(*) into changed from told;
+    return changed;
+end
+$$;
+
+ALTER FUNCTION outbox.resume_subscription(name text, reason text, generation integer) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.resume_topic(topic text, reason text, partition integer DEFAULT NULL::integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2757,6 +2819,34 @@ end
 $$;
 
 ALTER FUNCTION outbox.resume_topic(topic text, reason text, partition integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    changed bigint;
+begin
+    with again as (
+        update outbox.parked_stream p set state = 'retrying', attempts = 0, retry_at = clock_timestamp()
+        where p.subscription = retry_parked_streams.subscription
+          and (retry_parked_streams.stream is null or p.stream = (select s.id from outbox.stream s where s.name = retry_parked_streams.stream))
+        returning p.subscription, p.generation, p.stream, p.version
+    ), told as (
+        insert into outbox.subscription_action (subscription, generation, action, stream, version, reason)
+        select again.subscription, again.generation, 'retry', s.name, again.version, retry_parked_streams.reason
+        from again join outbox.stream s on s.id = again.stream returning 1
+    )
+    select count(*) into changed from told;
+    if changed = 0 then
+        raise exception 'nothing of subscription % is parked', quote_nullable(left(subscription, 100))
+            || coalesce(' on stream ' || left(stream, 400), '') using errcode = 'no_data_found';
+    end if;
+    return changed;
+end
+$$;
+
+ALTER FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.ring() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2916,6 +3006,33 @@ $$;
 
 ALTER FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.skip_parked_event(subscription text, stream text, version bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    changed bigint;
+begin
+    with skipped as (
+        update outbox.parked_stream p set version = p.version + 1, state = 'retrying', attempts = 0, retry_at = clock_timestamp()
+        where p.subscription = skip_parked_event.subscription and p.version = skip_parked_event.version
+          and p.stream = (select s.id from outbox.stream s where s.name = skip_parked_event.stream)
+        returning p.subscription, p.generation
+    ), told as (
+        insert into outbox.subscription_action (subscription, generation, action, stream, version, reason)
+        select skipped.subscription, skipped.generation, 'skip', skip_parked_event.stream, skip_parked_event.version, skip_parked_event.reason
+        from skipped returning 1
+    )
+    select count(*) into changed from told;
+    if changed = 0 then
+        raise exception 'subscription % does not wait at version % of stream %', quote_nullable(left(subscription, 100)), version, quote_nullable(left(stream, 400))
+            using errcode = 'no_data_found', hint = 'What it waits at is in outbox_ops.parked_streams.';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.skip_parked_event(subscription text, stream text, version bigint, reason text) OWNER TO outbox_maintainer;
+
 CREATE TABLE outbox.stream_action (
     number bigint NOT NULL,
     topic text NOT NULL,
@@ -2964,6 +3081,45 @@ end
 $$;
 
 ALTER FUNCTION outbox.stopped_stream(topic text, partition integer, actions text[], wanted text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.subscription_backlog(subscription text, generation integer) RETURNS TABLE(events bigint, exact boolean, oldest_recorded_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER COST 1000
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+    with place as (
+        select c.*, s.partitions, s.types,
+               case when s.categories is not null then array(select k.id from outbox.category k where k.name = any(s.categories)) end as categories,
+               coalesce((select e.position_floor from outbox.era e where e.era > c.era order by e.era limit 1), 9223372036854775807) as next_floor
+        from outbox.subscription_checkpoint c
+        join outbox.subscription s on s.name = c.subscription and s.generation = c.generation
+        where c.subscription = subscription_backlog.subscription and c.generation = subscription_backlog.generation
+    ), pending as (
+        select p.partition, row.recorded_at
+        from place p
+        cross join lateral (
+            (select l.recorded_at from outbox.log l
+             where l.retention in ('stream', 'archive') and l.position > p.done_floor
+               and (l.transaction_id >= pg_snapshot_xmax(p.done) or (p.next_floor < 9223372036854775807 and l.position > p.done_through))
+               and (p.goal is null or not (l.position <= p.after_position and pg_visible_in_snapshot(l.transaction_id, p.goal)))
+               and l.stream % p.partitions = p.partition
+               and (p.categories is null or l.category = any(p.categories)) and (p.types is null or l.type = any(p.types))
+             order by l.position limit 10000)
+            union all
+            (select l.recorded_at from pg_snapshot_xip(p.done) late, outbox.log l
+             where l.transaction_id = late and l.retention in ('stream', 'archive')
+               and (p.goal is null or not (l.position <= p.after_position and pg_visible_in_snapshot(l.transaction_id, p.goal)))
+               and l.stream % p.partitions = p.partition
+               and (p.categories is null or l.category = any(p.categories)) and (p.types is null or l.type = any(p.types))
+             limit 10000)
+        ) row
+    )
+    select count(*), count(*) < 10000, min(pending.recorded_at) from pending
+$$;
+
+ALTER FUNCTION outbox.subscription_backlog(subscription text, generation integer) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.summary() RETURNS TABLE(as_of timestamp with time zone, verdict text, reason text, backlog bigint, backlog_exact boolean, oldest_unpublished_age interval, leader text, epoch bigint, lease_expires_at timestamp with time zone, live_relays bigint, topics_set_aside bigint, topics_blocked bigint, last_batch bigint, last_batch_events bigint, last_batch_at timestamp with time zone, events_skipped bigint, notification_queue_usage double precision)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
@@ -4681,6 +4837,28 @@ ALTER TABLE outbox.operation ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
+CREATE TABLE outbox.parked_stream (
+    subscription text NOT NULL,
+    generation integer NOT NULL,
+    partition integer NOT NULL,
+    stream bigint NOT NULL,
+    version bigint NOT NULL,
+    state text NOT NULL,
+    attempts integer NOT NULL,
+    first_failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retry_at timestamp with time zone NOT NULL,
+    error_class text NOT NULL,
+    error text NOT NULL,
+    CONSTRAINT parked_stream_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT parked_stream_state_check CHECK ((state = ANY (ARRAY['retrying'::text, 'parked'::text]))),
+    CONSTRAINT parked_stream_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE outbox.parked_stream OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.parked_stream IS 'Streams that wait, for the next attempt (retrying) or for a person (parked). error may hold what the handler said; the view outbox_ops.parked_streams leaves it out.';
+
 CREATE VIEW outbox.piece AS
  SELECT (parent.relname)::text AS parent,
     (child.relname)::text AS name,
@@ -5262,6 +5440,106 @@ ALTER TABLE outbox.stream_step ALTER COLUMN number ADD GENERATED ALWAYS AS IDENT
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE outbox.subscription (
+    name text NOT NULL,
+    generation integer NOT NULL,
+    partitions integer NOT NULL,
+    categories text[],
+    types text[],
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    paused_at timestamp with time zone,
+    paused_by text,
+    paused_reason text,
+    CONSTRAINT subscription_check CHECK ((((paused_at IS NULL) = (paused_by IS NULL)) AND ((paused_at IS NULL) = (paused_reason IS NULL)))),
+    CONSTRAINT subscription_generation_check CHECK ((generation > 0)),
+    CONSTRAINT subscription_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,99}$'::text)),
+    CONSTRAINT subscription_partitions_check CHECK (((partitions >= 1) AND (partitions <= 256)))
+);
+
+ALTER TABLE outbox.subscription OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.subscription IS 'Named readers of stored events. What one reads never changes: other categories, types or partitions are another name, or another generation.';
+
+CREATE TABLE outbox.subscription_action (
+    number bigint NOT NULL,
+    subscription text NOT NULL,
+    generation integer NOT NULL,
+    action text NOT NULL,
+    stream text,
+    version bigint,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT subscription_action_action_check CHECK ((action = ANY (ARRAY['pause'::text, 'resume'::text, 'retry'::text, 'skip'::text]))),
+    CONSTRAINT subscription_action_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE outbox.subscription_action OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.subscription_action IS 'Audit of what people did to subscriptions. Append-only.';
+
+ALTER TABLE outbox.subscription_action ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.subscription_action_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE outbox.subscription_checkpoint (
+    subscription text NOT NULL,
+    generation integer NOT NULL,
+    partition integer NOT NULL,
+    era integer DEFAULT 1 NOT NULL,
+    done pg_snapshot DEFAULT '3:3:'::pg_snapshot NOT NULL,
+    done_floor bigint DEFAULT 0 NOT NULL,
+    done_through bigint DEFAULT 0 NOT NULL,
+    goal pg_snapshot,
+    goal_floor bigint,
+    goal_through bigint,
+    after_position bigint DEFAULT 0 NOT NULL,
+    drawn bigint DEFAULT 0 NOT NULL,
+    events bigint DEFAULT 0 NOT NULL,
+    last_recorded_at timestamp with time zone,
+    moved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT subscription_checkpoint_check CHECK ((((goal IS NULL) = (goal_through IS NULL)) AND ((goal IS NULL) = (goal_floor IS NULL)))),
+    CONSTRAINT subscription_checkpoint_events_check CHECK ((events >= 0))
+)
+WITH (fillfactor='20');
+
+ALTER TABLE outbox.subscription_checkpoint OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.subscription_checkpoint IS 'How far a subscription has come, written in the transaction of its handler.';
+
+CREATE TABLE outbox.subscription_lease (
+    subscription text NOT NULL,
+    generation integer NOT NULL,
+    partition integer NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    holder text,
+    acquired_at timestamp with time zone,
+    expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT subscription_lease_epoch_check CHECK ((epoch >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.subscription_lease OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.subscription_lease IS 'One row per subscription and partition. Each change of hands raises the epoch.';
+
+CREATE TABLE outbox.subscription_member (
+    subscription text NOT NULL,
+    generation integer NOT NULL,
+    member text NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+)
+WITH (fillfactor='50');
+
+ALTER TABLE outbox.subscription_member OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.subscription_member IS 'Processes that run a subscription.';
 
 CREATE TABLE outbox.timeline (
     era integer NOT NULL,
@@ -6054,6 +6332,57 @@ COMMENT ON COLUMN outbox_ops.parked_keys.first_type IS 'Its type.';
 
 COMMENT ON COLUMN outbox_ops.parked_keys.attempts IS 'Its failed attempts.';
 
+CREATE VIEW outbox_ops.parked_streams AS
+ SELECT p.subscription,
+    p.generation,
+    p.partition,
+    p.stream AS stream_id,
+        CASE
+            WHEN has_table_privilege('outbox.parked_stream'::text, 'select'::text) THEN ( SELECT s.name
+               FROM outbox.stream s
+              WHERE (s.id = p.stream))
+            ELSE NULL::text
+        END AS stream,
+    p.version,
+    p.state,
+    p.attempts,
+    p.error_class,
+    p.first_failed_at,
+    p.failed_at,
+        CASE
+            WHEN (p.state = 'retrying'::text) THEN p.retry_at
+            ELSE NULL::timestamp with time zone
+        END AS retry_at
+   FROM outbox.parked_stream p;
+
+ALTER TABLE outbox_ops.parked_streams OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.parked_streams IS 'Streams that wait for a subscription, at the event that failed. Without what the handler said: outbox.parked_stream has it.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.subscription IS 'Name of the subscription.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.generation IS 'Its generation.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.partition IS 'Its partition.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.stream_id IS 'Number of the stream.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.stream IS 'Its name; null for who may not see keys.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.version IS 'Version of the event that failed; later ones wait behind it.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.state IS '`retrying`: it is tried again at retry_at; `parked`: a person decides.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.attempts IS 'How often it failed.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.error_class IS '`handler`, `panic`, `timeout` or an SQLSTATE.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.first_failed_at IS 'When it failed first.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.failed_at IS 'When it failed last.';
+
+COMMENT ON COLUMN outbox_ops.parked_streams.retry_at IS 'When it is tried again.';
+
 CREATE VIEW outbox_ops.recoveries AS
  SELECT recovery.number,
     recovery.strategy,
@@ -6497,6 +6826,90 @@ COMMENT ON COLUMN outbox_ops.streams.lost_unread IS 'Entries that the hard cap t
 
 COMMENT ON COLUMN outbox_ops.streams.seen_at IS 'When the relay last looked.';
 
+CREATE VIEW outbox_ops.subscriptions AS
+ SELECT s.name AS subscription,
+    s.generation,
+        CASE
+            WHEN (s.paused_at IS NOT NULL) THEN 'paused'::text
+            WHEN (lease.held = 0) THEN 'waiting'::text
+            ELSE 'running'::text
+        END AS state,
+    s.partitions,
+    lease.held AS held_partitions,
+    s.categories,
+    s.types,
+    backlog.events AS lag_events,
+    backlog.exact AS lag_exact,
+        CASE
+            WHEN (backlog.oldest_recorded_at IS NOT NULL) THEN (GREATEST(EXTRACT(epoch FROM (clock_timestamp() - backlog.oldest_recorded_at)), (0)::numeric))::double precision
+            ELSE (0)::double precision
+        END AS lag_seconds,
+    parked.retrying AS retrying_streams,
+    parked.parked AS parked_streams,
+    place.events AS applied_events,
+    place.last_recorded_at,
+    place.moved_at,
+    s.paused_at,
+    s.paused_by,
+    s.paused_reason,
+    s.created_at
+   FROM ((((outbox.subscription s
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (l.expires_at > clock_timestamp())) AS held
+           FROM outbox.subscription_lease l
+          WHERE ((l.subscription = s.name) AND (l.generation = s.generation))) lease)
+     CROSS JOIN LATERAL ( SELECT (sum(c.events))::bigint AS events,
+            max(c.last_recorded_at) AS last_recorded_at,
+            max(c.moved_at) AS moved_at
+           FROM outbox.subscription_checkpoint c
+          WHERE ((c.subscription = s.name) AND (c.generation = s.generation))) place)
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (p.state = 'retrying'::text)) AS retrying,
+            count(*) FILTER (WHERE (p.state = 'parked'::text)) AS parked
+           FROM outbox.parked_stream p
+          WHERE ((p.subscription = s.name) AND (p.generation = s.generation))) parked)
+     CROSS JOIN LATERAL outbox.subscription_backlog(s.name, s.generation) backlog(events, exact, oldest_recorded_at));
+
+ALTER TABLE outbox_ops.subscriptions OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.subscriptions IS 'Subscriptions: state, what lies before them, and how many streams wait.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.subscription IS 'Its name.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.generation IS '1, and one more each time that a projection was built anew.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.state IS '`running`; `waiting`: no process holds a partition of it; `paused`: by a person.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.partitions IS 'How many processes can share it at most.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.held_partitions IS 'How many of them a process holds now.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.categories IS 'Categories that it reads; null: all.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.types IS 'Types that it reads; null: all.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.lag_events IS 'Events that lie before it; counted up to 10,000 per partition.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.lag_exact IS 'Whether there are no more than counted.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.lag_seconds IS 'Age of the oldest of them; 0: there is none.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.retrying_streams IS 'Streams that wait for the next attempt at an event that failed.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.parked_streams IS 'Streams that wait for a person: nothing of them is applied meanwhile.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.applied_events IS 'Events handed to its handler so far.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.last_recorded_at IS 'When the newest of them was recorded.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.moved_at IS 'When its checkpoint moved last.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.paused_at IS 'Since when it is paused.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.paused_by IS 'By whom.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.paused_reason IS 'Why.';
+
+COMMENT ON COLUMN outbox_ops.subscriptions.created_at IS 'When it was run for the first time.';
+
 CREATE VIEW outbox_ops.summary AS
  SELECT summary.as_of,
     summary.verdict,
@@ -6866,6 +7279,9 @@ ALTER TABLE ONLY outbox.parked_event
 ALTER TABLE ONLY outbox.parked_lane
     ADD CONSTRAINT parked_lane_pkey PRIMARY KEY (consumer, flow, lane);
 
+ALTER TABLE ONLY outbox.parked_stream
+    ADD CONSTRAINT parked_stream_pkey PRIMARY KEY (subscription, generation, stream);
+
 ALTER TABLE ONLY outbox.recovery
     ADD CONSTRAINT recovery_pkey PRIMARY KEY (number);
 
@@ -6934,6 +7350,21 @@ ALTER TABLE ONLY outbox.stream_setting
 
 ALTER TABLE ONLY outbox.stream_step
     ADD CONSTRAINT stream_step_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.subscription_action
+    ADD CONSTRAINT subscription_action_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.subscription_checkpoint
+    ADD CONSTRAINT subscription_checkpoint_pkey PRIMARY KEY (subscription, generation, partition);
+
+ALTER TABLE ONLY outbox.subscription_lease
+    ADD CONSTRAINT subscription_lease_pkey PRIMARY KEY (subscription, generation, partition);
+
+ALTER TABLE ONLY outbox.subscription_member
+    ADD CONSTRAINT subscription_member_pkey PRIMARY KEY (subscription, generation, member);
+
+ALTER TABLE ONLY outbox.subscription
+    ADD CONSTRAINT subscription_pkey PRIMARY KEY (name, generation);
 
 ALTER TABLE ONLY outbox.timeline
     ADD CONSTRAINT timeline_pkey PRIMARY KEY (era, timeline);
@@ -7123,6 +7554,8 @@ CREATE INDEX parked_lane_by_due ON outbox.parked_lane USING btree (consumer, str
 
 CREATE INDEX parked_lane_by_version ON outbox.parked_lane USING btree (consumer, stream) WHERE (state = 'waiting_version'::text);
 
+CREATE INDEX parked_stream_due ON outbox.parked_stream USING btree (subscription, generation, partition, retry_at) WHERE (state = 'retrying'::text);
+
 CREATE INDEX progress_of_stream ON ONLY outbox.progress USING btree (topic, partition, batch_number, "position");
 
 CREATE INDEX progress_from_0_topic_partition_batch_number_position_idx ON outbox.progress_from_0 USING btree (topic, partition, batch_number, "position");
@@ -7305,6 +7738,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_group FOR EA
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_step FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.subscription_action FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.timeline FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -7313,6 +7748,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.trim_floor FOR EACH
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER checkpoint_rises BEFORE UPDATE ON outbox.subscription_checkpoint FOR EACH ROW WHEN (((new.era < old.era) OR ((new.era = old.era) AND (pg_snapshot_xmax(new.done) < pg_snapshot_xmax(old.done))))) EXECUTE FUNCTION outbox.refuse_return();
+
 CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.ring();
 
 CREATE TRIGGER entry_stays BEFORE UPDATE OF consumer, stream, entry_id, source, id, entry_fields ON outbox.dead_letter FOR EACH ROW WHEN (((((((old.consumer IS DISTINCT FROM new.consumer) OR (old.stream IS DISTINCT FROM new.stream)) OR (old.entry_id IS DISTINCT FROM new.entry_id)) OR (old.source IS DISTINCT FROM new.source)) OR (old.id IS DISTINCT FROM new.id)) OR (old.entry_fields IS DISTINCT FROM new.entry_fields))) EXECUTE FUNCTION outbox.keep_entry();
@@ -7320,6 +7757,8 @@ CREATE TRIGGER entry_stays BEFORE UPDATE OF consumer, stream, entry_id, source, 
 CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.consumer_lease FOR EACH ROW WHEN (((new.epoch < old.epoch) OR ((new.holder IS DISTINCT FROM old.holder) AND (new.holder IS NOT NULL) AND (new.epoch = old.epoch)))) EXECUTE FUNCTION outbox.refuse_fall();
 
 CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.keep_epoch_rising();
+
+CREATE TRIGGER epoch_rises BEFORE UPDATE ON outbox.subscription_lease FOR EACH ROW WHEN (((new.epoch < old.epoch) OR ((new.holder IS DISTINCT FROM old.holder) AND (new.holder IS NOT NULL) AND (new.epoch = old.epoch)))) EXECUTE FUNCTION outbox.refuse_return();
 
 CREATE TRIGGER keep_above_floor BEFORE UPDATE ON outbox.inbox_settings FOR EACH ROW EXECUTE FUNCTION outbox.refuse_low_keep();
 
@@ -7357,8 +7796,20 @@ ALTER TABLE ONLY outbox.operation_item
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_operation_fkey FOREIGN KEY (operation) REFERENCES outbox.operation(number);
 
+ALTER TABLE ONLY outbox.parked_stream
+    ADD CONSTRAINT parked_stream_subscription_generation_fkey FOREIGN KEY (subscription, generation) REFERENCES outbox.subscription(name, generation) ON DELETE CASCADE;
+
 ALTER TABLE ONLY outbox.refusal
     ADD CONSTRAINT refusal_recovery_fkey FOREIGN KEY (recovery) REFERENCES outbox.recovery(number);
+
+ALTER TABLE ONLY outbox.subscription_checkpoint
+    ADD CONSTRAINT subscription_checkpoint_subscription_generation_fkey FOREIGN KEY (subscription, generation) REFERENCES outbox.subscription(name, generation) ON DELETE CASCADE;
+
+ALTER TABLE ONLY outbox.subscription_lease
+    ADD CONSTRAINT subscription_lease_subscription_generation_fkey FOREIGN KEY (subscription, generation) REFERENCES outbox.subscription(name, generation) ON DELETE CASCADE;
+
+ALTER TABLE ONLY outbox.subscription_member
+    ADD CONSTRAINT subscription_member_subscription_generation_fkey FOREIGN KEY (subscription, generation) REFERENCES outbox.subscription(name, generation) ON DELETE CASCADE;
 
 ALTER TABLE ONLY outbox.topic
     ADD CONSTRAINT topic_retention_fkey FOREIGN KEY (retention) REFERENCES outbox.retention_class(name);
@@ -7372,13 +7823,14 @@ GRANT ALL ON SCHEMA outbox TO outbox_maintainer;
 GRANT USAGE ON SCHEMA outbox TO outbox_consumer;
 GRANT USAGE ON SCHEMA outbox TO outbox_observer;
 GRANT USAGE ON SCHEMA outbox TO outbox_reader;
+GRANT USAGE ON SCHEMA outbox TO outbox_subscriber;
 GRANT USAGE ON SCHEMA outbox TO outbox_operator;
 
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_observer;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_relay;
 GRANT ALL ON SCHEMA outbox_ops TO outbox_maintainer;
-GRANT USAGE ON SCHEMA outbox_ops TO outbox_consumer;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_operator;
+GRANT USAGE ON SCHEMA outbox_ops TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.accept(n bigint, problem text) FROM PUBLIC;
 
@@ -7601,6 +8053,9 @@ GRANT ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text
 REVOKE ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.pause_consumer(consumer text, reason text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.pause_subscription(name text, reason text, generation integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.pause_subscription(name text, reason text, generation integer) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.place_of(place text, OUT batch_id bigint, OUT "position" bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.preview_redrive(filter jsonb) FROM PUBLIC;
@@ -7634,6 +8089,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_low_keep() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_operation(number bigint, needed text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.refuse_return() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.refuse_rewrite() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_several(consumers text[]) FROM PUBLIC;
@@ -7662,7 +8119,13 @@ GRANT ALL ON FUNCTION outbox.resume_consumer(consumer text, reason text) TO outb
 REVOKE ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.resume_operation(number bigint, reason text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.resume_subscription(name text, reason text, generation integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.resume_subscription(name text, reason text, generation integer) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text, partition integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
@@ -7682,10 +8145,17 @@ GRANT ALL ON FUNCTION outbox.set_inbox_keep(keep interval, reason text, force bo
 
 REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.skip_parked_event(subscription text, stream text, version bigint, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.skip_parked_event(subscription text, stream text, version bigint, reason text) TO outbox_operator;
+
 GRANT SELECT,INSERT ON TABLE outbox.stream_action TO outbox_relay;
 GRANT SELECT ON TABLE outbox.stream_action TO outbox_observer;
 
 REVOKE ALL ON FUNCTION outbox.stopped_stream(topic text, partition integer, actions text[], wanted text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) TO outbox_observer;
+GRANT ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
@@ -7728,6 +8198,7 @@ GRANT SELECT ON TABLE outbox.batch TO outbox_observer;
 GRANT SELECT ON TABLE outbox.category TO outbox_reader;
 GRANT SELECT ON TABLE outbox.category TO outbox_observer;
 GRANT SELECT ON TABLE outbox.category TO outbox_relay;
+GRANT SELECT ON TABLE outbox.category TO outbox_subscriber;
 
 GRANT SELECT,INSERT ON TABLE outbox.consumer TO outbox_consumer;
 GRANT SELECT ON TABLE outbox.consumer TO outbox_observer;
@@ -7747,6 +8218,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE outbox.consumer_stream TO outbox_consumer;
 
 GRANT SELECT ON TABLE outbox.era TO outbox_relay;
 GRANT SELECT ON TABLE outbox.era TO outbox_observer;
+GRANT SELECT ON TABLE outbox.era TO outbox_subscriber;
 
 GRANT SELECT ON TABLE outbox.era_share TO outbox_relay;
 GRANT SELECT ON TABLE outbox.era_share TO outbox_observer;
@@ -7793,6 +8265,7 @@ GRANT SELECT ON TABLE outbox.lease TO outbox_observer;
 
 GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_relay;
 GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_observer;
+GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_subscriber;
 
 GRANT SELECT ON TABLE outbox.log TO outbox_relay;
 
@@ -7800,6 +8273,7 @@ GRANT SELECT ON TABLE outbox.log_migration TO outbox_producer;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_relay;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_maintainer;
 GRANT SELECT ON TABLE outbox.log_migration TO outbox_observer;
+GRANT SELECT ON TABLE outbox.log_migration TO outbox_subscriber;
 
 GRANT SELECT,INSERT ON TABLE outbox.loss TO outbox_relay;
 GRANT SELECT ON TABLE outbox.loss TO outbox_observer;
@@ -7815,6 +8289,9 @@ GRANT SELECT ON TABLE outbox.operation_item TO outbox_consumer;
 GRANT UPDATE(state) ON TABLE outbox.operation_item TO outbox_consumer;
 
 GRANT UPDATE(changed_at) ON TABLE outbox.operation_item TO outbox_consumer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_stream TO outbox_subscriber;
+GRANT SELECT ON TABLE outbox.parked_stream TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox.piece TO outbox_relay;
 GRANT SELECT ON TABLE outbox.piece TO outbox_observer;
@@ -7859,8 +8336,10 @@ GRANT SELECT,INSERT ON TABLE outbox.share TO outbox_relay;
 GRANT SELECT ON TABLE outbox.share TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.stream TO outbox_reader;
+GRANT SELECT ON TABLE outbox.stream TO outbox_subscriber;
 
 GRANT SELECT ON TABLE outbox.stored_event TO outbox_reader;
+GRANT SELECT ON TABLE outbox.stored_event TO outbox_subscriber;
 
 GRANT SELECT,INSERT ON TABLE outbox.stream_group TO outbox_relay;
 GRANT SELECT ON TABLE outbox.stream_group TO outbox_observer;
@@ -7882,6 +8361,17 @@ GRANT SELECT ON TABLE outbox.stream_seen TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.stream_step TO outbox_reader;
 GRANT SELECT ON TABLE outbox.stream_step TO outbox_observer;
+
+GRANT SELECT,INSERT ON TABLE outbox.subscription TO outbox_subscriber;
+GRANT SELECT ON TABLE outbox.subscription TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.subscription_action TO outbox_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.subscription_checkpoint TO outbox_subscriber;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE outbox.subscription_lease TO outbox_subscriber;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.subscription_member TO outbox_subscriber;
 
 GRANT SELECT,INSERT ON TABLE outbox.timeline TO outbox_relay;
 GRANT SELECT ON TABLE outbox.timeline TO outbox_observer;
@@ -7966,6 +8456,9 @@ GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_operator;
 
+GRANT SELECT ON TABLE outbox_ops.parked_streams TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.parked_streams TO outbox_operator;
+
 GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_relay;
 
@@ -7990,6 +8483,9 @@ GRANT SELECT ON TABLE outbox_ops.stream_groups TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox_ops.streams TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.streams TO outbox_relay;
+
+GRANT SELECT ON TABLE outbox_ops.subscriptions TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.subscriptions TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.summary TO outbox_relay;

@@ -12,4 +12,6 @@ mod refused;
 
 mod sql;
 
+mod subscriptions;
+
 mod witness;

@@ -111,7 +111,7 @@ async fn databases_of_one_fresh_cluster_migrate_at_once() -> Result {
     let roles: i64 = sqlx::query_scalar("select count(*) from pg_roles where rolname ^@ 'outbox_'")
         .fetch_one(&mut server)
         .await?;
-    assert_eq!(roles, 7);
+    assert_eq!(roles, 8);
     Ok(())
 }
 

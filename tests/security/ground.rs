@@ -8,9 +8,10 @@ use system_tests::{Database, Result, Schema, World};
 pub(crate) const STRANGER: &str = "public";
 
 /// The roles of the product, and the stranger.
-pub(crate) const ROLES: [&str; 8] = [
+pub(crate) const ROLES: [&str; 9] = [
     "producer",
     "reader",
+    "subscriber",
     "relay",
     "consumer",
     "observer",

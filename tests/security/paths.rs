@@ -125,7 +125,14 @@ async fn no_table_has_policies_by_row() -> Result {
 async fn position_and_transaction_cannot_be_forged_whatever_way_is_tried() -> Result {
     let ground = Ground::new().await?;
     for role in [
-        "producer", "reader", "relay", "consumer", "observer", "operator", STRANGER,
+        "producer",
+        "reader",
+        "subscriber",
+        "relay",
+        "consumer",
+        "observer",
+        "operator",
+        STRANGER,
     ] {
         let mut connection = ground.connect(role).await?;
         for statement in [

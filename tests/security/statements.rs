@@ -14,9 +14,10 @@ use system_tests::{Failure, Result};
 use crate::ground::Ground;
 
 /// Who runs what is in a folder, if nothing else is said.
-const STAGES: [(&str, &str); 9] = [
+const STAGES: [(&str, &str); 10] = [
     ("append", "producer"),
     ("event_store", "reader"),
+    ("subscription", "subscriber"),
     ("tail", "relay"),
     ("publish", "relay"),
     ("consume", "consumer"),

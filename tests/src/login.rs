@@ -141,7 +141,12 @@ impl Login {
         match self {
             Self::Relay => &["outbox_relay", UPKEEP],
             Self::Consumer => &["outbox_consumer"],
-            Self::Service => &["outbox_consumer", "outbox_producer", "outbox_reader"],
+            Self::Service => &[
+                "outbox_consumer",
+                "outbox_producer",
+                "outbox_reader",
+                "outbox_subscriber",
+            ],
             Self::Producer => &["outbox_producer"],
             Self::Operator => &["outbox_operator"],
             Self::Rebuilder => &["outbox_operator", "outbox_relay"],

@@ -56,3 +56,5 @@ pub use read::{
 
 mod stored;
 pub use stored::StoredEvent;
+
+pub mod subscription;

@@ -38,6 +38,19 @@ impl Snapshot {
     pub fn sees(&self, transaction: u64) -> bool {
         transaction < self.xmax && self.open.binary_search(&transaction).is_err()
     }
+
+    /// The same, not seeing this transaction. A server leaves out of a snapshot's list whoever asks for it: told by its snapshot, the
+    /// transaction that took it would seem to have ended before.
+    #[must_use]
+    pub fn leaving_open(mut self, transaction: u64) -> Self {
+        if transaction < self.xmax
+            && let Err(place) = self.open.binary_search(&transaction)
+        {
+            self.open.insert(place, transaction);
+            self.xmin = self.xmin.min(transaction);
+        }
+        self
+    }
 }
 
 /// A text that is not a snapshot.
@@ -96,6 +109,16 @@ mod tests {
         assert!(snapshot.sees(9) && snapshot.sees(10) && snapshot.sees(19));
         assert!(!snapshot.sees(11) && !snapshot.sees(14) && !snapshot.sees(20));
         assert_eq!(snapshot.to_string(), "10:20:11,14");
+    }
+
+    #[test]
+    fn who_took_it_is_not_seen_by_it() {
+        let seen = |text: &str| text.parse::<Snapshot>().unwrap().leaving_open(12);
+        assert_eq!(seen("10:20:11,14").to_string(), "10:20:11,12,14");
+        assert_eq!(seen("15:20:").to_string(), "12:20:12");
+        assert_eq!(seen("12:20:12").to_string(), "12:20:12");
+        // Beyond its end nothing is seen anyway.
+        assert_eq!(seen("11:12:").to_string(), "11:12:");
     }
 
     #[test]

@@ -47,6 +47,11 @@ const LEFT: &str = r#"
     select outbox.append_to_stream('customer-canary-customer-0815', null, '[{"type": "customer.seen", "data": "canary-card-4711"}]');
     insert into outbox.route (category, type, topic) values ('customer', '', 'customers');
     insert into outbox.stream_step (stream, action, through, events, reason) select id, 'archive', 0, 0, 'old' from outbox.stream;
+    insert into outbox.subscription (name, generation, partitions) values ('points', 1, 1);
+    insert into outbox.parked_stream (subscription, generation, partition, stream, version, state, attempts, retry_at, error_class, error)
+    select 'points', 1, 0, id, 1, 'parked', 3, now(), 'handler', 'canary-said' from outbox.stream;
+    insert into outbox.subscription_action (subscription, generation, action, stream, version, reason)
+    select 'points', 1, 'retry', name, 1, 'mended' from outbox.stream;
     insert into outbox.stream_mark (consumer, stream, published_batch) values ('stock', 'outbox:orders', 1)"#;
 
 #[tokio::test]

@@ -1,0 +1,177 @@
+//! What comes in which difference: late commits, transactions above a snapshot's end, the own one, another era.
+
+use std::time::Duration;
+
+use outbox_core::event_store::subscription::Error;
+use sqlx::{Connection as _, Executor as _};
+use system_tests::{Relay, Result};
+
+use super::scene::{Recorder, Scene, append, quick};
+
+#[tokio::test]
+async fn a_late_commit_with_an_early_position_is_handed_over_when_it_commits() -> Result {
+    // GIVEN an open transaction that drew a position, later ones that committed, and a subscription that applied these
+    let scene = Scene::new().await?;
+    scene.append("order-2", &["placed"]).await?;
+    let mut early = scene.world.connect().await?;
+    let mut held = early.begin().await?;
+    append(&mut held, "order-1", &["placed"]).await?;
+    for _ in 0..2 {
+        scene.append("order-2", &["placed"]).await?;
+    }
+    let running = scene.start(quick("all"), Recorder::plain());
+    scene.has_applied(3).await?;
+    scene.append("order-2", &["placed"]).await?;
+    scene.has_applied(4).await?;
+    // WHEN it commits THEN its event comes, once
+    held.commit().await?;
+    let applied = scene.has_applied(5).await?;
+    assert_eq!(applied[4], ("order-1".to_owned(), 1));
+    scene.append("order-3", &["placed"]).await?;
+    assert_eq!(scene.has_applied(6).await?.len(), 6);
+    running.stop().await
+}
+
+#[tokio::test]
+async fn an_open_transaction_that_no_snapshot_lists_is_not_missed() -> Result {
+    // GIVEN an open transaction that drew the last position: no later one has ended, so it is at the end of every snapshot, and not
+    // in its list
+    let scene = Scene::new().await?;
+    scene.append("order-1", &["placed"]).await?;
+    let mut early = scene.world.connect().await?;
+    let mut held = early.begin().await?;
+    append(&mut held, "order-2", &["placed"]).await?;
+    // WHEN a subscription goes past it, in one step
+    let running = scene.start(quick("all"), Recorder::plain());
+    scene.has_applied(1).await?;
+    // THEN its event comes after its commit
+    held.commit().await?;
+    assert_eq!(scene.has_applied(2).await?[1].0, "order-2");
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_handler_is_handed_what_it_appended_itself_once() -> Result {
+    // GIVEN a handler that answers each ping with a pong, and strangers whose transactions begin and end all the time: so some end
+    // between the beginning of an applying transaction and its snapshot
+    let scene = Scene::new().await?;
+    let answering = Recorder::and(|transaction, event| {
+        Box::pin(async move {
+            if event.event.r#type == "ping" {
+                append(transaction, &format!("answer-{}", event.position), &["pong"])
+                    .await
+                    .map_err(|failure| failure.to_string())?;
+            }
+            Ok(())
+        })
+    });
+    let token = tokio_util::sync::CancellationToken::new();
+    let mut strangers = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let mut connection = scene.world.connect().await?;
+        let token = token.clone();
+        strangers.spawn(async move {
+            while !token.is_cancelled() {
+                if connection.execute("select pg_current_xact_id()").await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    let running = scene.start(quick("all"), answering);
+    // WHEN pings come one by one
+    let pings = 60;
+    for n in 0..pings {
+        scene.append(&format!("question-{n}"), &["ping"]).await?;
+    }
+    // THEN each pong comes, and none twice
+    let outcome = scene.has_applied(2 * pings).await;
+    token.cancel();
+    while strangers.join_next().await.is_some() {}
+    let applied = outcome?;
+    let mut streams: Vec<&str> = applied.iter().map(|(stream, _)| stream.as_str()).collect();
+    streams.sort_unstable();
+    streams.dedup();
+    assert_eq!((applied.len(), streams.len()), (2 * pings, 2 * pings));
+    running.stop().await
+}
+
+#[tokio::test]
+async fn another_server_is_refused_until_an_era_is_opened_and_then_nothing_is_missed() -> Result {
+    // GIVEN a checkpoint of a server whose transaction ids were far higher, and what was appended since
+    let scene = Scene::new().await?;
+    scene.append("order-1", &["placed", "paid"]).await?;
+    let running = scene.start(quick("all"), Recorder::plain());
+    scene.has_applied(2).await?;
+    running.stop().await?;
+    scene
+        .administer("update outbox.subscription_checkpoint set done = '900000000:900000000:'")
+        .await?;
+    scene.append("order-1", &["shipped"]).await?;
+    // WHEN it is run THEN it says what is the matter, and applies nothing
+    let said = scene.start(quick("all"), Recorder::plain()).ended().await?;
+    assert!(matches!(said, Error::WentBack { .. }), "{said}");
+    assert!(said.advice().contains("recover"), "{}", said.advice());
+    assert_eq!(scene.applied().await?.len(), 2);
+    // WHEN an era was opened, and more comes THEN it goes on behind what it had
+    scene
+        .administer(
+            "insert into outbox.era (era, system_identifier, timeline, position_floor) \
+             select era + 1, system_identifier, timeline, (select last_value from outbox.log_position) from outbox.era",
+        )
+        .await?;
+    scene.append("order-1", &["returned"]).await?;
+    let running = scene.start(quick("all"), Recorder::plain());
+    let applied = scene.has_applied(4).await?;
+    scene.append("order-1", &["placed"]).await?;
+    let versions: Vec<i64> = scene
+        .has_applied(5)
+        .await?
+        .iter()
+        .map(|(_, version)| *version)
+        .collect();
+    assert_eq!((applied.len(), versions), (4, vec![1, 2, 3, 4, 5]));
+    running.stop().await
+}
+
+#[tokio::test]
+async fn only_categories_and_types_that_were_asked_for_come() -> Result {
+    let scene = Scene::new().await?;
+    let running = scene.start(
+        quick("payments").categories(["order", "refund"]).types(["paid"]),
+        Recorder::plain(),
+    );
+    scene.append("order-1", &["placed", "paid"]).await?;
+    scene.append("cart-1", &["paid"]).await?;
+    scene.append("refund-1", &["paid"]).await?;
+    let applied = scene.has_applied(2).await?;
+    assert_eq!(applied, [("order-1".to_owned(), 2), ("refund-1".to_owned(), 1)]);
+    running.stop().await?;
+    // What it reads does not change under its name.
+    let said = scene
+        .start(quick("payments").types(["paid"]), Recorder::plain())
+        .ended()
+        .await?;
+    assert!(
+        matches!(said, Error::Changed { .. }) && said.to_string().contains("order, refund"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_of_the_relay_wakes_it() -> Result {
+    // GIVEN a subscription that looks by itself once in an hour, and a relay
+    let scene = Scene::new().await?;
+    let mut relay = Relay::of(&scene.world).start()?;
+    relay.leads().await?;
+    let seldom = quick("all").poll(Duration::from_secs(3_600));
+    let running = scene.start(seldom, Recorder::plain());
+    scene.append("order-1", &["placed"]).await?;
+    scene.has_applied(1).await?;
+    // WHEN it has slept for longer than its first short polls, and an event comes THEN it is applied
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    scene.append("order-1", &["paid"]).await?;
+    scene.has_applied(2).await?;
+    running.stop().await
+}

@@ -1,0 +1,147 @@
+//! Handlers that fail, panic, or break the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::Executor as _;
+use system_tests::Result;
+use system_tests::login::Login;
+use system_tests::patience::until;
+
+use super::scene::{PATIENCE, Recorder, Scene, quick};
+
+/// Fails at events of type `bad` as long as the switch is on.
+fn failing(how: fn() -> Result, switch: &Arc<AtomicBool>) -> Recorder {
+    let switch = Arc::clone(switch);
+    Recorder::and(move |_, event| {
+        let is_bad = event.event.r#type == "bad" && switch.load(Ordering::SeqCst);
+        Box::pin(async move {
+            if is_bad {
+                how().map_err(|failure| failure.to_string())?;
+            }
+            Ok(())
+        })
+    })
+}
+
+async fn is_parked(scene: &Scene, stream: &str) -> Result<(i64, i32, String)> {
+    let mut connection = scene.world.connect().await?;
+    until("the stream is parked", PATIENCE, async || {
+        Ok(sqlx::query_as(
+            "select version, attempts, error_class from outbox_ops.parked_streams where stream = $1 and state = 'parked'",
+        )
+        .bind(stream)
+        .fetch_optional(&mut connection)
+        .await?)
+    })
+    .await
+}
+
+async fn a_stream_waits_and_others_go_on(how: fn() -> Result, class: &str) -> Result {
+    // GIVEN a handler that cannot take one event
+    let scene = Scene::new().await?;
+    let switch = Arc::new(AtomicBool::new(true));
+    scene.append("order-1", &["placed", "bad", "paid"]).await?;
+    scene.append("order-2", &["placed"]).await?;
+    let running = scene.start(quick("all"), failing(how, &switch));
+    // WHEN it was tried as often as it may be THEN its stream waits at it, and others do not
+    assert_eq!(is_parked(&scene, "order-1").await?, (2, 2, class.to_owned()));
+    scene.append("order-1", &["shipped"]).await?;
+    scene.append("order-2", &["paid"]).await?;
+    let applied = scene.has_applied(3).await?;
+    assert_eq!(
+        applied.iter().filter(|(stream, _)| stream == "order-2").count(),
+        2
+    );
+    assert_eq!(
+        applied.iter().filter(|(stream, _)| stream == "order-1").count(),
+        1
+    );
+    // WHEN a person has it tried again, and it can be taken THEN all of the stream comes, in order
+    switch.store(false, Ordering::SeqCst);
+    let mut person = scene
+        .world
+        .log()
+        .pool_of(Login::Operator)
+        .await?
+        .acquire()
+        .await?;
+    person
+        .execute("select outbox.retry_parked_streams('all', 'order-1', 'the handler was mended')")
+        .await?;
+    scene.has_applied(6).await?;
+    scene.append("order-1", &["closed"]).await?;
+    let applied = scene.has_applied(7).await?;
+    let versions: Vec<i64> = applied
+        .iter()
+        .filter(|(stream, _)| stream == "order-1")
+        .map(|(_, version)| *version)
+        .collect();
+    assert_eq!(versions, [1, 2, 3, 4, 5]);
+    let audited = scene
+        .count("select count(*) from outbox.subscription_action where action = 'retry' and stream = 'order-1' and version = 2")
+        .await?;
+    assert_eq!(audited, 1);
+    running.stop().await
+}
+
+#[tokio::test]
+async fn an_event_that_fails_parks_its_stream_and_no_other() -> Result {
+    a_stream_waits_and_others_go_on(|| Err(system_tests::Failure::new("no")), "handler").await
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_attempt() -> Result {
+    a_stream_waits_and_others_go_on(|| panic!("boom"), "panic").await
+}
+
+#[tokio::test]
+async fn what_fails_at_the_commit_leaves_neither_effect_nor_checkpoint() -> Result {
+    // GIVEN a constraint that is looked at when a transaction commits, which one event breaks
+    let scene = Scene::new().await?;
+    scene
+        .administer(
+            "create table public.once (type text unique deferrable initially deferred); \
+             insert into public.once values ('bad')",
+        )
+        .await?;
+    let handler = Recorder::and(|transaction, event| {
+        Box::pin(async move {
+            if event.event.r#type == "bad" {
+                transaction
+                    .execute("insert into public.once values ('bad')")
+                    .await?;
+            }
+            Ok(())
+        })
+    });
+    scene.append("order-1", &["placed", "bad", "paid"]).await?;
+    scene.append("order-2", &["placed", "paid"]).await?;
+    let running = scene.start(quick("all"), handler);
+    // THEN it alone is without effect, and what is behind it in its stream
+    assert_eq!(is_parked(&scene, "order-1").await?, (2, 2, "23505".to_owned()));
+    let mut applied = scene.has_applied(3).await?;
+    applied.sort();
+    let told = |stream: &str, version| (stream.to_owned(), version);
+    assert_eq!(
+        applied,
+        [told("order-1", 1), told("order-2", 1), told("order-2", 2)]
+    );
+    // WHEN a person passes over it THEN the rest of its stream comes
+    let mut person = scene
+        .world
+        .log()
+        .pool_of(Login::Operator)
+        .await?
+        .acquire()
+        .await?;
+    let wrong = person
+        .execute("select outbox.skip_parked_event('all', 'order-1', 3, 'not this one')")
+        .await;
+    assert!(wrong.is_err(), "another version was named");
+    person
+        .execute("select outbox.skip_parked_event('all', 'order-1', 2, 'a duplicate')")
+        .await?;
+    assert_eq!(scene.has_applied(4).await?[3], told("order-1", 3));
+    running.stop().await
+}

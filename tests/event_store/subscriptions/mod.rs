@@ -1,0 +1,13 @@
+//! Subscriptions on a real server.
+
+mod crowd;
+
+mod differences;
+
+mod failing;
+
+mod leases;
+
+mod scene;
+
+mod waiting;
