@@ -6,9 +6,17 @@ mod cli;
 
 mod crowd;
 
+mod deciders;
+
+mod keeping;
+
+mod points;
+
 mod published;
 
 mod refused;
+
+mod snapshots;
 
 mod sql;
 

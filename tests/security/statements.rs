@@ -29,11 +29,22 @@ const STAGES: [(&str, &str); 10] = [
 
 /// Who runs these instead.
 const OTHERS: [(&str, &[&str]); 5] = [
-    ("producer", &["event_store/append", "event_store/find_appended"]),
+    (
+        "producer",
+        &[
+            "event_store/append",
+            "event_store/find_appended",
+            "event_store/keep_snapshot",
+        ],
+    ),
     // Upkeep takes this role for itself.
     (
         "maintainer",
         &[
+            "event_store/archive_stream",
+            "event_store/restore_stream",
+            "event_store/tombstone_stream",
+            "event_store/truncate_stream",
             "tail/read_upkeep",
             "ops/forget_group",
             "ops/order_reissue",

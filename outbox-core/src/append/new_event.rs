@@ -223,6 +223,16 @@ impl NewEvent {
         self.id
     }
 
+    /// Type, version of the data and JSON: what readers of types go by.
+    pub(crate) fn told(&self) -> (&str, &str, Option<&str>) {
+        let data = match &self.payload {
+            Payload::Json(text) | Payload::UncheckedJson(text) => Some(text.as_str()),
+            Payload::None | Payload::Unserialisable | Payload::Binary(_) => None,
+        };
+        let version = self.schema_version.as_deref().unwrap_or("1");
+        (self.r#type.as_deref().unwrap_or_default(), version, data)
+    }
+
     pub(super) fn payload_bytes(&self) -> usize {
         match &self.payload {
             Payload::None | Payload::Unserialisable => 0,

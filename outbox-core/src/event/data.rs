@@ -124,7 +124,7 @@ impl Event {
 }
 
 /// The message of a JSON error without anything that came from the input: `invalid type: string "…"` quotes the value.
-fn without_content(error: &serde_json::Error) -> String {
+pub(crate) fn without_content(error: &serde_json::Error) -> String {
     let message = error.to_string();
     if !error.is_data() {
         return "must be valid JSON, broken".to_owned();

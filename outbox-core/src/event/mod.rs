@@ -23,6 +23,7 @@ mod content_type;
 pub use content_type::is_json;
 
 mod data;
+pub(crate) use data::without_content;
 pub use data::{Data, DataView};
 
 mod entry_id;

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::StreamName;
+use super::typed::Unreadable;
 use crate::append;
 use crate::verdict::Verdict;
 
@@ -35,6 +37,13 @@ pub enum Error {
         /// What was said.
         source: Source,
     },
+    /// A stored event is of no type and version that the program knows, or of another shape. It was not passed over.
+    Unreadable(Unreadable),
+    /// The stream was given a tombstone: its events are gone, and it takes no more.
+    Gone {
+        /// The stream.
+        stream: StreamName,
+    },
     /// A row is not of the shape that this version knows.
     Shape {
         /// What was being done.
@@ -60,10 +69,11 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Refused { .. } => Verdict::Park,
+            Self::Refused { .. } | Self::Gone { .. } => Verdict::Park,
             Self::Append(error) => error.verdict(),
             Self::Database { code, .. } => append::verdict_of(code),
             Self::Connection { .. } => Verdict::Retry,
+            Self::Unreadable(unreadable) => unreadable.verdict(),
             Self::Shape { .. } => Verdict::Stop,
         }
     }
@@ -91,6 +101,8 @@ impl Error {
                 "Repeat the whole transaction with the same event ids on a new connection: what was committed is not \
                  appended again."
             }
+            Self::Unreadable(unreadable) => unreadable.advice(),
+            Self::Gone { .. } => "Who buried it, and why, is in outbox.stream_step. What goes on has a stream of another name.",
             Self::Shape { .. } => "Compare the versions of library and migrations: outbox-relay check.",
         }
     }
@@ -101,6 +113,8 @@ impl fmt::Display for Error {
         match self {
             Self::Refused { said } => write!(f, "refused: {said}"),
             Self::Append(error) => error.fmt(f),
+            Self::Unreadable(unreadable) => unreadable.fmt(f),
+            Self::Gone { stream } => write!(f, "stream {stream} is gone: it was given a tombstone"),
             Self::Database { doing, code, message } => {
                 write!(f, "the database refused {doing}: {message} ({code})")
             }
@@ -114,6 +128,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Append(error) => Some(error),
+            Self::Unreadable(unreadable) => Some(unreadable),
             Self::Connection { source, .. } => Some(&**source),
             _ => None,
         }

@@ -38,11 +38,15 @@ pub use append::{
     Appended, Conflict, Outcome, Outcomes, StreamAppend, append, append_streams, find_appended,
 };
 
+pub mod decide;
+
 mod error;
 pub use error::Error;
 
 mod expected;
 pub use expected::Expected;
+
+pub mod keep;
 
 mod name;
 pub use name::{NotAStreamName, StreamName};
@@ -58,3 +62,5 @@ mod stored;
 pub use stored::StoredEvent;
 
 pub mod subscription;
+
+pub mod typed;

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::listing::StreamListing;
 use super::one_stream::{Direction, StreamRead};
+use crate::event_store::keep::{Standing, standing};
 use crate::event_store::pg::{failed, get, stored_event, version};
 use crate::event_store::{Error, StoredEvent, StreamName};
 
@@ -20,7 +21,7 @@ const LISTING: &str = "listing streams";
 /// The events of a stream, page by page as they are taken. A stream that is not there has none.
 ///
 /// # Errors
-/// The last item, when the database cannot be read.
+/// The last item, when the database cannot be read, or the stream was given a tombstone.
 pub fn read_stream<'c>(
     connection: &'c mut PgConnection,
     read: StreamRead,
@@ -39,7 +40,7 @@ pub fn read_stream<'c>(
 /// One page of a stream: the first of what is asked for. Empty: there is nothing more.
 ///
 /// # Errors
-/// When the database cannot be read.
+/// When the database cannot be read, or the stream was given a tombstone.
 pub async fn read_page(connection: &mut PgConnection, read: &StreamRead) -> Result<Vec<StoredEvent>, Error> {
     page_behind(connection, read, read.behind()).await
 }
@@ -53,18 +54,30 @@ async fn page_behind(
         Direction::Forward => FORWARD,
         Direction::Backward => BACKWARD,
     };
-    sqlx::query(sql)
+    let page: Vec<StoredEvent> = sqlx::query(sql)
         .bind(read.stream.as_str())
         .bind(behind)
         .bind(read.limits.events())
         .bind(read.until)
         .bind(read.limits.bytes())
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await
         .map_err(failed(READING))?
         .iter()
         .map(|row| stored_event(row, READING))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    // Nothing at all: never was, or is gone.
+    let is_all = matches!(
+        (read.direction, behind),
+        (Direction::Forward, 0) | (Direction::Backward, i64::MAX)
+    );
+    if page.is_empty() && is_all && matches!(standing(connection, &read.stream).await?, Standing::Gone { .. })
+    {
+        return Err(Error::Gone {
+            stream: read.stream.clone(),
+        });
+    }
+    Ok(page)
 }
 
 /// At which version a stream is: 0, if it is not there. Nothing is locked: it may move on at once.
