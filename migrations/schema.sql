@@ -301,6 +301,33 @@ $$;
 
 ALTER FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.archive_stream(stream text, through bigint, reason text, max integer DEFAULT 10000, OUT events bigint, OUT finished boolean) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    held record;
+    first_version bigint;
+    last_version bigint;
+    moved bigint;
+begin
+    held := outbox.hold_to_keep(stream, reason, max);
+    select min(l.version), max(l.version), count(*) into first_version, last_version, events
+    from (select s.version from outbox.log_stream s where s.stream = held.id and s.version <= coalesce(through, held.version)
+          order by s.version limit archive_stream.max) l;
+    if events > 0 then
+        perform outbox.refuse_unpublished(stream, held.id, first_version, last_version);
+        insert into outbox.stream_step (stream, action, through, events, reason) values (held.id, 'archive', last_version, archive_stream.events, archive_stream.reason);
+        update outbox.log l set retention = 'archive' where l.retention = 'stream' and l.stream = held.id and l.version <= last_version;
+        get diagnostics moved = row_count;
+        perform outbox.expect_count(stream, archive_stream.events, moved);
+    end if;
+    finished := not exists (select from outbox.log_stream s where s.stream = held.id and s.version <= coalesce(through, held.version));
+end
+$$;
+
+ALTER FUNCTION outbox.archive_stream(stream text, through bigint, reason text, max integer, OUT events bigint, OUT finished boolean) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.backlog() RETURNS TABLE(topic text, partition integer, events bigint, exact boolean, oldest_recorded_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 20
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -714,6 +741,37 @@ $$;
 
 ALTER FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.drop_events(stream_name text, stream bigint, through bigint, action text, reason text, max integer, OUT events bigint, OUT finished boolean) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    first_version bigint;
+    last_version bigint;
+    gone bigint;
+begin
+    select min(l.version), max(l.version), count(*) into first_version, last_version, events
+    from (select e.version from outbox.log e
+          where e.retention in ('stream', 'archive') and e.stream = drop_events.stream and e.version <= through
+          order by e.version limit drop_events.max) l;
+    finished := not exists (select from outbox.log e where e.retention in ('stream', 'archive') and e.stream = drop_events.stream
+                            and e.version > coalesce(last_version, 0) and e.version <= through);
+    if events = 0 and action = 'truncate' then
+        return;
+    end if;
+    perform outbox.refuse_unpublished(stream_name, stream, first_version, last_version);
+    insert into outbox.stream_step (stream, action, through, events, reason)
+    values (drop_events.stream, case when finished then drop_events.action else 'truncate' end, coalesce(last_version, through), drop_events.events, drop_events.reason);
+    delete from outbox.log l where l.retention in ('stream', 'archive') and l.stream = drop_events.stream and l.version <= last_version;
+    get diagnostics gone = row_count;
+    perform outbox.expect_count(stream_name, drop_events.events, gone);
+    -- They were made of what is gone.
+    delete from outbox.stream_snapshot s where s.stream = drop_events.stream;
+end
+$$;
+
+ALTER FUNCTION outbox.drop_events(stream_name text, stream bigint, through bigint, action text, reason text, max integer, OUT events bigint, OUT finished boolean) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -771,6 +829,19 @@ CREATE FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" nume
 $$;
 
 ALTER FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.expect_count(stream text, wanted bigint, got bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if wanted <> got then
+        raise exception 'stream %: % events were to leave, and % did: nothing was done', stream, wanted, got using errcode = 'data_exception';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.expect_count(stream text, wanted bigint, got bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.find_appended(stream text, ids uuid[]) RETURNS TABLE(id uuid, version bigint, "position" bigint)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1017,6 +1088,29 @@ $$;
 
 ALTER FUNCTION outbox.forget_keyed(most integer) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.forget_subject(subject text, reason text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    destroyed uuid;
+begin
+    if coalesce(btrim(reason), '') = '' then
+        raise exception 'a reason must be given: it stays in outbox.subject_step' using errcode = 'invalid_parameter_value';
+    end if;
+    update outbox.subject_key k set subject = null, wrapped_key = null, destroyed_at = clock_timestamp()
+    where k.subject = forget_subject.subject
+    returning k.id into destroyed;
+    if destroyed is null then
+        raise exception 'this subject has no key: it was forgotten before, or nothing was sealed for it' using errcode = 'no_data_found';
+    end if;
+    insert into outbox.subject_step (key_id, action, reason) values (destroyed, 'destroy', forget_subject.reason);
+    return destroyed;
+end
+$$;
+
+ALTER FUNCTION outbox.forget_subject(subject text, reason text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.give_back(consumer text, sources text[], ids text[], recorded timestamp with time zone[], topic text, identities bytea[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1166,6 +1260,49 @@ end
 $$;
 
 ALTER FUNCTION outbox.hold_stream(stream text, may_make boolean, OUT id bigint, OUT category integer, OUT version bigint) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, proposed_key bytea, proposed_master text, OUT id uuid, OUT wrapped_key bytea, OUT master_key text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    for try in 1..3 loop
+        select k.id, k.wrapped_key, k.master_key into hold_subject_key.id, hold_subject_key.wrapped_key, hold_subject_key.master_key
+        from outbox.subject_key k where k.subject = hold_subject_key.subject for share;
+        if found then
+            return;
+        end if;
+        insert into outbox.subject_key (id, subject, wrapped_key, master_key)
+        values (proposed_id, hold_subject_key.subject, proposed_key, proposed_master)
+        on conflict do nothing;
+    end loop;
+    raise exception 'the key of a subject was destroyed each time it was asked for' using errcode = 'serialization_failure';
+end
+$$;
+
+ALTER FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, proposed_key bytea, proposed_master text, OUT id uuid, OUT wrapped_key bytea, OUT master_key text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT id bigint, OUT version bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if coalesce(btrim(reason), '') = '' then
+        raise exception 'a reason must be given: it stays in outbox.stream_step' using errcode = 'invalid_parameter_value';
+    elsif max is null or max not between 1 and 100000 then
+        raise exception 'max must be 1 to 100000 events, got %', coalesce(max::text, 'null') using errcode = 'invalid_parameter_value';
+    elsif current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'refused: this is done in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
+            using errcode = 'feature_not_supported';
+    end if;
+    select h.id, h.version into hold_to_keep.id, hold_to_keep.version from outbox.hold_stream(hold_to_keep.stream, false) h;
+    if hold_to_keep.id is null then
+        raise exception 'stream % is not there', hold_to_keep.stream using errcode = 'no_data_found';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT id bigint, OUT version bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.inbox_day_is_closed(day date) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1317,6 +1454,18 @@ CREATE FUNCTION outbox.inbox_tables() RETURNS TABLE(name text, pages bigint)
 $$;
 
 ALTER FUNCTION outbox.inbox_tables() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (
+        select from outbox.stream_step s
+        where s.stream = is_named_by_step.stream and s.transaction_id = pg_current_xact_id_if_assigned() and s.action = any(actions)
+          and is_named_by_step.version > s.through - s.events and is_named_by_step.version <= s.through)
+$$;
+
+ALTER FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.keep_entry() RETURNS trigger
     LANGUAGE plpgsql
@@ -1470,6 +1619,21 @@ end
 $$;
 
 ALTER FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version integer, begins bigint, version bigint, event uuid, state text, digest bytea) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    insert into outbox.stream_snapshot (stream, shape, shape_version, begins, version, event, state, digest)
+    select s.id, keep_snapshot.shape, keep_snapshot.shape_version, keep_snapshot.begins, keep_snapshot.version, keep_snapshot.event,
+           keep_snapshot.state, keep_snapshot.digest
+    from outbox.stream s where s.name = keep_snapshot.stream
+    on conflict on constraint stream_snapshot_pkey do update
+    set begins = excluded.begins, version = excluded.version, event = excluded.event, state = excluded.state, digest = excluded.digest,
+        made_at = excluded.made_at
+$$;
+
+ALTER FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version integer, begins bigint, version bigint, event uuid, state text, digest bytea) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) RETURNS void
     LANGUAGE plpgsql
@@ -2281,6 +2445,21 @@ $$;
 
 ALTER FUNCTION outbox.put_back(letter_number bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.read_snapshot(stream text, shape text, shape_version integer) RETURNS TABLE(begins bigint, version bigint, event uuid, state text, digest bytea)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select k.begins, k.version, k.event, k.state, k.digest
+    from outbox.stream s
+    join outbox.stream_snapshot k on k.stream = s.id
+    where s.name = read_snapshot.stream and k.shape = read_snapshot.shape and k.shape_version = read_snapshot.shape_version
+      and exists (select from outbox.stored_event e where e.stream_id = k.stream and e.version = k.version and e.id = k.event)
+      and not exists (select from outbox.stream_step t
+                      where t.stream = k.stream and t.action in ('truncate', 'tombstone') and t.through >= k.begins and t.events > 0)
+$$;
+
+ALTER FUNCTION outbox.read_snapshot(stream text, shape text, shape_version integer) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.read_stream(stream text, after bigint DEFAULT 0, max integer DEFAULT NULL::integer) RETURNS TABLE(version bigint, id uuid, type text, data json, data_binary bytea, recorded_at timestamp with time zone, "position" bigint, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, extensions json, tags text[], topic text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2303,6 +2482,15 @@ end
 $$;
 
 ALTER FUNCTION outbox.read_stream(stream text, after bigint, max integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.read_subject_keys(ids uuid[]) RETURNS TABLE(id uuid, wrapped_key bytea, master_key text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select k.id, k.wrapped_key, k.master_key from outbox.subject_key k where k.id = any(ids)
+$$;
+
+ALTER FUNCTION outbox.read_subject_keys(ids uuid[]) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.redrivable(filter jsonb) RETURNS TABLE(number bigint, consumer text, flow text, lane text, place bigint, obstacle text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -2424,10 +2612,34 @@ CREATE FUNCTION outbox.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    kept text;
 begin
+    if tg_level = 'ROW' and tg_relid in ('outbox.log_stream'::regclass, 'outbox.log_archive'::regclass) then
+        if tg_op = 'UPDATE' then
+            -- Only from one piece to the other, as it is.
+            kept := new.retention;
+            new.retention := old.retention;
+            if kept <> old.retention and kept in ('stream', 'archive') and new *= old
+               and outbox.is_named_by_step(old.stream, old.version, array[case kept when 'archive' then 'archive' else 'restore' end]) then
+                new.retention := kept;
+                -- To move is to delete there and to insert here: the deletion that follows is this one.
+                perform set_config('outbox.moving', old.position::text, true);
+                return new;
+            end if;
+        elsif current_setting('outbox.moving', true) = old.position::text
+              and outbox.is_named_by_step(old.stream, old.version, array['archive', 'restore']) then
+            perform set_config('outbox.moving', '', true);
+            return old;
+        elsif outbox.is_named_by_step(old.stream, old.version, array['truncate', 'tombstone']) then
+            return old;
+        end if;
+    end if;
     raise exception 'outbox.% is append-only: % refused', tg_table_name, lower(tg_op)
         using errcode = 'insufficient_privilege',
-              hint = 'Rows leave with their piece, when every stream has passed it and its retention is over.';
+              hint = case when tg_table_name in ('log_stream', 'log_archive')
+                          then 'Rows of streams leave by outbox.archive_stream, restore_stream, truncate_stream and tombstone_stream.'
+                          else 'Rows leave with their piece, when every stream has passed it and its retention is over.' end;
 end
 $$;
 
@@ -2563,6 +2775,59 @@ end
 $$;
 
 ALTER FUNCTION outbox.refuse_transition() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_unpublished(stream_name text, stream bigint, first bigint, last bigint) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    waits record;
+begin
+    with going as (
+        select l.version, l.topic, l.position, l.transaction_id
+        from outbox.log l
+        where l.retention in ('stream', 'archive') and l.stream = refuse_unpublished.stream and l.version between first and last and l.topic is not null
+    ), named as (
+        select s.topic, s.partition from outbox.topic_stream s where s.topic in (select g.topic from going g)
+    ), at as (
+        select passed.batch_number as passed_number, passed.position as passed_position, coalesce(again.base_number, opened.needed_number) as needed_number,
+               ahead.batch_number as target_number, ahead.last_position as target_position
+        from named
+        cross join lateral (
+            select s.batch_number, s.last_position from outbox.share s
+            where s.topic = named.topic and s.partition = named.partition order by s.batch_number desc limit 1
+        ) ahead
+        left join lateral (
+            select p.batch_number, p.position from outbox.progress p
+            where p.topic = named.topic and p.partition = named.partition order by p.batch_number desc, p.position desc limit 1
+        ) passed on true
+        left join outbox.reissue again on again.batch_number = passed.batch_number
+        left join lateral (select 0::bigint as needed_number from outbox.era e where e.batch_number > 0 and e.batch_number = passed.batch_number) opened on true
+    ), floor as (
+        select greatest(coalesce(
+            (select min(coalesce(at.needed_number, at.passed_number - 1, 0)) from at
+             where (coalesce(at.passed_number, 0), coalesce(at.passed_position, 0)) < (at.target_number, at.target_position)),
+            (select max(b.number) from outbox.batch b)), 0) as number
+    ), within as (
+        select e.era, e.position_floor from outbox.era e, floor where e.batch_number <= floor.number order by e.era desc limit 1
+    ), passed as (
+        select coalesce((select b.snapshot from outbox.batch b, floor where b.number <= floor.number order by b.number desc limit 1), '3:3:') as snapshot,
+               coalesce((select within.position_floor from within), 0) as era_floor,
+               coalesce((select e.cut_through from outbox.era e, within where e.era = within.era + 1), 9223372036854775807) as era_end
+    )
+    select going.version, going.topic into waits
+    from going, passed
+    where going.position > passed.era_end or going.position > passed.era_floor and not pg_visible_in_snapshot(going.transaction_id, passed.snapshot)
+    order by going.version limit 1;
+    if found then
+        raise exception 'stream % keeps version %: it is not yet published to topic %', stream_name, waits.version, waits.topic
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'Wait until the relay has passed it (outbox_ops.topics), or take up again what was set aside.';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_unpublished(stream_name text, stream bigint, first bigint, last bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.refuse_without_eras() RETURNS trigger
     LANGUAGE plpgsql
@@ -2734,6 +2999,31 @@ $$;
 
 ALTER FUNCTION outbox.require_seized(consumer text, streams text[], epochs bigint[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.restore_stream(stream text, reason text, max integer DEFAULT 10000, OUT events bigint, OUT finished boolean) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    held record;
+    first_version bigint;
+    last_version bigint;
+    moved bigint;
+begin
+    held := outbox.hold_to_keep(stream, reason, max);
+    select min(l.version), max(l.version), count(*) into first_version, last_version, events
+    from (select a.version from outbox.log_archive a where a.stream = held.id order by a.version desc limit restore_stream.max) l;
+    if events > 0 then
+        insert into outbox.stream_step (stream, action, through, events, reason) values (held.id, 'restore', last_version, restore_stream.events, restore_stream.reason);
+        update outbox.log l set retention = 'stream' where l.retention = 'archive' and l.stream = held.id and l.version >= first_version;
+        get diagnostics moved = row_count;
+        perform outbox.expect_count(stream, restore_stream.events, moved);
+    end if;
+    finished := not exists (select from outbox.log_archive a where a.stream = held.id);
+end
+$$;
+
+ALTER FUNCTION outbox.restore_stream(stream text, reason text, max integer, OUT events bigint, OUT finished boolean) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.resume_consumer(consumer text, reason text) RETURNS timestamp with time zone
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2847,6 +3137,23 @@ end
 $$;
 
 ALTER FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.rewrap_subject_key(id uuid, old_wrapped bytea, new_wrapped bytea, new_master text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update outbox.subject_key k set wrapped_key = new_wrapped, master_key = new_master
+    where k.id = rewrap_subject_key.id and k.wrapped_key = old_wrapped;
+    if not found then
+        return false;
+    end if;
+    insert into outbox.subject_step (key_id, action, reason) values (rewrap_subject_key.id, 'rewrap', 'master key ' || new_master);
+    return true;
+end
+$$;
+
+ALTER FUNCTION outbox.rewrap_subject_key(id uuid, old_wrapped bytea, new_wrapped bytea, new_master text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.ring() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3033,6 +3340,17 @@ $$;
 
 ALTER FUNCTION outbox.skip_parked_event(subscription text, stream text, version bigint, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.stale_subject_keys(master text, max integer) RETURNS TABLE(id uuid, wrapped_key bytea, master_key text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select k.id, k.wrapped_key, k.master_key from outbox.subject_key k
+    where k.wrapped_key is not null and k.master_key <> master
+    order by k.id limit stale_subject_keys.max
+$$;
+
+ALTER FUNCTION outbox.stale_subject_keys(master text, max integer) OWNER TO outbox_maintainer;
+
 CREATE TABLE outbox.stream_action (
     number bigint NOT NULL,
     topic text NOT NULL,
@@ -3081,6 +3399,19 @@ end
 $$;
 
 ALTER FUNCTION outbox.stopped_stream(topic text, partition integer, actions text[], wanted text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.stream_standing(stream text, OUT version bigint, OUT first_version bigint, OUT archived_through bigint, OUT gone boolean) RETURNS SETOF record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select outbox.version_of(s.id),
+           (select e.version from outbox.stored_event e where e.stream_id = s.id order by e.version limit 1),
+           (select a.version from outbox.log_archive a where a.stream = s.id order by a.version desc limit 1),
+           exists (select from outbox.stream_step t where t.stream = s.id and t.action = 'tombstone')
+    from outbox.stream s where s.name = stream_standing.stream
+$$;
+
+ALTER FUNCTION outbox.stream_standing(stream text, OUT version bigint, OUT first_version bigint, OUT archived_through bigint, OUT gone boolean) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.subscription_backlog(subscription text, generation integer) RETURNS TABLE(events bigint, exact boolean, oldest_recorded_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER COST 1000
@@ -3229,6 +3560,21 @@ CREATE FUNCTION outbox.time_refusal("time" timestamp with time zone) RETURNS tex
 $$;
 
 ALTER FUNCTION outbox.time_refusal("time" timestamp with time zone) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.tombstone_stream(stream text, reason text, max integer DEFAULT 10000, OUT events bigint, OUT finished boolean) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    held record;
+begin
+    held := outbox.hold_to_keep(stream, reason, max);
+    select d.events, d.finished into tombstone_stream.events, tombstone_stream.finished
+    from outbox.drop_events(stream, held.id, held.version, 'tombstone', reason, max) d;
+end
+$$;
+
+ALTER FUNCTION outbox.tombstone_stream(stream text, reason text, max integer, OUT events bigint, OUT finished boolean) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) RETURNS TABLE(at timestamp with time zone, step text, detail jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER COST 1000 ROWS 10
@@ -3443,6 +3789,25 @@ CREATE FUNCTION outbox.trace_log(event_id uuid) RETURNS TABLE(at timestamp with 
 $$;
 
 ALTER FUNCTION outbox.trace_log(event_id uuid) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.truncate_stream(stream text, before_version bigint, reason text, max integer DEFAULT 10000, OUT events bigint, OUT finished boolean) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    held record;
+begin
+    held := outbox.hold_to_keep(stream, reason, max);
+    if before_version is null or before_version not between 1 and held.version + 1 then
+        raise exception 'stream % is at version %: before_version must be 1 to %, got %', stream, held.version, held.version + 1, coalesce(before_version::text, 'null')
+            using errcode = 'invalid_parameter_value';
+    end if;
+    select d.events, d.finished into truncate_stream.events, truncate_stream.finished
+    from outbox.drop_events(stream, held.id, before_version - 1, 'truncate', reason, max) d;
+end
+$$;
+
+ALTER FUNCTION outbox.truncate_stream(stream text, before_version bigint, reason text, max integer, OUT events bigint, OUT finished boolean) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.version_of(stream bigint) RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
@@ -5412,6 +5777,28 @@ COMMENT ON TABLE outbox.stream_seen IS 'One row per stream: what the leading rel
 
 COMMENT ON COLUMN outbox.stream_seen.partition IS '0: the stream without a number; n + 1: partition n.';
 
+CREATE TABLE outbox.stream_snapshot (
+    stream bigint NOT NULL,
+    shape text NOT NULL,
+    shape_version integer NOT NULL,
+    begins bigint NOT NULL,
+    version bigint NOT NULL,
+    event uuid NOT NULL,
+    state text NOT NULL,
+    digest bytea NOT NULL,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT stream_snapshot_begins_check CHECK ((begins > 0)),
+    CONSTRAINT stream_snapshot_check CHECK ((version >= begins)),
+    CONSTRAINT stream_snapshot_shape_check CHECK (((octet_length(shape) >= 1) AND (octet_length(shape) <= 200))),
+    CONSTRAINT stream_snapshot_shape_version_check CHECK ((shape_version > 0)),
+    CONSTRAINT stream_snapshot_state_check CHECK ((octet_length(state) <= 1048576))
+)
+WITH (fillfactor='70');
+
+ALTER TABLE outbox.stream_snapshot OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.stream_snapshot IS 'States of aggregates, to begin loading at. Never needed for what is right: rows may be deleted at any time.';
+
 CREATE TABLE outbox.stream_step (
     number bigint NOT NULL,
     stream bigint NOT NULL,
@@ -5434,6 +5821,47 @@ COMMENT ON TABLE outbox.stream_step IS 'Audit of streams archived, restored, tru
 
 ALTER TABLE outbox.stream_step ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME outbox.stream_step_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE outbox.subject_key (
+    id uuid NOT NULL,
+    subject text,
+    wrapped_key bytea,
+    master_key text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    destroyed_at timestamp with time zone,
+    CONSTRAINT all_of_it_or_nothing CHECK ((((subject IS NULL) = (wrapped_key IS NULL)) AND ((wrapped_key IS NULL) = (destroyed_at IS NOT NULL)))),
+    CONSTRAINT subject_key_master_key_check CHECK (((octet_length(master_key) >= 1) AND (octet_length(master_key) <= 200))),
+    CONSTRAINT subject_key_subject_check CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 400))),
+    CONSTRAINT subject_key_wrapped_key_check CHECK (((octet_length(wrapped_key) >= 1) AND (octet_length(wrapped_key) <= 1024)))
+);
+
+ALTER TABLE outbox.subject_key OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.subject_key IS 'Keys of subjects, wrapped. A destroyed one keeps its id and nothing else.';
+
+CREATE TABLE outbox.subject_step (
+    number bigint NOT NULL,
+    key_id uuid NOT NULL,
+    action text NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT subject_step_action_check CHECK ((action = ANY (ARRAY['destroy'::text, 'rewrap'::text]))),
+    CONSTRAINT subject_step_reason_check CHECK ((reason <> ''::text))
+);
+
+ALTER TABLE outbox.subject_step OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.subject_step IS 'Audit of keys destroyed and wrapped anew, without the subject: append-only.';
+
+ALTER TABLE outbox.subject_step ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.subject_step_number_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -7348,8 +7776,17 @@ ALTER TABLE ONLY outbox.stream_seen
 ALTER TABLE ONLY outbox.stream_setting
     ADD CONSTRAINT stream_setting_pkey PRIMARY KEY (topic);
 
+ALTER TABLE ONLY outbox.stream_snapshot
+    ADD CONSTRAINT stream_snapshot_pkey PRIMARY KEY (stream, shape, shape_version);
+
 ALTER TABLE ONLY outbox.stream_step
     ADD CONSTRAINT stream_step_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outbox.subject_key
+    ADD CONSTRAINT subject_key_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY outbox.subject_step
+    ADD CONSTRAINT subject_step_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY outbox.subscription_action
     ADD CONSTRAINT subscription_action_pkey PRIMARY KEY (number);
@@ -7584,6 +8021,8 @@ CREATE INDEX stream_of_category ON outbox.stream USING btree (category, name);
 
 CREATE INDEX stream_step_of_stream ON outbox.stream_step USING btree (stream, number);
 
+CREATE UNIQUE INDEX subject_key_of_subject ON outbox.subject_key USING btree (subject) WHERE (subject IS NOT NULL);
+
 CREATE INDEX topic_with_partitions ON outbox.topic USING btree (name) WHERE (partitions > 1);
 
 CREATE INDEX trim_floor_of_stream ON outbox.trim_floor USING btree (topic, partition, batch_id, "position");
@@ -7738,6 +8177,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_group FOR EA
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream_step FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.subject_step FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.subscription_action FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.timeline FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -7747,6 +8188,12 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.topic_layout FOR EA
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.trim_floor FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log_archive FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log_stream FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.subject_step FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER checkpoint_rises BEFORE UPDATE ON outbox.subscription_checkpoint FOR EACH ROW WHEN (((new.era < old.era) OR ((new.era = old.era) AND (pg_snapshot_xmax(new.done) < pg_snapshot_xmax(old.done))))) EXECUTE FUNCTION outbox.refuse_return();
 
@@ -7849,6 +8296,8 @@ GRANT ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, even
 REVOKE ALL ON FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.archive_stream(stream text, through bigint, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.backlog() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
@@ -7886,6 +8335,8 @@ GRANT ALL ON FUNCTION outbox.discard_dead_letters(filter jsonb, reason text, all
 REVOKE ALL ON FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigint, OUT passed_batch numeric, OUT passed_position numeric) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.drop_events(stream_name text, stream bigint, through bigint, action text, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) TO outbox_operator;
 
@@ -7893,6 +8344,8 @@ REVOKE ALL ON FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) 
 GRANT ALL ON FUNCTION outbox.ensure_inbox_day(moment timestamp with time zone) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.entry_is_after(entry text, batch numeric, "position" numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.expect_count(stream text, wanted bigint, got bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.find_appended(stream text, ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.find_appended(stream text, ids uuid[]) TO outbox_producer;
@@ -7917,6 +8370,8 @@ GRANT ALL ON FUNCTION outbox.forget_inbox(most integer) TO outbox_consumer;
 REVOKE ALL ON FUNCTION outbox.forget_keyed(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_keyed(most integer) TO outbox_consumer;
 
+REVOKE ALL ON FUNCTION outbox.forget_subject(subject text, reason text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.give_back(consumer text, sources text[], ids text[], recorded timestamp with time zone[], topic text, identities bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.give_back(consumer text, sources text[], ids text[], recorded timestamp with time zone[], topic text, identities bytea[]) TO outbox_consumer;
 
@@ -7929,6 +8384,11 @@ GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_
 REVOKE ALL ON FUNCTION outbox.hold_recovery(recovery bigint, epoch bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.hold_stream(stream text, may_make boolean, OUT id bigint, OUT category integer, OUT version bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, proposed_key bytea, proposed_master text, OUT id uuid, OUT wrapped_key bytea, OUT master_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, proposed_key bytea, proposed_master text, OUT id uuid, OUT wrapped_key bytea, OUT master_key text) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT id bigint, OUT version bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.inbox_day_is_closed(day date) FROM PUBLIC;
 
@@ -7962,6 +8422,8 @@ GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_oper
 REVOKE ALL ON FUNCTION outbox.inbox_tables() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.keep_entry() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_epoch_rising() FROM PUBLIC;
@@ -7978,6 +8440,9 @@ REVOKE ALL ON FUNCTION outbox.keep_partitions_growing() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.keep_seized(consumer text, streams text[], epochs bigint[], lease interval) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version integer, begins bigint, version bigint, event uuid, state text, digest bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version integer, begins bigint, version bigint, event uuid, state text, digest bytea) TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) FROM PUBLIC;
 
@@ -8066,8 +8531,14 @@ GRANT ALL ON FUNCTION outbox.preview_seek(consumer text, streams text[], OUT is_
 
 REVOKE ALL ON FUNCTION outbox.put_back(letter_number bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.read_snapshot(stream text, shape text, shape_version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.read_snapshot(stream text, shape text, shape_version integer) TO outbox_reader;
+
 REVOKE ALL ON FUNCTION outbox.read_stream(stream text, after bigint, max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.read_stream(stream text, after bigint, max integer) TO outbox_reader;
+
+REVOKE ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) TO outbox_reader;
 
 REVOKE ALL ON FUNCTION outbox.redrivable(filter jsonb) FROM PUBLIC;
 
@@ -8097,6 +8568,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_several(consumers text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_transition() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.refuse_unpublished(stream_name text, stream bigint, first bigint, last bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.refuse_without_eras() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_without_reason(reason text) FROM PUBLIC;
@@ -8113,6 +8586,8 @@ REVOKE ALL ON FUNCTION outbox.require_consumer(consumer text, reason text) FROM 
 
 REVOKE ALL ON FUNCTION outbox.require_seized(consumer text, streams text[], epochs bigint[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.restore_stream(stream text, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.resume_consumer(consumer text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.resume_consumer(consumer text, reason text) TO outbox_operator;
 
@@ -8126,6 +8601,8 @@ REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text, partition in
 
 REVOKE ALL ON FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.rewrap_subject_key(id uuid, old_wrapped bytea, new_wrapped bytea, new_master text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
@@ -8148,10 +8625,15 @@ REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text,
 REVOKE ALL ON FUNCTION outbox.skip_parked_event(subscription text, stream text, version bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.skip_parked_event(subscription text, stream text, version bigint, reason text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.stale_subject_keys(master text, max integer) FROM PUBLIC;
+
 GRANT SELECT,INSERT ON TABLE outbox.stream_action TO outbox_relay;
 GRANT SELECT ON TABLE outbox.stream_action TO outbox_observer;
 
 REVOKE ALL ON FUNCTION outbox.stopped_stream(topic text, partition integer, actions text[], wanted text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.stream_standing(stream text, OUT version bigint, OUT first_version bigint, OUT archived_through bigint, OUT gone boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.stream_standing(stream text, OUT version bigint, OUT first_version bigint, OUT archived_through bigint, OUT gone boolean) TO outbox_reader;
 
 REVOKE ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) TO outbox_observer;
@@ -8170,6 +8652,8 @@ GRANT ALL ON FUNCTION outbox.takes_everything(filter jsonb) TO outbox_operator;
 REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.tombstone_stream(stream text, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.trace_caused(event_id text, transactions bigint[]) TO outbox_relay;
@@ -8182,6 +8666,8 @@ GRANT ALL ON FUNCTION outbox.trace_consumers(event_id text, source text, recorde
 REVOKE ALL ON FUNCTION outbox.trace_log(event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.trace_log(event_id uuid) TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.trace_log(event_id uuid) TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.truncate_stream(stream text, before_version bigint, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.version_of(stream bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.version_of(stream bigint) TO outbox_reader;
@@ -8361,6 +8847,8 @@ GRANT SELECT ON TABLE outbox.stream_seen TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.stream_step TO outbox_reader;
 GRANT SELECT ON TABLE outbox.stream_step TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.subject_step TO outbox_observer;
 
 GRANT SELECT,INSERT ON TABLE outbox.subscription TO outbox_subscriber;
 GRANT SELECT ON TABLE outbox.subscription TO outbox_observer;

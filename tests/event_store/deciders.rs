@@ -19,7 +19,7 @@ fn repository() -> Repository<Points> {
 }
 
 /// Until somebody waits for a lock in the database of the test.
-async fn somebody_waits(connection: &mut PgConnection) -> Result {
+pub(crate) async fn somebody_waits(connection: &mut PgConnection) -> Result {
     patience::until("a transaction waits for the stream", LIMIT, async || {
         let waits: bool = sqlx::query_scalar(
             "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",

@@ -2,11 +2,15 @@
 
 mod append;
 
+mod carried;
+
 mod cli;
 
 mod crowd;
 
 mod deciders;
+
+mod forgetting;
 
 mod keeping;
 

@@ -26,7 +26,7 @@ const HARMS: [&str; 10] = [
     "update outbox.stream_snapshot s
      set begins = o.begins, version = o.version, event = o.event, state = o.state, digest = o.digest
      from outbox.stream_snapshot o
-     where o.stream = (select max(stream) from outbox.stream_snapshot) and s.stream <> o.stream",
+     where o.stream = (select max(stream) from outbox.stream_snapshot) and s.stream <> o.stream and s.shape_version = o.shape_version",
 ];
 
 fn with_snapshots(shape_version: u32) -> Repository<Points> {
@@ -174,5 +174,32 @@ async fn a_load_begins_at_the_snapshot_which_is_made_every_so_many_events() -> R
         5 + 35,
         "another shape is passed over"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_history_is_passed_over() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    for customer in [1, 2] {
+        for points in [1, 2, 3] {
+            earn(
+                &mut connection,
+                &with_snapshots(1),
+                &points_of(customer),
+                points * u64::from(customer),
+            )
+            .await?;
+        }
+    }
+    // A whole one, of as many events, that are not those of this stream.
+    sqlx::raw_sql(
+        "update outbox.stream_snapshot s set event = o.event, state = o.state, digest = o.digest
+         from outbox.stream_snapshot o where o.stream < s.stream",
+    )
+    .execute(&mut connection)
+    .await?;
+    let loaded = with_snapshots(1).load(&mut connection, &points_of(2)).await?;
+    assert_eq!((loaded.version, loaded.state.points), (3, 12));
     Ok(())
 }

@@ -34,6 +34,7 @@ const OTHERS: [(&str, &[&str]); 5] = [
         &[
             "event_store/append",
             "event_store/find_appended",
+            "event_store/hold_subject_key",
             "event_store/keep_snapshot",
         ],
     ),
@@ -42,7 +43,10 @@ const OTHERS: [(&str, &[&str]); 5] = [
         "maintainer",
         &[
             "event_store/archive_stream",
+            "event_store/forget_subject",
             "event_store/restore_stream",
+            "event_store/rewrap_subject_key",
+            "event_store/stale_subject_keys",
             "event_store/tombstone_stream",
             "event_store/truncate_stream",
             "tail/read_upkeep",

@@ -36,6 +36,9 @@
 mod columns;
 pub(crate) use columns::Columns;
 
+mod content;
+pub(crate) use content::Content;
+
 mod error;
 pub(crate) use error::of_sqlstate as verdict_of;
 pub use error::{Error, ErrorKind};

@@ -38,7 +38,20 @@ pub enum Error {
         source: Source,
     },
     /// A stored event is of no type and version that the program knows, or of another shape. It was not passed over.
-    Unreadable(Unreadable),
+    Unreadable(Box<Unreadable>),
+    /// What is sealed cannot be opened, or something cannot be sealed: a key is missing, or it was changed. What was forgotten is
+    /// no error: [`forget::Opened`](super::forget::Opened).
+    Sealed {
+        /// What was found; never a key.
+        said: String,
+    },
+    /// A file of exported streams cannot be written, or is not what it must be.
+    File {
+        /// The line, from 1 on.
+        line: u64,
+        /// What is wrong with it; never what it says.
+        said: String,
+    },
     /// The stream was given a tombstone: its events are gone, and it takes no more.
     Gone {
         /// The stream.
@@ -58,6 +71,10 @@ impl Error {
         Self::Refused { said: said.into() }
     }
 
+    pub(super) fn sealed(said: impl Into<String>) -> Self {
+        Self::Sealed { said: said.into() }
+    }
+
     pub(super) fn shape(doing: &'static str, said: impl fmt::Display) -> Self {
         Self::Shape {
             doing,
@@ -69,12 +86,12 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Refused { .. } | Self::Gone { .. } => Verdict::Park,
+            Self::Refused { .. } | Self::File { .. } | Self::Gone { .. } => Verdict::Park,
             Self::Append(error) => error.verdict(),
             Self::Database { code, .. } => append::verdict_of(code),
             Self::Connection { .. } => Verdict::Retry,
             Self::Unreadable(unreadable) => unreadable.verdict(),
-            Self::Shape { .. } => Verdict::Stop,
+            Self::Sealed { .. } | Self::Shape { .. } => Verdict::Stop,
         }
     }
 
@@ -102,7 +119,16 @@ impl Error {
                  appended again."
             }
             Self::Unreadable(unreadable) => unreadable.advice(),
-            Self::Gone { .. } => "Who buried it, and why, is in outbox.stream_step. What goes on has a stream of another name.",
+            Self::Sealed { .. } => {
+                "Give the keyring every master key that is in use (outbox.subject_key.master_key). What was changed stays unreadable."
+            }
+            Self::File { .. } => {
+                "Export it again, or import it where these streams are not there. What was appended before stays, and is not \
+                 appended again."
+            }
+            Self::Gone { .. } => {
+                "Who buried it, and why, is in outbox.stream_step. What goes on has a stream of another name."
+            }
             Self::Shape { .. } => "Compare the versions of library and migrations: outbox-relay check.",
         }
     }
@@ -114,6 +140,8 @@ impl fmt::Display for Error {
             Self::Refused { said } => write!(f, "refused: {said}"),
             Self::Append(error) => error.fmt(f),
             Self::Unreadable(unreadable) => unreadable.fmt(f),
+            Self::Sealed { said } => write!(f, "sealed: {said}"),
+            Self::File { line, said } => write!(f, "line {line} of the file: {said}"),
             Self::Gone { stream } => write!(f, "stream {stream} is gone: it was given a tombstone"),
             Self::Database { doing, code, message } => {
                 write!(f, "the database refused {doing}: {message} ({code})")
@@ -128,7 +156,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Append(error) => Some(error),
-            Self::Unreadable(unreadable) => Some(unreadable),
+            Self::Unreadable(unreadable) => Some(&**unreadable),
             Self::Connection { source, .. } => Some(&**source),
             _ => None,
         }

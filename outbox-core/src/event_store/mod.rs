@@ -46,6 +46,8 @@ pub use error::Error;
 mod expected;
 pub use expected::Expected;
 
+pub mod forget;
+
 pub mod keep;
 
 mod name;
@@ -62,5 +64,7 @@ mod stored;
 pub use stored::StoredEvent;
 
 pub mod subscription;
+
+pub mod transfer;
 
 pub mod typed;

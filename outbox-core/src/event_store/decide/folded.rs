@@ -12,6 +12,8 @@ pub(super) struct Folded<S> {
     pub(super) begins: u64,
     /// Version of the snapshot that it began with; 0: none.
     pub(super) snapshot: u64,
+    /// Something was sealed: the state is not kept in the clear.
+    pub(super) is_personal: bool,
 }
 
 impl<S> Folded<S> {
@@ -22,6 +24,7 @@ impl<S> Folded<S> {
             version: 0,
             begins: 0,
             snapshot: 0,
+            is_personal: false,
         }
     }
 
@@ -37,6 +40,7 @@ impl<S> Folded<S> {
             version,
             begins: if self.begins == 0 { version } else { self.begins },
             snapshot: self.snapshot,
+            is_personal: self.is_personal,
         }
     }
 

@@ -7,6 +7,7 @@ use super::command::Context;
 use super::decider::Decider;
 use super::snapshot::Snapshots;
 use crate::append::NewEvent;
+use crate::event_store::forget::Keyring;
 use crate::event_store::read::PageLimits;
 use crate::event_store::typed::{Decoder, Incoherent, TypedEvent, encode};
 use crate::event_store::{Error, StreamName};
@@ -22,6 +23,7 @@ pub struct Repository<D: Decider> {
     pub(super) attempts: u32,
     pub(super) page: PageLimits,
     pub(super) snapshots: Option<Snapshots<D::State>>,
+    pub(super) keyring: Option<Keyring>,
     prepare: Option<Arc<Prepare<D::Event>>>,
 }
 
@@ -36,6 +38,7 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
             attempts: ATTEMPTS,
             page: PageLimits::default(),
             snapshots: None,
+            keyring: None,
             prepare: None,
         })
     }
@@ -61,6 +64,14 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
         self
     }
 
+    /// Seals the data of events that are about somebody ([`TypedEvent::data_subject`]), and opens it when they are read. A state that
+    /// such an event was folded into is not kept as a snapshot.
+    #[must_use]
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.keyring = Some(keyring);
+        self
+    }
+
     /// What is said about each event before it is appended: its topic, its tags, its subject.
     #[must_use]
     pub fn prepare(
@@ -71,13 +82,13 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
         self
     }
 
-    /// The events of a decision as they are appended.
+    /// The events of a decision as they are appended, each with whom it is about.
     pub(super) fn to_append(
         &self,
         events: &[D::Event],
         stream: &StreamName,
         context: &Context,
-    ) -> Result<Vec<NewEvent>, Error> {
+    ) -> Result<Vec<(NewEvent, Option<String>)>, Error> {
         events
             .iter()
             .enumerate()
@@ -87,7 +98,7 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
                     Some(prepare) => prepare(event, encoded),
                     None => encoded,
                 };
-                Ok(context.dress(prepared, stream, index))
+                Ok((context.dress(prepared, stream, index), event.data_subject()))
             })
             .collect()
     }
@@ -100,6 +111,7 @@ impl<D: Decider> Clone for Repository<D> {
             attempts: self.attempts,
             page: self.page,
             snapshots: self.snapshots.clone(),
+            keyring: self.keyring.clone(),
             prepare: self.prepare.clone(),
         }
     }

@@ -77,12 +77,13 @@ impl<S> Snapshots<S> {
             version,
             begins: u64::try_from(kept.begins).ok()?,
             snapshot: version,
+            is_personal: false,
         })
     }
 
     /// What is kept of a state whose last event has this id; none: it is not time yet, or the state is none to keep.
     pub(super) fn keep(&self, folded: &Folded<S>, event: Uuid) -> Option<Kept> {
-        if folded.since_snapshot() < self.every {
+        if folded.is_personal || folded.since_snapshot() < self.every {
             return None;
         }
         let state = (self.encode)(&folded.state)
@@ -140,12 +141,21 @@ mod tests {
             version,
             begins: 3,
             snapshot,
+            is_personal: false,
         }
     }
 
     #[test]
     fn a_state_is_kept_when_enough_was_folded_behind_the_last_one() {
         let every_five = Snapshots::<u64>::of("balance", 1).every(5);
+        let personal = Folded {
+            is_personal: true,
+            ..folded(50, 0)
+        };
+        assert!(
+            every_five.keep(&personal, Uuid::nil()).is_none(),
+            "it is sealed in the events"
+        );
         for (version, snapshot, is_kept) in [(6, 0, false), (7, 0, true), (14, 10, false), (15, 10, true)] {
             let kept = every_five.keep(&folded(version, snapshot), Uuid::nil());
             assert_eq!(kept.is_some(), is_kept, "{version} behind {snapshot}");
@@ -199,6 +209,7 @@ mod tests {
             version: 9,
             begins: 1,
             snapshot: 0,
+            is_personal: false,
         };
         assert!(snapshots.keep(&large, Uuid::nil()).is_none());
     }

@@ -12,7 +12,7 @@
 //! # }
 //! ```
 //!
-//! Authoritative: the functions of 0021_keeping.sql, and `outbox.stream_step`, which says who did what and why.
+//! Authoritative: the functions of 0020_keeping.sql, and `outbox.stream_step`, which says who did what and why.
 //!
 //! Invariants:
 //! * Events in the archive are read as before, and keep position and transaction id.

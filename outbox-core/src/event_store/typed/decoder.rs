@@ -8,9 +8,13 @@ use serde_json::Value;
 
 use super::event_type::TypedEvent;
 use super::unreadable::{Fault, Unreadable};
-use super::upcast::Upcasters;
+use super::upcast::{Step, Upcasters};
 use crate::event::{Data, without_content};
 use crate::event_store::StoredEvent;
+use crate::event_store::forget::{Opened, is_sealed};
+
+/// A step, and the type and version that it begins from.
+type Begun<'a> = ((String, u32), &'a Step);
 
 /// Reads what is stored as values of `E`.
 pub struct Decoder<E> {
@@ -42,18 +46,35 @@ impl<E: TypedEvent> Decoder<E> {
         })
     }
 
-    /// The value of a stored event.
+    /// The value of a stored event that is not sealed.
     ///
     /// # Errors
     /// When the program does not know its type or version, or its data is not of that shape.
-    pub fn decode(&self, stored: &StoredEvent) -> Result<E, Unreadable> {
+    pub fn decode(&self, stored: &StoredEvent) -> Result<E, Box<Unreadable>> {
         let event = &stored.event;
         let data = match &event.data {
             None => None,
             Some(Data::Json(raw)) => Some(raw.get()),
+            Some(_) if is_sealed(event) => return Err(Unreadable::of(stored, Fault::Sealed)),
             Some(_) => return Err(Unreadable::of(stored, Fault::NotJson)),
         };
         self.decode_data(&event.r#type, event.schema_version.as_deref(), data)
+            .map_err(|fault| Unreadable::of(stored, fault))
+    }
+
+    /// The value of an event that may have been sealed. Of a forgotten one it is what [`TypedEvent::forgotten`] says.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], and when nothing stands for a forgotten one.
+    pub fn decode_opened(&self, opened: &Opened) -> Result<E, Box<Unreadable>> {
+        let stored = opened.stored();
+        if !opened.is_forgotten() {
+            return self.decode(stored);
+        }
+        let event = &stored.event;
+        version_of(event.schema_version.as_deref())
+            .and_then(|version| self.chain(&event.r#type, version))
+            .and_then(|(name, _)| E::forgotten(&name).ok_or(Fault::Forgotten))
             .map_err(|fault| Unreadable::of(stored, fault))
     }
 
@@ -67,39 +88,33 @@ impl<E: TypedEvent> Decoder<E> {
         schema_version: Option<&str>,
         data: Option<&str>,
     ) -> Result<E, Fault> {
-        let mut version = match schema_version.unwrap_or("1").parse::<u32>() {
-            Ok(version) if version > 0 => version,
-            _ => return Err(Fault::NoVersion),
-        };
-        let mut name = name.to_owned();
-        let mut changed: Option<Value> = None;
-        // A chain has no circle: a decoder with one is not made.
-        for _ in 0..=self.upcasters.len() {
-            if E::TYPES
-                .iter()
-                .any(|known| known.name == name && known.version == version)
-            {
-                return match changed {
-                    Some(value) => value_of(&name, Some(&value.to_string())),
-                    None => value_of(&name, data),
-                };
-            }
+        let (current, steps) = self.chain(name, version_of(schema_version)?)?;
+        if steps.is_empty() {
+            return value_of(&current, data);
+        }
+        let mut value: Value = serde_json::from_str(data.unwrap_or("null")).map_err(|_| Fault::NotJson)?;
+        for ((name, version), step) in steps {
+            value = (step.change)(value).map_err(|said| Fault::Upcast { name, version, said })?;
+        }
+        value_of(&current, Some(&value.to_string()))
+    }
+
+    /// The type that is written today, and the steps that lead to it, each with where it begins.
+    fn chain(&self, name: &str, version: u32) -> Result<(String, Vec<Begun<'_>>), Fault> {
+        let (mut name, mut version) = (name.to_owned(), version);
+        let mut steps = Vec::new();
+        // It has no circle: a decoder with one is not made.
+        while !E::TYPES
+            .iter()
+            .any(|known| known.name == name && known.version == version)
+        {
             let Some(step) = self.upcasters.step(&name, version) else {
                 return Err(self.unknown(name, version));
             };
-            let before = match changed.take() {
-                Some(value) => value,
-                None => serde_json::from_str(data.unwrap_or("null")).map_err(|_| Fault::NotJson)?,
-            };
-            let after = (step.change)(before).map_err(|said| Fault::Upcast {
-                name: name.clone(),
-                version,
-                said,
-            })?;
-            changed = Some(after);
+            steps.push(((name, version), step));
             (name, version) = step.to.clone();
         }
-        Err(Fault::NoUpcaster { name, version })
+        Ok((name, steps))
     }
 
     /// What is wrong with a version that is neither current nor where a step begins.
@@ -124,6 +139,13 @@ impl<E: TypedEvent> Decoder<E> {
             .chain(current)
             .map(|(name, version)| (name.to_owned(), version))
             .collect()
+    }
+}
+
+fn version_of(schema_version: Option<&str>) -> Result<u32, Fault> {
+    match schema_version.unwrap_or("1").parse::<u32>() {
+        Ok(version) if version > 0 => Ok(version),
+        _ => Err(Fault::NoVersion),
     }
 }
 

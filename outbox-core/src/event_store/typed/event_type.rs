@@ -33,4 +33,18 @@ pub trait TypedEvent: Serialize + DeserializeOwned {
     fn upcasters() -> Upcasters {
         Upcasters::none()
     }
+
+    /// Whom this event is about: its data is sealed with a key of theirs, so that it can be
+    /// [forgotten](crate::event_store::forget). None: it is stored as it is.
+    #[must_use]
+    fn data_subject(&self) -> Option<String> {
+        None
+    }
+
+    /// What stands for an event of this type whose data was forgotten. None: such an event is an error.
+    #[must_use]
+    fn forgotten(event_type: &str) -> Option<Self> {
+        let _ = event_type;
+        None
+    }
 }

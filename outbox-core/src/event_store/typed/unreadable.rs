@@ -51,6 +51,10 @@ pub enum Fault {
         /// What it said.
         said: String,
     },
+    /// The data is sealed, and was not opened.
+    Sealed,
+    /// The data was forgotten, and the type has nothing to stand for it.
+    Forgotten,
     /// The data is not JSON but bytes or text.
     NotJson,
     /// The data is not of the shape that the variant has.
@@ -61,15 +65,15 @@ pub enum Fault {
 }
 
 impl Unreadable {
-    pub(super) fn of(stored: &StoredEvent, fault: Fault) -> Self {
-        Self {
+    pub(super) fn of(stored: &StoredEvent, fault: Fault) -> Box<Self> {
+        Box::new(Self {
             stream: stored.stream.clone(),
             version: stored.version,
             position: stored.position,
             event_type: stored.event.r#type.clone(),
             schema_version: stored.event.schema_version.clone(),
             fault,
-        }
+        })
     }
 
     /// What follows: nothing that reads this stream can go on as it is.
@@ -103,6 +107,8 @@ impl Fault {
             Self::Upcast { .. } => {
                 "Correct the upcaster: it must take everything that was ever written at this version."
             }
+            Self::Sealed => "Open it first: give the repository the keyring, or call Keyring::open.",
+            Self::Forgotten => "Let TypedEvent::forgotten say what stands for an event of this type.",
             Self::NotJson => "Read it without types: its payload is no JSON.",
             Self::Shape { .. } => {
                 "The shape changed without a new version: raise the version in TYPES, and add an upcaster from the one before."
@@ -123,6 +129,8 @@ impl fmt::Display for Fault {
             Self::Upcast { name, version, said } => {
                 write!(f, "the upcaster from {name} version {version} says: {said}")
             }
+            Self::Sealed => f.write_str("its data is sealed"),
+            Self::Forgotten => f.write_str("its data was forgotten"),
             Self::NotJson => f.write_str("its data is no JSON"),
             Self::Shape { said } => write!(f, "its data {said}"),
         }

@@ -9,7 +9,7 @@ use super::super::folded::Folded;
 use super::super::outcome::{Decided, ExecuteError};
 use super::super::repository::Repository;
 use crate::append::NewEvent;
-use crate::event_store::read::{StreamRead, read_page};
+use crate::event_store::read::StreamRead;
 use crate::event_store::typed::TypedEvent;
 use crate::event_store::{Conflict, Error, Expected, Outcome, StreamName, append, find_appended};
 
@@ -38,6 +38,8 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
         loop {
             let events = D::decide(command, &folded.state).map_err(ExecuteError::Refused)?;
             let to_append = self.to_append(&events, stream, context)?;
+            folded.is_personal |= to_append.iter().any(|(_, subject)| subject.is_some());
+            let to_append = self.sealed(connection, stream, to_append).await?;
             let Some(last_event) = to_append.last().map(NewEvent::event_id) else {
                 return Ok(Decided::Unchanged(folded.loaded()));
             };
@@ -78,6 +80,28 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
         }
     }
 
+    /// The events with what is about somebody sealed.
+    async fn sealed(
+        &self,
+        connection: &mut PgConnection,
+        stream: &StreamName,
+        to_append: Vec<(NewEvent, Option<String>)>,
+    ) -> Result<Vec<NewEvent>, Error> {
+        let mut sealed = Vec::with_capacity(to_append.len());
+        for (event, subject) in to_append {
+            sealed.push(match (subject, &self.keyring) {
+                (None, _) => event,
+                (Some(subject), Some(keyring)) => keyring.seal(connection, stream, &subject, event).await?,
+                (Some(_), None) => {
+                    return Err(Error::refused(
+                        "an event is about somebody (data_subject), and this repository has no keyring to seal it with",
+                    ));
+                }
+            });
+        }
+        Ok(sealed)
+    }
+
     /// The state with what others appended meanwhile.
     async fn caught_up(
         &self,
@@ -108,15 +132,16 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
         let (mut version, mut events, mut positions) = (from.saturating_sub(1), Vec::new(), Vec::new());
         'pages: loop {
             let read = StreamRead::of(stream).from_version(version + 1).limits(self.page);
-            let page = read_page(connection, &read).await?;
+            let page = self.opened_page(connection, &read).await?;
             if page.is_empty() {
                 break;
             }
-            for stored in page {
+            for opened in page {
+                let stored = opened.stored();
                 if stored.event.id != event_id(command_id, stream, events.len()).to_string() {
                     break 'pages;
                 }
-                events.push(self.decoder.decode(&stored).map_err(Error::Unreadable)?);
+                events.push(self.decoder.decode_opened(&opened).map_err(Error::Unreadable)?);
                 positions.push(stored.position);
                 version = stored.version;
             }

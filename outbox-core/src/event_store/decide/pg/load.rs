@@ -6,6 +6,7 @@ use super::super::decider::Decider;
 use super::super::folded::Folded;
 use super::super::outcome::Loaded;
 use super::super::repository::Repository;
+use crate::event_store::forget::Opened;
 use crate::event_store::read::{StreamRead, read_page, stream_version};
 use crate::event_store::typed::TypedEvent;
 use crate::event_store::{Error, StreamName};
@@ -53,14 +54,16 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
             let read = StreamRead::of(stream)
                 .from_version(folded.version + 1)
                 .limits(self.page);
-            let page = read_page(connection, &read).await?;
+            let page = self.opened_page(connection, &read).await?;
             if page.is_empty() {
                 return Ok(folded);
             }
-            for stored in &page {
+            for opened in &page {
+                let stored = opened.stored();
                 if folded.is_next(stored.version) {
-                    let event = self.decoder.decode(stored).map_err(Error::Unreadable)?;
+                    let event = self.decoder.decode_opened(opened).map_err(Error::Unreadable)?;
                     folded = folded.then::<D>(&event, stored.version);
+                    folded.is_personal |= !matches!(opened, Opened::Plain(_));
                     continue;
                 }
                 if reads == READS_MAX {
@@ -74,6 +77,19 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
                 folded = Folded::nothing::<D>();
                 break;
             }
+        }
+    }
+
+    /// A page with what is sealed opened, where there is a keyring.
+    pub(super) async fn opened_page(
+        &self,
+        connection: &mut PgConnection,
+        read: &StreamRead,
+    ) -> Result<Vec<Opened>, Error> {
+        let page = read_page(connection, read).await?;
+        match &self.keyring {
+            Some(keyring) => keyring.open(connection, page).await,
+            None => Ok(page.into_iter().map(Opened::Plain).collect()),
         }
     }
 

@@ -35,19 +35,18 @@ use super::decider::Decider;
 mod diff;
 
 /// What has happened, and what it makes.
-#[must_use = "a scenario says nothing before `then`"]
 pub struct Given<D: Decider> {
     state: D::State,
 }
 
 /// What came of a command.
-#[must_use = "a scenario says nothing before `then`"]
 pub struct When<D: Decider> {
     state: D::State,
     decided: Result<Vec<D::Event>, D::Refusal>,
 }
 
 /// These events have happened.
+#[must_use = "a scenario says nothing before `then`"]
 pub fn given<D: Decider>(events: impl IntoIterator<Item = D::Event>) -> Given<D> {
     let state = events
         .into_iter()
@@ -57,6 +56,7 @@ pub fn given<D: Decider>(events: impl IntoIterator<Item = D::Event>) -> Given<D>
 
 impl<D: Decider> Given<D> {
     /// This command is given.
+    #[must_use = "a scenario says nothing before `then`"]
     pub fn when(self, command: D::Command) -> When<D> {
         let decided = D::decide(&command, &self.state);
         let state = match &decided {
@@ -144,6 +144,7 @@ impl<D: Decider<Event: fmt::Debug, Refusal: fmt::Debug>> When<D> {
     }
 
     /// And then this command is given.
+    #[must_use = "a scenario says nothing before `then`"]
     pub fn when(self, command: D::Command) -> Self {
         Given { state: self.state }.when(command)
     }
