@@ -8539,6 +8539,7 @@ GRANT ALL ON FUNCTION outbox.read_stream(stream text, after bigint, max integer)
 
 REVOKE ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) TO outbox_reader;
+GRANT ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) TO outbox_subscriber;
 
 REVOKE ALL ON FUNCTION outbox.redrivable(filter jsonb) FROM PUBLIC;
 

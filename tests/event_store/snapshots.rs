@@ -174,6 +174,15 @@ async fn a_load_begins_at_the_snapshot_which_is_made_every_so_many_events() -> R
         5 + 35,
         "another shape is passed over"
     );
+
+    // What was made of events that are gone goes with them.
+    sqlx::raw_sql("select outbox.truncate_stream('points-1', 3, 'old')")
+        .execute(&mut watcher)
+        .await?;
+    let left: i64 = sqlx::query_scalar("select count(*) from outbox.stream_snapshot")
+        .fetch_one(&mut watcher)
+        .await?;
+    assert_eq!(left, 0);
     Ok(())
 }
 

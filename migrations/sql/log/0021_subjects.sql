@@ -109,5 +109,5 @@ begin
 end
 $$;
 grant execute on function outbox.hold_subject_key to outbox_producer;
-grant execute on function outbox.read_subject_keys to outbox_reader;
+grant execute on function outbox.read_subject_keys to outbox_reader, outbox_subscriber;
 grant select on outbox.subject_step to outbox_observer;

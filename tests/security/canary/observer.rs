@@ -47,6 +47,8 @@ const LEFT: &str = r#"
     select outbox.append_to_stream('customer-canary-customer-0815', null, '[{"type": "customer.seen", "data": "canary-card-4711"}]');
     insert into outbox.route (category, type, topic) values ('customer', '', 'customers');
     insert into outbox.stream_step (stream, action, through, events, reason) select id, 'archive', 0, 0, 'old' from outbox.stream;
+    insert into outbox.subject_key (id, subject, wrapped_key, master_key) values (gen_random_uuid(), 'canary-customer-0815', 'canary-card-4711', '2026');
+    select outbox.forget_subject('canary-customer-0815', 'asked for');
     insert into outbox.subscription (name, generation, partitions) values ('points', 1, 1);
     insert into outbox.parked_stream (subscription, generation, partition, stream, version, state, attempts, retry_at, error_class, error)
     select 'points', 1, 0, id, 1, 'parked', 3, now(), 'handler', 'canary-said' from outbox.stream;
