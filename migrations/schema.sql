@@ -503,6 +503,22 @@ $$;
 
 ALTER FUNCTION outbox.cancel_operation(number bigint, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.cancel_rebuild(projection text, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update outbox.projection_rebuild r
+    set state = 'cancelled', finished_at = clock_timestamp(), reason = r.reason || '; cancelled: ' || cancel_rebuild.reason
+    where r.projection = cancel_rebuild.projection and r.state in ('ordered', 'building', 'held');
+    if not found then
+        raise exception 'projection % is not being built anew', quote_nullable(left(projection, 100)) using errcode = 'no_data_found';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.cancel_rebuild(projection text, reason text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.category_of(stream text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2025,6 +2041,33 @@ $$;
 
 ALTER FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb, OUT era integer, OUT batch_number bigint, OUT batch_id bigint, OUT events bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.order_rebuild(projection text, reason text, accept_differences boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    live outbox.projection;
+    ordered bigint;
+begin
+    select * into live from outbox.projection p where p.name = order_rebuild.projection for no key update;
+    if not found then
+        raise exception 'there is no projection %', quote_nullable(left(projection, 100)) using errcode = 'no_data_found',
+            hint = 'A projection is known once a process has run it: see outbox_ops.projections.';
+    end if;
+    if exists (select from outbox.projection_rebuild r where r.projection = live.name and r.state in ('ordered', 'building', 'held')) then
+        raise exception 'projection % is being built anew already', live.name using errcode = 'object_in_use',
+            hint = 'Wait for it, or cancel it: outbox.cancel_rebuild.';
+    end if;
+    insert into outbox.projection_rebuild (projection, generation, state, accept_differences, reason)
+    select live.name, greatest(live.generation, coalesce(max(r.generation), 0)) + 1, 'ordered', order_rebuild.accept_differences, order_rebuild.reason
+    from outbox.projection_rebuild r where r.projection = live.name
+    returning number into ordered;
+    return ordered;
+end
+$$;
+
+ALTER FUNCTION outbox.order_rebuild(projection text, reason text, accept_differences boolean) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.order_reissue(topic text, partition integer, from_place text, to_place text, is_preview boolean, reason text) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2857,6 +2900,22 @@ end
 $$;
 
 ALTER FUNCTION outbox.refuse_without_reason(reason text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.release_rebuild(projection text, reason text, accept_differences boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update outbox.projection_rebuild r
+    set state = 'building', accept_differences = r.accept_differences or release_rebuild.accept_differences, reason = r.reason || '; ' || release_rebuild.reason
+    where r.projection = release_rebuild.projection and r.state = 'held';
+    if not found then
+        raise exception 'no rebuild of projection % is held', quote_nullable(left(projection, 100)) using errcode = 'no_data_found';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.release_rebuild(projection text, reason text, accept_differences boolean) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.release_redrive_items(operation bigint) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5335,6 +5394,49 @@ CREATE TABLE outbox.progress_from_786432 (
 
 ALTER TABLE outbox.progress_from_786432 OWNER TO outbox_maintainer;
 
+CREATE TABLE outbox.projection (
+    name text NOT NULL,
+    kind text NOT NULL,
+    generation integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT projection_generation_check CHECK ((generation > 0)),
+    CONSTRAINT projection_kind_check CHECK ((kind = ANY (ARRAY['inline'::text, 'asynchronous'::text]))),
+    CONSTRAINT projection_name_check CHECK (((name ~ '^[a-z][a-z0-9_]{0,49}$'::text) AND (name !~ '^pg_'::text) AND (name <> ALL (ARRAY['outbox'::text, 'outbox_ops'::text, 'public'::text, 'information_schema'::text]))))
+);
+
+ALTER TABLE outbox.projection OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.projection IS 'Projections. Who makes, switches or drops something of one holds its row.';
+
+CREATE TABLE outbox.projection_rebuild (
+    number bigint NOT NULL,
+    projection text NOT NULL,
+    generation integer NOT NULL,
+    state text NOT NULL,
+    accept_differences boolean NOT NULL,
+    reason text NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    ordered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    said text,
+    CONSTRAINT projection_rebuild_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT projection_rebuild_state_check CHECK ((state = ANY (ARRAY['ordered'::text, 'building'::text, 'held'::text, 'switched'::text, 'cancelled'::text])))
+);
+
+ALTER TABLE outbox.projection_rebuild OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.projection_rebuild IS 'Projections built anew, and by whom. A command only writes the order: the process that has the code carries it out.';
+
+ALTER TABLE outbox.projection_rebuild ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox.projection_rebuild_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE outbox.recovery (
     number bigint NOT NULL,
     strategy text NOT NULL,
@@ -6811,6 +6913,110 @@ COMMENT ON COLUMN outbox_ops.parked_streams.failed_at IS 'When it failed last.';
 
 COMMENT ON COLUMN outbox_ops.parked_streams.retry_at IS 'When it is tried again.';
 
+CREATE VIEW outbox_ops.projections AS
+ SELECT p.name AS projection,
+    p.kind,
+    p.generation,
+        CASE
+            WHEN (live.paused_at IS NOT NULL) THEN 'paused'::text
+            WHEN (p.kind = 'inline'::text) THEN 'inline'::text
+            WHEN (live.name IS NULL) THEN 'waiting'::text
+            ELSE 'running'::text
+        END AS state,
+    COALESCE(lag.events, (0)::bigint) AS lag_events,
+    r.number AS rebuild,
+    r.state AS rebuild_state,
+    r.generation AS rebuild_generation,
+    r.reason AS rebuild_reason,
+    r.actor AS rebuild_actor,
+    r.ordered_at AS rebuild_ordered_at,
+    r.finished_at AS rebuild_finished_at,
+    next.events AS rebuilt_events,
+        CASE
+            WHEN (r.state = 'switched'::text) THEN (1)::double precision
+            WHEN (next."position" IS NOT NULL) THEN LEAST(((next."position")::double precision / (GREATEST(last.value, (1)::bigint))::double precision), (1)::double precision)
+            ELSE NULL::double precision
+        END AS rebuilt_share,
+        CASE
+            WHEN ((r.state = 'building'::text) AND (next.events > 0)) THEN ((next.events)::double precision / GREATEST((EXTRACT(epoch FROM (clock_timestamp() - r.started_at)))::double precision, (0.001)::double precision))
+            ELSE NULL::double precision
+        END AS rebuilt_per_second,
+        CASE
+            WHEN ((r.state = 'building'::text) AND (next."position" > 0)) THEN (((EXTRACT(epoch FROM (clock_timestamp() - r.started_at)))::double precision * (GREATEST((last.value - next."position"), (0)::bigint))::double precision) / (next."position")::double precision)
+            ELSE NULL::double precision
+        END AS rebuild_left_seconds,
+    r.said AS rebuild_said
+   FROM (((((outbox.projection p
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN log_position.is_called THEN log_position.last_value
+                    ELSE (0)::bigint
+                END AS value
+           FROM outbox.log_position) last)
+     LEFT JOIN outbox.subscription live ON (((live.name = p.name) AND (live.generation = p.generation))))
+     LEFT JOIN LATERAL outbox.subscription_backlog(live.name, live.generation) lag(events, exact, oldest_recorded_at) ON ((live.name IS NOT NULL)))
+     LEFT JOIN LATERAL ( SELECT r_1.number,
+            r_1.projection,
+            r_1.generation,
+            r_1.state,
+            r_1.accept_differences,
+            r_1.reason,
+            r_1.actor,
+            r_1.ordered_at,
+            r_1.started_at,
+            r_1.finished_at,
+            r_1.said
+           FROM outbox.projection_rebuild r_1
+          WHERE (r_1.projection = p.name)
+          ORDER BY r_1.number DESC
+         LIMIT 1) r ON (true))
+     LEFT JOIN LATERAL ( SELECT (sum(c.events))::bigint AS events,
+            min(
+                CASE
+                    WHEN (c.goal IS NULL) THEN c.done_through
+                    ELSE GREATEST(c.after_position, c.done_through)
+                END) AS "position"
+           FROM outbox.subscription_checkpoint c
+          WHERE ((c.subscription = p.name) AND (c.generation = r.generation) AND (r.state <> 'cancelled'::text))) next ON (true));
+
+ALTER TABLE outbox_ops.projections OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.projections IS 'Projections, and the newest rebuild of each.';
+
+COMMENT ON COLUMN outbox_ops.projections.projection IS 'Its name, and that of its schema.';
+
+COMMENT ON COLUMN outbox_ops.projections.kind IS '`inline`: applied in the transaction that appends; `asynchronous`: by a subscription.';
+
+COMMENT ON COLUMN outbox_ops.projections.generation IS 'That which is live.';
+
+COMMENT ON COLUMN outbox_ops.projections.state IS '`running`; `inline`; `paused`: by a person; `waiting`: it never ran.';
+
+COMMENT ON COLUMN outbox_ops.projections.lag_events IS 'Events that lie before it, counted up to 10,000 per partition.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild IS 'Number of the newest rebuild.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_state IS '`ordered`; `building`; `held`: rebuild_said tells why; `switched`: it is live; `cancelled`.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_generation IS 'The generation that is built.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_reason IS 'Why it was ordered.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_actor IS 'By whom.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_ordered_at IS 'When.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_finished_at IS 'When it became live, or was cancelled.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuilt_events IS 'Events applied so far.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuilt_share IS 'How far it is, 0 to 1, by position in the log.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuilt_per_second IS 'Events per second since it began.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_left_seconds IS 'How long it still takes, at that rate.';
+
+COMMENT ON COLUMN outbox_ops.projections.rebuild_said IS 'What was compared, or why it is held.';
+
 CREATE VIEW outbox_ops.recoveries AS
  SELECT recovery.number,
     recovery.strategy,
@@ -7710,6 +7916,12 @@ ALTER TABLE ONLY outbox.parked_lane
 ALTER TABLE ONLY outbox.parked_stream
     ADD CONSTRAINT parked_stream_pkey PRIMARY KEY (subscription, generation, stream);
 
+ALTER TABLE ONLY outbox.projection
+    ADD CONSTRAINT projection_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY outbox.projection_rebuild
+    ADD CONSTRAINT projection_rebuild_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY outbox.recovery
     ADD CONSTRAINT recovery_pkey PRIMARY KEY (number);
 
@@ -7976,6 +8188,8 @@ CREATE UNIQUE INDEX log_stream_version ON outbox.log_stream USING btree (stream,
 CREATE INDEX loss_found ON outbox.loss USING btree (found_at);
 
 CREATE INDEX loss_of_stream ON outbox.loss USING btree (topic, partition, number);
+
+CREATE UNIQUE INDEX one_rebuild_at_a_time ON outbox.projection_rebuild USING btree (projection) WHERE (state = ANY (ARRAY['ordered'::text, 'building'::text, 'held'::text]));
 
 CREATE INDEX operation_item_of_letter ON outbox.operation_item USING btree (dead_letter);
 
@@ -8246,6 +8460,9 @@ ALTER TABLE ONLY outbox.operation_item
 ALTER TABLE ONLY outbox.parked_stream
     ADD CONSTRAINT parked_stream_subscription_generation_fkey FOREIGN KEY (subscription, generation) REFERENCES outbox.subscription(name, generation) ON DELETE CASCADE;
 
+ALTER TABLE ONLY outbox.projection_rebuild
+    ADD CONSTRAINT projection_rebuild_projection_fkey FOREIGN KEY (projection) REFERENCES outbox.projection(name);
+
 ALTER TABLE ONLY outbox.refusal
     ADD CONSTRAINT refusal_recovery_fkey FOREIGN KEY (recovery) REFERENCES outbox.recovery(number);
 
@@ -8309,6 +8526,9 @@ REVOKE ALL ON FUNCTION outbox.behind_unheld(topic text, partition integer, batch
 
 REVOKE ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.cancel_operation(number bigint, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.cancel_rebuild(projection text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.cancel_rebuild(projection text, reason text) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.category_of(stream text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.category_of(stream text) TO outbox_producer;
@@ -8466,6 +8686,9 @@ GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb, OUT era integer, OUT batch_number bigint, OUT batch_id bigint, OUT events bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.order_rebuild(projection text, reason text, accept_differences boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.order_rebuild(projection text, reason text, accept_differences boolean) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.order_reissue(topic text, partition integer, from_place text, to_place text, is_preview boolean, reason text) FROM PUBLIC;
 
 GRANT USAGE ON SEQUENCE outbox.parked_place TO outbox_consumer;
@@ -8575,6 +8798,9 @@ REVOKE ALL ON FUNCTION outbox.refuse_without_eras() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_without_reason(reason text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.release_rebuild(projection text, reason text, accept_differences boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.release_rebuild(projection text, reason text, accept_differences boolean) TO outbox_operator;
+
 REVOKE ALL ON FUNCTION outbox.release_redrive_items(operation bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.release_redrive_items(operation bigint) TO outbox_consumer;
 
@@ -8639,6 +8865,7 @@ GRANT ALL ON FUNCTION outbox.stream_standing(stream text, OUT version bigint, OU
 REVOKE ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) TO outbox_operator;
+GRANT ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation integer) TO outbox_subscriber;
 
 REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
@@ -8788,6 +9015,21 @@ GRANT USAGE ON SEQUENCE outbox.progress_number TO outbox_relay;
 GRANT SELECT,INSERT ON TABLE outbox.progress TO outbox_relay;
 GRANT SELECT ON TABLE outbox.progress TO outbox_observer;
 
+GRANT SELECT,INSERT ON TABLE outbox.projection TO outbox_subscriber;
+
+GRANT UPDATE(generation) ON TABLE outbox.projection TO outbox_subscriber;
+
+GRANT SELECT ON TABLE outbox.projection_rebuild TO outbox_subscriber;
+GRANT SELECT ON TABLE outbox.projection_rebuild TO outbox_observer;
+
+GRANT UPDATE(state) ON TABLE outbox.projection_rebuild TO outbox_subscriber;
+
+GRANT UPDATE(started_at) ON TABLE outbox.projection_rebuild TO outbox_subscriber;
+
+GRANT UPDATE(finished_at) ON TABLE outbox.projection_rebuild TO outbox_subscriber;
+
+GRANT UPDATE(said) ON TABLE outbox.projection_rebuild TO outbox_subscriber;
+
 GRANT SELECT ON TABLE outbox.recovery TO outbox_relay;
 GRANT SELECT ON TABLE outbox.recovery TO outbox_observer;
 
@@ -8851,7 +9093,7 @@ GRANT SELECT ON TABLE outbox.stream_step TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.subject_step TO outbox_observer;
 
-GRANT SELECT,INSERT ON TABLE outbox.subscription TO outbox_subscriber;
+GRANT SELECT,INSERT,DELETE ON TABLE outbox.subscription TO outbox_subscriber;
 GRANT SELECT ON TABLE outbox.subscription TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox.subscription_action TO outbox_operator;
@@ -8947,6 +9189,9 @@ GRANT SELECT ON TABLE outbox_ops.parked_keys TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.parked_streams TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.parked_streams TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.projections TO outbox_observer;
+GRANT SELECT ON TABLE outbox_ops.projections TO outbox_operator;
 
 GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.recoveries TO outbox_relay;

@@ -16,6 +16,8 @@ mod keeping;
 
 mod points;
 
+mod projections;
+
 mod published;
 
 mod refused;

@@ -14,10 +14,11 @@ use system_tests::{Failure, Result};
 use crate::ground::Ground;
 
 /// Who runs what is in a folder, if nothing else is said.
-const STAGES: [(&str, &str); 10] = [
+const STAGES: [(&str, &str); 11] = [
     ("append", "producer"),
     ("event_store", "reader"),
     ("subscription", "subscriber"),
+    ("projection", "subscriber"),
     ("tail", "relay"),
     ("publish", "relay"),
     ("consume", "consumer"),

@@ -1,14 +1,14 @@
--- Whether a subscription ($1, of its generation $2) has what is asked for behind it: events of a transaction ($3; null: none is named)
--- and at positions ($4). `unseen`: not committed yet, or never. `parked`: an event of them, or one before it in its stream, failed.
+-- Whether a subscription ($1; of a projection, its live generation) has what is asked for behind it: events of a transaction ($2; null: none is named)
+-- and at positions ($3). `unseen`: not committed yet, or never. `parked`: an event of them, or one before it in its stream, failed.
 -- Everything else is `done` or `pending`. No row: there is no such subscription.
 with asked as materialized (
-    select e.position, e.transaction_id, e.stream_id, e.version from outbox.stored_event e where e.transaction_id = $3::text::xid8
+    select e.position, e.transaction_id, e.stream_id, e.version from outbox.stored_event e where e.transaction_id = $2::text::xid8
     union
-    select e.position, e.transaction_id, e.stream_id, e.version from outbox.stored_event e where e.position = any($4::bigint[])
+    select e.position, e.transaction_id, e.stream_id, e.version from outbox.stored_event e where e.position = any($3::bigint[])
 )
 select case
-    when $3::text is not null and not pg_visible_in_snapshot($3::text::xid8, pg_current_snapshot())
-      or (select count(*) from asked a where a.position = any($4::bigint[])) < (select count(distinct p) from unnest($4::bigint[]) p) then 'unseen'
+    when $2::text is not null and not pg_visible_in_snapshot($2::text::xid8, pg_current_snapshot())
+      or (select count(*) from asked a where a.position = any($3::bigint[])) < (select count(distinct p) from unnest($3::bigint[]) p) then 'unseen'
     when exists (
         select from asked a
         join outbox.subscription_checkpoint c
@@ -26,4 +26,4 @@ select case
         where p.version <= a.version) then 'pending'
     else 'done' end as state
 from outbox.subscription s
-where s.name = $1::text and s.generation = $2::integer
+where s.name = $1::text and s.generation = coalesce((select p.generation from outbox.projection p where p.name = s.name), 1)

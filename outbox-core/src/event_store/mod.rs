@@ -55,6 +55,8 @@ pub use name::{NotAStreamName, StreamName};
 
 mod pg;
 
+pub mod projection;
+
 pub mod read;
 pub use read::{
     Direction, PageLimits, StreamListing, StreamRead, list_streams, read_page, read_stream, stream_version,

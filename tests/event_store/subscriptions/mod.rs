@@ -8,6 +8,6 @@ mod failing;
 
 mod leases;
 
-mod scene;
+pub(crate) mod scene;
 
 mod waiting;

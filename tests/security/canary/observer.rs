@@ -54,6 +54,8 @@ const LEFT: &str = r#"
     select 'points', 1, 0, id, 1, 'parked', 3, now(), 'handler', 'canary-said' from outbox.stream;
     insert into outbox.subscription_action (subscription, generation, action, stream, version, reason)
     select 'points', 1, 'retry', name, 1, 'mended' from outbox.stream;
+    insert into outbox.projection (name, kind) values ('points', 'asynchronous');
+    insert into outbox.projection_rebuild (projection, generation, state, accept_differences, reason) values ('points', 2, 'held', false, 'mended');
     insert into outbox.stream_mark (consumer, stream, published_batch) values ('stock', 'outbox:orders', 1)"#;
 
 #[tokio::test]

@@ -58,6 +58,7 @@ pub struct Subscription {
     pub(super) partitions: u16,
     pub(super) categories: Option<Vec<String>>,
     pub(super) types: Option<Vec<String>>,
+    pub(super) is_projection: bool,
     pub(super) limits: PageLimits,
     pub(super) retry: Retry,
     pub(super) lease: Duration,
@@ -75,6 +76,7 @@ impl Subscription {
             partitions: 1,
             categories: None,
             types: None,
+            is_projection: false,
             limits: PageLimits::default(),
             retry: Retry::default(),
             lease: Duration::from_secs(15),
@@ -130,6 +132,27 @@ impl Subscription {
     pub fn handler_limit(mut self, limit: Duration) -> Self {
         self.handler_limit = limit;
         self
+    }
+
+    /// The next one of this name, of a projection: its handler finds the tables of its generation.
+    pub(in crate::event_store) fn of_generation(mut self, generation: i32) -> Self {
+        self.generation = generation;
+        self.is_projection = true;
+        self
+    }
+
+    pub(in crate::event_store) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(in crate::event_store) fn wants_category(&self, category: &str) -> bool {
+        let wanted = |categories: &Vec<String>| categories.iter().any(|wanted| wanted == category);
+        self.categories.as_ref().is_none_or(wanted)
+    }
+
+    pub(in crate::event_store) fn wants_type(&self, name: &str) -> bool {
+        let wanted = |types: &Vec<String>| types.iter().any(|wanted| wanted == name);
+        self.types.as_ref().is_none_or(wanted)
     }
 
     /// What is wrong with it, each a sentence.

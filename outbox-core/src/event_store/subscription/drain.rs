@@ -45,6 +45,7 @@ pub(super) async fn drain(place: &Place) -> Result<Drained, Error> {
         pg::commit(tx).await?;
         return Ok(Drained::One);
     };
+    store.enter_schema(&mut tx).await?;
     let mut outcome = attempt(
         &mut tx,
         &*place.handler,

@@ -28,6 +28,13 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A projection cannot be applied, or its tables not be made.
+    Projection {
+        /// Its name.
+        name: String,
+        /// What was seen.
+        said: String,
+    },
     /// Another process has the partition now. Nothing was committed.
     Fenced,
     /// The database is not the one that the checkpoint tells of, and nobody opened an era.
@@ -51,9 +58,11 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Configuration { .. } | Self::Changed { .. } | Self::Gone { .. } | Self::WentBack { .. } => {
-                Verdict::Stop
-            }
+            Self::Configuration { .. }
+            | Self::Projection { .. }
+            | Self::Changed { .. }
+            | Self::Gone { .. }
+            | Self::WentBack { .. } => Verdict::Stop,
             Self::Fenced | Self::Slow { .. } => Verdict::Retry,
             Self::Store(error) => error.verdict(),
         }
@@ -69,6 +78,9 @@ impl Error {
             }
             Self::Gone { .. } => {
                 "Look at outbox_ops.subscriptions: it was never run here, or a newer generation took its place."
+            }
+            Self::Projection { .. } => {
+                "Roll back what was begun; read what is said, and outbox_ops.projections."
             }
             Self::Fenced => "Nothing: the other process goes on.",
             Self::WentBack { .. } => {
@@ -98,6 +110,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::Gone { name } => write!(f, "there is no subscription {name} in this generation"),
+            Self::Projection { name, said } => write!(f, "projection {name}: {said}"),
             Self::Fenced => f.write_str("another process has this partition now; nothing was committed"),
             Self::WentBack { said } => write!(
                 f,

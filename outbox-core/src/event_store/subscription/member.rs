@@ -28,7 +28,7 @@ pub(super) struct Member {
     wake: watch::Receiver<u64>,
     tenures: HashMap<i32, Tenure>,
     tasks: JoinSet<Result<(), Error>>,
-    of_task: HashMap<Id, i32>,
+    of_task: HashMap<Id, (i32, i64)>,
 }
 
 impl Member {
@@ -94,7 +94,7 @@ impl Member {
         };
         let work = partition::apply(place, self.wake.clone(), token.clone());
         let task = self.tasks.spawn(work);
-        self.of_task.insert(task.id(), partition);
+        self.of_task.insert(task.id(), (partition, epoch));
         if let Some(before) = self.tenures.insert(
             partition,
             Tenure {
@@ -122,14 +122,20 @@ impl Member {
                 (error.id(), Ok(()))
             }
         };
-        let Some(partition) = self.of_task.remove(&id) else {
+        let Some((partition, epoch)) = self.of_task.remove(&id) else {
             return Ok(());
         };
-        if let Some(tenure) = self.tenures.remove(&partition) {
-            let is_fenced = matches!(outcome, Err(Error::Fenced));
-            if !is_fenced && let Err(error) = self.store.release(partition, tenure.epoch).await {
-                tracing::debug!(%error, "a lease was not given back: it ends by itself");
-            }
+        // Taken again meanwhile, it is another task's.
+        if self
+            .tenures
+            .get(&partition)
+            .is_some_and(|tenure| tenure.epoch == epoch)
+        {
+            self.tenures.remove(&partition);
+        }
+        let is_fenced = matches!(outcome, Err(Error::Fenced));
+        if !is_fenced && let Err(error) = self.store.release(partition, epoch).await {
+            tracing::debug!(%error, "a lease was not given back: it ends by itself");
         }
         match outcome {
             Err(error) if error.verdict() != Verdict::Retry => Err(error),

@@ -40,6 +40,8 @@
 
 mod attempt;
 
+pub(in crate::event_store) mod catch_up;
+
 mod checkpoint;
 
 mod definition;

@@ -56,6 +56,7 @@ impl Runner {
         }
         let (ring, wake) = watch::channel(0);
         let listening = CancellationToken::new();
+        let _guard = listening.clone().drop_guard();
         let listener = tokio::spawn(listen(store.clone(), ring, listening.clone()));
         let mut member = Member::new(store, self.handler, wake);
         let outcome = drive(&mut member, pause, &token).await;

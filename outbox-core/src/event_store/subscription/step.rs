@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::attempt::{Stopped, attempt, left_behind};
 use super::failure::Failure;
-use super::pg::{self, Page, PgConnection, Store, Transaction};
+use super::pg::{self, Page, PgConnection, Store};
 use super::{Error, EventHandler, metric};
 use crate::event_store::StoredEvent;
 
@@ -51,13 +51,13 @@ pub(super) enum Stepped {
 }
 
 /// What is known after the handlers of a page.
-struct Done<'p> {
+pub(super) struct Done<'p> {
     applied: Vec<&'p StoredEvent>,
     parked: usize,
 }
 
 /// An attempt that ends the transaction: of which event of the page.
-struct Halt {
+pub(super) struct Halt {
     at: usize,
     stopped: Stopped,
 }
@@ -70,7 +70,7 @@ pub(super) async fn step(place: &Place, care: Care) -> Result<Stepped, Error> {
     let store = &place.store;
     let mut lent = store.lend().await?;
     let mut tx = store.begin(&mut lent).await?;
-    let drawn = store.drawn(&mut tx).await?;
+    let drawn = Store::drawn(&mut tx).await?;
     let fenced = store.fence(&mut tx, place.partition, place.epoch).await?;
     if fenced.is_paused {
         pg::rollback(tx).await?;
@@ -85,7 +85,7 @@ pub(super) async fn step(place: &Place, care: Care) -> Result<Stepped, Error> {
         (Some(_), _) => {}
         (None, Some(next)) => checkpoint.leave_era(next),
         (None, None) => {
-            let (seen, through) = store.take_goal(&mut tx).await?;
+            let (seen, through) = Store::take_goal(&mut tx).await?;
             checkpoint
                 .begin(seen, through, fenced.own)
                 .map_err(|back| Error::WentBack {
@@ -104,7 +104,7 @@ pub(super) async fn step(place: &Place, care: Care) -> Result<Stepped, Error> {
     let page = store
         .read_page(&mut tx, place.partition, &checkpoint, &goal, &bounds, at_most)
         .await?;
-    let outcome = apply(place, &mut tx, &page, care).await;
+    let outcome = apply_page(place, &mut tx, &page, care).await;
     let done = match outcome {
         Ok(done) => done,
         Err(halt) => {
@@ -133,9 +133,9 @@ pub(super) async fn step(place: &Place, care: Care) -> Result<Stepped, Error> {
 }
 
 /// Hands the events over, but for those of streams that wait.
-async fn apply<'p>(
+pub(super) async fn apply_page<'p>(
     place: &Place,
-    tx: &mut Transaction<'_>,
+    tx: &mut PgConnection,
     page: &'p Page,
     care: Care,
 ) -> Result<Done<'p>, Halt> {
@@ -161,6 +161,7 @@ async fn apply<'p>(
         .into_iter()
         .collect();
     let mut waiting = store.parked_among(tx, &streams).await.map_err(outage(0))?;
+    store.enter_schema(tx).await.map_err(outage(0))?;
     for (at, (stream, event)) in page.events.iter().enumerate() {
         if waiting.contains(stream) {
             continue;

@@ -49,7 +49,7 @@ impl WaitFor {
     }
 }
 
-/// Waits until the first generation of a subscription has applied something; see [`Waited`].
+/// Waits until a subscription, or the live generation of a projection, has applied something; see [`Waited`].
 ///
 /// # Errors
 /// When the database cannot be asked, or there is no such subscription.
@@ -59,27 +59,10 @@ pub async fn wait_for(
     wanted: &WaitFor,
     limit: Duration,
 ) -> Result<Waited, Error> {
-    wait_for_generation(pool, subscription, 1, wanted, limit).await
-}
-
-pub(in crate::event_store) async fn wait_for_generation(
-    pool: &PgPool,
-    subscription: &str,
-    generation: i32,
-    wanted: &WaitFor,
-    limit: Duration,
-) -> Result<Waited, Error> {
     let deadline = Instant::now() + limit;
     let mut pause = LOOK_FIRST;
     loop {
-        match reached(
-            pool,
-            (subscription, generation),
-            wanted.transaction,
-            &wanted.positions,
-        )
-        .await?
-        {
+        match reached(pool, subscription, wanted.transaction, &wanted.positions).await? {
             Reached::Done => return Ok(Waited::Applied),
             Reached::Parked => return Ok(Waited::Parked),
             Reached::Pending | Reached::Unseen => {}

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Postgres};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(super) use sqlx::PgConnection;
-pub(super) use sqlx::PgPool;
+pub(in crate::event_store) use sqlx::PgPool;
 
 use super::{Error, Subscription};
 use crate::event_store::pg::failed;
@@ -24,6 +24,8 @@ pub(super) use listener::listen;
 pub(super) use pages::Page;
 pub(super) use parked::Due;
 pub(super) use reached::{Reached, reached};
+
+const ENTER_SCHEMA: &str = include_str!("../../../../queries/subscription/enter_schema.sql");
 
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
@@ -103,6 +105,19 @@ impl Store {
         let begun = bounded("beginning a transaction", begin).await?;
         lent.is_unclear = false;
         Ok(begun)
+    }
+
+    /// What the handler of a projection names without a schema is looked for in that of its generation first.
+    pub(super) async fn enter_schema(&self, tx: &mut PgConnection) -> Result<(), Error> {
+        if !self.subscription.is_projection {
+            return Ok(());
+        }
+        let query = sqlx::query(ENTER_SCHEMA)
+            .bind(self.name())
+            .bind(self.generation());
+        bounded("entering the schema of a projection", query.execute(tx))
+            .await
+            .map(drop)
     }
 }
 

@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// The last position drawn. Before [`Store::fence`]: see `checkpoint.rs`.
-    pub(in super::super) async fn drawn(&self, tx: &mut PgConnection) -> Result<i64, Error> {
+    pub(in super::super) async fn drawn(tx: &mut PgConnection) -> Result<i64, Error> {
         let query = sqlx::query_scalar(include_str!("../../../../queries/subscription/drawn.sql"));
         bounded("reading the last position", query.fetch_one(tx)).await
     }
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// What the server shows now, and the last position drawn.
-    pub(in super::super) async fn take_goal(&self, tx: &mut PgConnection) -> Result<(Snapshot, i64), Error> {
+    pub(in super::super) async fn take_goal(tx: &mut PgConnection) -> Result<(Snapshot, i64), Error> {
         let query = sqlx::query_as(include_str!("../../../../queries/subscription/take_goal.sql"));
         let (goal, through): (String, i64) = bounded(READING, query.fetch_one(tx)).await?;
         Ok((snapshot(&goal, READING)?, through))

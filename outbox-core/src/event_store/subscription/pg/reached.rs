@@ -17,13 +17,12 @@ pub(in super::super) enum Reached {
 /// Of the events of a transaction, and of those at positions.
 pub(in super::super) async fn reached(
     pool: &PgPool,
-    (name, generation): (&str, i32),
+    name: &str,
     transaction: Option<u64>,
     positions: &[i64],
 ) -> Result<Reached, Error> {
     let query = sqlx::query_scalar(include_str!("../../../../queries/subscription/reached.sql"))
         .bind(name)
-        .bind(generation)
         .bind(transaction.map(|transaction| transaction.to_string()))
         .bind(positions);
     let state: Option<String> =

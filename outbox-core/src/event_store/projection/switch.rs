@@ -1,0 +1,151 @@
+//! Putting what was built anew in the place of what is live: both at the same snapshot, compared, renamed, in one transaction.
+
+use std::sync::Arc;
+
+use super::catalogue::name_problem;
+use super::compare::differences;
+use super::definition::{Applied, Projection};
+use super::pg::{self, PgPool, Rebuild, Seen};
+use crate::event_store;
+use crate::event_store::subscription::catch_up::CatchUp;
+use crate::event_store::subscription::{Error, Subscription};
+
+/// So many events are applied by the switch itself, while everybody waits for it.
+const NEAR_EVENTS: i64 = 500;
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Switched {
+    Done,
+    /// It is not near enough yet, or somebody was in the way.
+    Later,
+    Held,
+}
+
+/// Switches, if it has caught up.
+///
+/// # Errors
+/// When the database does not do what it is asked.
+pub(super) async fn switch(
+    pool: &PgPool,
+    subscription: &Subscription,
+    projection: &Arc<dyn Projection>,
+    seen: &Seen,
+    rebuild: &Rebuild,
+) -> Result<Switched, Error> {
+    debug_assert!(name_problem(subscription.name()).is_none());
+    match attempt(pool, subscription, projection, seen, rebuild).await {
+        Ok(Ok(switched)) => Ok(switched),
+        Ok(Err(said)) => {
+            pg::hold_rebuild(pool, rebuild.number, &said).await?;
+            tracing::warn!(
+                projection = subscription.name(),
+                rebuild = rebuild.number,
+                said,
+                "a rebuild is held: a person decides"
+            );
+            Ok(Switched::Held)
+        }
+        // Somebody is in a long transaction: later.
+        Err(Error::Store(event_store::Error::Database { code, .. }))
+            if code == "55P03" || code == "40P01" =>
+        {
+            Ok(Switched::Later)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Inner error: why it is held.
+async fn attempt(
+    pool: &PgPool,
+    subscription: &Subscription,
+    projection: &Arc<dyn Projection>,
+    seen: &Seen,
+    rebuild: &Rebuild,
+) -> Result<Result<Switched, String>, Error> {
+    let name = subscription.name();
+    let is_inline = seen.kind == "inline";
+    let mut tx = pg::begin(pool).await?;
+    let near = pg::is_near(&mut tx, name, rebuild.generation, NEAR_EVENTS).await?;
+    if !near.0 {
+        return Ok(Ok(Switched::Later));
+    }
+    let handler: Arc<dyn event_store::subscription::EventHandler> = Arc::new(Applied(Arc::clone(projection)));
+    let mut generations = vec![rebuild.generation];
+    if !is_inline {
+        generations.insert(0, seen.generation);
+    }
+    let catch_up = CatchUp::begin(&mut tx).await?;
+    if pg::hold(&mut tx, name).await? != seen.generation {
+        return Ok(Ok(Switched::Later));
+    }
+    if is_inline {
+        pg::exclude(&mut tx, name).await?;
+    }
+    let mut seized = Vec::new();
+    for generation in generations {
+        let partitions = pg::seize(&mut tx, name, generation).await?;
+        if partitions.is_empty() {
+            // Nobody has begun with it yet.
+            return Ok(Ok(Switched::Later));
+        }
+        seized.push((generation, partitions));
+    }
+    // Taken when nobody can commit anything of either any more.
+    let goal = catch_up.goal(&mut tx).await?;
+    for (generation, partitions) in &seized {
+        let of_it = subscription.clone().of_generation(*generation);
+        if !goal.reach(&mut tx, pool, &of_it, &handler, partitions).await? {
+            return Ok(Ok(Switched::Later));
+        }
+    }
+    let mut differing = differences(&pg::contents(&mut tx, name).await?);
+    for (generation, _) in &seized {
+        let waiting = pg::is_near(&mut tx, name, *generation, 0).await?.1;
+        if waiting > 0 {
+            let whose = if *generation == seen.generation {
+                "the live one"
+            } else {
+                "the one built anew"
+            };
+            differing.push(format!(
+                "{waiting} streams of {whose} wait because an event failed"
+            ));
+        }
+    }
+    if !differing.is_empty() && !rebuild.accept_differences {
+        return Ok(Err(format!(
+            "what was built anew differs: {}. If that is wanted: outbox.release_rebuild with accept_differences; otherwise cancel it",
+            differing.join("; ")
+        )));
+    }
+    if let Some(others) = pg::dependents(&mut tx, name).await? {
+        return Ok(Err(format!(
+            "{others} depends on the live schema and would be dropped with it: drop it, release the rebuild, and make it again"
+        )));
+    }
+    pg::rename(&mut tx, name).await?;
+    pg::make_live(&mut tx, name, rebuild.generation).await?;
+    if is_inline {
+        pg::drop_generation(&mut tx, name, rebuild.generation).await?;
+    } else {
+        pg::drop_generation(&mut tx, name, seen.generation).await?;
+        pg::let_go(&mut tx, name, rebuild.generation).await?;
+    }
+    let said = if differing.is_empty() {
+        "every table has the same rows as the one before".to_owned()
+    } else {
+        format!("accepted: {}", differing.join("; "))
+    };
+    if !pg::end_rebuild(&mut tx, rebuild.number, &said).await? {
+        return Ok(Ok(Switched::Later));
+    }
+    pg::commit(tx).await?;
+    tracing::info!(
+        projection = name,
+        generation = rebuild.generation,
+        "a projection that was built anew is live"
+    );
+    Ok(Ok(Switched::Done))
+}
