@@ -1,5 +1,5 @@
 //! `cargo xtask bench` builds and runs this: how fast a consumer applies what is on its streams, or what stays flat while a relay is
-//! very far behind.
+//! very far behind, or how fast the event store is.
 //!
 //! Every case is run several times, in turns, so that what else the machine does meets all of them alike. Each run is a
 //! group of its own in a database of its own, and is checked: every event has its effect.
@@ -13,6 +13,8 @@ mod ground;
 mod raw;
 
 mod report;
+
+mod store;
 
 use system_tests::{Failure, Result};
 
@@ -30,7 +32,10 @@ async fn main() -> Result {
     match arguments.next().as_deref() {
         Some("consume") => consume(arguments.next().map_or(Ok(RUNS), |runs| runs.parse())?).await,
         Some("bounded") => bounded::run(arguments.next().map(|rows| rows.parse()).transpose()?).await,
-        _ => Err(Failure::new("bench takes: consume [RUNS], or bounded [ROWS]")),
+        Some("store") => store::run(arguments.next().map(|events| events.parse()).transpose()?).await,
+        _ => Err(Failure::new(
+            "bench takes: consume [RUNS], bounded [ROWS], or store [EVENTS]",
+        )),
     }
 }
 

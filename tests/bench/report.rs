@@ -22,7 +22,11 @@ impl Series {
         self.rates.sort_by(f64::total_cmp);
     }
 
-    fn median(&self) -> f64 {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn median(&self) -> f64 {
         match self.rates.len() {
             0 => 0.0,
             count if count % 2 == 1 => self.rates[count / 2],
@@ -30,7 +34,7 @@ impl Series {
         }
     }
 
-    fn range(&self) -> (f64, f64) {
+    pub(crate) fn range(&self) -> (f64, f64) {
         (
             self.rates.first().copied().unwrap_or_default(),
             self.rates.last().copied().unwrap_or_default(),

@@ -1,4 +1,5 @@
-//! `cargo xtask bench consume`: throughput on this machine, to compare builds with each other; `bench bounded`: what stays flat.
+//! `cargo xtask bench consume`: throughput on this machine, to compare builds with each other; `bench bounded`: what stays flat; `bench
+//! store`: the event store beside raw inserts and selects.
 //!
 //! Not part of what a change must pass: how fast a machine is decides nothing.
 
@@ -13,12 +14,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let is_count = |text: &str| text.parse::<u32>().is_ok_and(|count| count > 0);
     let (what, number) = match words.as_slice() {
-        [what @ ("consume" | "bounded")] => (*what, None),
+        [what @ ("consume" | "bounded" | "store")] => (*what, None),
         ["consume", "--runs", runs] if is_count(runs) => ("consume", Some(*runs)),
         ["bounded", "--rows", rows] if is_count(rows) => ("bounded", Some(*rows)),
+        ["store", "--events", events] if is_count(events) => ("store", Some(*events)),
         _ => {
             return Err(Error::new(
-                "bench takes: consume [--runs N], or bounded [--rows N]",
+                "bench takes: consume [--runs N], bounded [--rows N], or store [--events N]",
             ));
         }
     };
@@ -43,6 +45,7 @@ mod tests {
             "consume --fast",
             "bounded --runs 3",
             "bounded --rows 0",
+            "store --events x",
         ] {
             assert!(run(&words(bad)).is_err(), "{bad}");
         }
