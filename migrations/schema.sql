@@ -188,6 +188,7 @@ CREATE FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -196,7 +197,6 @@ declare
     place integer;
     held record;
     wanted bigint;
-    own_ids uuid[];
     known record;
     held_ids bigint[] := array_fill(null::bigint, array[cardinality(streams)]);
     held_categories integer[] := array_fill(null::integer, array[cardinality(streams)]);
@@ -204,11 +204,10 @@ declare
     outcomes text[] := array_fill(null::text, array[cardinality(streams)]);
     found_positions text[] := array_fill(null::text, array[cardinality(streams)]);
 begin
-    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-        raise exception 'append refused: streams are appended to in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
-            using errcode = 'feature_not_supported', hint = 'Under one snapshot the version would be that of its beginning. The version check is what guards the decision.';
-    elsif exists (select from unnest(expected) e where e < -1) then
+    if exists (select from unnest(expected) e where e < -1) then
         raise exception 'append refused: expected must be null (any), -1 (there is one), 0 (there is none) or a version' using errcode = 'invalid_parameter_value';
+    elsif cardinality(expected) <> cardinality(streams) then
+        raise exception 'append refused: % streams and % expected versions', cardinality(streams), cardinality(expected) using errcode = 'invalid_parameter_value';
     end if;
     if cardinality(streams) > 1 and (select count(distinct s) from unnest(streams) s) < cardinality(streams) then
         raise exception 'append refused: a stream comes twice in one call' using errcode = 'invalid_parameter_value';
@@ -217,45 +216,59 @@ begin
         raise exception 'event refused: id: must differ within one call, one comes twice' using errcode = 'unique_violation';
     end if;
     for place in select s.n from unnest(streams) with ordinality s (name, n) order by s.name collate "C" loop
-        wanted := expected[place];
-        held := outbox.hold_stream(streams[place], wanted is null or wanted = 0);
+        held := outbox.hold_stream(streams[place], expected[place] is null or expected[place] = 0);
         held_ids[place] := held.id;
         held_categories[place] := held.category;
         versions[place] := coalesce(held.version, 0);
-        if versions[place] > 0 then
-            own_ids := case when cardinality(streams) = 1 then ids
-                            else (select array_agg(e.id) from unnest(numbers, ids) e (number, id) where e.number = place) end;
-            select count(*) as events, max(e.version) as version, array_agg(e.position order by e.version)::text as positions into known
-            from (select l.version, l.position from outbox.log_stream l where l.id = any(own_ids) and l.stream = held.id
-                  union all
-                  select l.version, l.position from outbox.log_archive l where l.id = any(own_ids) and l.stream = held.id) e;
-            if known.events > 0 and known.events = cardinality(own_ids) then
-                outcomes[place] := 'already';
-                versions[place] := known.version;
-                found_positions[place] := known.positions;
-            elsif known.events > 0 then
-                raise exception 'append refused: stream % has % of these % events already, by id, and not the others', streams[place], known.events, cardinality(own_ids)
-                    using errcode = 'unique_violation', hint = 'The same call again has the same events: give each command ids of its own.';
-            end if;
-        end if;
-        if outcomes[place] is null and not (case wanted when -1 then versions[place] > 0 else coalesce(versions[place] = wanted, true) end) then
-            outcomes[place] := 'conflict';
-        end if;
     end loop;
 
-    if 'conflict' = any(outcomes) then
-        return query
-            select s.n::integer, coalesce(nullif(s.outcome, 'already'), 'kept_back'), s.version, null::bigint[]
-            from unnest(outcomes, versions) with ordinality s (outcome, version, n);
-        return;
-    elsif 'already' = any(outcomes) then
-        if array_position(outcomes, null) is not null then
-            raise exception 'append refused: stream % has these events already, by id, and stream % has not', streams[array_position(outcomes, 'already')], streams[array_position(outcomes, null)]
+    -- The same call again is told apart by the ids of its events, before any version is compared: whatever became of the streams since,
+    -- those that it only looked at included. Of the archive too, where no index together with the other one refuses an id twice.
+    for known in
+        select e.number, count(*) as events, count(*) filter (where f.stream = held_ids[e.number]) as events_here,
+               max(f.version) as version, array_agg(f.position order by f.version)::text as positions
+        from unnest(numbers, ids) e (number, id)
+        cross join lateral (
+            select l.stream, l.version, l.position from outbox.log_stream l where l.id = e.id
+            union all
+            select l.stream, l.version, l.position from outbox.log_archive l where l.id = e.id
+        ) f
+        group by e.number
+    loop
+        wanted := (select count(*) from unnest(numbers) n where n = known.number);
+        if known.events <> known.events_here then
+            raise exception 'append refused: % of these events, by id, are in another stream than %', known.events - known.events_here, streams[known.number]
+                using errcode = 'unique_violation', hint = 'An id is used once: give each command ids of its own.';
+        elsif known.events <> wanted then
+            raise exception 'append refused: stream % has % of these % events already, by id, and not the others', streams[known.number], known.events, wanted
+                using errcode = 'unique_violation', hint = 'The same call again has the same events: give each command ids of its own.';
+        end if;
+        outcomes[known.number] := 'already';
+        versions[known.number] := known.version;
+        found_positions[known.number] := known.positions;
+    end loop;
+    if 'already' = any(outcomes) then
+        place := (select n from unnest(numbers) n where outcomes[n] is null limit 1);
+        if place is not null then
+            raise exception 'append refused: stream % has these events already, by id, and stream % has not', streams[array_position(outcomes, 'already')], streams[place]
                 using errcode = 'unique_violation', hint = 'The same call again names the same streams: give each command ids of its own.';
         end if;
         return query
-            select s.n::integer, s.outcome, s.version, s.positions::bigint[]
-            from unnest(outcomes, versions, found_positions) with ordinality s (outcome, version, positions, n);
+            select s.n::integer, 'already', s.version, coalesce(s.positions::bigint[], '{}')
+            from unnest(versions, found_positions) with ordinality s (version, positions, n);
+        return;
+    end if;
+
+    for place in 1 .. cardinality(streams) loop
+        wanted := expected[place];
+        if not (case wanted when -1 then versions[place] > 0 else coalesce(versions[place] = wanted, true) end) then
+            outcomes[place] := 'conflict';
+        end if;
+    end loop;
+    if 'conflict' = any(outcomes) then
+        return query
+            select s.n::integer, coalesce(s.outcome, 'kept_back'), s.version, null::bigint[]
+            from unnest(outcomes, versions) with ordinality s (outcome, version, n);
         return;
     end if;
 
@@ -523,7 +536,7 @@ CREATE FUNCTION outbox.category_of(stream text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    select case when octet_length(stream) <= 400 and stream ~ '^[A-Za-z0-9._]{1,100}-[^[:space:][:cntrl:]]+$' then split_part(stream, '-', 1) end
+    select case when octet_length(stream) <= 400 and stream ~ '^[A-Za-z0-9._]{1,100}-[^\u0001-\u0020\u007f]+$' then split_part(stream, '-', 1) end
 $_$;
 
 ALTER FUNCTION outbox.category_of(stream text) OWNER TO outbox_maintainer;
@@ -862,6 +875,7 @@ ALTER FUNCTION outbox.expect_count(stream text, wanted bigint, got bigint) OWNER
 CREATE FUNCTION outbox.find_appended(stream text, ids uuid[]) RETURNS TABLE(id uuid, version bigint, "position" bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -870,9 +884,9 @@ begin
     -- Made if it is not there: whoever else is making it is waited for.
     select h.id into held from outbox.hold_stream(find_appended.stream, true) h;
     return query
-        select l.id, l.version, l.position from outbox.log_stream l where l.id = any(ids) and l.stream = held
+        select l.id, l.version, l.position from outbox.log_stream l where l.id = any(ids) and l.stream + 0 = held
         union all
-        select l.id, l.version, l.position from outbox.log_archive l where l.id = any(ids) and l.stream = held;
+        select l.id, l.version, l.position from outbox.log_archive l where l.id = any(ids) and l.stream + 0 = held;
 end
 $$;
 
@@ -1238,6 +1252,10 @@ declare
     category_name text;
     is_buried boolean;
 begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'refused: streams are held in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
+            using errcode = 'feature_not_supported', hint = 'Under one snapshot the version would be that of its beginning. The version check is what guards the decision.';
+    end if;
     select s.id, s.category into hold_stream.id, hold_stream.category
     from outbox.stream s where s.name = hold_stream.stream for no key update;
     if not found then
@@ -3759,7 +3777,7 @@ CREATE FUNCTION outbox.trace_log(event_id uuid) RETURNS TABLE(at timestamp with 
     AS $$
     with recursive appended as materialized (
         select l.position, l.transaction_id, l.recorded_at, l.topic, l.key, l.id, l.source, l.type, l.schema_version,
-               l.correlation_id, l.causation_id, l.traceparent
+               l.correlation_id, l.causation_id, l.traceparent, l.version, l.category
         from outbox.log l where l.id = event_id
         order by l.position limit 100
     ), ledger as materialized (
@@ -3787,7 +3805,7 @@ CREATE FUNCTION outbox.trace_log(event_id uuid) RETURNS TABLE(at timestamp with 
     ), put as (
         -- Its place among the entries of its stream: by its batch, and again by every re-issue that took it out of there.
         select p.position, p.topic, p.slot, p.number, p.batch_id, p.cut_at, p.epoch, null as missing, null as asked_by
-        from placed p where p.number is not null and not p.is_forgotten
+        from placed p where p.number is not null and not p.is_forgotten and p.topic is not null
         union all
         select p.position, p.topic, p.slot, again.number, again.batch_id, again.cut_at, again.epoch, r.missing, r.asked_by
         from placed p
@@ -3824,7 +3842,12 @@ CREATE FUNCTION outbox.trace_log(event_id uuid) RETURNS TABLE(at timestamp with 
                'correlation_id', correlation_id, 'causation_id', causation_id, 'traceparent', traceparent))
     from placed
     union all
-    select null, 'uncut', jsonb_build_object('position', position) from placed where number is null
+    -- Of the category, not of the stream: its name is a key.
+    select null, case when topic is null then 'private' else 'stored' end, jsonb_build_object(
+               'position', position, 'version', version, 'category', (select c.name from outbox.category c where c.id = placed.category))
+    from placed where version is not null
+    union all
+    select null, 'uncut', jsonb_build_object('position', position) from placed where number is null and topic is not null
     union all
     select null, 'forgotten', jsonb_build_object('position', position) from placed where is_forgotten
     union all
@@ -5709,7 +5732,7 @@ CREATE TABLE outbox.stream (
     category integer NOT NULL,
     name text NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT stream_name_check CHECK (((octet_length(name) <= 400) AND (name ~ '^[A-Za-z0-9._]+-[^[:space:][:cntrl:]]+$'::text)))
+    CONSTRAINT stream_name_check CHECK (((octet_length(name) <= 400) AND (name ~ '^[A-Za-z0-9._]+-[^\u0001-\u0020\u007f]+$'::text)))
 );
 
 ALTER TABLE outbox.stream OWNER TO outbox_maintainer;
@@ -6568,6 +6591,62 @@ CREATE VIEW outbox_ops.dead_letters AS
 ALTER TABLE outbox_ops.dead_letters OWNER TO outbox_maintainer;
 
 COMMENT ON VIEW outbox_ops.dead_letters IS 'What consumers gave up. The payload and what the handler said are in outbox.dead_letter.';
+
+CREATE VIEW outbox_ops.event_streams AS
+ SELECT
+        CASE
+            WHEN has_table_privilege('outbox.stream'::text, 'select'::text) THEN s.name
+            ELSE NULL::text
+        END AS stream,
+    c.name AS category,
+    COALESCE(newest.version, outbox.version_of(s.id)) AS version,
+    COALESCE(oldest.version, (0)::bigint) AS first_version,
+    s.created_at,
+    newest.recorded_at AS last_recorded_at,
+    ( SELECT max(step.through) AS max
+           FROM outbox.stream_step step
+          WHERE ((step.stream = s.id) AND (step.action = 'archive'::text))) AS archived_through,
+    ( SELECT max(step.through) AS max
+           FROM outbox.stream_step step
+          WHERE ((step.stream = s.id) AND (step.action = ANY (ARRAY['truncate'::text, 'tombstone'::text])))) AS removed_through,
+    (EXISTS ( SELECT
+           FROM outbox.stream_step step
+          WHERE ((step.stream = s.id) AND (step.action = 'tombstone'::text)))) AS is_buried
+   FROM (((outbox.stream s
+     JOIN outbox.category c ON ((c.id = s.category)))
+     LEFT JOIN LATERAL ( SELECT e.version,
+            e.recorded_at
+           FROM outbox.stored_event e
+          WHERE (e.stream_id = s.id)
+          ORDER BY e.version DESC
+         LIMIT 1) newest ON (true))
+     LEFT JOIN LATERAL ( SELECT e.version
+           FROM outbox.stored_event e
+          WHERE (e.stream_id = s.id)
+          ORDER BY e.version
+         LIMIT 1) oldest ON (true));
+
+ALTER TABLE outbox_ops.event_streams OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox_ops.event_streams IS 'The streams of the event store. Ask by category, and with a limit.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.stream IS 'Its name; null for who may not see keys (outbox_reader may).';
+
+COMMENT ON COLUMN outbox_ops.event_streams.category IS 'What the name begins with.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.version IS 'Version of its last event; 0: it has none.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.first_version IS 'Version of the first event that is still there; 0: none is.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.created_at IS 'When its first append began.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.last_recorded_at IS 'When its last event was recorded.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.archived_through IS 'Up to which version it was archived at some time; null: never.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.removed_through IS 'Up to which version its events were removed for good; null: none was.';
+
+COMMENT ON COLUMN outbox_ops.event_streams.is_buried IS 'Whether it was given a tombstone: it takes no events any more.';
 
 CREATE VIEW outbox_ops.holes AS
  SELECT hole.topic,
@@ -8401,11 +8480,17 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.topic_layout FOR EA
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.trim_floor FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.category FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log_archive FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log_stream FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.stream FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.stream_step FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.subject_step FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
@@ -8494,6 +8579,7 @@ GRANT USAGE ON SCHEMA outbox_ops TO outbox_observer;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_relay;
 GRANT ALL ON SCHEMA outbox_ops TO outbox_maintainer;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_operator;
+GRANT USAGE ON SCHEMA outbox_ops TO outbox_reader;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.accept(n bigint, problem text) FROM PUBLIC;
@@ -8899,6 +8985,7 @@ REVOKE ALL ON FUNCTION outbox.truncate_stream(stream text, before_version bigint
 
 REVOKE ALL ON FUNCTION outbox.version_of(stream bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.version_of(stream bigint) TO outbox_reader;
+GRANT ALL ON FUNCTION outbox.version_of(stream bigint) TO outbox_observer;
 
 REVOKE ALL ON FUNCTION outbox.waiting_transactions() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_observer;
@@ -9164,6 +9251,9 @@ GRANT SELECT ON TABLE outbox_ops.dead_letter_groups TO outbox_operator;
 GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_consumer;
 GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.dead_letters TO outbox_operator;
+
+GRANT SELECT ON TABLE outbox_ops.event_streams TO outbox_reader;
+GRANT SELECT ON TABLE outbox_ops.event_streams TO outbox_observer;
 
 GRANT SELECT ON TABLE outbox_ops.holes TO outbox_observer;
 GRANT SELECT ON TABLE outbox_ops.holes TO outbox_relay;

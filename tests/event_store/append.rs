@@ -3,6 +3,7 @@
 use futures_util::TryStreamExt as _;
 use outbox_core::append::NewEvent;
 use outbox_core::event::Data;
+use outbox_core::event_store::append::tokio_postgres as other_driver;
 use outbox_core::event_store::{
     self, Expected, Outcome, Outcomes, PageLimits, StreamAppend, StreamName, StreamRead,
 };
@@ -179,6 +180,44 @@ async fn several_streams_get_all_of_a_call_or_nothing() -> Result {
     Ok(())
 }
 
+/// Also when a stream that the call only looked at has moved on: what was committed was committed.
+#[tokio::test]
+async fn a_call_that_guards_another_stream_is_told_as_it_was_appended() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let call = |id| {
+        vec![
+            StreamAppend {
+                stream: order(1),
+                expected: Expected::NoStream,
+                events: vec![NewEvent::stored("placed").id(Uuid::from_u128(id))],
+            },
+            StreamAppend {
+                stream: order(2),
+                expected: Expected::Version(1),
+                events: vec![],
+            },
+        ]
+    };
+    let first = append(&mut connection, &order(2), Expected::NoStream, &["guarded"]).await?;
+    assert!(matches!(first, Outcome::Appended { .. }), "{first:?}");
+    let Outcomes::Appended(_) = event_store::append_streams(&mut connection, call(1)).await? else {
+        panic!("both are where they are expected")
+    };
+    let moved = append(&mut connection, &order(2), Expected::Version(1), &["moved"]).await?;
+    assert!(matches!(moved, Outcome::Appended { .. }), "{moved:?}");
+    let Outcomes::AlreadyAppended(again) = event_store::append_streams(&mut connection, call(1)).await?
+    else {
+        panic!("it was committed before the other stream moved")
+    };
+    assert_eq!(again[0].version, 1);
+    let Outcomes::Conflict(conflicts) = event_store::append_streams(&mut connection, call(2)).await? else {
+        panic!("another call is too late")
+    };
+    assert_eq!(conflicts.len(), 2);
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_stored_is_read_as_it_was_appended_in_both_directions_and_to_a_time() -> Result {
     let world = World::new().await?;
@@ -251,6 +290,18 @@ async fn what_is_stored_is_read_as_it_was_appended_in_both_directions_and_to_a_t
     assert_eq!(later, numbered(&["x", "y", "z"], 3));
     let was = types_of(&mut connection, StreamRead::of(&stream).until(seen)).await?;
     assert_eq!(was, all[..2]);
+    let back_then = StreamRead::of(&stream)
+        .until(seen)
+        .backward()
+        .limits(one_at_a_time);
+    let mut was = types_of(&mut connection, back_then).await?;
+    was.reverse();
+    assert_eq!(was, all[..2]);
+    assert!(
+        types_of(&mut connection, StreamRead::of(&stream).from_version(u64::MAX))
+            .await?
+            .is_empty()
+    );
     // A page is bounded in bytes too, and has one event however large that is.
     let bytes = PageLimits {
         bytes_max: 1_100,
@@ -273,5 +324,54 @@ async fn what_is_stored_is_read_as_it_was_appended_in_both_directions_and_to_a_t
             .await?
             .is_empty()
     );
+    Ok(())
+}
+
+/// A service that speaks tokio-postgres gets the same: events as they are, conflicts as outcomes, refusals before anything is sent.
+#[tokio::test]
+async fn the_other_driver_appends_the_same() -> Result {
+    let world = World::new().await?;
+    let (mut connection, mut client) = (world.connect().await?, world.log().client().await?);
+    let stream = order(1);
+    let event = |id| {
+        NewEvent::stored("order.placed")
+            .id(Uuid::from_u128(id))
+            .publish_to("orders")
+            .json_text(r#"{"b": 1.10}"#)
+            .tag("customer:1")
+    };
+    let transaction = client.transaction().await?;
+    let outcome = other_driver::append(&transaction, &stream, Expected::NoStream, vec![event(1)]).await?;
+    assert!(
+        matches!(outcome, Outcome::Appended { version: 1, .. }),
+        "{outcome:?}"
+    );
+    let conflict = other_driver::append(&transaction, &stream, Expected::NoStream, vec![event(2)]).await?;
+    assert_eq!(conflict, Outcome::Conflict { actual: 1 });
+    let again = other_driver::append(&transaction, &stream, Expected::NoStream, vec![event(1)]).await?;
+    assert!(
+        matches!(again, Outcome::AlreadyAppended { version: 1, .. }),
+        "{again:?}"
+    );
+    let keyed = vec![event(3).key("k")];
+    let refused = other_driver::append(&transaction, &stream, Expected::Any, keyed).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("key: must be absent")));
+    transaction.commit().await?;
+    let sent = event_store::append(&mut connection, &stream, Expected::Version(1), vec![event(4)]).await?;
+    assert!(matches!(sent, Outcome::Appended { version: 2, .. }), "{sent:?}");
+    let page = event_store::read_page(&mut connection, &StreamRead::of(&stream)).await?;
+    let told: Vec<_> = page
+        .iter()
+        .map(|one| {
+            (
+                one.topic.clone(),
+                one.tags.clone(),
+                one.event.data.clone(),
+                one.event.data_content_type.clone(),
+            )
+        })
+        .collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0], told[1]);
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! Sixteen writers on few streams, whose connections are ended now and then: what they saw against what is stored.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outbox_core::append::NewEvent;
@@ -11,9 +9,10 @@ use outbox_core::event_store::{
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use serde_json::json;
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use system_tests::patience::until;
 use system_tests::{Failure, Result, World};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use xtask::servers::{PostgresOptions, RedisOptions};
@@ -23,12 +22,14 @@ use crate::witness::{Attempt, Fate, judge};
 const WRITERS: u64 = 16;
 const STREAMS: u32 = 5;
 const COMMITS: usize = 40;
+const COMMITS_PER_KILL: u64 = 8;
 
 /// One writer: reads, decides, appends at the version read, again and again.
 struct Writer {
     url: String,
     random: StdRng,
     attempts: Vec<Attempt>,
+    committing: mpsc::UnboundedSender<()>,
 }
 
 impl Writer {
@@ -153,6 +154,10 @@ impl Writer {
                     }
                 }
                 self.attempts.append(&mut attempts);
+                if is_there {
+                    // Who listens ends after all who write.
+                    self.committing.send(()).ok();
+                }
                 Ok(is_there)
             }
         }
@@ -217,30 +222,33 @@ async fn sixteen_writers_whose_sessions_are_ended_lose_nothing_and_overwrite_nob
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let world = World::with_own_servers(PostgresOptions::default(), RedisOptions::default()).await?;
-    let over = Arc::new(AtomicBool::new(false));
+    let (committing, mut commits) = mpsc::unbounded_channel();
     let mut writers = JoinSet::new();
     for number in 0..WRITERS {
         let writer = Writer {
             url: world.database_url().to_owned(),
             random: StdRng::seed_from_u64(seed ^ number),
             attempts: Vec::new(),
+            committing: committing.clone(),
         };
         writers.spawn(writer.run());
     }
-    // Ends one session of theirs after the other, each in the middle of something.
+    // Ends one session of theirs at every eighth commit, in the middle of something: by time alone a busy machine would get nowhere.
+    drop(committing);
     let mut harm = world.connect().await?;
-    let stop = over.clone();
     let harming = tokio::spawn(async move {
-        let mut ended = 0_u64;
-        while !stop.load(Ordering::Relaxed) {
-            let hit: Option<bool> = sqlx::query_scalar(
-                "select pg_terminate_backend(pid) from pg_stat_activity
-                 where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle' order by random() limit 1",
-            )
-            .fetch_optional(&mut harm)
-            .await?;
-            ended += u64::from(hit == Some(true));
-            harm.execute("select pg_sleep(0.02)").await?;
+        let (mut seen, mut ended) = (0_u64, 0_u64);
+        while commits.recv().await.is_some() {
+            seen += 1;
+            if seen % COMMITS_PER_KILL == 0 {
+                let hit: Option<bool> = sqlx::query_scalar(
+                    "select pg_terminate_backend(pid) from pg_stat_activity
+                     where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle' order by random() limit 1",
+                )
+                .fetch_optional(&mut harm)
+                .await?;
+                ended += u64::from(hit == Some(true));
+            }
         }
         Ok::<_, sqlx::Error>(ended)
     });
@@ -248,7 +256,6 @@ async fn sixteen_writers_whose_sessions_are_ended_lose_nothing_and_overwrite_nob
     while let Some(done) = writers.join_next().await {
         attempts.extend(done.map_err(|error| Failure::new(error.to_string()))??);
     }
-    over.store(true, Ordering::Relaxed);
     let ended = harming.await.map_err(|error| Failure::new(error.to_string()))??;
     let counts = judge(&mut world.connect().await?, &attempts).await?;
     println!("{counts:?}, {ended} sessions ended");

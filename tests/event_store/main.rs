@@ -22,6 +22,8 @@ mod published;
 
 mod refused;
 
+mod seen;
+
 mod snapshots;
 
 mod sql;

@@ -19,12 +19,26 @@ const COLUMNS: &[(&str, &str)] = &[
     ),
     ("causes", "cause, severity, subject, since, reason"),
     (
+        "event_streams",
+        "stream, category, version, first_version, created_at, last_recorded_at, archived_through, removed_through, is_buried",
+    ),
+    (
         "holes",
         "topic, partition, stream, group_name, missing, held, passed, since, state, reason, changed_at, reissued_at, events, published",
     ),
     (
         "losses",
         "topic, partition, stream, after_entry, through_entry, events, why, missed_by, found_at",
+    ),
+    (
+        "parked_streams",
+        "subscription, generation, partition, stream_id, stream, version, state, attempts, error_class, first_failed_at, failed_at, retry_at",
+    ),
+    (
+        "projections",
+        "projection, kind, generation, state, lag_events, rebuild, rebuild_state, rebuild_generation, rebuild_reason, \
+         rebuild_actor, rebuild_ordered_at, rebuild_finished_at, rebuilt_events, rebuilt_share, rebuilt_per_second, \
+         rebuild_left_seconds, rebuild_said",
     ),
     (
         "recoveries",
@@ -56,6 +70,11 @@ const COLUMNS: &[(&str, &str)] = &[
         "streams",
         "topic, partition, stream, length, memory_bytes, first_entry, last_entry, retention, cap, floor, trimmed_at, held_by, \
          held_since, lost_unread, seen_at",
+    ),
+    (
+        "subscriptions",
+        "subscription, generation, state, partitions, held_partitions, categories, types, lag_events, lag_exact, lag_seconds, \
+         retrying_streams, parked_streams, applied_events, last_recorded_at, moved_at, paused_at, paused_by, paused_reason, created_at",
     ),
     (
         "summary",

@@ -35,7 +35,7 @@ comment on table outbox.category is 'Categories: what the names of streams begin
 create table outbox.stream (
     id bigint generated always as identity primary key,
     category integer not null,
-    name text not null unique check (octet_length(name) <= 400 and name ~ '^[A-Za-z0-9._]+-[^[:space:][:cntrl:]]+$'),
+    name text not null unique check (octet_length(name) <= 400 and name ~ '^[A-Za-z0-9._]+-[^\u0001-\u0020\u007f]+$'),
     created_at timestamptz not null default clock_timestamp()
 );
 create index stream_of_category on outbox.stream (category, name);
@@ -91,11 +91,14 @@ comment on table outbox.stream_step is 'Audit of streams archived, restored, tru
 create trigger append_only before update or delete on outbox.category for each row execute function outbox.refuse_change();
 create trigger append_only before update or delete on outbox.stream for each row execute function outbox.refuse_change();
 create trigger append_only before update or delete on outbox.stream_step for each row execute function outbox.refuse_change();
+create trigger append_only_as_a_whole before truncate on outbox.category for each statement execute function outbox.refuse_change();
+create trigger append_only_as_a_whole before truncate on outbox.stream for each statement execute function outbox.refuse_change();
+create trigger append_only_as_a_whole before truncate on outbox.stream_step for each statement execute function outbox.refuse_change();
 
 -- The category in a stream's name. Null: that is no name of a stream.
 create function outbox.category_of(stream text) returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-    select case when octet_length(stream) <= 400 and stream ~ '^[A-Za-z0-9._]{1,100}-[^[:space:][:cntrl:]]+$' then split_part(stream, '-', 1) end
+    select case when octet_length(stream) <= 400 and stream ~ '^[A-Za-z0-9._]{1,100}-[^\u0001-\u0020\u007f]+$' then split_part(stream, '-', 1) end
 $$;
 
 -- Locks a stream until the transaction ends, and says at which version it is; 0: it has no event. One that is not there is made if it
@@ -106,6 +109,10 @@ declare
     category_name text;
     is_buried boolean;
 begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'refused: streams are held in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
+            using errcode = 'feature_not_supported', hint = 'Under one snapshot the version would be that of its beginning. The version check is what guards the decision.';
+    end if;
     select s.id, s.category into hold_stream.id, hold_stream.category
     from outbox.stream s where s.name = hold_stream.stream for no key update;
     if not found then
@@ -155,7 +162,7 @@ create function outbox.append_to_streams(
     data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[],
     traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]
 ) returns table (number integer, outcome text, version bigint, positions bigint[])
-language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
     default_source text;
@@ -163,7 +170,6 @@ declare
     place integer;
     held record;
     wanted bigint;
-    own_ids uuid[];
     known record;
     held_ids bigint[] := array_fill(null::bigint, array[cardinality(streams)]);
     held_categories integer[] := array_fill(null::integer, array[cardinality(streams)]);
@@ -171,11 +177,10 @@ declare
     outcomes text[] := array_fill(null::text, array[cardinality(streams)]);
     found_positions text[] := array_fill(null::text, array[cardinality(streams)]);
 begin
-    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-        raise exception 'append refused: streams are appended to in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
-            using errcode = 'feature_not_supported', hint = 'Under one snapshot the version would be that of its beginning. The version check is what guards the decision.';
-    elsif exists (select from unnest(expected) e where e < -1) then
+    if exists (select from unnest(expected) e where e < -1) then
         raise exception 'append refused: expected must be null (any), -1 (there is one), 0 (there is none) or a version' using errcode = 'invalid_parameter_value';
+    elsif cardinality(expected) <> cardinality(streams) then
+        raise exception 'append refused: % streams and % expected versions', cardinality(streams), cardinality(expected) using errcode = 'invalid_parameter_value';
     end if;
     if cardinality(streams) > 1 and (select count(distinct s) from unnest(streams) s) < cardinality(streams) then
         raise exception 'append refused: a stream comes twice in one call' using errcode = 'invalid_parameter_value';
@@ -184,45 +189,59 @@ begin
         raise exception 'event refused: id: must differ within one call, one comes twice' using errcode = 'unique_violation';
     end if;
     for place in select s.n from unnest(streams) with ordinality s (name, n) order by s.name collate "C" loop
-        wanted := expected[place];
-        held := outbox.hold_stream(streams[place], wanted is null or wanted = 0);
+        held := outbox.hold_stream(streams[place], expected[place] is null or expected[place] = 0);
         held_ids[place] := held.id;
         held_categories[place] := held.category;
         versions[place] := coalesce(held.version, 0);
-        if versions[place] > 0 then
-            own_ids := case when cardinality(streams) = 1 then ids
-                            else (select array_agg(e.id) from unnest(numbers, ids) e (number, id) where e.number = place) end;
-            select count(*) as events, max(e.version) as version, array_agg(e.position order by e.version)::text as positions into known
-            from (select l.version, l.position from outbox.log_stream l where l.id = any(own_ids) and l.stream = held.id
-                  union all
-                  select l.version, l.position from outbox.log_archive l where l.id = any(own_ids) and l.stream = held.id) e;
-            if known.events > 0 and known.events = cardinality(own_ids) then
-                outcomes[place] := 'already';
-                versions[place] := known.version;
-                found_positions[place] := known.positions;
-            elsif known.events > 0 then
-                raise exception 'append refused: stream % has % of these % events already, by id, and not the others', streams[place], known.events, cardinality(own_ids)
-                    using errcode = 'unique_violation', hint = 'The same call again has the same events: give each command ids of its own.';
-            end if;
-        end if;
-        if outcomes[place] is null and not (case wanted when -1 then versions[place] > 0 else coalesce(versions[place] = wanted, true) end) then
-            outcomes[place] := 'conflict';
-        end if;
     end loop;
 
-    if 'conflict' = any(outcomes) then
-        return query
-            select s.n::integer, coalesce(nullif(s.outcome, 'already'), 'kept_back'), s.version, null::bigint[]
-            from unnest(outcomes, versions) with ordinality s (outcome, version, n);
-        return;
-    elsif 'already' = any(outcomes) then
-        if array_position(outcomes, null) is not null then
-            raise exception 'append refused: stream % has these events already, by id, and stream % has not', streams[array_position(outcomes, 'already')], streams[array_position(outcomes, null)]
+    -- The same call again is told apart by the ids of its events, before any version is compared: whatever became of the streams since,
+    -- those that it only looked at included. Of the archive too, where no index together with the other one refuses an id twice.
+    for known in
+        select e.number, count(*) as events, count(*) filter (where f.stream = held_ids[e.number]) as events_here,
+               max(f.version) as version, array_agg(f.position order by f.version)::text as positions
+        from unnest(numbers, ids) e (number, id)
+        cross join lateral (
+            select l.stream, l.version, l.position from outbox.log_stream l where l.id = e.id
+            union all
+            select l.stream, l.version, l.position from outbox.log_archive l where l.id = e.id
+        ) f
+        group by e.number
+    loop
+        wanted := (select count(*) from unnest(numbers) n where n = known.number);
+        if known.events <> known.events_here then
+            raise exception 'append refused: % of these events, by id, are in another stream than %', known.events - known.events_here, streams[known.number]
+                using errcode = 'unique_violation', hint = 'An id is used once: give each command ids of its own.';
+        elsif known.events <> wanted then
+            raise exception 'append refused: stream % has % of these % events already, by id, and not the others', streams[known.number], known.events, wanted
+                using errcode = 'unique_violation', hint = 'The same call again has the same events: give each command ids of its own.';
+        end if;
+        outcomes[known.number] := 'already';
+        versions[known.number] := known.version;
+        found_positions[known.number] := known.positions;
+    end loop;
+    if 'already' = any(outcomes) then
+        place := (select n from unnest(numbers) n where outcomes[n] is null limit 1);
+        if place is not null then
+            raise exception 'append refused: stream % has these events already, by id, and stream % has not', streams[array_position(outcomes, 'already')], streams[place]
                 using errcode = 'unique_violation', hint = 'The same call again names the same streams: give each command ids of its own.';
         end if;
         return query
-            select s.n::integer, s.outcome, s.version, s.positions::bigint[]
-            from unnest(outcomes, versions, found_positions) with ordinality s (outcome, version, positions, n);
+            select s.n::integer, 'already', s.version, coalesce(s.positions::bigint[], '{}')
+            from unnest(versions, found_positions) with ordinality s (version, positions, n);
+        return;
+    end if;
+
+    for place in 1 .. cardinality(streams) loop
+        wanted := expected[place];
+        if not (case wanted when -1 then versions[place] > 0 else coalesce(versions[place] = wanted, true) end) then
+            outcomes[place] := 'conflict';
+        end if;
+    end loop;
+    if 'conflict' = any(outcomes) then
+        return query
+            select s.n::integer, coalesce(s.outcome, 'kept_back'), s.version, null::bigint[]
+            from unnest(outcomes, versions) with ordinality s (outcome, version, n);
         return;
     end if;
 
@@ -362,7 +381,7 @@ $$;
 
 -- Which of these events a stream has, by id. Whoever is at work on the stream is waited for, so that the answer holds.
 create function outbox.find_appended(stream text, ids uuid[]) returns table (id uuid, version bigint, "position" bigint)
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
     held bigint;
@@ -370,9 +389,9 @@ begin
     -- Made if it is not there: whoever else is making it is waited for.
     select h.id into held from outbox.hold_stream(find_appended.stream, true) h;
     return query
-        select l.id, l.version, l.position from outbox.log_stream l where l.id = any(ids) and l.stream = held
+        select l.id, l.version, l.position from outbox.log_stream l where l.id = any(ids) and l.stream + 0 = held
         union all
-        select l.id, l.version, l.position from outbox.log_archive l where l.id = any(ids) and l.stream = held;
+        select l.id, l.version, l.position from outbox.log_archive l where l.id = any(ids) and l.stream + 0 = held;
 end
 $$;
 

@@ -349,7 +349,15 @@ begin
 end
 $$;
 -- Whoever applies reads what is stored, and moves checkpoints; a reader that only looks must not.
-grant select on outbox.stored_event, outbox.stream, outbox.category, outbox.era, outbox.log_position, outbox.log_migration to outbox_subscriber;
+grant select on outbox.stored_event, outbox.stream, outbox.category, outbox.era, outbox.log_position to outbox_subscriber;
+do $$
+begin
+    -- Made by whoever migrates, and not by these files.
+    if to_regclass('outbox.log_migration') is not null then
+        grant select on outbox.log_migration to outbox_subscriber;
+    end if;
+end
+$$;
 grant select, insert on outbox.subscription to outbox_subscriber;
 grant select, insert, update on outbox.subscription_lease, outbox.subscription_checkpoint to outbox_subscriber;
 grant select, insert, update, delete on outbox.parked_stream, outbox.subscription_member to outbox_subscriber;

@@ -77,8 +77,9 @@ impl FromStr for StreamName {
         if id.is_empty() {
             return refuse("must have an id behind the first dash");
         }
-        if id.chars().any(|char| char.is_whitespace() || char.is_control()) {
-            return refuse("must have neither spaces nor control characters in its id");
+        // As the database has it, whatever its locale: other spaces are letters of a name.
+        if id.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+            return refuse("must have neither spaces nor control characters (of ASCII) in its id");
         }
         Ok(Self {
             name: name.to_owned(),

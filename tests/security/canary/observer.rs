@@ -46,6 +46,7 @@ const LEFT: &str = r#"
     insert into outbox.consumer_audit (action, consumer, reason) values ('redrive', 'stock', 'mended');
     select outbox.append_to_stream('customer-canary-customer-0815', null, '[{"type": "customer.seen", "data": "canary-card-4711"}]');
     insert into outbox.route (category, type, topic) values ('customer', '', 'customers');
+    insert into outbox.subject_step (key_id, action, reason) values (gen_random_uuid(), 'destroy', 'asked for');
     insert into outbox.stream_step (stream, action, through, events, reason) select id, 'archive', 0, 0, 'old' from outbox.stream;
     insert into outbox.subject_key (id, subject, wrapped_key, master_key) values (gen_random_uuid(), 'canary-customer-0815', 'canary-card-4711', '2026');
     select outbox.forget_subject('canary-customer-0815', 'asked for');

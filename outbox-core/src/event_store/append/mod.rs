@@ -16,3 +16,5 @@ pub use pg::{append, append_streams, append_streams_within, find_appended};
 
 mod request;
 pub use request::StreamAppend;
+
+pub mod tokio_postgres;

@@ -4,12 +4,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::outcome::{Answer, Outcome, Outcomes};
-use super::request::{Call, StreamAppend};
+use super::request::{APPEND, Call, StreamAppend};
 use crate::append::{Limits, NewEvent};
 use crate::event_store::pg::{failed, get, version};
 use crate::event_store::{Error, Expected, StreamName};
 
-const APPEND: &str = include_str!("../../../queries/event_store/append.sql");
 const FIND_APPENDED: &str = include_str!("../../../queries/event_store/find_appended.sql");
 
 const APPENDING: &str = "appending to streams";

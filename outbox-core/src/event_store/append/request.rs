@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use crate::append::{Columns, Home, Limits, NewEvent};
 use crate::event_store::{Error, Expected, StreamName};
 
+/// The statement that both drivers run; its parameters are the fields of [`Call`], in order.
+pub(super) const APPEND: &str = include_str!("../../../queries/event_store/append.sql");
+
 /// No call appends to more streams: each is a lock.
 const STREAMS_MAX: usize = 1_000;
 

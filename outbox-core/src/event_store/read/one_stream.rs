@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::page::PageLimits;
-use crate::event_store::StreamName;
+use crate::event_store::{StoredEvent, StreamName};
 
 /// Which way a stream is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,14 @@ impl StreamRead {
     pub fn limits(mut self, limits: PageLimits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Leaves of a page what was recorded in time. True: what follows was not, either.
+    pub(super) fn keep(&self, page: &mut Vec<StoredEvent>) -> bool {
+        let Some(until) = self.until else { return false };
+        let read = page.len();
+        page.retain(|event| event.recorded_at <= until);
+        self.direction == Direction::Forward && page.len() < read
     }
 
     /// The version that the first page is read behind, in the direction of the read.

@@ -27,57 +27,69 @@ pub fn read_stream<'c>(
     read: StreamRead,
 ) -> impl Stream<Item = Result<StoredEvent, Error>> + Send + 'c {
     let behind = read.behind();
-    stream::try_unfold((connection, read, behind), async |(connection, read, behind)| {
-        let page = page_behind(connection, &read, behind).await?;
-        let next = page
-            .last()
-            .map(|last| i64::try_from(last.version).unwrap_or(i64::MAX));
-        Ok::<_, Error>(next.map(|next| (stream::iter(page).map(Ok), (connection, read, next))))
-    })
+    stream::try_unfold(
+        (connection, read, Some(behind)),
+        async |(connection, read, behind)| {
+            let Some(behind) = behind else {
+                return Ok::<_, Error>(None);
+            };
+            let (page, next) = page_behind(connection, &read, behind).await?;
+            Ok((!page.is_empty()).then(|| (stream::iter(page).map(Ok), (connection, read, next))))
+        },
+    )
     .try_flatten()
 }
 
 /// One page of a stream: the first of what is asked for. Empty: there is nothing more.
 ///
 /// # Errors
-/// When the database cannot be read, or the stream was given a tombstone.
+/// When the database cannot be read.
 pub async fn read_page(connection: &mut PgConnection, read: &StreamRead) -> Result<Vec<StoredEvent>, Error> {
-    page_behind(connection, read, read.behind()).await
+    Ok(page_behind(connection, read, read.behind()).await?.0)
 }
 
+/// A page, and behind which version the next one begins; none: there is none. A page without events is the end.
 async fn page_behind(
     connection: &mut PgConnection,
     read: &StreamRead,
-    behind: i64,
-) -> Result<Vec<StoredEvent>, Error> {
+    mut behind: i64,
+) -> Result<(Vec<StoredEvent>, Option<i64>), Error> {
     let sql = match read.direction {
         Direction::Forward => FORWARD,
         Direction::Backward => BACKWARD,
     };
-    let page: Vec<StoredEvent> = sqlx::query(sql)
-        .bind(read.stream.as_str())
-        .bind(behind)
-        .bind(read.limits.events())
-        .bind(read.until)
-        .bind(read.limits.bytes())
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(failed(READING))?
-        .iter()
-        .map(|row| stored_event(row, READING))
-        .collect::<Result<_, _>>()?;
-    // Nothing at all: never was, or is gone.
-    let is_all = matches!(
-        (read.direction, behind),
-        (Direction::Forward, 0) | (Direction::Backward, i64::MAX)
-    );
-    if page.is_empty() && is_all && matches!(standing(connection, &read.stream).await?, Standing::Gone { .. })
-    {
-        return Err(Error::Gone {
-            stream: read.stream.clone(),
-        });
+    loop {
+        let rows = sqlx::query(sql)
+            .bind(read.stream.as_str())
+            .bind(behind)
+            .bind(read.limits.events())
+            .bind(read.limits.bytes())
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed(READING))?;
+        let mut page = rows
+            .iter()
+            .map(|row| stored_event(row, READING))
+            .collect::<Result<Vec<_>, _>>()?;
+        let Some(last) = page.last() else {
+            // Nothing at all: never was, or is gone.
+            let is_all = matches!(
+                (read.direction, behind),
+                (Direction::Forward, 0) | (Direction::Backward, i64::MAX)
+            );
+            if is_all && matches!(standing(connection, &read.stream).await?, Standing::Gone { .. }) {
+                return Err(Error::Gone {
+                    stream: read.stream.clone(),
+                });
+            }
+            return Ok((page, None));
+        };
+        behind = i64::try_from(last.version).unwrap_or(i64::MAX);
+        let is_over = read.keep(&mut page);
+        if is_over || !page.is_empty() {
+            return Ok((page, (!is_over).then_some(behind)));
+        }
     }
-    Ok(page)
 }
 
 /// At which version a stream is: 0, if it is not there. Nothing is locked: it may move on at once.

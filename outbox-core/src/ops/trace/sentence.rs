@@ -21,6 +21,16 @@ impl Step {
                 self.shown("missing"),
                 self.shown("asked_by")
             ),
+            "stored" => format!(
+                "version {} of a stream of category {}",
+                self.shown("version"),
+                self.shown("category")
+            ),
+            "private" => format!(
+                "version {} of a stream of category {}, and private: it goes to no topic",
+                self.shown("version"),
+                self.shown("category")
+            ),
             "uncut" => "committed, and in no batch yet: a relay is about to cut it, or none leads".to_owned(),
             "forgotten" => "its batch is older than what the ledger still holds".to_owned(),
             "published" => self.published(),
@@ -75,10 +85,12 @@ impl Step {
     }
 
     fn appended(&self) -> String {
+        let place = match self.text("topic") {
+            Some(topic) => format!("position {} of topic {topic}", self.shown("position")),
+            None => format!("position {}, for no topic", self.shown("position")),
+        };
         let mut said = format!(
-            "position {} of topic {}, type {}, source {}",
-            self.shown("position"),
-            self.shown("topic"),
+            "{place}, type {}, source {}",
             self.shown("type"),
             self.shown("source")
         );

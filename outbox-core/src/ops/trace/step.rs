@@ -15,7 +15,7 @@ pub struct Step {
     pub consumer: Option<String>,
     /// The database it was read from.
     pub database: String,
-    /// What: `appended`, `cut`, `uncut`, `forgotten`, `published`, `unpublished`, `unsent`, `reissued`, `failed`, `parked`, `applied`,
+    /// What: `appended`, `stored`, `private`, `cut`, `uncut`, `forgotten`, `published`, `unpublished`, `unsent`, `reissued`, `failed`, `parked`, `applied`,
     /// `skipped`, `dead`, `edited`, `discarded`, `redriven` or `caused`.
     pub step: String,
     /// More about it, by name.

@@ -1,0 +1,105 @@
+//! Appending to streams through tokio-postgres: a client or a transaction of it, also one of a pool.
+
+use tokio_postgres::GenericClient;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::outcome::{Answer, Outcome, Outcomes};
+use super::request::{APPEND, Call, StreamAppend};
+use crate::append::{Limits, NewEvent};
+use crate::event_store::{Error, Expected, StreamName};
+
+const DOING: &str = "appending to streams";
+
+/// Appends events to one stream, in the transaction of this client, if the stream is where it is expected.
+///
+/// # Errors
+/// As [`super::append`].
+pub async fn append<C: GenericClient + Sync>(
+    client: &C,
+    stream: &StreamName,
+    expected: Expected,
+    events: Vec<NewEvent>,
+) -> Result<Outcome, Error> {
+    let one = StreamAppend {
+        stream: stream.clone(),
+        expected,
+        events,
+    };
+    append_streams_within(client, vec![one], &Limits::default())
+        .await
+        .and_then(Outcome::of)
+}
+
+/// Appends to several streams in one round trip: all of it, or nothing.
+///
+/// # Errors
+/// As [`super::append`].
+pub async fn append_streams_within<C: GenericClient + Sync>(
+    client: &C,
+    appends: Vec<StreamAppend>,
+    limits: &Limits,
+) -> Result<Outcomes, Error> {
+    let asked = appends
+        .iter()
+        .map(|append| (append.stream.clone(), append.expected))
+        .collect();
+    let call = Call::of(appends, limits)?;
+    // The types are known, so that no statement is prepared and the call is one round trip.
+    let rows = client
+        .query_typed(APPEND, &parameters(&call))
+        .await
+        .map_err(failed)?;
+    let answers = rows
+        .iter()
+        .map(|row| {
+            let version: i64 = row.try_get("version").map_err(failed)?;
+            Ok(Answer {
+                outcome: row.try_get("outcome").map_err(failed)?,
+                version: u64::try_from(version)
+                    .map_err(|_| Error::shape(DOING, format!("a version {version}")))?,
+                positions: row.try_get("positions").map_err(failed)?,
+            })
+        })
+        .collect::<Result<_, Error>>()?;
+    Outcomes::of(asked, answers)
+}
+
+fn parameters(call: &Call) -> [(&(dyn ToSql + Sync), Type); 20] {
+    let columns = &call.columns;
+    [
+        (&call.streams, Type::TEXT_ARRAY),
+        (&call.expected, Type::INT8_ARRAY),
+        (&call.numbers, Type::INT4_ARRAY),
+        (&columns.ids, Type::UUID_ARRAY),
+        (&columns.topics, Type::TEXT_ARRAY),
+        (&columns.types, Type::TEXT_ARRAY),
+        (&columns.sources, Type::TEXT_ARRAY),
+        (&columns.subjects, Type::TEXT_ARRAY),
+        (&columns.times, Type::TIMESTAMPTZ_ARRAY),
+        (&columns.data_content_types, Type::TEXT_ARRAY),
+        (&columns.data_schemas, Type::TEXT_ARRAY),
+        (&columns.schema_versions, Type::TEXT_ARRAY),
+        (&columns.correlation_ids, Type::TEXT_ARRAY),
+        (&columns.causation_ids, Type::TEXT_ARRAY),
+        (&columns.traceparents, Type::TEXT_ARRAY),
+        (&columns.tracestates, Type::TEXT_ARRAY),
+        (&columns.extensions, Type::TEXT_ARRAY),
+        (&columns.data, Type::TEXT_ARRAY),
+        (&columns.data_binaries, Type::BYTEA_ARRAY),
+        (&columns.tags, Type::TEXT_ARRAY),
+    ]
+}
+
+fn failed(error: tokio_postgres::Error) -> Error {
+    match error.as_db_error() {
+        Some(refused) => Error::Database {
+            doing: DOING,
+            code: refused.code().code().to_owned(),
+            message: refused.message().to_owned(),
+        },
+        None => Error::Connection {
+            doing: DOING,
+            source: Box::new(error),
+        },
+    }
+}
