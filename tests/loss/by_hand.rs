@@ -308,7 +308,7 @@ async fn a_repair_goes_at_its_rate_and_the_other_streams_do_not_wait_for_it() ->
         .set("OUTBOX_PUBLISH_SHARE_ROWS", 50)
         .start()?;
     relay.leads().await?;
-    let mut journal = backlog(&scene.world, &topics, 1, 4_000, 10).await?;
+    let mut journal = backlog(&scene.world, &topics, 1, 8_000, 10).await?;
     arrived(&scene.world, &topics, LIMIT).await?;
     scene
         .until("select passed_position > 0 from outbox_ops.topics")
@@ -348,13 +348,13 @@ async fn a_repair_goes_at_its_rate_and_the_other_streams_do_not_wait_for_it() ->
         .until("select state = 'done' from outbox_ops.reissues")
         .await?;
     assert!(
-        began.elapsed().as_secs_f64() > 4_000.0 / 500.0 * 0.8,
+        began.elapsed().as_secs_f64() > 8_000.0 / 500.0 * 0.8,
         "{:?}",
         began.elapsed()
     );
     journal.merge(backlog(&scene.world, &topics, 1, 10, 10).await?);
     scene.join("reader").await?;
-    let done = scene.effects("reader", 4_010).await?;
+    let done = scene.effects("reader", 8_010).await?;
     Witness::new(&journal)
         .effects("reader", &[TOPIC], done)
         .verdict()

@@ -24,7 +24,8 @@ pub const STREAM: &str = "outbox:orders.placed";
 /// A topic of which nothing happens while the database goes back.
 pub const QUIET: &str = "orders.seen";
 const ROLES: &str = "create role outbox_producer; create role outbox_relay; create role outbox_maintainer; \
-                     create role outbox_consumer; create role outbox_reader; create role outbox_observer; grant pg_read_all_stats to outbox_relay, outbox_maintainer";
+                     create role outbox_consumer; create role outbox_reader; create role outbox_subscriber; \
+                     create role outbox_operator; create role outbox_observer; grant pg_read_all_stats to outbox_relay, outbox_maintainer";
 
 /// How a database comes to be older than its streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_core::event_store::subscription::{WaitFor, Waited, wait_for};
+use sqlx::Executor as _;
 use system_tests::Result;
 use system_tests::patience::until;
 use tokio::sync::Semaphore;
@@ -36,6 +37,52 @@ async fn who_lost_the_lease_commits_nothing() -> Result {
         .administer("update outbox.subscription_lease set holder = null, expires_at = '-infinity'")
         .await?;
     assert_eq!(scene.has_applied(2).await?[1], ("order-1".to_owned(), 2));
+    running.stop().await
+}
+
+/// The lease keeps others out. A transaction of this very process may be committing still when its answer was lost.
+#[tokio::test]
+async fn what_is_being_committed_by_the_same_process_is_not_applied_again() -> Result {
+    // GIVEN a process that applied one event, and a transaction with its lease that is at the next one
+    let scene = Scene::new().await?;
+    scene.append("order-1", &["placed"]).await?;
+    let running = scene.start(quick("all").lease(Duration::from_secs(120)), Recorder::plain());
+    scene.has_applied(1).await?;
+    let mut unanswered = scene.world.connect().await?;
+    unanswered
+        .execute(
+            "begin; \
+             select from outbox.subscription_lease l for key share; \
+             select from outbox.subscription_checkpoint c for no key update",
+        )
+        .await?;
+    scene.append("order-1", &["paid"]).await?;
+    unanswered
+        .execute(
+            "insert into public.applied (stream, version, type) values ('order-1', 2, 'paid'); \
+             update outbox.subscription_checkpoint \
+             set done = pg_current_snapshot(), done_floor = (select last_value from outbox.log_position), \
+                 done_through = (select last_value from outbox.log_position), goal = null, goal_floor = null, goal_through = null, \
+                 after_position = 0, events = events + 1",
+        )
+        .await?;
+    // WHEN the process comes to that event meanwhile
+    let mut looks = scene.world.connect().await?;
+    until("it waits", PATIENCE, async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut looks)
+        .await?;
+        Ok((waiting > 0).then_some(()))
+    })
+    .await?;
+    unanswered.execute("commit").await?;
+    // THEN it goes on behind it
+    scene.append("order-1", &["sent"]).await?;
+    let applied = scene.has_applied(3).await?;
+    let versions: Vec<i64> = applied.iter().map(|(_, version)| *version).collect();
+    assert_eq!(versions, [1, 2, 3]);
     running.stop().await
 }
 

@@ -266,7 +266,7 @@ pub(super) async fn contents(tx: &mut PgConnection, name: &str) -> Result<Vec<Pa
 /// Bounded by the server's limit for the transaction's statements: it may be a large table.
 async fn sum(tx: &mut PgConnection, schema: &str, table: &str) -> Result<Contents, Error> {
     let statement = format!(
-        "select count(*) as rows, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text as checksum from {}.{} t",
+        "select count(*) as rows, coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0)::text as checksum from {}.{} t",
         quoted(schema),
         quoted(table)
     );

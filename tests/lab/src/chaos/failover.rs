@@ -122,6 +122,14 @@ impl Ground {
         Ok(())
     }
 
+    /// Whether the replica has all of what Redis had a moment ago, and is being told more. One that has not found it again since it
+    /// was killed has a place in the copy of another one, and would lack nothing for as long as it is cut off.
+    pub(super) async fn replica_follows(&mut self) -> Result<bool> {
+        let replica = replication(&self.replica.url(0)).await?;
+        Ok(field(&replica, "master_link_status") == Some("up")
+            && field(&replica, "master_sync_in_progress") == Some("0"))
+    }
+
     /// How many bytes of what Redis wrote its replica does not have.
     pub(super) async fn replica_lacks(&mut self) -> Result<u64> {
         let primary = replication(&self.world.redis_server()?.url(0)).await?;

@@ -111,9 +111,14 @@ impl Standing {
                 let gone = format!("DEL outbox:{LISTS}:{}", number % 2);
                 return Ok(ground.world.redis_server()?.command(&gone)? == ":1");
             }
-            Kind::RedisStaleFailover => ground
-                .wire(Link::ReplicaRedis)?
-                .inflict(system_tests::Fault::Hold),
+            Kind::RedisStaleFailover => {
+                if !ground.replica_follows().await? {
+                    return Ok(false);
+                }
+                ground
+                    .wire(Link::ReplicaRedis)?
+                    .inflict(system_tests::Fault::Hold);
+            }
             Kind::Stranger => {
                 let writes = "select pg_current_xact_id(); create temp table held (n int)";
                 let Ok(mut stranger) = stranger(&ground.world, writes).await else {

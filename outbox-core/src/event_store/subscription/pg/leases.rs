@@ -3,9 +3,12 @@
 use super::super::share::Seen;
 use super::super::{Error, Subscription};
 use super::{Store, bounded};
+use crate::event_store;
 use crate::event_store::pg::get;
 
 const LOOKING: &str = "looking at a subscription";
+/// SQLSTATE of a row whose subscription was removed.
+const NO_PARENT: &str = "23503";
 
 impl Store {
     /// Makes the subscription, or finds it as it is described.
@@ -21,11 +24,18 @@ impl Store {
         let query = sqlx::query(include_str!("../../../../queries/subscription/definition.sql"))
             .bind(self.name())
             .bind(self.generation());
-        let row = bounded(LOOKING, query.fetch_optional(&self.pool)).await?;
+        let gone = || Error::Gone {
+            name: self.name().to_owned(),
+        };
+        let row = bounded(LOOKING, query.fetch_optional(&self.pool))
+            .await
+            .map_err(|error| match error {
+                // Its generation ended between what the statement saw and the row that it left.
+                Error::Store(event_store::Error::Database { code, .. }) if code == NO_PARENT => gone(),
+                error => error,
+            })?;
         let Some(row) = row else {
-            return Err(Error::Gone {
-                name: self.name().to_owned(),
-            });
+            return Err(gone());
         };
         let is_same_server: bool = get(&row, "is_same_server", LOOKING)?;
         if !is_same_server {
@@ -66,11 +76,18 @@ impl Store {
             .bind(partitions)
             .bind(epochs)
             .bind(self.lease_ms());
-        let row = bounded(LOOKING, query.fetch_optional(&self.pool)).await?;
+        let gone = || Error::Gone {
+            name: self.name().to_owned(),
+        };
+        let row = bounded(LOOKING, query.fetch_optional(&self.pool))
+            .await
+            .map_err(|error| match error {
+                // Its generation ended between what the statement saw and the row that it left.
+                Error::Store(event_store::Error::Database { code, .. }) if code == NO_PARENT => gone(),
+                error => error,
+            })?;
         let Some(row) = row else {
-            return Err(Error::Gone {
-                name: self.name().to_owned(),
-            });
+            return Err(gone());
         };
         let partitions: Vec<i32> = get(&row, "partitions", LOOKING)?;
         let epochs: Vec<i64> = get(&row, "epochs", LOOKING)?;

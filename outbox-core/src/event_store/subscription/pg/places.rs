@@ -49,13 +49,22 @@ impl Store {
         bounded("reading the last position", query.fetch_one(tx)).await
     }
 
-    /// Fails unless the lease holds. Keeps a takeover waiting until the transaction ends.
+    /// Fails unless the lease holds. Keeps a takeover waiting until the transaction ends, and waits for one of this process that may
+    /// be committing still.
     pub(in super::super) async fn fence(
         &self,
         tx: &mut PgConnection,
         partition: i32,
         epoch: i64,
     ) -> Result<Fenced, Error> {
+        let query = sqlx::query(include_str!("../../../../queries/subscription/hold.sql"))
+            .bind(self.name())
+            .bind(self.generation())
+            .bind(partition)
+            .bind(epoch);
+        bounded(FENCING, query.fetch_optional(&mut *tx))
+            .await?
+            .ok_or(Error::Fenced)?;
         let query = sqlx::query(include_str!("../../../../queries/subscription/fence.sql"))
             .bind(self.name())
             .bind(self.generation())
