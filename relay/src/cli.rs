@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command::{
     check, completions, config as config_command, consume, consumer, dead_letters, demo, migrate, operation,
-    recover, run, status, stream, topic, trace, version,
+    projection, recover, run, status, stream, topic, trace, version,
 };
 use crate::config::flags::Flags;
 use crate::config::{Config, Need, Sources};
@@ -57,9 +57,12 @@ pub enum Command {
     /// List topics, set their retention, and decide about those that were set aside
     #[command(subcommand)]
     Topic(topic::Arguments),
-    /// List, read and append to the streams of the event store
+    /// List, read, append to and archive the streams of the event store
     #[command(subcommand)]
     Stream(stream::Arguments),
+    /// List the projections of the event store, build them anew, pause and resume them
+    #[command(subcommand)]
+    Projection(projection::Arguments),
     /// Look at what a consumer gave up, and put back, edit, discard or export it
     #[command(subcommand)]
     DeadLetters(dead_letters::Arguments),
@@ -92,6 +95,7 @@ impl Command {
             Self::Check => &[Need::Postgres, Need::Redis],
             Self::Migrate(_) | Self::Status | Self::Topic(_) | Self::Stream(_) => &[Need::Postgres],
             Self::DeadLetters(_) | Self::Operation(_) | Self::Trace(_) => &[Need::Postgres],
+            Self::Projection(_) => &[Need::Postgres],
             Self::Consumer(arguments) => arguments.needs(),
             Self::Recover(arguments) => arguments.needs(),
             Self::Config(_) | Self::Completions(_) | Self::Version => &[],
@@ -113,6 +117,7 @@ impl Command {
             Self::Check => check::run(config, output).await,
             Self::Topic(arguments) => topic::run(config, &arguments, output).await,
             Self::Stream(arguments) => stream::run(config, arguments, output).await,
+            Self::Projection(arguments) => projection::run(config, &arguments, output).await,
             Self::DeadLetters(arguments) => dead_letters::run(config, &arguments, output).await,
             Self::Operation(arguments) => operation::run(config, &arguments, output).await,
             Self::Consumer(arguments) => consumer::run(config, &arguments, output).await,

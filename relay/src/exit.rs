@@ -79,7 +79,7 @@ impl From<std::io::Error> for Failure {
 impl From<outbox_core::ops::Error> for Failure {
     fn from(error: outbox_core::ops::Error) -> Self {
         // What was asked for is not what the database has: nothing was done.
-        let exit = if matches!(error.code(), Some("22023" | "P0002")) {
+        let exit = if matches!(error.code(), Some("22023" | "P0002" | "55006")) {
             Exit::Refused
         } else {
             Exit::Error

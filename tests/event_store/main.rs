@@ -6,6 +6,10 @@ mod carried;
 
 mod cli;
 
+mod cli_archive;
+
+mod cli_projections;
+
 mod crowd;
 
 mod deciders;

@@ -69,10 +69,11 @@ impl Login {
             ["run" | "check", ..] => Self::Relay,
             ["consumer", "seek", ..] => Self::Rebuilder,
             ["consume", ..] => Self::Consumer,
+            ["stream", "archive", ..] => Self::Maintainer,
             ["stream", ..] => Self::Service,
             ["trace", ..] => Self::OnCall,
-            ["status", ..] | ["consumer", "ls" | "show", ..] => Self::Observer,
-            ["consumer" | "dead-letters" | "operation", ..] => Self::Operator,
+            ["status", ..] | ["consumer" | "projection", "ls" | "show", ..] => Self::Observer,
+            ["consumer" | "projection" | "dead-letters" | "operation", ..] => Self::Operator,
             ["topic" | "recover", ..] => Self::Maintainer,
             _ => Self::Observer,
         }

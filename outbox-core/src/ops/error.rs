@@ -9,6 +9,7 @@ use crate::verdict::Verdict;
 pub struct Error {
     what: String,
     code: Option<String>,
+    is_of_projection: bool,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
@@ -33,7 +34,16 @@ impl Error {
         Self {
             what: format!("{what}: {said}"),
             code,
+            is_of_projection: false,
             source: Box::new(error),
+        }
+    }
+
+    /// What it says to do is about projections, and not about topics.
+    pub(super) fn of_projection(self) -> Self {
+        Self {
+            is_of_projection: true,
+            ..self
         }
     }
 
@@ -43,6 +53,7 @@ impl Error {
         Self {
             what: format!("failed to ask Redis for {what}: {error}"),
             code,
+            is_of_projection: false,
             source: Box::new(error),
         }
     }
@@ -59,7 +70,7 @@ impl Error {
         match self.code() {
             Some(
                 "42501" | "42P01" | "42703" | "42883" | "3F000" | "NOPERM" | "P0002" | "22023" | "23503"
-                | "23514",
+                | "23514" | "55006",
             ) => Verdict::Stop,
             _ => Verdict::Retry,
         }
@@ -69,6 +80,15 @@ impl Error {
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self.code() {
+            Some("42501") if self.is_of_projection => {
+                "grant outbox_observer (to look) or outbox_operator (to decide) to this user"
+            }
+            Some("P0002") if self.is_of_projection => {
+                "outbox-relay projection ls shows which there are, and what is being built"
+            }
+            Some("55006") => {
+                "wait for it (outbox-relay projection show NAME --watch), or end it (projection cancel NAME)"
+            }
             Some("42501") => {
                 "grant outbox_observer (to look), outbox_relay (to run a relay) or outbox_maintainer (to change) to this user"
             }

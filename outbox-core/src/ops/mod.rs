@@ -18,6 +18,8 @@ mod lag;
 
 mod reissue;
 
+mod projection;
+
 mod pg;
 
 #[cfg(feature = "redis")]
@@ -30,6 +32,9 @@ pub use self::lag::{Lag, TopicLag};
 pub use self::pg::{
     forget_group, halves, lag, log_facts, open_refusal, resume_topic, server_facts, set_stream, set_topic,
     skip_event, streams, unknown_batches, view,
+};
+pub use self::projection::{
+    cancel_rebuild, order_rebuild, pause_subscription, projections, release_rebuild, resume_subscription,
 };
 #[cfg(feature = "redis")]
 pub use self::redis::redis_facts;

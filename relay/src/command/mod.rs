@@ -16,6 +16,8 @@ pub mod stream;
 
 pub mod stream_rules;
 
+pub mod projection;
+
 pub mod consumer;
 
 pub mod dead_letters;

@@ -2,6 +2,6 @@
 
 mod inline;
 
-mod orders;
+pub(crate) mod orders;
 
 mod rebuild;
