@@ -17,3 +17,5 @@ mod interrupted;
 mod lost;
 
 mod transactions;
+
+mod standby;

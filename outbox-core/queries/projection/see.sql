@@ -1,5 +1,7 @@
--- Which generation of a projection is live, and its newest rebuild that has not ended, or was cancelled and has its checkpoints still.
-select p.kind, p.generation, r.number, r.state, r.generation as next, r.accept_differences
+-- Which generation of a projection is live, and its newest rebuild that has not ended, or was cancelled and has its checkpoints still,
+-- and whether the schema that is filled ($2) is there.
+select p.kind, p.generation, r.number, r.state, r.generation as next, r.accept_differences,
+       to_regnamespace($2::text) is not null as has_schema
 from outbox.projection p
 left join lateral (
     select r.* from outbox.projection_rebuild r

@@ -1,6 +1,5 @@
 -- The stream of a partition that has waited longest for its next attempt, if one is due. Locked against people who decide about it.
-select p.stream, p.version, p.attempts,
-       exists (select from outbox.stored_event e where e.stream_id = p.stream and e.version = p.version) as is_stored
+select p.stream, p.version, p.attempts
 from outbox.parked_stream p
 where p.subscription = $1::text and p.generation = $2::integer and p.partition = $3::integer and p.state = 'retrying'
   and p.retry_at <= clock_timestamp()

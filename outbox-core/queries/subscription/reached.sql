@@ -1,12 +1,13 @@
 -- Whether a subscription ($1; of a projection, its live generation) has what is asked for behind it: events of a transaction ($2; null: none is named)
 -- and at positions ($3). `unseen`: not committed yet, or never. `parked`: an event of them, or one before it in its stream, failed.
--- Everything else is `done` or `pending`. No row: there is no such subscription.
+-- `standby`: a transaction was named, and the snapshots of a standby do not tell which are open. Everything else is `done` or `pending`. No row: there is no such subscription.
 with asked as materialized (
     select e.position, e.transaction_id, e.stream_id, e.version from outbox.stored_event e where e.transaction_id = $2::text::xid8
     union
     select e.position, e.transaction_id, e.stream_id, e.version from outbox.stored_event e where e.position = any($3::bigint[])
 )
 select case
+    when $2::text is not null and pg_is_in_recovery() then 'standby'
     when $2::text is not null and not pg_visible_in_snapshot($2::text::xid8, pg_current_snapshot())
       or (select count(*) from asked a where a.position = any($3::bigint[])) < (select count(distinct p) from unnest($3::bigint[]) p) then 'unseen'
     when exists (

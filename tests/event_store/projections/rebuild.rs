@@ -1,7 +1,12 @@
 //! Building anew beside the live one, and what is in the way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use outbox_core::event_store::StoredEvent;
+use outbox_core::event_store::projection::{Projection, ProjectionRunner};
+use outbox_core::event_store::subscription::{BoxFuture, HandlerResult};
+use sqlx::PgConnection;
 use system_tests::Result;
 use system_tests::patience::until;
 use tokio::sync::Semaphore;
@@ -230,6 +235,66 @@ async fn a_rebuild_is_paused_and_cancelled_and_leaves_nothing() -> Result {
             .await?,
         3
     );
+    becomes_right(&scene).await?;
+    running.stop().await
+}
+
+/// Its tables cannot be made as long as the switch is on.
+struct Unmakable {
+    is_on: Arc<AtomicBool>,
+}
+
+impl Projection for Unmakable {
+    fn create(&self) -> Vec<String> {
+        let mut statements = Totals::default().create();
+        if self.is_on.load(Ordering::SeqCst) {
+            statements.push("create table totals (type text)".to_owned());
+        }
+        statements
+    }
+
+    fn apply<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        event: &'a StoredEvent,
+    ) -> BoxFuture<'a, HandlerResult> {
+        Box::pin(async move { Totals::default().apply(transaction, event).await })
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_whose_tables_cannot_be_made_is_held_and_the_live_one_goes_on() -> Result {
+    // GIVEN a projection at work, whose next tables cannot be made
+    let scene = scene().await?;
+    append_some(&scene, 2).await?;
+    let is_on = Arc::new(AtomicBool::new(false));
+    let running = super::orders::Running::of(ProjectionRunner::asynchronous(
+        scene.pool.clone(),
+        super::orders::quick(),
+        Unmakable {
+            is_on: Arc::clone(&is_on),
+        },
+    ));
+    becomes_right(&scene).await?;
+    is_on.store(true, Ordering::SeqCst);
+    // WHEN it is ordered anew THEN that is held, says why, and the live one goes on
+    order(&scene).await?;
+    let said = rebuild_is(&scene, "held").await?;
+    assert!(
+        said.contains("42P07") || said.contains("already exists"),
+        "{said}"
+    );
+    append_some(&scene, 3).await?;
+    becomes_right(&scene).await?;
+    // WHEN it is mended, and released THEN it is built and live
+    is_on.store(false, Ordering::SeqCst);
+    operate(
+        &scene,
+        "select outbox.release_rebuild('order_totals', 'the statement was mended')",
+    )
+    .await?;
+    rebuild_is(&scene, "switched").await?;
+    append_some(&scene, 1).await?;
     becomes_right(&scene).await?;
     running.stop().await
 }

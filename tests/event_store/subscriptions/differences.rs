@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use outbox_core::event_store::subscription::Error;
 use sqlx::{Connection as _, Executor as _};
+use system_tests::patience::until;
 use system_tests::{Relay, Result};
 
-use super::scene::{Recorder, Scene, append, quick};
+use super::scene::{PATIENCE, Recorder, Scene, append, quick};
 
 #[tokio::test]
 async fn a_late_commit_with_an_early_position_is_handed_over_when_it_commits() -> Result {
@@ -159,6 +160,10 @@ async fn only_categories_and_types_that_were_asked_for_come() -> Result {
     Ok(())
 }
 
+/// The pauses between looks double, from 20 ms on: 21 s after the last event one of 20.48 s has just begun.
+const CALM_SECONDS: i64 = 22;
+const NEXT_LOOK: Duration = Duration::from_secs(15);
+
 #[tokio::test]
 async fn a_batch_of_the_relay_wakes_it() -> Result {
     // GIVEN a subscription that looks by itself once in an hour, and a relay
@@ -169,9 +174,16 @@ async fn a_batch_of_the_relay_wakes_it() -> Result {
     let running = scene.start(seldom, Recorder::plain());
     scene.append("order-1", &["placed"]).await?;
     scene.has_applied(1).await?;
-    // WHEN it has slept for longer than its first short polls, and an event comes THEN it is applied
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // WHEN it has been calm for so long that the next look by itself is far away, and an event comes
+    let calm = "select coalesce(min(extract(epoch from clock_timestamp() - moved_at)), 0)::bigint from outbox.subscription_checkpoint";
+    until("it looks seldom", PATIENCE, async || {
+        Ok((scene.count(calm).await? >= CALM_SECONDS).then_some(()))
+    })
+    .await?;
+    let appended = std::time::Instant::now();
     scene.append("order-1", &["paid"]).await?;
+    // THEN it is applied before that
     scene.has_applied(2).await?;
+    assert!(appended.elapsed() < NEXT_LOOK, "{:?}", appended.elapsed());
     running.stop().await
 }

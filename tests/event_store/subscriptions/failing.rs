@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use outbox_core::event_store::subscription::Retry;
 use sqlx::Executor as _;
 use system_tests::Result;
 use system_tests::login::Login;
@@ -143,5 +145,91 @@ async fn what_fails_at_the_commit_leaves_neither_effect_nor_checkpoint() -> Resu
         .execute("select outbox.skip_parked_event('all', 'order-1', 2, 'a duplicate')")
         .await?;
     assert_eq!(scene.has_applied(4).await?[3], told("order-1", 3));
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_partition_with_more_panicking_streams_than_may_wait_goes_on_when_they_are_mended() -> Result {
+    // GIVEN six streams that begin with an event that panics, of which three may wait
+    let scene = Scene::new().await?;
+    let switch = Arc::new(AtomicBool::new(true));
+    for stream in 1..=6 {
+        scene.append(&format!("order-{stream}"), &["bad", "paid"]).await?;
+    }
+    scene.append("order-7", &["placed"]).await?;
+    let subscription = quick("all").retrying_max(3).retry(Retry {
+        attempts: 1_000,
+        pause_min: Duration::from_millis(20),
+        pause_max: Duration::from_millis(50),
+    });
+    let running = scene.start(subscription, failing(|| panic!("boom"), &switch));
+    let mut connection = scene.world.connect().await?;
+    let tried = "select count(*) from outbox.parked_stream where state = 'retrying' and attempts >= 3";
+    until("three are tried again and again", PATIENCE, async || {
+        let waiting: i64 = sqlx::query_scalar(tried).fetch_one(&mut connection).await?;
+        Ok((waiting >= 3).then_some(()))
+    })
+    .await?;
+    // THEN nothing more is begun
+    assert_eq!(scene.applied().await?, []);
+    let waiting = scene.count("select count(*) from outbox.parked_stream").await?;
+    assert_eq!(waiting, 3, "as many as may wait");
+    // WHEN the handler is mended THEN every event comes, in order, once
+    switch.store(false, Ordering::SeqCst);
+    let mut applied = scene.has_applied(13).await?;
+    applied.sort();
+    let mut wanted: Vec<(String, i64)> = (1..=6)
+        .flat_map(|stream| [1, 2].map(|version| (format!("order-{stream}"), version)))
+        .collect();
+    wanted.push(("order-7".to_owned(), 1));
+    assert_eq!(applied, wanted);
+    running.stop().await
+}
+
+#[tokio::test]
+async fn an_event_that_ended_its_transaction_can_be_passed_over() -> Result {
+    // GIVEN an event whose handler panics, and a stream that waits for a person
+    let scene = Scene::new().await?;
+    let switch = Arc::new(AtomicBool::new(true));
+    scene.append("order-1", &["bad", "paid"]).await?;
+    let running = scene.start(quick("all"), failing(|| panic!("boom"), &switch));
+    assert_eq!(is_parked(&scene, "order-1").await?, (1, 2, "panic".to_owned()));
+    // THEN the checkpoint is behind both events
+    let done = "select count(*) from outbox.subscription_checkpoint where events = 2 and goal is null";
+    let mut connection = scene.world.connect().await?;
+    until("both events are passed", PATIENCE, async || {
+        let passed: i64 = sqlx::query_scalar(done).fetch_one(&mut connection).await?;
+        Ok((passed == 1).then_some(()))
+    })
+    .await?;
+    // WHEN a person passes over it THEN it does not come again, although it could be taken now
+    switch.store(false, Ordering::SeqCst);
+    scene
+        .administer("select outbox.skip_parked_event('all', 'order-1', 1, 'not to be had')")
+        .await?;
+    assert_eq!(scene.has_applied(1).await?, [("order-1".to_owned(), 2)]);
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_the_transaction_and_begins_another_moves_no_checkpoint() -> Result {
+    // GIVEN a handler that commits what it did, and the lease with it, and opens a transaction of its own
+    let scene = Scene::new().await?;
+    let handler = Recorder::and(|transaction, event| {
+        Box::pin(async move {
+            if event.event.r#type == "bad" {
+                transaction.execute("commit").await?;
+                transaction.execute("begin").await?;
+                transaction.execute("select pg_current_xact_id()").await?;
+            }
+            Ok(())
+        })
+    });
+    scene.append("order-1", &["bad"]).await?;
+    let running = scene.start(quick("all"), handler);
+    // THEN the event has failed, and says as what
+    let (version, attempts, class) = is_parked(&scene, "order-1").await?;
+    assert_eq!((version, attempts), (1, 2));
+    assert!(["25P01", "3B001"].contains(&class.as_str()), "{class}");
     running.stop().await
 }

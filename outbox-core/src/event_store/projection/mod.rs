@@ -34,6 +34,8 @@ pub use inline::{InlineProjections, append_projected};
 
 mod pg;
 
+mod rebuild;
+
 mod run;
 pub use run::ProjectionRunner;
 

@@ -34,6 +34,8 @@ pub(super) struct Rebuild {
     pub(super) state: String,
     pub(super) generation: i32,
     pub(super) accept_differences: bool,
+    /// Whether the schema that is filled is there.
+    pub(super) has_schema: bool,
 }
 
 pub(super) async fn begin(pool: &PgPool) -> Result<Transaction, Error> {
@@ -55,7 +57,9 @@ pub(super) async fn register(pool: &PgPool, name: &str, kind: &str) -> Result<()
 }
 
 pub(super) async fn see(pool: &PgPool, name: &str) -> Result<Seen, Error> {
-    let query = sqlx::query(include_str!("../../../queries/projection/see.sql")).bind(name);
+    let query = sqlx::query(include_str!("../../../queries/projection/see.sql"))
+        .bind(name)
+        .bind(next_schema(name));
     let row = bounded(SEEING, query.fetch_optional(pool)).await?;
     let row = row.ok_or_else(|| Error::Gone {
         name: name.to_owned(),
@@ -68,6 +72,7 @@ pub(super) async fn see(pool: &PgPool, name: &str) -> Result<Seen, Error> {
             state: get(&row, "state", SEEING)?,
             generation: get(&row, "next", SEEING)?,
             accept_differences: get(&row, "accept_differences", SEEING)?,
+            has_schema: get(&row, "has_schema", SEEING)?,
         }),
     };
     Ok(Seen {

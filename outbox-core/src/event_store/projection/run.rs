@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::catalogue::{name_problem, next_schema};
+use super::catalogue::name_problem;
 use super::definition::{Applied, Projection};
-use super::pg::{self, PgPool, Rebuild, Seen};
-use super::switch::{Switched, switch};
+use super::pg::{self, PgPool, Seen};
+use super::rebuild;
 use crate::event_store::subscription::{Error, Runner, Subscription};
 use crate::verdict::Verdict;
 
@@ -103,33 +103,21 @@ impl ProjectionRunner {
             self.ensure_tables().await?;
             *has_tables = true;
         }
-        let mut seen = pg::see(&self.pool, name).await?;
+        let seen = pg::see(&self.pool, name).await?;
         if seen.kind != self.kind {
             return Err(Error::Changed {
                 name: name.to_owned(),
                 what: format!("{} application", seen.kind),
             });
         }
-        if let Some(rebuild) = seen.rebuild.clone() {
-            match rebuild.state.as_str() {
-                "ordered" => self.prepare(&rebuild).await?,
-                "building" => {
-                    let switched =
-                        switch(&self.pool, &self.subscription, &self.projection, &seen, &rebuild).await?;
-                    if switched == Switched::Done {
-                        seen = pg::see(&self.pool, name).await?;
-                    }
-                }
-                "cancelled" => {
-                    if let Some(task) = tasks.remove(&rebuild.generation) {
-                        end(task).await;
-                    }
-                    self.clear(&rebuild).await?;
-                }
-                _ => {}
-            }
+        if seen.rebuild.is_none() {
+            return self.tend(tasks, &seen).await;
         }
-        self.tend(tasks, &seen).await
+        let forwarded = rebuild::forward(&self.pool, &self.subscription, &self.projection, &seen).await;
+        // A rebuild that cannot go on is no reason to leave the live one alone. Another generation may be live now.
+        let seen = pg::see(&self.pool, name).await?;
+        self.tend(tasks, &seen).await?;
+        forwarded
     }
 
     /// Has those generations at work that are to be.
@@ -141,7 +129,7 @@ impl ProjectionRunner {
         let built = seen
             .rebuild
             .as_ref()
-            .filter(|rebuild| matches!(rebuild.state.as_str(), "building" | "held"));
+            .filter(|rebuild| matches!(rebuild.state.as_str(), "building" | "held") && rebuild.has_schema);
         wanted.extend(built.map(|rebuild| rebuild.generation));
         let ended: Vec<i32> = tasks
             .iter()
@@ -155,7 +143,13 @@ impl ProjectionRunner {
             task.token.cancel();
             match task.handle.await {
                 // It was switched or cancelled by another process.
-                Ok(Err(error)) if !is_race(&error) => return Err(error),
+                Ok(Err(error)) if is_race(&error) => {}
+                Ok(Err(error)) if generation == seen.generation => return Err(error),
+                Ok(Err(error)) => {
+                    if let Some(built) = &seen.rebuild {
+                        rebuild::hold(&self.pool, self.subscription.name(), built, &error).await?;
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "a projection ended by a fault of the library; it is begun again")
                 }
@@ -201,48 +195,10 @@ impl ProjectionRunner {
         pg::make_schema(&mut tx, name, &self.projection).await?;
         pg::commit(tx).await
     }
-
-    /// The tables that are to be filled anew, once.
-    async fn prepare(&self, rebuild: &Rebuild) -> Result<(), Error> {
-        let name = self.subscription.name();
-        let next = next_schema(name);
-        let mut tx = pg::begin(&self.pool).await?;
-        pg::hold(&mut tx, name).await?;
-        pg::start_rebuild(&mut tx, rebuild.number).await?;
-        if pg::schema_state(&mut tx, &next, name, rebuild.generation)
-            .await?
-            .0
-        {
-            // Another process was first, or it is somebody else's.
-            drop(tx);
-            let is_ours = pg::see(&self.pool, name)
-                .await?
-                .rebuild
-                .is_some_and(|now| now.state != "ordered");
-            if is_ours {
-                return Ok(());
-            }
-            return Err(Error::Projection {
-                name: name.to_owned(),
-                said: format!("it would be built anew in schema {next}, which is there: drop it"),
-            });
-        }
-        pg::make_schema(&mut tx, &next, &self.projection).await?;
-        pg::commit(tx).await
-    }
-
-    /// What was cancelled goes.
-    async fn clear(&self, rebuild: &Rebuild) -> Result<(), Error> {
-        let name = self.subscription.name();
-        let mut tx = pg::begin(&self.pool).await?;
-        pg::hold(&mut tx, name).await?;
-        pg::drop_next(&mut tx, name, rebuild.generation).await?;
-        pg::commit(tx).await
-    }
 }
 
 /// What another process did at the same time.
-fn is_race(error: &Error) -> bool {
+pub(super) fn is_race(error: &Error) -> bool {
     matches!(error, Error::Gone { .. } | Error::Fenced)
         || matches!(error, Error::Store(crate::event_store::Error::Database { code, .. }) if code == "55P03" || code == "40P01" || code == "42P06")
 }

@@ -88,7 +88,9 @@ impl CommonGoal {
                 checkpoint.pass(page.last_position, page.is_all, None);
             }
             checkpoint.drawn = self.drawn;
-            store.advance(tx, partition, &checkpoint, events, newest).await?;
+            store
+                .advance(tx, (partition, fenced.own), &checkpoint, events, newest)
+                .await?;
         }
         Ok(true)
     }

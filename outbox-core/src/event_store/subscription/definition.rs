@@ -134,6 +134,13 @@ impl Subscription {
         self
     }
 
+    /// How many streams of a partition may wait for their next attempt before nothing more is begun there; default 1,000. Streams that wait for
+    /// a person do not count.
+    pub fn retrying_max(mut self, streams: u32) -> Self {
+        self.retrying_max = streams;
+        self
+    }
+
     /// The next one of this name, of a projection: its handler finds the tables of its generation.
     pub(in crate::event_store) fn of_generation(mut self, generation: i32) -> Self {
         self.generation = generation;

@@ -36,11 +36,6 @@ pub(super) async fn drain(place: &Place) -> Result<Drained, Error> {
         return Ok(Drained::Nothing);
     };
     let Some(event) = store.waiting_event(&mut tx, &due, &fenced.checkpoint).await? else {
-        if due.attempts > 0 && due.is_stored {
-            // Recorded by itself, and not passed over yet: the checkpoint comes first.
-            pg::rollback(tx).await?;
-            return Ok(Drained::Nothing);
-        }
         store.unpark(&mut tx, due.stream).await?;
         pg::commit(tx).await?;
         return Ok(Drained::One);
@@ -57,7 +52,7 @@ pub(super) async fn drain(place: &Place) -> Result<Drained, Error> {
     if outcome.is_ok() {
         let moved = async {
             store
-                .move_parked(&mut tx, due.stream, version(&event) + 1)
+                .move_parked(&mut tx, (due.stream, version(&event) + 1), fenced.own)
                 .await?;
             pg::commit(tx).await
         };

@@ -47,6 +47,8 @@ mod checkpoint;
 mod definition;
 pub use definition::{Retry, Subscription};
 
+mod difference;
+
 mod drain;
 
 mod error;
@@ -67,6 +69,8 @@ pub(in crate::event_store) mod pg;
 
 mod run;
 pub use run::Runner;
+
+mod set_aside;
 
 mod share;
 

@@ -92,7 +92,7 @@ async fn turn(place: &Place, careful: &mut Careful) -> Result<Next, Error> {
             careful.conflicts = 0;
             Ok(Next::GoOn)
         }
-        Stepped::Recorded => Ok(Next::GoOn),
+        Stepped::SetAside => Ok(Next::GoOn),
         Stepped::Again(care, times) => {
             careful.care = Some((care, times.max(1)));
             Ok(Next::GoOn)

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::attempt::{Stopped, attempt, left_behind};
 use super::failure::Failure;
 use super::pg::{self, Page, PgConnection, Store};
-use super::{Error, EventHandler, metric};
+use super::set_aside::set_aside;
+use super::{Error, EventHandler, difference, metric};
 use crate::event_store::StoredEvent;
 
 /// Where a process applies: a partition, as long as the lease of this epoch holds.
@@ -42,8 +43,8 @@ pub(super) enum Stepped {
     Again(Care, usize),
     /// Another transaction was in the way.
     Conflict,
-    /// What failed was recorded; nothing else was committed.
-    Recorded,
+    /// What failed waits, and was passed over; nothing else was committed.
+    SetAside,
     /// A person paused it.
     Paused,
     /// So many streams wait for their next attempt that nothing more is begun.
@@ -80,30 +81,12 @@ pub(super) async fn step(place: &Place, care: Care) -> Result<Stepped, Error> {
         pg::rollback(tx).await?;
         return Ok(Stepped::Full);
     }
-    let mut checkpoint = fenced.checkpoint;
-    match (&checkpoint.goal, fenced.next_era) {
-        (Some(_), _) => {}
-        (None, Some(next)) => checkpoint.leave_era(next),
-        (None, None) => {
-            let (seen, through) = Store::take_goal(&mut tx).await?;
-            checkpoint
-                .begin(seen, through, fenced.own)
-                .map_err(|back| Error::WentBack {
-                    said: format!(
-                        "its next transaction is {}, and the checkpoint knows of {}",
-                        back.now, back.then
-                    ),
-                })?;
-        }
-    }
-    let (Some(goal), Some(bounds)) = (checkpoint.goal.clone(), checkpoint.bounds()) else {
+    let Some(mut open) = difference::open(&mut tx, &fenced).await? else {
         pg::rollback(tx).await?;
         return Ok(Stepped::Moved { is_all: true });
     };
     let at_most = if care == Care::Alone { 1 } else { u32::MAX };
-    let page = store
-        .read_page(&mut tx, place.partition, &checkpoint, &goal, &bounds, at_most)
-        .await?;
+    let page = open.page(store, &mut tx, place.partition, at_most).await?;
     let outcome = apply_page(place, &mut tx, &page, care).await;
     let done = match outcome {
         Ok(done) => done,
@@ -113,13 +96,8 @@ pub(super) async fn step(place: &Place, care: Care) -> Result<Stepped, Error> {
             return stop(place, &page, halt, care).await;
         }
     };
-    checkpoint.drawn = drawn;
-    checkpoint.pass(page.last_position, page.is_all, fenced.next_era);
-    let newest = page.events.iter().map(|(_, event)| event.recorded_at).max();
     let moved = async {
-        store
-            .advance(&mut tx, place.partition, &checkpoint, page.events.len(), newest)
-            .await?;
+        open.pass(store, &mut tx, place.partition, drawn, &page).await?;
         pg::commit(tx).await
     };
     if let Err(error) = moved.await {
@@ -213,26 +191,13 @@ async fn stop(place: &Place, page: &Page, halt: Halt, care: Care) -> Result<Step
         (Stopped::Abandoned(_), Care::Whole) => Ok(Stepped::Again(Care::Each, 1)),
         (Stopped::Abandoned(_), Care::Each) => Ok(Stepped::Again(Care::Alone, events)),
         (Stopped::Abandoned(failure), Care::Alone) => match page.events.get(halt.at) {
-            Some((stream, event)) => {
-                record(place, (*stream, version(event)), &failure).await?;
-                Ok(Stepped::Recorded)
-            }
+            Some((stream, event)) => set_aside(place, (*stream, version(event)), &failure).await,
             None => Ok(Stepped::Conflict),
         },
     }
 }
 
-/// Records a failed attempt by itself, its own transaction being gone. The checkpoint stays: the event is passed over next.
-async fn record(place: &Place, from: (i64, i64), failure: &Failure) -> Result<(), Error> {
-    let store = &place.store;
-    let mut lent = store.lend().await?;
-    let mut tx = store.begin(&mut lent).await?;
-    store.fence(&mut tx, place.partition, place.epoch).await?;
-    park(place, &mut tx, from, failure).await?;
-    pg::commit(tx).await
-}
-
-async fn park(
+pub(super) async fn park(
     place: &Place,
     tx: &mut PgConnection,
     from: (i64, i64),

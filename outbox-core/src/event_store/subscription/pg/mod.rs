@@ -23,12 +23,15 @@ mod reached;
 pub(super) use listener::listen;
 pub(super) use pages::Page;
 pub(super) use parked::Due;
+pub(super) use places::Fenced;
 pub(super) use reached::{Reached, reached};
 
 const ENTER_SCHEMA: &str = include_str!("../../../../queries/subscription/enter_schema.sql");
 
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
+/// SQLSTATE of a statement that needs a transaction.
+const NO_TRANSACTION: &str = "25P01";
 /// One for looks, and one that listens.
 const CONNECTIONS_KEPT: usize = 2;
 
@@ -178,6 +181,18 @@ pub(in crate::event_store) async fn bounded<T>(
             limit: STATEMENT_LIMIT,
         }),
     }
+}
+
+/// A statement that names the transaction which took the lease changed this many rows: one, unless a handler ended that transaction.
+fn still_own(doing: &'static str, rows: u64) -> Result<(), Error> {
+    if rows == 1 {
+        return Ok(());
+    }
+    Err(Error::Store(crate::event_store::Error::Database {
+        doing,
+        code: NO_TRANSACTION.to_owned(),
+        message: "the transaction that took the lease was ended by a handler".to_owned(),
+    }))
 }
 
 /// What the database had to do with a handler's error.

@@ -8,12 +8,13 @@ use sqlx::PgConnection;
 use super::super::Error;
 use super::super::checkpoint::Checkpoint;
 use super::super::failure::Failure;
-use super::{Store, bounded};
+use super::{Store, bounded, still_own};
 use crate::event_store::StoredEvent;
 use crate::event_store::pg::{get, stored_event};
 
 const COUNT_RETRYING: &str = include_str!("../../../../queries/subscription/count_retrying.sql");
 
+const MOVING: &str = "recording what a stream waits at";
 const READING: &str = "reading a stream that waits";
 
 /// A stream whose next attempt is due.
@@ -21,8 +22,6 @@ pub(in super::super) struct Due {
     pub(in super::super) stream: i64,
     pub(in super::super) version: i64,
     pub(in super::super) attempts: u32,
-    /// Whether the event is in the store still.
-    pub(in super::super) is_stored: bool,
 }
 
 impl Store {
@@ -95,7 +94,6 @@ impl Store {
                 stream: get(&row, "stream", READING)?,
                 version: get(&row, "version", READING)?,
                 attempts: get::<i32>(&row, "attempts", READING)?.unsigned_abs(),
-                is_stored: get(&row, "is_stored", READING)?,
             })
         })
         .transpose()
@@ -123,21 +121,21 @@ impl Store {
         Ok(row.map(|row| stored_event(&row, READING)).transpose()?)
     }
 
-    /// Everything of a stream before this version is done.
+    /// Everything of a stream before this version is done. Refused as 25P01 when this is not transaction `own` any more.
     pub(in super::super) async fn move_parked(
         &self,
         tx: &mut PgConnection,
-        stream: i64,
-        version: i64,
+        (stream, version): (i64, i64),
+        own: u64,
     ) -> Result<(), Error> {
         let query = sqlx::query(include_str!("../../../../queries/subscription/move_parked.sql"))
             .bind(self.name())
             .bind(self.generation())
             .bind(stream)
-            .bind(version);
-        bounded("recording what a stream waits at", query.execute(tx))
-            .await
-            .map(drop)
+            .bind(version)
+            .bind(own.to_string());
+        let moved = bounded(MOVING, query.execute(tx)).await?;
+        still_own(MOVING, moved.rows_affected())
     }
 
     /// An event of a stream that waited failed again. Nothing, if a person had it pass over what it `waited_at` meanwhile.

@@ -6,12 +6,13 @@ use time::OffsetDateTime;
 
 use super::super::Error;
 use super::super::checkpoint::{Checkpoint, Goal, NextEra};
-use super::{Store, bounded};
+use super::{Store, bounded, still_own};
 use crate::event_store;
 use crate::event_store::pg::get;
 use crate::tail::snapshot::Snapshot;
 
 const FENCING: &str = "checking the lease of a partition";
+const MOVING: &str = "moving a checkpoint";
 const READING: &str = "reading what a partition is to come to";
 
 /// A lease that holds until the transaction ends, and where the partition is.
@@ -94,11 +95,11 @@ impl Store {
         Ok((snapshot(&goal, READING)?, through))
     }
 
-    /// Stores where the partition is.
+    /// Stores where the partition is. Refused as 25P01 when this is not transaction `own` any more.
     pub(in super::super) async fn advance(
         &self,
         tx: &mut PgConnection,
-        partition: i32,
+        (partition, own): (i32, u64),
         checkpoint: &Checkpoint,
         events: usize,
         newest: Option<OffsetDateTime>,
@@ -118,8 +119,10 @@ impl Store {
             .bind(checkpoint.after_position)
             .bind(checkpoint.drawn)
             .bind(i64::try_from(events).unwrap_or(i64::MAX))
-            .bind(newest);
-        bounded("moving a checkpoint", query.execute(tx)).await.map(drop)
+            .bind(newest)
+            .bind(own.to_string());
+        let moved = bounded(MOVING, query.execute(tx)).await?;
+        still_own(MOVING, moved.rows_affected())
     }
 }
 

@@ -31,6 +31,13 @@ pub(in super::super) async fn reached(
         Some("done") => Ok(Reached::Done),
         Some("parked") => Ok(Reached::Parked),
         Some("unseen") => Ok(Reached::Unseen),
+        Some("standby") => Err(Error::Configuration {
+            problems: vec![
+                "pool: a transaction is waited for where it was committed; this is a standby, which does not tell which are open. \
+                 Wait for positions, or at the primary"
+                    .to_owned(),
+            ],
+        }),
         Some(_) => Ok(Reached::Pending),
         None => Err(Error::Gone {
             name: name.to_owned(),
