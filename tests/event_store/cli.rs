@@ -114,11 +114,71 @@ async fn streams_are_appended_to_listed_and_read() -> Result {
 }
 
 #[tokio::test]
+async fn streams_are_read_across_and_gone_on_from_where_it_ended() -> Result {
+    let world = World::new().await?;
+    for (stream, name) in [
+        ("order-1", "placed"),
+        ("cart-1", "filled"),
+        ("order-2", "placed"),
+        ("order-1", "paid"),
+    ] {
+        asked(&world, &["append", stream, "--type", name, "--expected", "any"])?;
+    }
+    let names = |read: &Value| -> Vec<String> {
+        let events = read["events"].as_array().cloned().unwrap_or_default();
+        events
+            .iter()
+            .map(|event| format!("{}@{}", event["stream"].as_str().unwrap_or(""), event["version"]))
+            .collect()
+    };
+    let orders = ["read", "--category", "order", "--max", "2"];
+    let first = asked(&world, &orders)?;
+    assert_eq!(names(&first), ["order-1@1", "order-2@1"]);
+    assert_eq!(first["is_end"], false);
+    let cursor = first["cursor"].as_str().unwrap_or("");
+    let rest = asked(&world, &[&orders[..], &["--cursor", cursor]].concat())?;
+    assert_eq!(names(&rest), ["order-1@2"]);
+    assert_eq!(rest["is_end"], true);
+    // What came since.
+    asked(
+        &world,
+        &["append", "order-3", "--type", "placed", "--expected", "any"],
+    )?;
+    let cursor = rest["cursor"].as_str().unwrap_or("");
+    let since = asked(&world, &[&orders[..], &["--cursor", cursor]].concat())?;
+    assert_eq!(names(&since), ["order-3@1"]);
+    let newest = asked(&world, &["read", "--all", "--backward", "--max", "2"])?;
+    assert_eq!(names(&newest), ["order-3@1", "order-1@2"]);
+    let paid = asked(&world, &["read", "--all", "--type", "paid", "--type", "filled"])?;
+    assert_eq!(names(&paid), ["cart-1@1", "order-1@2"]);
+    // For people: the rows, and how to go on.
+    let page = ask(&world, &["read", "--all", "--max", "1"])?;
+    assert!(
+        page.output.contains("order-1") && page.output.contains("There is more. What follows: --cursor '1/"),
+        "{}",
+        page.output
+    );
+    // A cursor of another read says so.
+    let other = ask(&world, &["read", "--all", "--cursor", cursor])?;
+    assert_eq!(other.code, 1, "{}", other.errors);
+    assert!(
+        other.errors.contains("other categories or types"),
+        "{}",
+        other.errors
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_said() -> Result {
     let world = World::new().await?;
     for (line, code, part) in [
         (&["read", "order-1"][..], 3, "there is no stream order-1"),
         (&["read", "order"], 2, "must be <category>-<id>"),
+        (&["read"], 2, "required"),
+        (&["read", "order-1", "--all"], 2, "cannot be used with"),
+        (&["read", "--all", "--from", "2"], 2, "cannot be used with"),
+        (&["read", "--all", "--cursor", "7"], 2, "does not begin with 1/"),
         (&["append", "order-1", "--type", "a"], 2, "--expected"),
         (
             &["append", "order-1", "--type", "a", "--expected", "x"],

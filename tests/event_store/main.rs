@@ -1,5 +1,7 @@
 //! The event store on a real server: appended, read, published.
 
+mod across;
+
 mod append;
 
 mod carried;

@@ -52,6 +52,12 @@ pub enum Error {
         /// What is wrong with it; never what it says.
         said: String,
     },
+    /// The cursor does not fit: it is of another era or server, of another read, or not of what this transaction sees. The transaction
+    /// is aborted.
+    Cursor {
+        /// What is the matter.
+        said: String,
+    },
     /// The stream was given a tombstone: its events are gone, and it takes no more.
     Gone {
         /// The stream.
@@ -86,7 +92,9 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Refused { .. } | Self::File { .. } | Self::Gone { .. } => Verdict::Park,
+            Self::Refused { .. } | Self::File { .. } | Self::Cursor { .. } | Self::Gone { .. } => {
+                Verdict::Park
+            }
             Self::Append(error) => error.verdict(),
             Self::Database { code, .. } => append::verdict_of(code),
             Self::Connection { .. } => Verdict::Retry,
@@ -110,6 +118,7 @@ impl Error {
                 ("23505", _) => {
                     "Some of these event ids are in the log already: give each command ids of its own."
                 }
+                ("25006", _) => "Read on the primary.",
                 ("55000", _) => "The stream takes no more events: append to one of another name.",
                 (_, Verdict::Retry) => "Repeat the whole transaction.",
                 _ => "Read the message; the transaction is aborted.",
@@ -125,6 +134,10 @@ impl Error {
             Self::File { .. } => {
                 "Export it again, or import it where these streams are not there. What was appended before stays, and is not \
                  appended again."
+            }
+            Self::Cursor { .. } => {
+                "Go on from a cursor of this database as it is now, with the categories and types that it was read with, or read again \
+                 from the beginning."
             }
             Self::Gone { .. } => {
                 "Who buried it, and why, is in outbox.stream_step. What goes on has a stream of another name."
@@ -142,6 +155,7 @@ impl fmt::Display for Error {
             Self::Unreadable(unreadable) => unreadable.fmt(f),
             Self::Sealed { said } => write!(f, "sealed: {said}"),
             Self::File { line, said } => write!(f, "line {line} of the file: {said}"),
+            Self::Cursor { said } => f.write_str(said),
             Self::Gone { stream } => write!(f, "stream {stream} is gone: it was given a tombstone"),
             Self::Database { doing, code, message } => {
                 write!(f, "the database refused {doing}: {message} ({code})")

@@ -38,6 +38,9 @@ pub use append::{
     Appended, Conflict, Outcome, Outcomes, StreamAppend, append, append_streams, find_appended,
 };
 
+mod cursor;
+pub use cursor::{Cursor, NotACursor, SeenSnapshot};
+
 pub mod decide;
 
 mod error;
@@ -59,7 +62,8 @@ pub mod projection;
 
 pub mod read;
 pub use read::{
-    Direction, PageLimits, StreamListing, StreamRead, list_streams, read_page, read_stream, stream_version,
+    Direction, EventPage, EventRead, PageLimits, StreamListing, StreamRead, list_streams, newest_cursor,
+    read_events, read_events_page, read_page, read_stream, stream_version,
 };
 
 mod stored;

@@ -3,6 +3,10 @@
 //! Invariants:
 //! * A page is one statement, bounded in events and bytes; what follows is read behind the last version, never by an offset.
 //! * A stream is read as it is when a page is read: what is appended meanwhile comes at its end, and is not missed.
+//! * Across streams a read has what could be seen when it began: see `across`.
+
+mod across;
+pub use across::{EventPage, EventRead, newest_cursor, read_events, read_events_page};
 
 mod page;
 pub use page::PageLimits;

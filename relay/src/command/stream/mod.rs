@@ -9,6 +9,8 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
+mod across;
+
 pub mod append;
 
 pub mod archive;
@@ -22,7 +24,7 @@ pub mod read;
 pub enum Arguments {
     /// List streams with their versions, in the order of their names
     Ls(list::List),
-    /// Show the events of a stream, payloads included
+    /// Show the events of a stream, or across streams, payloads included
     Read(read::Read),
     /// Append one event to a stream, if it is at the version that is expected
     Append(append::Append),

@@ -1,15 +1,15 @@
-//! `stream read`: the events of one stream.
+//! `stream read`: the events of one stream, or across streams ([`super::across`]).
 
 use clap::Args;
 use futures_util::TryStreamExt as _;
 use outbox_core::event::{Data, DataView};
-use outbox_core::event_store::{self, StoredEvent, StreamName, StreamRead};
+use outbox_core::event_store::{self, Cursor, StoredEvent, StreamName, StreamRead};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{failed, name};
+use super::{across, failed, name};
 use crate::command::within;
 use crate::config::Config;
 use crate::connect::{self, Role};
@@ -21,22 +21,35 @@ const SHOWN_CHARS: usize = 100;
 
 /// What to read.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub struct Read {
     /// The stream, as order-7
-    #[arg(value_parser = name)]
-    stream: StreamName,
+    #[arg(value_parser = name, group = "which")]
+    stream: Option<StreamName>,
+    /// Of all streams
+    #[arg(long, group = "which")]
+    all: bool,
+    /// Of all streams of a category; may be repeated
+    #[arg(long, value_name = "CATEGORY", group = "which", conflicts_with_all = ["stream", "all"])]
+    pub(super) category: Vec<String>,
+    /// Across streams: only events of this type; may be repeated
+    #[arg(long = "type", value_name = "TYPE", conflicts_with = "stream")]
+    pub(super) types: Vec<String>,
+    /// Across streams: go on from where another read ended, with the same categories and types
+    #[arg(long, value_name = "CURSOR", conflicts_with = "stream")]
+    pub(super) cursor: Option<Cursor>,
     /// From this version on
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["all", "category"])]
     from: Option<u64>,
     /// From the newest on
     #[arg(long)]
-    backward: bool,
+    pub(super) backward: bool,
     /// Only what was recorded by then, as 2026-01-31T12:00:00Z: the stream as it was
     #[arg(long, value_name = "TIME", value_parser = moment)]
-    until: Option<OffsetDateTime>,
+    pub(super) until: Option<OffsetDateTime>,
     /// At most so many events
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    max: u32,
+    pub(super) max: u32,
 }
 
 fn moment(text: &str) -> Result<OffsetDateTime, String> {
@@ -48,8 +61,11 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
 /// # Errors
 /// Postgres cannot be reached or refuses; exit code 3 when there is no such stream.
 pub async fn run(config: &Config, read: &Read, output: Output) -> Result<Exit, Failure> {
+    let Some(stream) = &read.stream else {
+        return across::run(config, read, output).await;
+    };
     let mut connection = connect::connection(config, Role::Report).await?;
-    let mut wanted = StreamRead::of(&read.stream);
+    let mut wanted = StreamRead::of(stream);
     if read.backward {
         wanted = wanted.backward();
     }
@@ -60,7 +76,7 @@ pub async fn run(config: &Config, read: &Read, output: Output) -> Result<Exit, F
         wanted = wanted.until(time);
     }
     let asked = async {
-        let version = event_store::stream_version(&mut connection, &read.stream)
+        let version = event_store::stream_version(&mut connection, stream)
             .await
             .map_err(failed)?;
         let events = event_store::read_stream(&mut connection, wanted);
@@ -78,14 +94,11 @@ pub async fn run(config: &Config, read: &Read, output: Output) -> Result<Exit, F
     if version == 0 {
         return Err(Failure::new(
             Exit::Degraded,
-            format!(
-                "there is no stream {}: nothing was ever appended to it",
-                read.stream
-            ),
+            format!("there is no stream {stream}: nothing was ever appended to it"),
         ));
     }
     let report = json!({
-        "stream": read.stream.as_str(),
+        "stream": stream.as_str(),
         "version": version,
         "events": events.iter().map(told).collect::<Vec<_>>(),
     });
@@ -93,7 +106,7 @@ pub async fn run(config: &Config, read: &Read, output: Output) -> Result<Exit, F
     Ok(Exit::Success)
 }
 
-fn told(stored: &StoredEvent) -> Value {
+pub(super) fn told(stored: &StoredEvent) -> Value {
     let event = &stored.event;
     let mut report = json!({
         "version": stored.version,
@@ -136,7 +149,7 @@ fn page(events: &[StoredEvent]) -> String {
 }
 
 /// The beginning of a payload, on one line.
-fn shown(data: Option<&Data>) -> String {
+pub(super) fn shown(data: Option<&Data>) -> String {
     match data.map(Data::view) {
         None => String::new(),
         Some(DataView::Binary(bytes)) => format!("({} bytes)", bytes.len()),

@@ -1,0 +1,2 @@
+-- A cursor behind everything that can be seen now.
+select outbox.newest_cursor()
