@@ -827,9 +827,11 @@ begin
     if events = 0 and action = 'truncate' then
         return;
     end if;
+    perform outbox.hold_topics(stream, first_version, last_version);
     perform outbox.refuse_unpublished(stream_name, stream, first_version, last_version);
     insert into outbox.stream_step (stream, action, through, events, reason)
     values (drop_events.stream, case when finished then drop_events.action else 'truncate' end, coalesce(last_version, through), drop_events.events, drop_events.reason);
+    perform outbox.note_removed(stream, first_version, last_version);
     delete from outbox.log l where l.retention in ('stream', 'archive') and l.stream = drop_events.stream and l.version <= last_version;
     get diagnostics gone = row_count;
     perform outbox.expect_count(stream_name, drop_events.events, gone);
@@ -1402,6 +1404,27 @@ $$;
 
 ALTER FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT id bigint, OUT version bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.hold_topics(stream bigint, first bigint, last bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    topics text[];
+begin
+    select array_agg(distinct l.topic order by l.topic) into topics
+    from outbox.log l
+    where l.retention in ('stream', 'archive') and l.stream = hold_topics.stream and l.version between first and last and l.topic is not null;
+    if topics is null then
+        return;
+    end if;
+    -- An era counts what is there when it is opened: a recovery begins behind this transaction, or is seen by what follows.
+    lock table outbox.recovery in share mode;
+    perform pg_advisory_xact_lock_shared(outbox.removal_lock(t)) from unnest(topics) t order by t;
+end
+$$;
+
+ALTER FUNCTION outbox.hold_topics(stream bigint, first bigint, last bigint) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.inbox_day_is_closed(day date) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1564,6 +1587,20 @@ CREATE FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions t
 $$;
 
 ALTER FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.is_still_measured(topic text, measured pg_snapshot) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not pg_try_advisory_xact_lock(outbox.removal_lock(topic)) then
+        return false;
+    end if;
+    return not exists (select from outbox.removed r where r.topic = is_still_measured.topic and not pg_visible_in_snapshot(r.removed_by, measured));
+end
+$$;
+
+ALTER FUNCTION outbox.is_still_measured(topic text, measured pg_snapshot) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.keep_entry() RETURNS trigger
     LANGUAGE plpgsql
@@ -1732,6 +1769,15 @@ CREATE FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version inte
 $$;
 
 ALTER FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version integer, begins bigint, version bigint, event uuid, state text, digest bytea) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.key_number(key text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select ('x' || encode(substring(sha256(convert_to(key, 'UTF8')), 1, 4), 'hex'))::bit(32)::bigint
+$$;
+
+ALTER FUNCTION outbox.key_number(key text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) RETURNS void
     LANGUAGE plpgsql
@@ -1957,6 +2003,25 @@ end
 $$;
 
 ALTER FUNCTION outbox.newest_cursor() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.note_removed(stream bigint, first bigint, last bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    insert into outbox.removed (topic, first_position, last_position, transaction_id, key_number, era)
+    select going.topic, min(going.position), max(going.position), going.transaction_id, going.key_number, (select max(e.era) from outbox.era e)
+    from (
+        select named.*, named.position - row_number() over (partition by named.topic, named.transaction_id, named.key_number order by named.position) as island
+        from (
+            select l.topic, l.position, l.transaction_id, outbox.key_number(coalesce(l.key, l.id::text)) as key_number
+            from outbox.log l
+            where l.retention in ('stream', 'archive') and l.stream = note_removed.stream and l.version between first and last and l.topic is not null
+        ) named
+    ) going
+    group by going.topic, going.transaction_id, going.key_number, going.island
+$$;
+
+ALTER FUNCTION outbox.note_removed(stream bigint, first bigint, last bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb, OUT era integer, OUT batch_number bigint, OUT batch_id bigint, OUT events bigint) RETURNS record
     LANGUAGE plpgsql
@@ -3365,6 +3430,15 @@ end
 $$;
 
 ALTER FUNCTION outbox.remember_dead(letter outbox.dead_letter) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.removal_lock(topic text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select hashtextextended('outbox.removed ' || topic, 0)
+$$;
+
+ALTER FUNCTION outbox.removal_lock(topic text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.require_consumer(consumer text, reason text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -5625,7 +5699,7 @@ CREATE TABLE outbox.loss (
     epoch bigint NOT NULL,
     found_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT loss_events_check CHECK ((events >= 0)),
-    CONSTRAINT loss_why_check CHECK ((why = ANY (ARRAY['log'::text, 'generation'::text, 'accepted'::text])))
+    CONSTRAINT loss_why_check CHECK ((why = ANY (ARRAY['log'::text, 'generation'::text, 'accepted'::text, 'removed'::text])))
 );
 
 ALTER TABLE outbox.loss OWNER TO outbox_maintainer;
@@ -5938,9 +6012,11 @@ CREATE TABLE outbox.reissue (
     missing text NOT NULL,
     asked_by text NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    removed bigint DEFAULT 0 NOT NULL,
     CONSTRAINT reissue_check CHECK ((kept_number < batch_number)),
     CONSTRAINT reissue_check1 CHECK ((base_number <= kept_number)),
-    CONSTRAINT reissue_check2 CHECK ((cardinality(passed_snapshots) = cardinality(passed_positions)))
+    CONSTRAINT reissue_check2 CHECK ((cardinality(passed_snapshots) = cardinality(passed_positions))),
+    CONSTRAINT reissue_removed_check CHECK ((removed >= 0))
 );
 
 ALTER TABLE outbox.reissue OWNER TO outbox_maintainer;
@@ -5968,6 +6044,7 @@ CREATE TABLE outbox.reissue_order (
     events bigint,
     batch_number bigint,
     answered_at timestamp with time zone,
+    removed bigint,
     CONSTRAINT reissue_order_from_batch_id_check CHECK ((from_batch_id >= 0)),
     CONSTRAINT reissue_order_from_position_check CHECK ((from_position >= 0)),
     CONSTRAINT reissue_order_reason_check CHECK ((reason <> ''::text)),
@@ -6002,6 +6079,21 @@ CREATE TABLE outbox.relay (
 WITH (fillfactor='50');
 
 ALTER TABLE outbox.relay OWNER TO outbox_maintainer;
+
+CREATE TABLE outbox.removed (
+    topic text NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    transaction_id xid8 NOT NULL,
+    key_number bigint NOT NULL,
+    era integer NOT NULL,
+    removed_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT removed_check CHECK ((last_position >= first_position))
+);
+
+ALTER TABLE outbox.removed OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.removed IS 'Positions of events of a topic that were removed by outbox.truncate_stream and outbox.tombstone_stream, as ranges: what is missing there was not lost. Append-only.';
 
 CREATE TABLE outbox.retention_class (
     name text NOT NULL,
@@ -7208,7 +7300,7 @@ COMMENT ON COLUMN outbox_ops.losses.through_entry IS 'It ends with this entry; w
 
 COMMENT ON COLUMN outbox_ops.losses.events IS 'Events that the ledger cut into it.';
 
-COMMENT ON COLUMN outbox_ops.losses.why IS '`log`: Postgres no longer has all of it; `generation`: it is from before the topic got its partitions, and would come behind the end of those; `accepted`: a recovery with `trust-stream` had left it on the stream, Postgres never had it again, and what it was is in outbox.unknown_entry.';
+COMMENT ON COLUMN outbox_ops.losses.why IS '`log`: Postgres no longer has all of it; `generation`: it is from before the topic got its partitions, and would come behind the end of those; `accepted`: a recovery with `trust-stream` had left it on the stream, Postgres never had it again, and what it was is in outbox.unknown_entry; `removed`: all of it had been truncated or buried in the event store.';
 
 COMMENT ON COLUMN outbox_ops.losses.missed_by IS 'Groups that the stream waits for and that had not acknowledged all of it, as far as the relay knew; empty: nobody misses it.';
 
@@ -7608,7 +7700,8 @@ CREATE VIEW outbox_ops.reissue_orders AS
         CASE o.partition
             WHEN 0 THEN o.topic
             ELSE ((o.topic || ':'::text) || (o.partition - 1))
-        END AS stream
+        END AS stream,
+    o.removed
    FROM outbox.reissue_order o;
 
 ALTER TABLE outbox_ops.reissue_orders OWNER TO outbox_maintainer;
@@ -7647,6 +7740,8 @@ COMMENT ON COLUMN outbox_ops.reissue_orders.answered_at IS 'When the relay answe
 
 COMMENT ON COLUMN outbox_ops.reissue_orders.stream IS 'The stream''s key at the sink, without prefix and writer.';
 
+COMMENT ON COLUMN outbox_ops.reissue_orders.removed IS 'Events behind the entry that is kept that had been removed from the event store: they are not put out again.';
+
 CREATE VIEW outbox_ops.reissues AS
  SELECT sent.topic,
     sent.partition,
@@ -7665,7 +7760,8 @@ CREATE VIEW outbox_ops.reissues AS
         CASE
             WHEN ((sent.published > 0) AND (sent.published < sent.events) AND (NOT sent.replaced)) THEN ((clock_timestamp() - sent.cut_at) * (((sent.events - sent.published))::double precision / (sent.published)::double precision))
             ELSE NULL::interval
-        END AS remaining
+        END AS remaining,
+    sent.removed
    FROM ( SELECT reissue.topic,
             GREATEST((reissue.partition - 1), 0) AS partition,
                 CASE reissue.partition
@@ -7677,6 +7773,7 @@ CREATE VIEW outbox_ops.reissues AS
             reissue.asked_by,
             reissue.cut_at,
             share.event_count AS events,
+            reissue.removed,
             ((EXISTS ( SELECT
                    FROM outbox.reissue later
                   WHERE ((later.topic = reissue.topic) AND (later.partition = reissue.partition) AND (later.batch_number > reissue.batch_number)))) AND (NOT COALESCE(here.is_over, false))) AS replaced,
@@ -7728,6 +7825,8 @@ COMMENT ON COLUMN outbox_ops.reissues.published IS 'How many of them are on the 
 COMMENT ON COLUMN outbox_ops.reissues.state IS '`running`; `done`; `replaced`: a later re-issue of the stream took over before it was done.';
 
 COMMENT ON COLUMN outbox_ops.reissues.remaining IS 'How long it will take at its speed so far; null when it is not running, or nothing is published yet.';
+
+COMMENT ON COLUMN outbox_ops.reissues.removed IS 'Events behind the entry that is kept that had been removed from the event store: they are not in it.';
 
 CREATE VIEW outbox_ops.relays AS
  SELECT relay.instance,
@@ -8421,6 +8520,9 @@ ALTER TABLE ONLY outbox.reissue
 ALTER TABLE ONLY outbox.relay
     ADD CONSTRAINT relay_pkey PRIMARY KEY (instance);
 
+ALTER TABLE ONLY outbox.removed
+    ADD CONSTRAINT removed_pkey PRIMARY KEY (topic, first_position);
+
 ALTER TABLE ONLY outbox.retention_class
     ADD CONSTRAINT retention_class_pkey PRIMARY KEY (name);
 
@@ -8865,6 +8967,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.progress FOR EACH R
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.reissue FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.removed FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.share FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.stream FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -8892,6 +8996,8 @@ CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STA
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log_archive FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log_stream FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.removed FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.stream FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
@@ -9108,6 +9214,8 @@ GRANT ALL ON FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, pr
 
 REVOKE ALL ON FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT id bigint, OUT version bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.hold_topics(stream bigint, first bigint, last bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.inbox_day_is_closed(day date) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.inbox_day_is_over(day date, name text) FROM PUBLIC;
@@ -9142,6 +9250,9 @@ GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.is_still_measured(topic text, measured pg_snapshot) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.is_still_measured(topic text, measured pg_snapshot) TO outbox_relay;
+
 REVOKE ALL ON FUNCTION outbox.keep_entry() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_epoch_rising() FROM PUBLIC;
@@ -9161,6 +9272,8 @@ GRANT ALL ON FUNCTION outbox.keep_seized(consumer text, streams text[], epochs b
 
 REVOKE ALL ON FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version integer, begins bigint, version bigint, event uuid, state text, digest bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.keep_snapshot(stream text, shape text, shape_version integer, begins bigint, version bigint, event uuid, state text, digest bytea) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.key_number(key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.lay_pieces(parent regclass, first bigint, width bigint, pieces integer) FROM PUBLIC;
 
@@ -9186,6 +9299,8 @@ GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.newest_cursor() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.newest_cursor() TO outbox_reader;
+
+REVOKE ALL ON FUNCTION outbox.note_removed(stream bigint, first bigint, last bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb, OUT era integer, OUT batch_number bigint, OUT batch_id bigint, OUT events bigint) FROM PUBLIC;
 
@@ -9316,6 +9431,9 @@ REVOKE ALL ON FUNCTION outbox.release_seized(consumer text, streams text[], epoc
 GRANT ALL ON FUNCTION outbox.release_seized(consumer text, streams text[], epochs bigint[]) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.remember_dead(letter outbox.dead_letter) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.removal_lock(topic text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.removal_lock(topic text) TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.require_consumer(consumer text, reason text) FROM PUBLIC;
 
@@ -9561,6 +9679,8 @@ GRANT SELECT ON TABLE outbox.reissue_order TO outbox_observer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.relay TO outbox_relay;
 GRANT SELECT ON TABLE outbox.relay TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.removed TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox.retention_class TO outbox_producer;
 GRANT SELECT ON TABLE outbox.retention_class TO outbox_relay;

@@ -28,6 +28,8 @@ mod published;
 
 mod refused;
 
+mod removed;
+
 mod seen;
 
 mod snapshots;

@@ -52,11 +52,11 @@ const COLUMNS: &[(&str, &str)] = &[
     (
         "reissue_orders",
         "number, topic, partition, from_entry, to_entry, is_preview, state, answer, kept, wanted, events, actor, reason, ordered_at, \
-         answered_at, stream",
+         answered_at, stream, removed",
     ),
     (
         "reissues",
-        "topic, partition, stream, kept, missing, asked_by, cut_at, events, published, state, remaining",
+        "topic, partition, stream, kept, missing, asked_by, cut_at, events, published, state, remaining, removed",
     ),
     (
         "relays",

@@ -1,7 +1,7 @@
 //! What was published on a stream, read again from the log: the same events in the same order under the same ids.
 //!
 //! Authoritative is the ledger. What the log no longer has whole is left out at the beginning, never in the middle: a share
-//! that lost rows is a failure. Events that a person took out of the stream are not part of it.
+//! that lost rows is a failure. Events that a person took out of the stream are not part of it, nor what was removed from the event store since.
 
 use std::collections::HashSet;
 
@@ -118,7 +118,7 @@ impl Walk<'_> {
             let batch_id = bound.batch_id;
             if self.place.1 >= bound.share.last_position {
                 if bound.laid.is_none() {
-                    complete(bound, *read)?;
+                    self.history.complete(bound, *read).await?;
                 }
                 self.share = None;
             }
@@ -149,12 +149,19 @@ impl Walk<'_> {
     }
 }
 
-/// A share that lost rows is no history: what follows would look whole.
-fn complete(bound: &BoundShare, read: i64) -> Result<(), Error> {
-    if read == bound.share.event_count {
-        return Ok(());
+impl History {
+    /// A share that lost rows is no history: what follows would look whole. What was removed from the event store is not lost.
+    async fn complete(&self, bound: &BoundShare, read: i64) -> Result<(), Error> {
+        let is_complete = |read| read == bound.share.event_count;
+        if is_complete(read) || is_complete(read + history::removed(&self.session, bound).await?) {
+            return Ok(());
+        }
+        Err(shortened(bound, read))
     }
-    Err(Error::new(
+}
+
+fn shortened(bound: &BoundShare, read: i64) -> Error {
+    Error::new(
         Kind::Refused,
         format!(
             "the log has {read} of the {} events that batch {} put on stream {}: begin behind it, at {}-0 or later",
@@ -163,5 +170,5 @@ fn complete(bound: &BoundShare, read: i64) -> Result<(), Error> {
             bound.share.stream,
             bound.batch_id + 1
         ),
-    ))
+    )
 }

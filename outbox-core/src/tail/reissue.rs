@@ -38,8 +38,10 @@ pub struct Behind {
 pub struct Measured {
     /// The last batch that was looked at.
     pub through: i64,
-    /// Events.
+    /// Events to put out.
     pub event_count: i64,
+    /// Events that were removed from the event store on purpose: they count as there, and are not put out.
+    pub removed: i64,
     /// Lowest position.
     pub first_position: i64,
     /// Highest position.
@@ -48,18 +50,20 @@ pub struct Measured {
     pub first_new_position: Option<i64>,
     /// Events that the ledger cut into batches behind the entry's.
     pub cut_later: i64,
-    /// How many of those the log still has.
+    /// How many of those the log still has, or were removed on purpose.
     pub found_later: i64,
     /// Events of the entry's own batch, also those before it.
     pub cut_own: i64,
-    /// How many of those the log still has.
+    /// How many of those the log still has, or were removed on purpose.
     pub found_own: i64,
-    /// Whether the log has the event that is missing on the stream.
+    /// Whether the log has the event that is missing on the stream, or it was removed on purpose.
     pub has_missing: bool,
+    /// The snapshot in which this is so.
+    pub measured_in: String,
 }
 
 impl Measured {
-    /// Whether the log has everything that stands behind the entry; `is_end`: the entry is the last of its batch, of which nothing
+    /// Whether the log has everything that stands behind the entry but for what was removed on purpose; `is_end`: the entry is the last of its batch, of which nothing
     /// stands behind it.
     #[must_use]
     pub fn has_all_behind(&self, is_end: bool) -> bool {
@@ -82,6 +86,7 @@ pub struct Order {
     pub missing: EntryId,
     /// Who misses it.
     pub asked_by: String,
-    /// Gets the number of the re-issue; none if the stream was re-issued or divided since it was measured.
+    /// Gets the number of the re-issue; none if the stream was re-issued or divided since it was measured, or events of its topic
+    /// were removed.
     pub done: oneshot::Sender<Option<i64>>,
 }

@@ -28,7 +28,11 @@ impl Upkeep {
     ) -> Result<Fate, Error> {
         self.check_lease()?;
         let (done, answer) = oneshot::channel();
-        let (kept, events) = (begin.behind.kept, begin.measured.event_count);
+        let (kept, events, removed) = (
+            begin.behind.kept,
+            begin.measured.event_count,
+            begin.measured.removed,
+        );
         let order = Order {
             stream: patient.stream.clone(),
             partitions: patient.standing.partitions,
@@ -53,7 +57,7 @@ impl Upkeep {
         self.is_repairing = true;
         metrics::counter!(observe::PUBLISH_REISSUES, "topic" => patient.stream.topic.clone()).increment(1);
         tracing::warn!(
-            stream = patient.key, %missing, %kept, events, batch = number, asked_by = patient.asked_by,
+            stream = patient.key, %missing, %kept, events, removed, batch = number, asked_by = patient.asked_by,
             "the stream lost entries: everything behind the last one that was kept is put out again"
         );
         Ok(Fate::Reissued(number))

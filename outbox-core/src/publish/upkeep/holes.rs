@@ -248,6 +248,13 @@ impl Upkeep {
 
 fn lacks(key: &str, begin: &Begin) -> String {
     let measured = &begin.measured;
+    if measured.event_count == 0 && measured.removed > 0 {
+        return format!(
+            "what stood behind entry {} of stream {key}, {} events, was truncated or buried in the event store, and nothing of it is left to \
+             put out (outbox.stream_step says by whom); pass the hole",
+            begin.behind.kept, measured.removed
+        );
+    }
     format!(
         "Postgres no longer has all of stream {key} behind entry {}: of {} events of its batch {} are left, of {} cut after it {}, and \
          the missing one is {}; pass the hole, what is gone stays gone",

@@ -193,20 +193,23 @@ impl Upkeep {
         begin: Option<Begin>,
     ) -> Result<Fate, Error> {
         let chain = patient.standing.facts.chain;
-        match begin.filter(|begin| begin.measured.event_count > 0) {
-            Some(begin) => {
-                self.say_accepted(round, patient, begin.behind.kept).await?;
-                if begin.behind.kept > wanted {
-                    let range = (wanted, begin.behind.kept);
-                    self.give_up(round, patient, range, "log", false).await?;
-                }
-                self.order(patient, begin, chain).await
-            }
-            None => {
-                self.give_up(round, patient, (wanted, chain), "log", true).await?;
-                Ok(Fate::Closing)
-            }
+        let Some(begin) = begin.filter(|begin| begin.measured.event_count + begin.measured.removed > 0)
+        else {
+            self.give_up(round, patient, (wanted, chain), "log", true).await?;
+            return Ok(Fate::Closing);
+        };
+        let kept = begin.behind.kept;
+        self.say_accepted(round, patient, kept).await?;
+        if kept > wanted {
+            self.give_up(round, patient, (wanted, kept), "log", false).await?;
         }
+        if begin.measured.event_count > 0 {
+            return self.order(patient, begin, chain).await;
+        }
+        // Nothing is left to put out: what is gone behind it was removed on purpose.
+        self.give_up(round, patient, (kept, chain), "removed", true)
+            .await?;
+        Ok(Fate::Closing)
     }
 
     /// What is known of the beginning of a stream.

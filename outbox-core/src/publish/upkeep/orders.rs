@@ -2,7 +2,7 @@
 
 use super::holes::PAUSE;
 use super::losses::{Patient, last_before};
-use super::pg::orders::{self as pg, Answer, Asked};
+use super::pg::orders::{self as pg, Answer, Asked, Put};
 use super::pg::repairs::{Fate, standing};
 use super::run::{Round, Upkeep};
 use super::survey::{Begin, Looked, Question, Since};
@@ -74,12 +74,16 @@ impl Upkeep {
             Some(Ok(begin)) => begin,
             Some(Err(refusal)) => return Ok(Some(Answer::Refused(refusal))),
         };
-        let (kept, events) = (begin.behind.kept, begin.measured.event_count);
+        let put = Put {
+            kept: begin.behind.kept,
+            events: begin.measured.event_count,
+            removed: begin.measured.removed,
+        };
         if asked.is_preview {
-            return Ok(Some(Answer::Possible { kept, events }));
+            return Ok(Some(Answer::Possible(put)));
         }
         Ok(match self.order(&patient, begin, asked.from).await? {
-            Fate::Reissued(batch) => Some(Answer::Done { kept, events, batch }),
+            Fate::Reissued(batch) => Some(Answer::Done { put, batch }),
             _ => None,
         })
     }
@@ -131,6 +135,11 @@ impl Upkeep {
         };
         Ok(Some(match (answer.since, answer.at) {
             (Since::Entry(begin), Looked::Whole(_)) if begin.measured.event_count > 0 => Ok(begin),
+            (_, Looked::Whole(at)) if at.measured.removed > 0 => Err(format!(
+                "nothing is left to put out behind entry {kept} of stream {key}: {} events were there, and were truncated or buried in \
+                 the event store (outbox.stream_step says by whom)",
+                at.measured.removed
+            )),
             (_, Looked::Whole(_)) => Err(format!("nothing is behind entry {kept} of stream {key}")),
             (Since::Entry(begin), _) if begin.measured.event_count > 0 => Err(format!(
                 "Postgres no longer has all of stream {key} behind entry {kept}; it has everything behind entry {}: ask --from {}",

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use tokio_postgres::types::Type;
 
-use super::column::{get, unsigned};
+use super::column::{get, passed, unsigned};
 use super::session::Session;
 use crate::event::EntryId;
+use crate::tail::batch::BoundShare;
 use crate::tail::{Error, StreamId};
 
 const START: &str = include_str!("../../../queries/tail/history_start.sql");
@@ -14,6 +15,7 @@ const END: &str = include_str!("../../../queries/tail/history_end.sql");
 const COUNT: &str = include_str!("../../../queries/tail/history_count.sql");
 const WRITER: &str = include_str!("../../../queries/tail/history_writer.sql");
 const PUBLISHED: &str = include_str!("../../../queries/tail/list_published.sql");
+const REMOVED: &str = include_str!("../../../queries/tail/history_removed.sql");
 const SKIPPED: &str = include_str!("../../../queries/tail/list_skipped.sql");
 const FIND_EVENT: &str = include_str!("../../../queries/tail/find_event.sql");
 
@@ -94,6 +96,32 @@ pub(crate) async fn streams(session: &Session, topic: &str) -> Result<Vec<Stream
         .into_iter()
         .filter_map(|slot| StreamId::from_slot(topic, slot))
         .collect())
+}
+
+/// How many events of a share were removed from the event store since it was cut.
+pub(crate) async fn removed(session: &Session, bound: &BoundShare) -> Result<i64, Error> {
+    let share = &bound.share;
+    let (before, snapshot) = (bound.before.to_string(), bound.snapshot.to_string());
+    let (snapshots, positions) = passed(&bound.passed);
+    let rows = session
+        .query(
+            REMOVED,
+            &[
+                (&share.stream.topic, Type::TEXT),
+                (&share.stream.slot(), Type::INT4),
+                (&i32::from(share.partitions), Type::INT4),
+                (&bound.batch_number, Type::INT8),
+                (&share.first_position, Type::INT8),
+                (&share.last_position, Type::INT8),
+                (&before, Type::TEXT),
+                (&snapshot, Type::TEXT),
+                (&snapshots, Type::TEXT_ARRAY),
+                (&positions, Type::INT8_ARRAY),
+                (&bound.era_floor, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.first().map_or(Ok(0), |row| get(row, "removed"))
 }
 
 /// Positions of events that a person took out of a topic.

@@ -48,6 +48,7 @@ pub(crate) async fn measure(
     Ok(Measured {
         through: get(row, "through")?,
         event_count: get(row, "event_count")?,
+        removed: get(row, "removed")?,
         first_position: get(row, "first_position")?,
         last_position: get(row, "last_position")?,
         first_new_position: get(row, "first_new_position")?,
@@ -56,10 +57,12 @@ pub(crate) async fn measure(
         cut_own: get(row, "cut_own")?,
         found_own: get(row, "found_own")?,
         has_missing: get(row, "has_missing")?,
+        measured_in: get(row, "measured_in")?,
     })
 }
 
-/// Cuts a re-issue after `head`. None if the stream was re-issued or divided since it was measured. Durable when this returns.
+/// Cuts a re-issue after `head`. None if the stream was re-issued or divided since it was measured, or events of its topic were
+/// removed. Durable when this returns.
 pub(crate) async fn cut_reissue(
     session: &Session,
     head: &Batch,
@@ -94,6 +97,8 @@ pub(crate) async fn cut_reissue(
                 (&missing, Type::TEXT),
                 (&order.asked_by, Type::TEXT),
                 (&behind.base_number, Type::INT8),
+                (&measured.removed, Type::INT8),
+                (&measured.measured_in, Type::TEXT),
             ],
             LONGEST_CUT,
         )

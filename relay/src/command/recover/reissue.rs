@@ -111,7 +111,9 @@ async fn answers(
 }
 
 fn text(answers: &[Map<String, Value>]) -> String {
-    const COLUMNS: [&str; 7] = ["number", "stream", "state", "kept", "wanted", "events", "answer"];
+    const COLUMNS: [&str; 8] = [
+        "number", "stream", "state", "kept", "wanted", "events", "removed", "answer",
+    ];
     let rows: Vec<Vec<String>> = answers
         .iter()
         .map(|row| COLUMNS.iter().map(|column| cell(row, column)).collect())
@@ -122,7 +124,7 @@ fn text(answers: &[Map<String, Value>]) -> String {
     );
     text.push_str(
         "\nKEPT: the entry that stays in front. WANTED: events between the two ends. EVENTS: what is put out again, under new ids: \
-         everything behind KEPT, also what is still there.\n",
+         everything behind KEPT, also what is still there. REMOVED: what stood there too, and was truncated or buried in the event store.\n",
     );
     text
 }

@@ -69,22 +69,33 @@ pub(in crate::publish::upkeep) async fn done_before(
         return Ok(None);
     };
     Ok(Some(Answer::Done {
-        kept: EntryId::new(
-            unsigned(get(row, "kept_batch_id")?)?,
-            unsigned(get(row, "kept_position")?)?,
-        ),
-        events: get(row, "event_count")?,
+        put: Put {
+            kept: EntryId::new(
+                unsigned(get(row, "kept_batch_id")?)?,
+                unsigned(get(row, "kept_position")?)?,
+            ),
+            events: get(row, "event_count")?,
+            removed: get(row, "removed")?,
+        },
         batch: get(row, "batch_number")?,
     }))
+}
+
+/// What is put out again: everything behind the entry that is kept, but for what was removed on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::publish::upkeep) struct Put {
+    pub(in crate::publish::upkeep) kept: EntryId,
+    pub(in crate::publish::upkeep) events: i64,
+    pub(in crate::publish::upkeep) removed: i64,
 }
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::publish::upkeep) enum Answer {
     /// A preview: what would be kept, and how many events would be put out again.
-    Possible { kept: EntryId, events: i64 },
+    Possible(Put),
     /// Cut as this row of the ledger.
-    Done { kept: EntryId, events: i64, batch: i64 },
+    Done { put: Put, batch: i64 },
     /// The relay cannot, and why.
     Refused(String),
 }
@@ -96,13 +107,13 @@ pub(in crate::publish::upkeep) async fn answer(
     wanted: Option<i64>,
     answer: &Answer,
 ) -> Result<(), Error> {
-    let (state, why, kept, events, batch) = match answer {
-        Answer::Possible { kept, events } => ("possible", None, Some(kept.to_string()), Some(*events), None),
-        Answer::Done { kept, events, batch } => {
-            ("done", None, Some(kept.to_string()), Some(*events), Some(*batch))
-        }
-        Answer::Refused(why) => ("refused", Some(why.as_str()), None, None, None),
+    let (state, why, put, batch) = match answer {
+        Answer::Possible(put) => ("possible", None, Some(put), None),
+        Answer::Done { put, batch } => ("done", None, Some(put), Some(*batch)),
+        Answer::Refused(why) => ("refused", Some(why.as_str()), None, None),
     };
+    let kept = put.map(|put| put.kept.to_string());
+    let (events, removed) = (put.map(|put| put.events), put.map(|put| put.removed));
     session
         .query(
             ANSWER_ORDER,
@@ -114,6 +125,7 @@ pub(in crate::publish::upkeep) async fn answer(
                 (&wanted, Type::INT8),
                 (&events, Type::INT8),
                 (&batch, Type::INT8),
+                (&removed, Type::INT8),
             ],
         )
         .await
