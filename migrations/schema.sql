@@ -1286,6 +1286,69 @@ $$;
 
 ALTER FUNCTION outbox.groups_of(topic text, partition integer) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.history_refusal() RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    present outbox.era;
+    last outbox.batch;
+    system_now bigint;
+    timeline_now integer;
+    refused record;
+    begun record;
+    late record;
+begin
+    select e.* into present from outbox.era e order by e.era desc limit 1;
+    select b.* into last from outbox.batch b order by b.number desc limit 1;
+    select s.system_identifier into system_now from pg_catalog.pg_control_system() s;
+    timeline_now := ('x' || substring(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer;
+    select r.number, r.strategy into begun from outbox.recovery r where r.state in ('begun', 'opened') order by r.number limit 1;
+    if found then
+        return format('RECOVERY-UNFINISHED: recovery %s (%s) was begun and is not finished', begun.number, begun.strategy);
+    end if;
+    select r.code, r.said into refused from outbox.refusal r where r.closed_at is null order by r.number limit 1;
+    if found then
+        return format('%s: %s', refused.code, refused.said);
+    elsif system_now <> present.system_identifier then
+        return format('POSTGRES-MOVED: the ledger was written on server %s, this is server %s', present.system_identifier, system_now);
+    elsif pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(last.snapshot) then
+        return format('POSTGRES-WENT-BACK: the last batch has seen transactions up to %s, this server is at %s',
+                      pg_snapshot_xmax(last.snapshot), pg_snapshot_xmax(pg_current_snapshot()));
+    elsif timeline_now <> present.timeline
+          and not exists (select from outbox.timeline t where t.era = present.era and t.timeline = timeline_now) then
+        return format('POSTGRES-WENT-BACK: this server is on timeline %s, and no relay has led on it: it was restored or promoted, and whether everything published is known here nobody has looked', timeline_now);
+    end if;
+    -- An event that no batch has and none will have: see tail/find_passed_over.sql.
+    with recent as materialized (
+        select b.number, b.kind, b.snapshot, b.last_position
+        from outbox.batch b where b.number >= present.batch_number order by b.number desc limit 1000
+    ), ends as materialized (
+        select (select r.snapshot from recent r order by r.number limit 1) as first,
+               greatest((select max(r.last_position) from recent r where r.kind = 'cut'), present.position_floor) as through
+    )
+    select newest.position, newest.transaction_id into late
+    from ends
+    cross join lateral (
+        select l.position, l.transaction_id from outbox.log l
+        where l.transaction_id < pg_snapshot_xmax(last.snapshot)
+        order by l.transaction_id desc, l.position desc limit 2000
+    ) newest
+    where newest.position > ends.through
+      and pg_visible_in_snapshot(newest.transaction_id, last.snapshot) and not pg_visible_in_snapshot(newest.transaction_id, ends.first)
+    order by newest.position limit 1;
+    if found then
+        return format('POSTGRES-WENT-BACK: the event at position %s is of transaction %s, which the last batch took for seen, and no batch has it',
+                      late.position, late.transaction_id);
+    end if;
+    return null;
+end
+$$;
+
+ALTER FUNCTION outbox.history_refusal() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.hold_recovery(recovery bigint, epoch bigint) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1978,6 +2041,30 @@ ALTER FUNCTION outbox.may_see_keys() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.new_event_id() RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
+CREATE FUNCTION outbox.need_of(topics text[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select need.what
+    from (
+        select 1 as place, format('topic %s partition %s is %s (%s): see outbox_ops.topics', s.topic, greatest(s.partition - 1, 0), latest.action, latest.reason) as what
+        from outbox.topic_stream s
+        cross join lateral (select a.action, a.reason from outbox.stream_action a
+                            where a.topic = s.topic and a.partition = s.partition order by a.number desc limit 1) latest
+        where s.topic = any(topics) and latest.action in ('lost', 'set_aside', 'blocked')
+        union all
+        select 2, format('group %s misses entry %s of stream %s: see outbox_ops.holes', h.group_name, h.missing, h.stream)
+        from outbox.hole h where h.topic = any(topics)
+        union all
+        select 3, format('%s asked to have topic %s put out again from %s-%s on (order %s), and no relay has answered: see outbox_ops.reissue_orders',
+                         o.actor, o.topic, o.from_batch_id, o.from_position, o.number)
+        from outbox.reissue_order o where o.topic = any(topics) and o.state = 'waiting' and not o.is_preview
+    ) need
+    order by need.place, need.what limit 1
+$$;
+
+ALTER FUNCTION outbox.need_of(topics text[]) OWNER TO outbox_maintainer;
+
     AS $$
     select pg_catalog.encode(
         pg_catalog.set_bit(pg_catalog.set_bit(
@@ -3262,8 +3349,29 @@ begin
             select p.batch_number, p.position from outbox.progress p
             where p.topic = named.topic and p.partition = named.partition order by p.batch_number desc, p.position desc limit 1
         ) passed on true
+    topics text[];
+    refused text;
         left join outbox.reissue again on again.batch_number = passed.batch_number
         left join lateral (select 0::bigint as needed_number from outbox.era e where e.batch_number > 0 and e.batch_number = passed.batch_number) opened on true
+    select array_agg(distinct l.topic) into topics
+    from outbox.log l
+    where l.retention in ('stream', 'archive') and l.stream = refuse_unpublished.stream and l.version between first and last and l.topic is not null;
+    -- What goes nowhere waits for nobody.
+    if topics is null then
+        return;
+    end if;
+    refused := outbox.history_refusal();
+    if refused is not null then
+        raise exception 'stream % keeps its events: %', stream_name, refused
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'What is published cannot be told. See outbox-relay recover inspect, let a relay lead, or finish the recovery; then again.';
+    end if;
+    refused := outbox.need_of(topics);
+    if refused is not null then
+        raise exception 'stream % keeps its events: %', stream_name, refused
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'They may be needed to put the topic out again. Wait until that is done, or decide it; then again.';
+    end if;
     ), floor as (
         select greatest(coalesce(
             (select min(coalesce(at.needed_number, at.passed_number - 1, 0)) from at
@@ -9244,6 +9352,8 @@ REVOKE ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_operator;
+REVOKE ALL ON FUNCTION outbox.history_refusal() FROM PUBLIC;
+
 
 REVOKE ALL ON FUNCTION outbox.inbox_tables() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
@@ -9339,6 +9449,8 @@ GRANT UPDATE(changed_at) ON TABLE outbox.dead_letter TO outbox_consumer;
 REVOKE ALL ON FUNCTION outbox.outcome_of(letter outbox.dead_letter) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.owes_of_earlier_layout(topic text, partition integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.need_of(topics text[]) FROM PUBLIC;
+
 GRANT ALL ON FUNCTION outbox.owes_of_earlier_layout(topic text, partition integer) TO outbox_relay;
 GRANT ALL ON FUNCTION outbox.owes_of_earlier_layout(topic text, partition integer) TO outbox_observer;
 

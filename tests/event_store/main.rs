@@ -38,4 +38,6 @@ mod sql;
 
 mod subscriptions;
 
+mod withheld;
+
 mod witness;
