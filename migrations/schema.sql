@@ -824,13 +824,13 @@ begin
           order by e.version limit drop_events.max) l;
     finished := not exists (select from outbox.log e where e.retention in ('stream', 'archive') and e.stream = drop_events.stream
                             and e.version > coalesce(last_version, 0) and e.version <= through);
-    if events = 0 and action = 'truncate' then
+    if events = 0 then
         return;
     end if;
     perform outbox.hold_topics(stream, first_version, last_version);
     perform outbox.refuse_unpublished(stream_name, stream, first_version, last_version);
     insert into outbox.stream_step (stream, action, through, events, reason)
-    values (drop_events.stream, case when finished then drop_events.action else 'truncate' end, coalesce(last_version, through), drop_events.events, drop_events.reason);
+    values (drop_events.stream, drop_events.action, last_version, drop_events.events, drop_events.reason);
     perform outbox.note_removed(stream, first_version, last_version);
     delete from outbox.log l where l.retention in ('stream', 'archive') and l.stream = drop_events.stream and l.version <= last_version;
     get diagnostics gone = row_count;
@@ -1410,14 +1410,14 @@ begin
             return;
         end if;
     end if;
-    select l.version into hold_stream.version from outbox.log_stream l where l.stream = hold_stream.id order by l.version desc limit 1;
-    if not found then
-        select coalesce(max(s.through), 0), coalesce(bool_or(s.action = 'tombstone'), false) into hold_stream.version, is_buried
-        from outbox.stream_step s where s.stream = hold_stream.id;
-        if is_buried then
-            raise exception 'stream % is buried: it was given a tombstone, and takes no events', hold_stream.stream
-                using errcode = 'object_not_in_prerequisite_state', hint = 'Append to a stream of another name.';
-        end if;
+    select (select l.version from outbox.log_stream l where l.stream = hold_stream.id order by l.version desc limit 1),
+           exists (select from outbox.stream_step s where s.stream = hold_stream.id and s.action = 'tombstone')
+    into hold_stream.version, is_buried;
+    if is_buried then
+        raise exception 'stream % is buried: it was given a tombstone, and takes no events', hold_stream.stream
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Append to a stream of another name.';
+    elsif version is null then
+        select coalesce(max(s.through), 0) into hold_stream.version from outbox.stream_step s where s.stream = hold_stream.id;
     end if;
 end
 $$;
@@ -1450,14 +1450,7 @@ CREATE FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT i
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    if coalesce(btrim(reason), '') = '' then
-        raise exception 'a reason must be given: it stays in outbox.stream_step' using errcode = 'invalid_parameter_value';
-    elsif max is null or max not between 1 and 100000 then
-        raise exception 'max must be 1 to 100000 events, got %', coalesce(max::text, 'null') using errcode = 'invalid_parameter_value';
-    elsif current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-        raise exception 'refused: this is done in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
-            using errcode = 'feature_not_supported';
-    end if;
+    perform outbox.refuse_to_keep(reason, max);
     select h.id, h.version into hold_to_keep.id, hold_to_keep.version from outbox.hold_stream(hold_to_keep.stream, false) h;
     if hold_to_keep.id is null then
         raise exception 'stream % is not there', hold_to_keep.stream using errcode = 'no_data_found';
@@ -1638,6 +1631,15 @@ CREATE FUNCTION outbox.inbox_tables() RETURNS TABLE(name text, pages bigint)
 $$;
 
 ALTER FUNCTION outbox.inbox_tables() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.is_buried(stream bigint) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (select from outbox.stream_step s where s.stream = is_buried.stream and s.action = 'tombstone')
+$$;
+
+ALTER FUNCTION outbox.is_buried(stream bigint) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) RETURNS boolean
     LANGUAGE sql STABLE
@@ -2039,8 +2041,6 @@ $$;
 
 ALTER FUNCTION outbox.may_see_keys() OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.new_event_id() RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
 CREATE FUNCTION outbox.need_of(topics text[]) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2065,6 +2065,8 @@ $$;
 
 ALTER FUNCTION outbox.need_of(topics text[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.new_event_id() RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
     AS $$
     select pg_catalog.encode(
         pg_catalog.set_bit(pg_catalog.set_bit(
@@ -3023,7 +3025,7 @@ begin
         select e.version, e.id, e.type, e.data::json, e.data_binary, e.recorded_at, e.position, e.source, e.subject, e."time", e.data_content_type, e.data_schema,
                e.schema_version, e.correlation_id, e.causation_id, e.extensions, e.tags, e.topic
         from outbox.stored_event e
-        where e.stream_id = (select s.id from outbox.stream s where s.name = read_stream.stream) and e.version > read_stream.after
+        where e.stream_id = (select s.id from outbox.stream s where s.name = read_stream.stream and not outbox.is_buried(s.id)) and e.version > read_stream.after
         order by e.version
         limit read_stream.max;
 end
@@ -3313,6 +3315,24 @@ $$;
 
 ALTER FUNCTION outbox.refuse_several(consumers text[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_to_keep(reason text, max integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if coalesce(btrim(reason), '') = '' then
+        raise exception 'a reason must be given: it stays in outbox.stream_step' using errcode = 'invalid_parameter_value';
+    elsif max is null or max not between 1 and 100000 then
+        raise exception 'max must be 1 to 100000 events, got %', coalesce(max::text, 'null') using errcode = 'invalid_parameter_value';
+    elsif current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'refused: this is done in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
+            using errcode = 'feature_not_supported';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_to_keep(reason text, max integer) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_transition() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3329,30 +3349,10 @@ CREATE FUNCTION outbox.refuse_unpublished(stream_name text, stream bigint, first
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    waits record;
-begin
-    with going as (
-        select l.version, l.topic, l.position, l.transaction_id
-        from outbox.log l
-        where l.retention in ('stream', 'archive') and l.stream = refuse_unpublished.stream and l.version between first and last and l.topic is not null
-    ), named as (
-        select s.topic, s.partition from outbox.topic_stream s where s.topic in (select g.topic from going g)
-    ), at as (
-        select passed.batch_number as passed_number, passed.position as passed_position, coalesce(again.base_number, opened.needed_number) as needed_number,
-               ahead.batch_number as target_number, ahead.last_position as target_position
-        from named
-        cross join lateral (
-            select s.batch_number, s.last_position from outbox.share s
-            where s.topic = named.topic and s.partition = named.partition order by s.batch_number desc limit 1
-        ) ahead
-        left join lateral (
-            select p.batch_number, p.position from outbox.progress p
-            where p.topic = named.topic and p.partition = named.partition order by p.batch_number desc, p.position desc limit 1
-        ) passed on true
     topics text[];
     refused text;
-        left join outbox.reissue again on again.batch_number = passed.batch_number
-        left join lateral (select 0::bigint as needed_number from outbox.era e where e.batch_number > 0 and e.batch_number = passed.batch_number) opened on true
+    waits record;
+begin
     select array_agg(distinct l.topic) into topics
     from outbox.log l
     where l.retention in ('stream', 'archive') and l.stream = refuse_unpublished.stream and l.version between first and last and l.topic is not null;
@@ -3372,6 +3372,26 @@ begin
             using errcode = 'object_not_in_prerequisite_state',
                   hint = 'They may be needed to put the topic out again. Wait until that is done, or decide it; then again.';
     end if;
+    with going as (
+        select l.version, l.topic, l.position, l.transaction_id
+        from outbox.log l
+        where l.retention in ('stream', 'archive') and l.stream = refuse_unpublished.stream and l.version between first and last and l.topic is not null
+    ), named as (
+        select s.topic, s.partition from outbox.topic_stream s where s.topic in (select g.topic from going g)
+    ), at as (
+        select passed.batch_number as passed_number, passed.position as passed_position, coalesce(again.base_number, opened.needed_number) as needed_number,
+               ahead.batch_number as target_number, ahead.last_position as target_position
+        from named
+        cross join lateral (
+            select s.batch_number, s.last_position from outbox.share s
+            where s.topic = named.topic and s.partition = named.partition order by s.batch_number desc limit 1
+        ) ahead
+        left join lateral (
+            select p.batch_number, p.position from outbox.progress p
+            where p.topic = named.topic and p.partition = named.partition order by p.batch_number desc, p.position desc limit 1
+        ) passed on true
+        left join outbox.reissue again on again.batch_number = passed.batch_number
+        left join lateral (select 0::bigint as needed_number from outbox.era e where e.batch_number > 0 and e.batch_number = passed.batch_number) opened on true
     ), floor as (
         select greatest(coalesce(
             (select min(coalesce(at.needed_number, at.passed_number - 1, 0)) from at
@@ -4230,11 +4250,28 @@ CREATE FUNCTION outbox.tombstone_stream(stream text, reason text, max integer DE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    held record;
+    held_id bigint;
+    held_version bigint;
+    left_there bigint;
 begin
-    held := outbox.hold_to_keep(stream, reason, max);
+    perform outbox.refuse_to_keep(reason, max);
+    select s.id into held_id from outbox.stream s where s.name = tombstone_stream.stream for no key update;
+    if not found then
+        raise exception 'stream % is not there', stream using errcode = 'no_data_found';
+    end if;
+    held_version := outbox.version_of(held_id);
+    if not outbox.is_buried(held_id) then
+        perform outbox.hold_topics(held_id, 1, held_version);
+        perform outbox.refuse_unpublished(stream, held_id, 1, held_version);
+        select count(*) into left_there
+        from (select from outbox.log l where l.retention in ('stream', 'archive') and l.stream = held_id limit tombstone_stream.max + 1) l;
+        -- One chunk that deletes everything says it by itself.
+        if left_there not between 1 and max then
+            insert into outbox.stream_step (stream, action, through, events, reason) values (held_id, 'tombstone', held_version, 0, tombstone_stream.reason);
+        end if;
+    end if;
     select d.events, d.finished into tombstone_stream.events, tombstone_stream.finished
-    from outbox.drop_events(stream, held.id, held.version, 'tombstone', reason, max) d;
+    from outbox.drop_events(stream, held_id, held_version, 'tombstone', reason, max) d;
 end
 $$;
 
@@ -8927,6 +8964,8 @@ CREATE INDEX stream_group_of_stream ON outbox.stream_group USING btree (topic, p
 
 CREATE INDEX stream_of_category ON outbox.stream USING btree (category, name);
 
+CREATE INDEX stream_step_buried ON outbox.stream_step USING btree (stream) WHERE (action = 'tombstone'::text);
+
 CREATE INDEX stream_step_of_stream ON outbox.stream_step USING btree (stream, number);
 
 CREATE UNIQUE INDEX subject_key_of_subject ON outbox.subject_key USING btree (subject) WHERE (subject IS NOT NULL);
@@ -9313,6 +9352,8 @@ REVOKE ALL ON FUNCTION outbox.groups_of(topic text, partition integer) FROM PUBL
 GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_relay;
 GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_observer;
 
+REVOKE ALL ON FUNCTION outbox.history_refusal() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.hold_recovery(recovery bigint, epoch bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.hold_stream(stream text, may_make boolean, OUT id bigint, OUT category integer, OUT version bigint) FROM PUBLIC;
@@ -9352,11 +9393,12 @@ REVOKE ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.inbox_passed_until(of_consumer text) TO outbox_operator;
-REVOKE ALL ON FUNCTION outbox.history_refusal() FROM PUBLIC;
-
 
 REVOKE ALL ON FUNCTION outbox.inbox_tables() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.inbox_tables() TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.is_buried(stream bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.is_buried(stream bigint) TO outbox_reader;
 
 REVOKE ALL ON FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) FROM PUBLIC;
 
@@ -9404,6 +9446,8 @@ GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.need_of(topics text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
@@ -9449,8 +9493,6 @@ GRANT UPDATE(changed_at) ON TABLE outbox.dead_letter TO outbox_consumer;
 REVOKE ALL ON FUNCTION outbox.outcome_of(letter outbox.dead_letter) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.owes_of_earlier_layout(topic text, partition integer) FROM PUBLIC;
-REVOKE ALL ON FUNCTION outbox.need_of(topics text[]) FROM PUBLIC;
-
 GRANT ALL ON FUNCTION outbox.owes_of_earlier_layout(topic text, partition integer) TO outbox_relay;
 GRANT ALL ON FUNCTION outbox.owes_of_earlier_layout(topic text, partition integer) TO outbox_observer;
 
@@ -9524,6 +9566,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_return() FROM PUBLIC;
 REVOKE ALL ON FUNCTION outbox.refuse_rewrite() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_several(consumers text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.refuse_to_keep(reason text, max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_transition() FROM PUBLIC;
 

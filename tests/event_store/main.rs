@@ -4,6 +4,8 @@ mod across;
 
 mod append;
 
+mod buried;
+
 mod carried;
 
 mod cli;

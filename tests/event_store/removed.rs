@@ -54,7 +54,10 @@ impl Bench {
         };
         transaction.commit().await?;
         let ids = "select id from outbox.stored_event where position = any($1) order by position";
-        Ok(sqlx::query_scalar(ids).bind(positions).fetch_all(&mut self.postgres).await?)
+        Ok(sqlx::query_scalar(ids)
+            .bind(positions)
+            .fetch_all(&mut self.postgres)
+            .await?)
     }
 
     /// Truncates a stream, or buries it, once all of it is published.
@@ -93,7 +96,10 @@ impl Bench {
         })
         .await;
         found.map_err(|failure| {
-            Failure::new(format!("{failure}: {seen:?} and not {events:?}; {}", self.relay.log_tail()))
+            Failure::new(format!(
+                "{failure}: {seen:?} and not {events:?}; {}",
+                self.relay.log_tail()
+            ))
         })
     }
 
@@ -113,13 +119,17 @@ impl Bench {
 
     /// Takes a row out of the log as no function does.
     async fn lose_row(&mut self, id: Uuid) -> Result {
-        self.postgres.execute("set session_replication_role = replica").await?;
+        self.postgres
+            .execute("set session_replication_role = replica")
+            .await?;
         let gone = sqlx::query("delete from outbox.log where id = $1")
             .bind(id)
             .execute(&mut self.postgres)
             .await?;
         assert_eq!(gone.rows_affected(), 1);
-        self.postgres.execute("set session_replication_role = origin").await?;
+        self.postgres
+            .execute("set session_replication_role = origin")
+            .await?;
         Ok(())
     }
 
@@ -175,9 +185,11 @@ async fn what_was_removed_is_not_lost_when_its_topic_is_put_out_again() -> Resul
     let third = bench.store("points-3", 1).await?;
     assert_eq!(bench.remove("points-1", Some(4)).await?, 3);
     assert_eq!(bench.remove("points-2", None).await?, 4);
-    let ranges: Vec<(i64,)> = sqlx::query_as("select last_position - first_position + 1 from outbox.removed order by first_position")
-        .fetch_all(&mut bench.postgres)
-        .await?;
+    let ranges: Vec<(i64,)> = sqlx::query_as(
+        "select last_position - first_position + 1 from outbox.removed order by first_position",
+    )
+    .fetch_all(&mut bench.postgres)
+    .await?;
     assert_eq!(ranges, [(3,), (4,)], "a transaction is a row");
     // WHEN the stream is lost
     bench.lose(&[]).await?;
@@ -298,14 +310,18 @@ async fn a_group_that_waits_for_what_was_removed_gets_what_is_left() -> Result {
     let second = bench.store("points-2", 2).await?;
     let third = bench.store("points-3", 2).await?;
     assert_eq!(bench.remove("points-2", Some(3)).await?, 2);
-    let there = bench.holds(&[&first[..], &second[..], &third[..]].concat()).await?;
+    let there = bench
+        .holds(&[&first[..], &second[..], &third[..]].concat())
+        .await?;
     bench.lose(&[there[2].id, there[3].id]).await?;
     // WHEN it goes on
     let mut member = readers.join("reader", bench.world.redis_url()).await?;
     // THEN it applies what is left, and nobody waits
     let done = readers.effects("reader", 4, LIMIT).await?;
     assert_eq!(done, [&first[..], &third[..]].concat());
-    bench.until("select not exists (select from outbox_ops.holes)").await?;
+    bench
+        .until("select not exists (select from outbox_ops.holes)")
+        .await?;
     assert_eq!(bench.reissues().await?, [(2, 2)]);
     assert_eq!(bench.losses().await?, []);
     assert!(member.terminate().await?.success());
@@ -333,7 +349,8 @@ async fn a_group_reads_again_from_the_log_what_is_left() -> Result {
         .query_async(&mut bench.redis)
         .await?;
     let seek = [
-        "consumer", "seek", "--group", "reader", "--topic", TOPIC, "--reason", "rebuild", "--output", "json", "--to", "begin", "--yes",
+        "consumer", "seek", "--group", "reader", "--topic", TOPIC, "--reason", "rebuild", "--output", "json",
+        "--to", "begin", "--yes",
     ];
     let answer = Invocation::of(&bench.world, &seek)?.ask()?;
     assert_eq!(answer.code, 0, "{} {}", answer.output, answer.errors);
@@ -359,7 +376,9 @@ async fn what_is_cut_again_is_what_was_measured() -> Result {
         Ok(sqlx::query_scalar(AssertSqlSafe(asked)).fetch_one(relay).await?)
     };
     let snapshot = "select pg_current_snapshot()::text";
-    let before: String = sqlx::query_scalar(snapshot).fetch_one(&mut bench.postgres).await?;
+    let before: String = sqlx::query_scalar(snapshot)
+        .fetch_one(&mut bench.postgres)
+        .await?;
     assert!(is_still(&mut bench.postgres, &before).await?);
     // WHEN somebody removes more
     let mut removal = person.begin().await?;
@@ -369,7 +388,9 @@ async fn what_is_cut_again_is_what_was_measured() -> Result {
     assert!(!is_still(&mut bench.postgres, &before).await?);
     removal.commit().await?;
     assert!(!is_still(&mut bench.postgres, &before).await?);
-    let after: String = sqlx::query_scalar(snapshot).fetch_one(&mut bench.postgres).await?;
+    let after: String = sqlx::query_scalar(snapshot)
+        .fetch_one(&mut bench.postgres)
+        .await?;
     assert!(is_still(&mut bench.postgres, &after).await?);
     Ok(())
 }

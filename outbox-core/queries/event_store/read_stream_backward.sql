@@ -17,6 +17,7 @@ from (
              - coalesce(octet_length(s.data), octet_length(s.data_binary), 0) - 512 as bytes_before
     from place
     join outbox.stored_event s on s.stream_id = place.id and s.version < place.after and s.version >= place.after - $3::bigint
+        and s.version > (select named.removed_through from named)
 ) page
 where page.bytes_before < $4::bigint
 order by page.version desc

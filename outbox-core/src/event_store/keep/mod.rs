@@ -12,11 +12,14 @@
 //! # }
 //! ```
 //!
-//! Authoritative: the functions of 0020_keeping.sql, and `outbox.stream_step`, which says who did what and why.
+//! Authoritative: the functions of 0020_keeping.sql and 0025_removed.sql to 0027_buried.sql, and `outbox.stream_step`, which says who did what and why.
 //!
 //! Invariants:
 //! * Events in the archive are read as before, and keep position and transaction id.
-//! * What goes to a topic neither moves nor goes before every stream of that topic has passed it, and while a re-issue needs it.
+//! * What goes to a topic neither moves nor goes before every stream of that topic has passed it, while a re-issue or a repair needs it,
+//!   and where it cannot be told what is published.
+//! * What of a topic was removed is known by its position: a repair does not take it for lost.
+//! * A stream is buried before the first of its events goes, and stays so whatever is refused later.
 //! * Versions are never given again: a stream that was truncated goes on where it was.
 //! * A row of a stream can be moved or deleted in no other way, by its owner neither.
 //!

@@ -100,10 +100,11 @@ pub async fn truncate_stream(
     chunk(connection, query).await
 }
 
-/// Deletes all events of a stream for good, and has it take no more. Call it until it is finished; before that it still takes events.
+/// Deletes all events of a stream for good, and has it take no more: from the first call on it is gone for appends and reads. Call it
+/// until it is finished, also after a call that was refused: that leaves it buried.
 ///
 /// # Errors
-/// As [`archive_stream`].
+/// As [`archive_stream`]; the first time if any of its events may not go.
 pub async fn tombstone_stream(
     connection: &mut PgConnection,
     stream: &StreamName,
