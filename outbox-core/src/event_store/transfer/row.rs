@@ -1,5 +1,7 @@
 //! Pure: a stored event as a line, and back.
 
+use std::collections::BTreeSet;
+
 use crate::append::NewEvent;
 use crate::event::envelope::{decode_structured, write_structured};
 use crate::event::{Data, Event, ExtensionValue, is_json};
@@ -112,7 +114,7 @@ impl Row {
         };
         self.stream == stored.stream
             && self.version == stored.version
-            && self.tags == stored.tags
+            && set(&self.tags) == set(&stored.tags)
             && plain(&self.event) == plain(&stored.event)
     }
 
@@ -155,6 +157,11 @@ impl Row {
             None => new,
         }))
     }
+}
+
+/// Tags are in the order of the database that stored them, and each is there once.
+fn set(tags: &[String]) -> BTreeSet<&str> {
+    tags.iter().map(String::as_str).collect()
 }
 
 fn json_of(data: Option<Data>) -> Result<Data, String> {
@@ -211,6 +218,31 @@ mod tests {
             assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
             assert_eq!(Row::read(&line[..line.len() - 1]).expect("read"), row);
         }
+    }
+
+    #[test]
+    fn tags_are_the_same_in_the_order_of_another_database() {
+        let tagged = |tags: &[&str]| Row {
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..row(None, None)
+        };
+        let stored = |tags| {
+            let row = tagged(tags);
+            StoredEvent {
+                stream: row.stream,
+                version: row.version,
+                position: 1,
+                recorded_at: time::OffsetDateTime::UNIX_EPOCH,
+                tags: row.tags,
+                topic: None,
+                is_archived: false,
+                event: row.event,
+            }
+        };
+        let of_a_file = tagged(&["Zoo", "apple", "éclair"]);
+        assert!(of_a_file.is_same(&stored(&["apple", "éclair", "Zoo"])));
+        assert!(!of_a_file.is_same(&stored(&["apple", "éclair"])));
+        assert!(!of_a_file.is_same(&stored(&["apple", "zoo", "éclair"])));
     }
 
     #[test]
