@@ -2032,6 +2032,19 @@ $$;
 
 ALTER FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.master_keys() RETURNS TABLE(name text, keys bigint, first_used_at timestamp with time zone, retired_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select m.name, coalesce(wrapped.keys, 0), m.first_used_at, m.retired_at
+    from outbox.master_key m
+    left join (select k.master_key, count(*) as keys from outbox.subject_key k where k.wrapped_key is not null group by k.master_key) wrapped
+        on wrapped.master_key = m.name
+    order by m.first_used_at, m.name
+$$;
+
+ALTER FUNCTION outbox.master_keys() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.may_see_keys() RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3278,6 +3291,27 @@ $$;
 
 ALTER FUNCTION outbox.refuse_operation(number bigint, needed text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_retired_master() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    since timestamptz;
+begin
+    insert into outbox.master_key (name) values (new.master_key) on conflict do nothing;
+    -- Held until this transaction ends. One that was retired since this transaction began is an error of its own under one snapshot.
+    select m.retired_at into since from outbox.master_key m where m.name = new.master_key for share;
+    if since is not null then
+        raise exception 'master key % was retired at %: it wraps no key of a subject any more', quote_literal(new.master_key), since
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'This process has an old keyring: give it the present master key, and the old one with_older while keys are wrapped anew.';
+    end if;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_retired_master() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_return() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3723,6 +3757,26 @@ end
 $$;
 
 ALTER FUNCTION outbox.resume_topic(topic text, reason text, partition integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.retire_master_key(name text, reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if coalesce(btrim(reason), '') = '' then
+        raise exception 'a reason must be given: it stays in outbox.master_key' using errcode = 'invalid_parameter_value';
+    end if;
+    update outbox.master_key m set retired_at = clock_timestamp(), retired_by = session_user, reason = retire_master_key.reason
+    where m.name = retire_master_key.name and m.retired_at is null;
+    if not found and not exists (select from outbox.master_key m where m.name = retire_master_key.name) then
+        raise exception 'no key of a subject was ever wrapped with master key %', quote_literal(name) using errcode = 'no_data_found',
+              hint = 'outbox.master_keys() has those that were.';
+    end if;
+    return (select count(*) from outbox.subject_key k where k.master_key = retire_master_key.name and k.wrapped_key is not null);
+end
+$$;
+
+ALTER FUNCTION outbox.retire_master_key(name text, reason text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5861,6 +5915,21 @@ ALTER TABLE outbox.loss ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE outbox.master_key (
+    name text NOT NULL,
+    first_used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retired_at timestamp with time zone,
+    retired_by text,
+    reason text,
+    CONSTRAINT master_key_name_check CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 200))),
+    CONSTRAINT master_key_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT retired_by_somebody CHECK ((((retired_at IS NULL) = (retired_by IS NULL)) AND ((retired_at IS NULL) = (reason IS NULL))))
+);
+
+ALTER TABLE outbox.master_key OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.master_key IS 'Names of master keys that wrapped keys of subjects, and when each was retired: from then on it wraps none.';
 
 CREATE TABLE outbox.operation (
     number bigint NOT NULL,
@@ -8623,6 +8692,9 @@ ALTER TABLE ONLY outbox.log_migration
 ALTER TABLE ONLY outbox.loss
     ADD CONSTRAINT loss_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY outbox.master_key
+    ADD CONSTRAINT master_key_pkey PRIMARY KEY (name);
+
 ALTER TABLE outbox.log
     ADD CONSTRAINT of_a_topic_or_a_stream CHECK (((topic IS NOT NULL) OR (stream IS NOT NULL))) NOT VALID;
 
@@ -9172,6 +9244,8 @@ CREATE TRIGGER knows_eras BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUN
 
 CREATE TRIGGER layout_grows BEFORE INSERT ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.keep_layout_growing();
 
+CREATE TRIGGER master_is_not_retired BEFORE INSERT OR UPDATE OF wrapped_key, master_key ON outbox.subject_key FOR EACH ROW WHEN ((new.wrapped_key IS NOT NULL)) EXECUTE FUNCTION outbox.refuse_retired_master();
+
 CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
 
 CREATE CONSTRAINT TRIGGER no_early_commit AFTER INSERT OR UPDATE ON outbox.inbox_foreign DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (current_setting('outbox.watched'::text, true) IS DISTINCT FROM new.entry_id))) EXECUTE FUNCTION outbox.refuse_early_commit();
@@ -9441,6 +9515,9 @@ REVOKE ALL ON FUNCTION outbox.let_lane_go_on(line outbox.parked_lane, is_free bo
 REVOKE ALL ON FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) TO outbox_relay;
 
+REVOKE ALL ON FUNCTION outbox.master_keys() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.master_keys() TO outbox_observer;
+
 REVOKE ALL ON FUNCTION outbox.may_see_keys() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_observer;
@@ -9561,6 +9638,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_low_keep() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_operation(number bigint, needed text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.refuse_retired_master() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.refuse_return() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_rewrite() FROM PUBLIC;
@@ -9607,6 +9686,8 @@ REVOKE ALL ON FUNCTION outbox.resume_subscription(name text, reason text, genera
 GRANT ALL ON FUNCTION outbox.resume_subscription(name text, reason text, generation integer) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.resume_topic(topic text, reason text, partition integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.retire_master_key(name text, reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.retry_parked_streams(subscription text, stream text, reason text) TO outbox_operator;

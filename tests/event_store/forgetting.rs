@@ -6,7 +6,9 @@ use outbox_core::append::NewEvent;
 use outbox_core::event::envelope::decode_entry;
 use outbox_core::event::{Data, Event};
 use outbox_core::event_store::decide::{Context, Decided, Decider, Repository, Snapshots};
-use outbox_core::event_store::forget::{Keyring, MasterKey, Opened, forget_subject, rewrap_keys};
+use outbox_core::event_store::forget::{
+    Keyring, MasterKey, Opened, forget_subject, master_keys, retire_master_key, rewrap_keys,
+};
 use outbox_core::event_store::typed::{EventType, Fault, TypedEvent};
 use outbox_core::event_store::{self, Error, Expected, Outcome, StoredEvent, StreamName, StreamRead};
 use serde::{Deserialize, Serialize};
@@ -244,6 +246,67 @@ async fn keys_are_wrapped_anew_by_another_master_key() -> Result {
         ),
         "{read:?}"
     );
+    Ok(())
+}
+
+/// Name, keys, and whether it was retired.
+async fn masters(connection: &mut PgConnection) -> Result<Vec<(String, u64, bool)>> {
+    let all = master_keys(connection).await?;
+    let told = |master: outbox_core::event_store::forget::MasterKeyUse| {
+        (master.name, master.keys, master.retired_at.is_some())
+    };
+    Ok(all.into_iter().map(told).collect())
+}
+
+#[tokio::test]
+async fn a_retired_master_key_wraps_nothing_more() -> Result {
+    // GIVEN a process with an old keyring that is wrapping a key
+    let world = World::new().await?;
+    let (mut old, mut person) = (world.connect().await?, world.connect().await?);
+    let stream = customer(1);
+    append_sealed(&mut old, &stream, "ada", named("Ada")).await?;
+    let both = Keyring::new("2027", MasterKey::new([9; 32])).with_older("2026", MasterKey::new([7; 32]));
+    assert_eq!(rewrap_keys(&mut person, &both).await?, 1);
+    let mut late = old.begin().await?;
+    let _ = keyring().seal(&mut late, &stream, "eve", named("Eve")).await?;
+    // Nothing is left to wrap anew, and yet it is not over.
+    assert_eq!(rewrap_keys(&mut person, &both).await?, 0);
+    // WHEN the old one is retired THEN that process is waited for, and counted
+    let retiring = tokio::spawn(async move {
+        let left = retire_master_key(&mut person, "2026", "a new year").await;
+        (person, left)
+    });
+    let mut observer = world.connect().await?;
+    somebody_waits(&mut observer).await?;
+    late.commit().await?;
+    let (mut person, left) = retiring.await.map_err(|error| Failure::new(error.to_string()))?;
+    assert_eq!(left?, 1);
+    let name = |name: &str, keys, is_retired| (name.to_owned(), keys, is_retired);
+    assert_eq!(
+        masters(&mut observer).await?,
+        [name("2026", 1, true), name("2027", 1, false)]
+    );
+    // AND it wraps no other, whoever has it, while what it wrapped is still opened
+    let refused = keyring().seal(&mut old, &stream, "bob", named("Bob")).await;
+    assert!(
+        matches!(&refused, Err(Error::Database { code, message, .. }) if code == "55000" && message.contains("was retired")),
+        "{refused:?}"
+    );
+    let _ = keyring().seal(&mut old, &stream, "eve", named("Eve")).await?;
+    let back = Keyring::new("2026", MasterKey::new([7; 32])).with_older("2027", MasterKey::new([9; 32]));
+    assert!(rewrap_keys(&mut person, &back).await.is_err(), "wrapped back");
+    assert_eq!(rewrap_keys(&mut person, &both).await?, 1);
+    assert_eq!(
+        masters(&mut observer).await?,
+        [name("2026", 0, true), name("2027", 2, false)]
+    );
+    // One that was never used is a slip of the pen.
+    let unknown = retire_master_key(&mut person, "2O26", "a new year").await;
+    assert!(
+        matches!(&unknown, Err(Error::Database { code, .. }) if code == "P0002"),
+        "{unknown:?}"
+    );
+    assert_eq!(retire_master_key(&mut person, "2026", "again").await?, 0);
     Ok(())
 }
 

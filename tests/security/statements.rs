@@ -29,7 +29,7 @@ const STAGES: [(&str, &str); 11] = [
 ];
 
 /// Who runs these instead.
-const OTHERS: [(&str, &[&str]); 5] = [
+const OTHERS: [(&str, &[&str]); 6] = [
     (
         "producer",
         &[
@@ -46,6 +46,7 @@ const OTHERS: [(&str, &[&str]); 5] = [
             "event_store/archive_stream",
             "event_store/forget_subject",
             "event_store/restore_stream",
+            "event_store/retire_master_key",
             "event_store/rewrap_subject_key",
             "event_store/stale_subject_keys",
             "event_store/tombstone_stream",
@@ -86,6 +87,7 @@ const OTHERS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("consumer", &["dead_letter/enter", "dead_letter/settle"]),
+    ("observer", &["event_store/list_master_keys"]),
     (
         "relay",
         &[

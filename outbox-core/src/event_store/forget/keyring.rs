@@ -43,7 +43,8 @@ impl Keyring {
         }
     }
 
-    /// Also opens what this older master key wraps, until [`rewrap_keys`](super::rewrap_keys) has found nothing more of it.
+    /// Also opens what this older master key wraps, until it is retired ([`retire_master_key`](super::retire_master_key)) and
+    /// [`rewrap_keys`](super::rewrap_keys) has found nothing more of it.
     #[must_use]
     pub fn with_older(mut self, name: impl Into<String>, master: MasterKey) -> Self {
         self.masters.entry(name.into()).or_insert(master);

@@ -24,11 +24,12 @@
 //! # }
 //! ```
 //!
-//! Authoritative: `outbox.subject_key` (0021_subjects.sql). No key is kept in memory: each page asks, so that a destroyed key is
+//! Authoritative: `outbox.subject_key` (0021_subjects.sql), and `outbox.master_key` (0028_masters.sql) about which master keys still wrap. No key is kept in memory: each page asks, so that a destroyed key is
 //! gone for all readers at once.
 //!
 //! Invariants:
 //! * The master key never reaches the database, and no key of a subject does without being wrapped by it.
+//! * A master key that was retired wraps no key of a subject from then on, whatever process has it.
 //! * What is sealed is bound to its event id, stream and type: moved elsewhere, it cannot be opened.
 //! * While a transaction appends with a key, the key is not destroyed; and nothing is sealed with a destroyed one.
 //! * Where a key was destroyed, a read says [`Opened::Forgotten`], in projections too. That is no error, and never an empty payload.
@@ -49,6 +50,6 @@ pub(crate) use opened::is_sealed;
 pub use opened::{Opened, SUBJECT_KEY};
 
 mod pg;
-pub use pg::{forget_subject, rewrap_keys};
+pub use pg::{MasterKeyUse, forget_subject, master_keys, retire_master_key, rewrap_keys};
 
 mod plain;

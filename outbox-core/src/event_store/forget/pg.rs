@@ -14,6 +14,9 @@ use crate::event::Event;
 use crate::event_store::pg::{failed, get};
 use crate::event_store::{Error, StoredEvent, StreamName};
 
+mod masters;
+pub use masters::{MasterKeyUse, master_keys, retire_master_key};
+
 const HOLD: &str = include_str!("../../../queries/event_store/hold_subject_key.sql");
 const READ: &str = include_str!("../../../queries/event_store/read_subject_keys.sql");
 const FORGET: &str = include_str!("../../../queries/event_store/forget_subject.sql");
@@ -173,7 +176,8 @@ pub async fn forget_subject(
 }
 
 /// Wraps keys that an older master key of the keyring wraps with the current one, up to a thousand. Returns how many: none, and no
-/// key needs an older one any more. For members of `outbox_maintainer`.
+/// key needs an older one any more, provided that the older ones are retired ([`retire_master_key`]): until then a process that has an old
+/// keyring may wrap another key with one. For members of `outbox_maintainer`.
 ///
 /// # Errors
 /// When a master key is missing, or the connection has not the rights.
