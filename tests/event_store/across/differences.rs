@@ -1,7 +1,7 @@
 //! What comes in which read: late commits, wherever their positions lie.
 
 use outbox_core::event_store::{self, EventRead};
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Executor as _};
 use system_tests::{Result, World};
 use xtask::servers::{PostgresOptions, RedisOptions};
 
@@ -39,8 +39,8 @@ async fn a_late_commit_with_an_early_position_comes_in_the_next_read_once() -> R
 
 #[tokio::test]
 async fn an_open_transaction_that_no_snapshot_lists_is_not_missed() -> Result {
-    // GIVEN an open transaction that drew the last position: no later one has ended on this server, so it is at the end of the snapshot,
-    // unlisted
+    // GIVEN an open transaction that no other one on this server has ended behind, so that it is at the end of the snapshot, unlisted; and
+    // one that began before it, drew a position behind it, and committed
     let world = World::with_own_servers(PostgresOptions::default(), RedisOptions::default()).await?;
     let (mut reader, mut writer, mut early) = (
         world.connect().await?,
@@ -48,10 +48,14 @@ async fn an_open_transaction_that_no_snapshot_lists_is_not_missed() -> Result {
         world.connect().await?,
     );
     append(&mut writer, "order-1", &["placed"]).await?;
+    let mut elder = writer.begin().await?;
+    elder.execute("select pg_current_xact_id()").await?;
     let mut held = early.begin().await?;
     append(&mut held, "order-2", &["placed"]).await?;
+    append(&mut elder, "order-1", &["paid"]).await?;
+    elder.commit().await?;
     let (first, end) = read(&mut reader, EventRead::all()).await?;
-    assert_eq!(names(&first), ["order-1@1"]);
+    assert_eq!(names(&first), ["order-1@1", "order-1@2"]);
     let seen = end.snapshot()?;
     assert!(seen.snapshot.open().is_empty(), "{end}");
     // WHEN it commits behind a later position THEN both come, in order of position
