@@ -49,6 +49,28 @@ $$;
 
 ALTER FUNCTION outbox.add_inbox_day(moment timestamp with time zone) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.add_tags() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- Back from the archive: they are there.
+    if new.transaction_id <> pg_current_xact_id() then
+        return null;
+    end if;
+    -- Whoever began to append before there were these locks did not take them.
+    if current_setting('outbox.tags_are_held', true) is distinct from 'yes' then
+        perform outbox.hold_tags(new.tags, null);
+    end if;
+    insert into outbox.event_tag (position, transaction_id, tag, type)
+    select new.position, new.transaction_id, t.tag, new.type from unnest(new.tags) t (tag)
+    on conflict do nothing;
+    return null;
+end
+$$;
+
+ALTER FUNCTION outbox.add_tags() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.append(topic text, data json DEFAULT NULL::json, key text DEFAULT NULL::text, type text DEFAULT NULL::text, source text DEFAULT NULL::text, subject text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, "time" timestamp with time zone DEFAULT NULL::timestamp with time zone, extensions json DEFAULT NULL::json, correlation_id text DEFAULT NULL::text, causation_id text DEFAULT NULL::text, schema_version text DEFAULT NULL::text, data_schema text DEFAULT NULL::text, data_content_type text DEFAULT NULL::text, data_binary bytea DEFAULT NULL::bytea) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -135,6 +157,32 @@ $$;
 
 ALTER FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.append_if(stream text, expected bigint, events json, condition json, cursor text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    held record;
+begin
+    if json_typeof(events) = 'array' then
+        select h.position, h.type into held
+        from (select array_agg((e ->> 'id')::uuid) as ids, array_agg((e -> 'tags')::text) as tags
+              from json_array_elements(events) e where json_typeof(e) = 'object') c
+        cross join lateral outbox.hold_boundary(array[append_if.stream], array[append_if.expected], coalesce(c.ids, '{}'), coalesce(c.tags, '{}'),
+                                                append_if.condition, append_if.cursor) h;
+        if held.position is not null then
+            raise exception 'the condition is broken by an event that the read did not see: %, at position %', held.type, held.position
+                using errcode = 'OB409', detail = format('position %s, type %s', held.position, held.type),
+                      hint = 'Read again, decide again, and append with the cursor of that read.';
+        end if;
+    end if;
+    return outbox.append_to_stream(stream, expected, events);
+end
+$$;
+
+ALTER FUNCTION outbox.append_if(stream text, expected bigint, events json, condition json, cursor text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -189,6 +237,7 @@ CREATE FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numb
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -272,6 +321,11 @@ begin
         return;
     end if;
 
+    -- A conditional append that watches one of these tags has ended, or waits until this transaction has.
+    if cardinality(array_remove(tags, null)) > 0 then
+        perform outbox.hold_tags(outbox.tags_of(tags), null), set_config('outbox.tags_are_held', 'yes', true);
+    end if;
+
     select s.source, s.payload_limit_bytes into default_source, payload_limit_bytes from outbox.settings s;
     return query
         with appended as (
@@ -289,7 +343,7 @@ begin
                            (select r.topic from outbox.route r where r.category = split_part(streams[arrived.number], '-', 1) and r.type in (arrived.type, '')
                             order by r.type desc limit 1)
                            else nullif(arrived.named, '') end as topic,
-                       case when arrived.tags_json is not null then array(select distinct t from json_array_elements_text(arrived.tags_json::json) t order by t) end as tags
+                       case when arrived.tags_json is not null then array(select distinct t.tag collate "C" from json_array_elements_text(arrived.tags_json::json) t (tag) order by 1) end as tags
                 from unnest(numbers, ids, topics, types, sources, subjects, times, data_content_types, data_schemas, schema_versions, correlation_ids,
                             causation_ids, traceparents, tracestates, append_to_streams.extensions, append_to_streams.data, data_binaries, append_to_streams.tags)
                      with ordinality arrived (number, id, named, type, source, subject, happened_at, data_content_type, data_schema, schema_version, correlation_id,
@@ -313,6 +367,31 @@ end
 $$;
 
 ALTER FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.append_to_streams_if(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[], condition json, cursor text) RETURNS TABLE(number integer, outcome text, version bigint, positions bigint[], unseen_position bigint, unseen_type text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+#variable_conflict use_variable
+declare
+    held record;
+begin
+    held := outbox.hold_boundary(streams, expected, ids, tags, condition, cursor);
+    if held.position is not null then
+        return query
+            select s.n::integer, 'conflict', s.version, null::bigint[], held.position, held.type
+            from unnest(held.versions) with ordinality s (version, n);
+    else
+        return query
+            select a.number, a.outcome, a.version, a.positions, null::bigint, null::text
+            from outbox.append_to_streams(streams, expected, numbers, ids, topics, types, sources, subjects, times, data_content_types, data_schemas,
+                                          schema_versions, correlation_ids, causation_ids, traceparents, tracestates, extensions, data, data_binaries, tags) a;
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.append_to_streams_if(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[], condition json, cursor text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.archive_stream(stream text, through bigint, reason text, max integer DEFAULT 10000, OUT events bigint, OUT finished boolean) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -630,6 +709,46 @@ $$;
 
 ALTER FUNCTION outbox.claim_stream(consumer text, stream text, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.condition_items(condition json) RETURNS TABLE(tags text[], types text[])
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    said text;
+begin
+    if condition is null or json_typeof(condition) <> 'array' or json_array_length(condition) not between 1 and 64 then
+        raise exception 'condition refused: it must be a JSON array of 1 to 64 objects with tags and types, got %',
+            coalesce(case json_typeof(condition) when 'array' then 'one of ' || json_array_length(condition) else 'a JSON ' || json_typeof(condition) end, 'null')
+            using errcode = 'invalid_parameter_value';
+    end if;
+    select p.problem into said from (select i.n, case
+        when json_typeof(i.item) <> 'object' then 'each item must be an object with tags and types, got a JSON ' || json_typeof(i.item)
+        when exists (select from json_object_keys(i.item) k where k not in ('tags', 'types'))
+        then 'an item has tags and types, and no ' || (select quote_literal(left(k, 100)) from json_object_keys(i.item) k where k not in ('tags', 'types') limit 1)
+        when coalesce(json_typeof(i.item -> 'tags'), 'null') = 'null' or json_typeof(i.item -> 'tags') = 'array' and json_array_length(i.item -> 'tags') = 0
+        then 'each item must name a tag: what has types alone would make every append wait. Give such events a tag of their own'
+        when json_typeof(i.item -> 'tags') <> 'array' or json_array_length(i.item -> 'tags') > 32
+             or exists (select from json_array_elements(i.item -> 'tags') t
+                        where json_typeof(t) <> 'string' or t #>> '{}' = '' or octet_length(t #>> '{}') > 200)
+        then 'tags must be an array of 1 to 32 texts of 1 to 200 bytes'
+        when coalesce(json_typeof(i.item -> 'types'), 'null') = 'null' then null
+        when json_typeof(i.item -> 'types') <> 'array' or json_array_length(i.item -> 'types') not between 1 and 100
+             or exists (select from json_array_elements(i.item -> 'types') t where json_typeof(t) <> 'string' or octet_length(t #>> '{}') not between 1 and 200)
+        then 'types must be an array of 1 to 100 texts of 1 to 200 bytes, or be left out: all types' end as problem
+    from json_array_elements(condition) with ordinality i (item, n)) p
+    where p.problem is not null order by p.n limit 1;
+    if said is not null then
+        raise exception 'condition refused: %', said using errcode = 'invalid_parameter_value';
+    end if;
+    return query
+        select array(select t.tag from json_array_elements_text(i.item -> 'tags') with ordinality t (tag, n) order by t.n),
+               case when json_typeof(i.item -> 'types') = 'array' then array(select t from json_array_elements_text(i.item -> 'types') t) end
+        from json_array_elements(condition) i (item);
+end
+$$;
+
+ALTER FUNCTION outbox.condition_items(condition json) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -842,6 +961,21 @@ $$;
 
 ALTER FUNCTION outbox.drop_events(stream_name text, stream bigint, through bigint, action text, reason text, max integer, OUT events bigint, OUT finished boolean) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.drop_tags() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not exists (select from outbox.log_stream l where l.position = old.position and l.stream is not null)
+       and not exists (select from outbox.log_archive l where l.position = old.position and l.stream is not null) then
+        delete from outbox.event_tag t where t.tag = any(old.tags) and t.position = old.position;
+    end if;
+    return null;
+end
+$$;
+
+ALTER FUNCTION outbox.drop_tags() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -917,6 +1051,7 @@ CREATE FUNCTION outbox.find_appended(stream text, ids uuid[]) RETURNS TABLE(id u
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -944,6 +1079,40 @@ CREATE FUNCTION outbox.find_finished(consumer text, streams text[], id text) RET
 $$;
 
 ALTER FUNCTION outbox.find_finished(consumer text, streams text[], id text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.find_unseen(condition json, seen pg_snapshot, own xid8, own_through bigint, era_floor bigint, OUT "position" bigint, OUT type text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    -- Of its own transaction, a cursor has seen what was there when it was taken.
+    late constant xid8[] := array(select x from pg_snapshot_xip(seen) x union select own where own is not null);
+begin
+    select found.position, found.type into find_unseen.position, find_unseen.type
+    from outbox.condition_items(condition) i
+    cross join lateral (
+        select e.position, e.type
+        from (
+            select t.position, t.type, t.transaction_id from outbox.event_tag t where t.tag = i.tags[1] and t.transaction_id >= pg_snapshot_xmax(seen)
+            union all
+            select t.position, t.type, t.transaction_id
+            from unnest(late) l (transaction_id) join outbox.event_tag t on t.tag = i.tags[1] and t.transaction_id = l.transaction_id
+        ) e
+        -- Before the era began there is nothing that its cursors have not seen, whatever the transaction ids are.
+        where e.position > era_floor and (e.transaction_id is distinct from own or e.position > own_through)
+          and (i.types is null or e.type = any(i.types))
+          and not exists (select from unnest(i.tags[2:]) o (tag)
+                          where not exists (select from outbox.event_tag p where p.tag = o.tag and p.position = e.position))
+    ) found
+    order by found.position limit 1;
+end
+$$;
+
+ALTER FUNCTION outbox.find_unseen(condition json, seen pg_snapshot, own xid8, own_through bigint, era_floor bigint, OUT "position" bigint, OUT type text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.floor_of_new(done pg_snapshot, above bigint, through bigint) RETURNS bigint
     LANGUAGE plpgsql
@@ -1349,6 +1518,44 @@ $$;
 
 ALTER FUNCTION outbox.history_refusal() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.hold_boundary(streams text[], expected bigint[], ids uuid[], tags text[], condition json, cursor text, OUT "position" bigint, OUT type text, OUT versions bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    read record;
+    watched text[];
+    kept text[] := outbox.tags_of(tags);
+    place integer;
+    held record;
+begin
+    read := outbox.cursor_snapshot(cursor);
+    watched := array(select i.tags[1] from outbox.condition_items(condition) i);
+    if coalesce(cardinality(streams), 0) = 0 then
+        raise exception 'append refused: a conditional append names one stream at least' using errcode = 'invalid_parameter_value';
+    end if;
+    versions := array_fill(0::bigint, array[cardinality(streams)]);
+    for place in select s.n from unnest(streams) with ordinality s (name, n) order by s.name collate "C" loop
+        held := outbox.hold_stream(streams[place], coalesce(expected[place], 0) = 0);
+        versions[place] := coalesce(held.version, 0);
+    end loop;
+    if exists (select from unnest(ids) e (id) cross join lateral (
+                   select from outbox.log_stream l where l.id = e.id union all select from outbox.log_archive l where l.id = e.id) known) then
+        return;
+    end if;
+    perform outbox.hold_tags(kept, watched);
+    -- Those of the events are counted again where they are appended.
+    perform set_config('outbox.tags_held', (current_setting('outbox.tags_held')::integer - cardinality(kept))::text, true);
+    select u.position, u.type into hold_boundary.position, hold_boundary.type
+    from outbox.find_unseen(condition, read.snapshot, read.own, read.own_through, read.era_floor) u;
+end
+$$;
+
+ALTER FUNCTION outbox.hold_boundary(streams text[], expected bigint[], ids uuid[], tags text[], condition json, cursor text, OUT "position" bigint, OUT type text, OUT versions bigint[]) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.hold_recovery(recovery bigint, epoch bigint) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1444,6 +1651,55 @@ end
 $$;
 
 ALTER FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, proposed_key bytea, proposed_master text, OUT id uuid, OUT wrapped_key bytea, OUT master_key text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.hold_tags(kept text[], watched text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    call_max constant integer := 64;
+    transaction_max constant integer := 512;
+    -- "outbox" as a number, and a few: the keys of others are other ones.
+    seed constant bigint := 122550254464896;
+    held integer := coalesce(nullif(current_setting('outbox.tags_held', true), '')::integer, 0);
+    keys bigint[];
+    alone boolean[];
+begin
+    select coalesce(array_agg(k.key order by k.key), '{}'), array_agg(k.alone order by k.key) into keys, alone
+    from (select hashtextextended(t.tag, seed) as key, bool_or(t.alone) as alone
+          from (select k.tag, false as alone from unnest(kept) k (tag) union all select w.tag, true from unnest(watched) w (tag)) t
+          where t.tag is not null group by 1) k;
+    -- Counted by call, so that a tag of two calls counts twice: looked up before it matters, the session's other such locks included.
+    if held + cardinality(keys) > transaction_max then
+        select count(distinct (l.classid, l.objid)) into held
+        from pg_catalog.pg_locks l where l.locktype = 'advisory' and l.objsubid = 1 and l.pid = pg_backend_pid();
+    end if;
+    if cardinality(keys) > call_max or held + cardinality(keys) > transaction_max then
+        if watched is null then
+            lock table outbox.tag_gate in share mode;
+            return;
+        elsif cardinality(keys) > call_max then
+            raise exception 'append refused: a condition and the events appended under it have at most % tags together, got %', call_max, cardinality(keys)
+                using errcode = 'invalid_parameter_value';
+        end if;
+        raise exception 'append refused: a transaction holds at most % tags of conditions and events, and this one has % already', transaction_max, held
+            using errcode = 'program_limit_exceeded', hint = 'Commit, and go on in another transaction.';
+    end if;
+    if watched is not null then
+        lock table outbox.tag_gate in row exclusive mode;
+    end if;
+    perform set_config('outbox.tags_held', (held + cardinality(keys))::text, true);
+    for n in 1 .. cardinality(keys) loop
+        if alone[n] then
+            perform pg_advisory_xact_lock(keys[n]);
+        else
+            perform pg_advisory_xact_lock_shared(keys[n]);
+        end if;
+    end loop;
+end
+$$;
+
+ALTER FUNCTION outbox.hold_tags(kept text[], watched text[]) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT id bigint, OUT version bigint) RETURNS record
     LANGUAGE plpgsql
@@ -3055,6 +3311,103 @@ $$;
 
 ALTER FUNCTION outbox.read_subject_keys(ids uuid[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.read_tagged(condition json, cursor text DEFAULT NULL::text, max integer DEFAULT 500, max_bytes bigint DEFAULT 4194304) RETURNS TABLE("position" bigint, stream text, version bigint, id uuid, type text, data json, data_binary bytea, recorded_at timestamp with time zone, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, tags text[], topic text, archived boolean, next_cursor text, at_end boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    place record;
+    wanted_filter text;
+    found_positions bigint[];
+    taken bigint;
+begin
+    if read_tagged.max is null or read_tagged.max not between 1 and 10000 then
+        raise exception 'max must be 1 to 10000 events, got %', coalesce(read_tagged.max::text, 'null') using errcode = 'invalid_parameter_value';
+    elsif read_tagged.max_bytes is null or read_tagged.max_bytes < 1 then
+        raise exception 'max_bytes must be at least 1, got %', coalesce(read_tagged.max_bytes::text, 'null') using errcode = 'invalid_parameter_value';
+    end if;
+    select substr(encode(sha256(convert_to(json_agg(json_build_array(i.tags, i.types))::text, 'UTF8')), 'hex'), 1, 8) into wanted_filter
+    from outbox.condition_items(read_tagged.condition) i;
+    place := outbox.take_up_cursor(read_tagged.cursor);
+    if place.filter not in ('-', wanted_filter) or place.backward then
+        raise exception 'this cursor is of another read: what that took no notice of would be missed'
+            using errcode = 'OB410', hint = 'Give the condition with which it was read. A cursor of a read of everything, at its end, fits any.';
+    end if;
+    if place.goal is null then
+        place.goal_own := pg_current_xact_id_if_assigned();
+        place.goal := outbox.leaving_open(place.seen, place.goal_own);
+        place.through := place.drawn;
+        place.place := place.above;
+    end if;
+    if pg_snapshot_xmax(place.done) = '3'::xid8 then
+        found_positions := array(
+            select distinct f.position
+            from outbox.condition_items(read_tagged.condition) i
+            cross join lateral (
+                select t.position from outbox.event_tag t
+                where t.tag = i.tags[1] and t.position > place.place and t.position <= place.through
+                  and (t.position <= place.era_floor or pg_visible_in_snapshot(t.transaction_id, place.goal) or t.transaction_id = place.goal_own)
+                  and (i.types is null or t.type = any(i.types))
+                  and not exists (select from unnest(i.tags[2:]) o (tag)
+                                  where not exists (select from outbox.event_tag p where p.tag = o.tag and p.position = t.position))
+                order by t.position limit read_tagged.max + 1
+            ) f
+            order by f.position limit read_tagged.max + 1);
+    else
+        found_positions := array(
+            select distinct f.position
+            from outbox.condition_items(read_tagged.condition) i
+            cross join lateral (
+                select e.position
+                from (
+                    select t.position, t.type, t.transaction_id from outbox.event_tag t
+                    where t.tag = i.tags[1] and t.transaction_id >= pg_snapshot_xmax(place.done)
+                    union all
+                    select t.position, t.type, t.transaction_id
+                    from pg_snapshot_xip(place.done) late join outbox.event_tag t on t.tag = i.tags[1] and t.transaction_id = late
+                ) e
+                where e.position > greatest(place.place, place.era_floor) and e.position <= place.through
+                  and (pg_visible_in_snapshot(e.transaction_id, place.goal) or e.transaction_id = place.goal_own)
+                  and (e.transaction_id = place.own and e.position <= place.own_through) is not true
+                  and (i.types is null or e.type = any(i.types))
+                  and not exists (select from unnest(i.tags[2:]) o (tag)
+                                  where not exists (select from outbox.event_tag p where p.tag = o.tag and p.position = e.position))
+                order by e.position limit read_tagged.max + 1
+            ) f
+            order by f.position limit read_tagged.max + 1);
+    end if;
+    -- How many have room; the first always.
+    select coalesce(max(s.n) filter (where s.n <= read_tagged.max and s.bytes_before < read_tagged.max_bytes), read_tagged.max),
+           cardinality(found_positions) <= read_tagged.max and coalesce(bool_and(s.bytes_before < read_tagged.max_bytes), true)
+    into taken, at_end
+    from (
+        select f.n, sum(e.bytes) over (order by f.n) - e.bytes as bytes_before
+        from unnest(found_positions) with ordinality f (position, n)
+        cross join lateral (select coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes
+                            from outbox.stored_event l where l.position = f.position offset 0) e
+    ) s;
+    return query
+        select e.position, e.stream, e.version, e.id, e.type, e.data::json, e.data_binary, e.recorded_at, e.source, e.subject, e."time", e.data_content_type,
+               e.data_schema, e.schema_version, e.correlation_id, e.causation_id, e.traceparent, e.tracestate, e.extensions, e.tags, e.topic, e.archived,
+               null::text, null::boolean
+        from unnest(found_positions[:taken]) with ordinality f (position, n)
+        cross join lateral (select s.* from outbox.stored_event s where s.position = f.position offset 0) e
+        order by f.n;
+    next_cursor := case when at_end
+        then outbox.cursor_text(place.era, place.system_identifier, wanted_filter, place.above, place.goal, place.goal_own, case when place.goal_own is not null then place.through end)
+        else outbox.cursor_text(place.era, place.system_identifier, wanted_filter, place.above, place.done, place.own, place.own_through,
+                                false, place.goal, place.goal_own, 0, place.through, found_positions[taken]) end;
+    return next;
+end
+$$;
+
+ALTER FUNCTION outbox.read_tagged(condition json, cursor text, max integer, max_bytes bigint) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.redrivable(filter jsonb) RETURNS TABLE(number bigint, consumer text, flow text, lane text, place bigint, obstacle text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3348,6 +3701,23 @@ end
 $$;
 
 ALTER FUNCTION outbox.refuse_several(consumers text[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.refuse_tag_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_level = 'ROW' and tg_op = 'DELETE'
+       and not exists (select from outbox.log_stream l where l.position = old.position and l.stream is not null)
+       and not exists (select from outbox.log_archive l where l.position = old.position and l.stream is not null) then
+        return old;
+    end if;
+    raise exception 'outbox.event_tag is append-only: % refused', lower(tg_op)
+        using errcode = 'insufficient_privilege', hint = 'Rows of tags come and go with their event.';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_tag_change() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.refuse_to_keep(reason text, max integer) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -4192,6 +4562,15 @@ $$;
 
 ALTER FUNCTION outbox.summary() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.tags_of(tags text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select array(select distinct t.tag collate "C" from unnest(tags) e (tags), json_array_elements_text(e.tags::json) t (tag) where e.tags is not null)
+$$;
+
+ALTER FUNCTION outbox.tags_of(tags text[]) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.tags_refusal(tags text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4969,6 +5348,17 @@ ALTER TABLE outbox.era_start OWNER TO outbox_maintainer;
 COMMENT ON TABLE outbox.era_start IS 'Behind which entry each stream went on with an era, where that was not the end of what its ledger had put there. Append-only.';
 
 COMMENT ON COLUMN outbox.era_start.partition IS '0: the stream without a number; n + 1: partition n.';
+
+CREATE TABLE outbox.event_tag (
+    "position" bigint NOT NULL,
+    transaction_id xid8 NOT NULL,
+    tag text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C"
+);
+
+ALTER TABLE outbox.event_tag OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.event_tag IS 'The tags of stored events, those in the archive included. Rows come and go with their event, by trigger.';
 
 CREATE TABLE outbox.parked_event (
     consumer text NOT NULL,
@@ -6804,6 +7194,15 @@ WITH (fillfactor='50');
 ALTER TABLE outbox.subscription_member OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.subscription_member IS 'Processes that run a subscription.';
+
+CREATE TABLE outbox.tag_gate (
+    row_exists boolean NOT NULL,
+    CONSTRAINT tag_gate_check CHECK (false)
+);
+
+ALTER TABLE outbox.tag_gate OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.tag_gate IS 'Empty, and no row can be. Its lock stands for all tags at once.';
 
 CREATE TABLE outbox.timeline (
     era integer NOT NULL,
@@ -8659,6 +9058,9 @@ ALTER TABLE ONLY outbox.era_share
 ALTER TABLE ONLY outbox.era_start
     ADD CONSTRAINT era_start_pkey PRIMARY KEY (topic, partition, batch_number);
 
+ALTER TABLE ONLY outbox.event_tag
+    ADD CONSTRAINT event_tag_pkey PRIMARY KEY (tag, "position");
+
 ALTER TABLE ONLY outbox.hole_pass
     ADD CONSTRAINT hole_pass_consumer_stream_entry_id_key UNIQUE (consumer, stream, entry_id);
 
@@ -8857,6 +9259,8 @@ CREATE INDEX dead_letter_by_fingerprint ON outbox.dead_letter USING btree (consu
 CREATE INDEX dead_letter_by_lane ON outbox.dead_letter USING btree (consumer, flow, lane, dead_at DESC, number DESC) WHERE (state = 'dead'::text);
 
 CREATE INDEX dead_letter_open_by_recorded_at ON outbox.dead_letter USING btree (recorded_at) WHERE (state = ANY (ARRAY['dead'::text, 'redriving'::text]));
+
+CREATE INDEX event_tag_unseen ON outbox.event_tag USING btree (tag, transaction_id);
 
 CREATE INDEX inbox_foreign_by_age ON outbox.inbox_foreign USING btree (applied_at);
 
@@ -9176,6 +9580,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.era_share FOR EACH 
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.era_start FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.event_tag FOR EACH ROW EXECUTE FUNCTION outbox.refuse_tag_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.hole_pass FOR EACH ROW EXECUTE FUNCTION outbox.refuse_rewrite();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.log FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -9209,6 +9615,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.topic_layout FOR EA
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.trim_floor FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.category FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
+
+CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.event_tag FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_tag_change();
 
 CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_change();
 
@@ -9268,6 +9676,12 @@ CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.operation FOR EACH ROW WHE
 
 CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.operation_item FOR EACH ROW WHEN ((((old.state <> new.state) AND (old.state <> 'released'::text) AND (((old.state <> 'waiting'::text) OR (new.state <> 'released'::text)) AND ((old.state <> 'waiting'::text) OR (new.state <> 'dropped'::text)))) OR ((old.state = 'released'::text) AND (new.state = 'waiting'::text)))) EXECUTE FUNCTION outbox.refuse_transition('item');
 
+CREATE TRIGGER tags_come AFTER INSERT ON outbox.log_stream FOR EACH ROW WHEN ((new.tags IS NOT NULL)) EXECUTE FUNCTION outbox.add_tags();
+
+CREATE TRIGGER tags_go AFTER DELETE ON outbox.log_archive FOR EACH ROW WHEN ((old.tags IS NOT NULL)) EXECUTE FUNCTION outbox.drop_tags();
+
+CREATE TRIGGER tags_go AFTER DELETE ON outbox.log_stream FOR EACH ROW WHEN ((old.tags IS NOT NULL)) EXECUTE FUNCTION outbox.drop_tags();
+
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_dead_letter_fkey FOREIGN KEY (dead_letter) REFERENCES outbox.dead_letter(number);
 
@@ -9319,17 +9733,25 @@ REVOKE ALL ON FUNCTION outbox.accept(n bigint, problem text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) TO outbox_consumer;
 
+REVOKE ALL ON FUNCTION outbox.add_tags() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[]) TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.append_if(stream text, expected bigint, events json, condition json, cursor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append_if(stream text, expected bigint, events json, condition json, cursor text) TO outbox_producer;
+
 REVOKE ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.append_to_streams_if(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[], condition json, cursor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append_to_streams_if(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[], condition json, cursor text) TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.archive_stream(stream text, through bigint, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
 
@@ -9359,6 +9781,8 @@ GRANT ALL ON FUNCTION outbox.causes() TO outbox_relay;
 REVOKE ALL ON FUNCTION outbox.claim_stream(consumer text, stream text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.claim_stream(consumer text, stream text, reason text) TO outbox_operator;
 
+REVOKE ALL ON FUNCTION outbox.condition_items(condition json) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.count_finished(consumer text, streams text[], after_batch numeric, after_position numeric) TO outbox_operator;
 
@@ -9380,6 +9804,8 @@ GRANT ALL ON FUNCTION outbox.drain_seized(consumer text, stream text, epoch bigi
 
 REVOKE ALL ON FUNCTION outbox.drop_events(stream_name text, stream bigint, through bigint, action text, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.drop_tags() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.edit_dead_letter(number bigint, data json, reason text) TO outbox_operator;
 
@@ -9395,6 +9821,8 @@ GRANT ALL ON FUNCTION outbox.find_appended(stream text, ids uuid[]) TO outbox_pr
 
 REVOKE ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.find_unseen(condition json, seen pg_snapshot, own xid8, own_through bigint, era_floor bigint, OUT "position" bigint, OUT type text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.floor_of_new(done pg_snapshot, above bigint, through bigint) FROM PUBLIC;
 
@@ -9428,12 +9856,16 @@ GRANT ALL ON FUNCTION outbox.groups_of(topic text, partition integer) TO outbox_
 
 REVOKE ALL ON FUNCTION outbox.history_refusal() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.hold_boundary(streams text[], expected bigint[], ids uuid[], tags text[], condition json, cursor text, OUT "position" bigint, OUT type text, OUT versions bigint[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.hold_recovery(recovery bigint, epoch bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.hold_stream(stream text, may_make boolean, OUT id bigint, OUT category integer, OUT version bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, proposed_key bytea, proposed_master text, OUT id uuid, OUT wrapped_key bytea, OUT master_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.hold_subject_key(subject text, proposed_id uuid, proposed_key bytea, proposed_master text, OUT id uuid, OUT wrapped_key bytea, OUT master_key text) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.hold_tags(kept text[], watched text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.hold_to_keep(stream text, reason text, max integer, OUT id bigint, OUT version bigint) FROM PUBLIC;
 
@@ -9618,6 +10050,9 @@ REVOKE ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) TO outbox_reader;
 GRANT ALL ON FUNCTION outbox.read_subject_keys(ids uuid[]) TO outbox_subscriber;
 
+REVOKE ALL ON FUNCTION outbox.read_tagged(condition json, cursor text, max integer, max_bytes bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.read_tagged(condition json, cursor text, max integer, max_bytes bigint) TO outbox_reader;
+
 REVOKE ALL ON FUNCTION outbox.redrivable(filter jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.redrive(filter jsonb, reason text, rate double precision, all_of_them boolean) FROM PUBLIC;
@@ -9645,6 +10080,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_return() FROM PUBLIC;
 REVOKE ALL ON FUNCTION outbox.refuse_rewrite() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_several(consumers text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.refuse_tag_change() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_to_keep(reason text, max integer) FROM PUBLIC;
 
@@ -9733,6 +10170,8 @@ GRANT ALL ON FUNCTION outbox.subscription_backlog(subscription text, generation 
 REVOKE ALL ON FUNCTION outbox.summary() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.summary() TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.tags_of(tags text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.tags_refusal(tags text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.tags_refusal(tags text[]) TO outbox_producer;

@@ -4,6 +4,8 @@ mod across;
 
 mod append;
 
+mod boundary;
+
 mod buried;
 
 mod carried;

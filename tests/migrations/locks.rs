@@ -8,10 +8,10 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 use system_tests::patience::until;
 use system_tests::{Result, Schema, World};
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A database as a binary left it whose newest step of the log was this one.
-async fn at_version(world: &World, version: i64) -> Result {
+pub(crate) async fn at_version(world: &World, version: i64) -> Result {
     let mut connection = world.connect().await?;
     connection.execute("create schema outbox").await?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/sql/log");

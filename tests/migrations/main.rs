@@ -17,3 +17,5 @@ mod operators;
 mod inbox_window;
 
 mod snapshot;
+
+mod tags;

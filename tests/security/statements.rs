@@ -34,6 +34,7 @@ const OTHERS: [(&str, &[&str]); 6] = [
         "producer",
         &[
             "event_store/append",
+            "event_store/append_if",
             "event_store/find_appended",
             "event_store/hold_subject_key",
             "event_store/keep_snapshot",

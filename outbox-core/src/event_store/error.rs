@@ -8,6 +8,9 @@ use super::typed::Unreadable;
 use crate::append;
 use crate::verdict::Verdict;
 
+/// SQLSTATE of a cursor that does not fit.
+const MISFIT: &str = "OB410";
+
 pub(super) type Source = Box<dyn StdError + Send + Sync>;
 
 /// The event store did not do what it was asked. A conflict of versions is no error: it is an outcome.
@@ -75,6 +78,20 @@ pub enum Error {
 impl Error {
     pub(super) fn refused(said: impl Into<String>) -> Self {
         Self::Refused { said: said.into() }
+    }
+
+    /// What the database said: of a cursor, or of anything else.
+    pub(super) fn database(doing: &'static str, code: &str, message: &str) -> Self {
+        if code == MISFIT {
+            return Self::Cursor {
+                said: message.to_owned(),
+            };
+        }
+        Self::Database {
+            doing,
+            code: code.to_owned(),
+            message: message.to_owned(),
+        }
     }
 
     pub(super) fn sealed(said: impl Into<String>) -> Self {

@@ -38,6 +38,8 @@ pub use append::{
     Appended, Conflict, Outcome, Outcomes, StreamAppend, append, append_streams, find_appended,
 };
 
+pub mod boundary;
+
 mod cursor;
 pub use cursor::{Cursor, NotACursor, SeenSnapshot};
 

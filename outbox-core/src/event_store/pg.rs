@@ -7,17 +7,15 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use time::OffsetDateTime;
 
-use super::{Error, StoredEvent, StreamName};
+use super::{Error, EventPage, StoredEvent, StreamName};
 use crate::event::{Data, Event, extensions_from_json};
 
 /// What follows from a statement that failed.
 pub(super) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |error| match error {
-        sqlx::Error::Database(refused) => Error::Database {
-            doing,
-            code: refused.code().unwrap_or_default().into_owned(),
-            message: refused.message().to_owned(),
-        },
+        sqlx::Error::Database(refused) => {
+            Error::database(doing, &refused.code().unwrap_or_default(), refused.message())
+        }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
             Error::shape(doing, error)
         }
@@ -73,6 +71,22 @@ pub(super) fn stored_event(row: &PgRow, doing: &'static str) -> Result<StoredEve
         topic: get(row, "topic", doing)?,
         is_archived: get(row, "archived", doing)?,
         event,
+    })
+}
+
+/// Of rows with those columns, the last of which is no event and has the cursor.
+pub(super) fn event_page(rows: &[PgRow], doing: &'static str) -> Result<EventPage, Error> {
+    let Some((last, events)) = rows.split_last() else {
+        return Err(Error::shape(doing, "a page without its cursor"));
+    };
+    let cursor: String = get(last, "next_cursor", doing)?;
+    Ok(EventPage {
+        events: events
+            .iter()
+            .map(|row| stored_event(row, doing))
+            .collect::<Result<_, _>>()?,
+        cursor: cursor.parse().map_err(|error| Error::shape(doing, error))?,
+        is_end: get(last, "at_end", doing)?,
     })
 }
 

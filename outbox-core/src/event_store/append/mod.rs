@@ -9,12 +9,14 @@
 //! Deliberately absent: retries (a conflict wants a new decision: [`crate::event_store::decide`] does that).
 
 mod outcome;
+pub(super) use outcome::Answer;
 pub use outcome::{Appended, Conflict, Outcome, Outcomes};
 
 mod pg;
 pub use pg::{append, append_streams, append_streams_within, find_appended};
 
 mod request;
+pub(super) use request::Call;
 pub use request::StreamAppend;
 
 pub mod tokio_postgres;

@@ -62,10 +62,10 @@ pub struct Conflict {
 }
 
 /// What the database says about one stream of a call.
-pub(super) struct Answer {
-    pub(super) outcome: String,
-    pub(super) version: u64,
-    pub(super) positions: Option<Vec<i64>>,
+pub(in crate::event_store) struct Answer {
+    pub(in crate::event_store) outcome: String,
+    pub(in crate::event_store) version: u64,
+    pub(in crate::event_store) positions: Option<Vec<i64>>,
 }
 
 impl Outcome {
@@ -96,7 +96,10 @@ impl Outcome {
 
 impl Outcomes {
     /// Of what was asked and what was answered, both in the order of the call.
-    pub(super) fn of(asked: Vec<(StreamName, Expected)>, answers: Vec<Answer>) -> Result<Self, Error> {
+    pub(in crate::event_store) fn of(
+        asked: Vec<(StreamName, Expected)>,
+        answers: Vec<Answer>,
+    ) -> Result<Self, Error> {
         if asked.len() != answers.len() {
             return Err(Error::shape(
                 DOING,

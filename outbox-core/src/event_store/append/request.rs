@@ -23,17 +23,17 @@ pub struct StreamAppend {
 }
 
 /// The arrays of `outbox.append_to_streams`.
-pub(super) struct Call {
-    pub(super) streams: Vec<String>,
-    pub(super) expected: Vec<Option<i64>>,
+pub(in crate::event_store) struct Call {
+    pub(in crate::event_store) streams: Vec<String>,
+    pub(in crate::event_store) expected: Vec<Option<i64>>,
     /// Of each event the stream that it goes to, from 1 on.
-    pub(super) numbers: Vec<i32>,
-    pub(super) columns: Columns,
+    pub(in crate::event_store) numbers: Vec<i32>,
+    pub(in crate::event_store) columns: Columns,
 }
 
 impl Call {
     /// Checks the request and lays it out.
-    pub(super) fn of(appends: Vec<StreamAppend>, limits: &Limits) -> Result<Self, Error> {
+    pub(in crate::event_store) fn of(appends: Vec<StreamAppend>, limits: &Limits) -> Result<Self, Error> {
         if appends.len() > STREAMS_MAX {
             return Err(Error::refused(format!(
                 "a call appends to at most {STREAMS_MAX} streams, got {}",

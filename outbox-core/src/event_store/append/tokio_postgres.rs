@@ -1,7 +1,7 @@
 //! Appending to streams through tokio-postgres: a client or a transaction of it, also one of a pool.
 
-use tokio_postgres::GenericClient;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{GenericClient, Row};
 
 use super::outcome::{Answer, Outcome, Outcomes};
 use super::request::{APPEND, Call, StreamAppend};
@@ -48,23 +48,15 @@ pub async fn append_streams_within<C: GenericClient + Sync>(
     let rows = client
         .query_typed(APPEND, &parameters(&call))
         .await
-        .map_err(failed)?;
+        .map_err(failed(DOING))?;
     let answers = rows
         .iter()
-        .map(|row| {
-            let version: i64 = row.try_get("version").map_err(failed)?;
-            Ok(Answer {
-                outcome: row.try_get("outcome").map_err(failed)?,
-                version: u64::try_from(version)
-                    .map_err(|_| Error::shape(DOING, format!("a version {version}")))?,
-                positions: row.try_get("positions").map_err(failed)?,
-            })
-        })
+        .map(|row| answer(row, DOING))
         .collect::<Result<_, Error>>()?;
     Outcomes::of(asked, answers)
 }
 
-fn parameters(call: &Call) -> [(&(dyn ToSql + Sync), Type); 20] {
+pub(in crate::event_store) fn parameters(call: &Call) -> [(&(dyn ToSql + Sync), Type); 20] {
     let columns = &call.columns;
     [
         (&call.streams, Type::TEXT_ARRAY),
@@ -90,15 +82,21 @@ fn parameters(call: &Call) -> [(&(dyn ToSql + Sync), Type); 20] {
     ]
 }
 
-fn failed(error: tokio_postgres::Error) -> Error {
-    match error.as_db_error() {
-        Some(refused) => Error::Database {
-            doing: DOING,
-            code: refused.code().code().to_owned(),
-            message: refused.message().to_owned(),
-        },
+/// What is said about one stream of the call.
+pub(in crate::event_store) fn answer(row: &Row, doing: &'static str) -> Result<Answer, Error> {
+    let version: i64 = row.try_get("version").map_err(failed(doing))?;
+    Ok(Answer {
+        outcome: row.try_get("outcome").map_err(failed(doing))?,
+        version: u64::try_from(version).map_err(|_| Error::shape(doing, format!("a version {version}")))?,
+        positions: row.try_get("positions").map_err(failed(doing))?,
+    })
+}
+
+pub(in crate::event_store) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> Error {
+    move |error| match error.as_db_error() {
+        Some(refused) => Error::database(doing, refused.code().code(), refused.message()),
         None => Error::Connection {
-            doing: DOING,
+            doing,
             source: Box::new(error),
         },
     }

@@ -68,6 +68,7 @@
 //!
 //! Invariants:
 //! * What is appended was decided on the state at the very version that it is appended behind, or nothing is appended.
+//! * Or, within a boundary ([`Repository::execute_within`]), on a state of events of any streams, and no such event came since.
 //! * A command with an id is carried out once per stream: its events have ids made of it, and the same command again is answered
 //!   with what it did then, for as long as those events are in the store.
 //! * Events are folded page by page: memory follows the state, not the length of the stream.
@@ -76,6 +77,9 @@
 //! Failure: [`ExecuteError`] tells apart what the domain refused, a conflict that attempts did not overcome, and the store.
 //!
 //! Deliberately absent: input and output in a decision. What it needs of the world comes in its command.
+
+mod bounded;
+pub use bounded::BoundedDecider;
 
 mod command;
 pub use command::{Context, event_id};
@@ -86,7 +90,7 @@ pub use decider::Decider;
 mod folded;
 
 mod outcome;
-pub use outcome::{Decided, ExecuteError, Loaded};
+pub use outcome::{Decided, DecidedWithin, ExecuteError, Loaded};
 
 mod pg;
 

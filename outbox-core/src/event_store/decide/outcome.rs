@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::decider::Decider;
+use crate::event_store::boundary::Unseen;
 use crate::event_store::{Conflict, Error};
 use crate::verdict::Verdict;
 
@@ -40,6 +41,29 @@ pub enum Decided<D: Decider> {
     Unchanged(Loaded<D::State>),
 }
 
+/// What came of a command that was decided on events of any streams.
+#[must_use = "it says whether anything was appended"]
+pub enum DecidedWithin<D: Decider> {
+    /// Its events are in the stream when the transaction commits.
+    Appended {
+        /// The state after them.
+        state: D::State,
+        /// What happened.
+        events: Vec<D::Event>,
+        /// Their positions in the log, in order.
+        positions: Vec<i64>,
+    },
+    /// The same command, by its id, was carried out before. Nothing was appended.
+    AlreadyAppended {
+        /// What happened then.
+        events: Vec<D::Event>,
+        /// The positions that they got then.
+        positions: Vec<i64>,
+    },
+    /// There was nothing to do.
+    Unchanged(D::State),
+}
+
 /// Why a command was not carried out.
 #[derive(Debug)]
 pub enum ExecuteError<R> {
@@ -47,6 +71,9 @@ pub enum ExecuteError<R> {
     Refused(R),
     /// The stream was somewhere else each time, for as many attempts as the repository makes. The transaction is as usable as before.
     Conflict(Conflict),
+    /// An event came each time that the decision had not seen, for as many attempts as the repository makes. The transaction is as usable
+    /// as before.
+    Overtaken(Unseen),
     /// The store did not do what it was asked.
     Store(Error),
 }
@@ -57,7 +84,7 @@ impl<R> ExecuteError<R> {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Refused(_) => Verdict::Park,
-            Self::Conflict(_) => Verdict::Retry,
+            Self::Conflict(_) | Self::Overtaken(_) => Verdict::Retry,
             Self::Store(error) => error.verdict(),
         }
     }
@@ -67,7 +94,7 @@ impl<R> ExecuteError<R> {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Refused(_) => "Tell whoever gave the command: the same state gives the same answer.",
-            Self::Conflict(_) => "Give the command again, in a new transaction.",
+            Self::Conflict(_) | Self::Overtaken(_) => "Give the command again, in a new transaction.",
             Self::Store(error) => error.advice(),
         }
     }
@@ -82,6 +109,10 @@ impl<R: fmt::Display> fmt::Display for ExecuteError<R> {
                 "stream {} is at version {}, and {} was expected, after as many attempts as are made",
                 conflict.stream, conflict.actual, conflict.expected
             ),
+            Self::Overtaken(unseen) => write!(
+                f,
+                "the decision was overtaken, after as many attempts as are made: {unseen}"
+            ),
             Self::Store(error) => error.fmt(f),
         }
     }
@@ -92,7 +123,7 @@ impl<R: std::error::Error + 'static> std::error::Error for ExecuteError<R> {
         match self {
             Self::Refused(refusal) => Some(refusal),
             Self::Store(error) => Some(error),
-            Self::Conflict(_) => None,
+            Self::Conflict(_) | Self::Overtaken(_) => None,
         }
     }
 }
@@ -123,6 +154,23 @@ impl<D: Decider> fmt::Debug for Decided<D> {
                 .debug_struct("Unchanged")
                 .field("version", &at.version)
                 .finish_non_exhaustive(),
+        }
+    }
+}
+
+/// Names what happened; neither states nor events, which may be personal.
+impl<D: Decider> fmt::Debug for DecidedWithin<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Appended { positions, .. } => f
+                .debug_struct("Appended")
+                .field("positions", positions)
+                .finish_non_exhaustive(),
+            Self::AlreadyAppended { positions, .. } => f
+                .debug_struct("AlreadyAppended")
+                .field("positions", positions)
+                .finish_non_exhaustive(),
+            Self::Unchanged(_) => f.debug_tuple("Unchanged").finish_non_exhaustive(),
         }
     }
 }

@@ -3,3 +3,4 @@
 mod execute;
 mod load;
 mod snapshot;
+mod within;

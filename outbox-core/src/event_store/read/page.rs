@@ -20,11 +20,11 @@ impl Default for PageLimits {
 }
 
 impl PageLimits {
-    pub(super) fn events(self) -> i64 {
+    pub(in crate::event_store) fn events(self) -> i64 {
         i64::from(self.events_max.max(1))
     }
 
-    pub(super) fn bytes(self) -> i64 {
+    pub(in crate::event_store) fn bytes(self) -> i64 {
         i64::from(self.bytes_max.max(1))
     }
 }

@@ -81,7 +81,7 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
     }
 
     /// The events with what is about somebody sealed.
-    async fn sealed(
+    pub(super) async fn sealed(
         &self,
         connection: &mut PgConnection,
         stream: &StreamName,
@@ -119,7 +119,7 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
 
     /// What this command did before, if it is in the stream. The stream is locked from here on: where the same command is at work
     /// in another transaction, its end is waited for.
-    async fn done_before(
+    pub(super) async fn done_before(
         &self,
         connection: &mut PgConnection,
         stream: &StreamName,

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::page::EventPage;
 use super::wanted::EventRead;
-use crate::event_store::pg::{failed, get, stored_event};
+use crate::event_store::pg::{event_page, failed};
 use crate::event_store::{Cursor, Direction, Error};
 
 const PAGE: &str = include_str!("../../../../queries/event_store/read_events.sql");
@@ -15,8 +15,6 @@ const NEWEST: &str = include_str!("../../../../queries/event_store/newest_cursor
 const READING: &str = "reading across streams";
 /// As `outbox.read_events` has it.
 const EVENTS_MAX: i64 = 10_000;
-/// SQLSTATE of a cursor that does not fit.
-const MISFIT: &str = "OB410";
 
 /// Pages across streams, as they are taken, up to what could be seen when the first of them was read. One page is held at a time.
 ///
@@ -54,19 +52,8 @@ pub async fn read_events_page(connection: &mut PgConnection, read: &EventRead) -
         .bind(read.limits.bytes())
         .fetch_all(connection)
         .await
-        .map_err(refused)?;
-    let Some((last, events)) = rows.split_last() else {
-        return Err(Error::shape(READING, "a page without its cursor"));
-    };
-    let cursor: String = get(last, "next_cursor", READING)?;
-    Ok(EventPage {
-        events: events
-            .iter()
-            .map(|row| stored_event(row, READING))
-            .collect::<Result<_, _>>()?,
-        cursor: cursor.parse().map_err(|error| Error::shape(READING, error))?,
-        is_end: get(last, "at_end", READING)?,
-    })
+        .map_err(failed(READING))?;
+    event_page(&rows, READING)
 }
 
 /// A cursor behind everything that can be seen now: a read from it has what comes from here on, late commits included.
@@ -77,13 +64,6 @@ pub async fn newest_cursor(connection: &mut PgConnection) -> Result<Cursor, Erro
     let text: String = sqlx::query_scalar(NEWEST)
         .fetch_one(connection)
         .await
-        .map_err(refused)?;
+        .map_err(failed(READING))?;
     text.parse().map_err(|error| Error::shape(READING, error))
-}
-
-fn refused(error: sqlx::Error) -> Error {
-    match failed(READING)(error) {
-        Error::Database { code, message, .. } if code == MISFIT => Error::Cursor { said: message },
-        other => other,
-    }
 }
