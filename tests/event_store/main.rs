@@ -26,6 +26,8 @@ mod keeping;
 
 mod points;
 
+mod orders_example;
+
 mod projections;
 
 mod published;

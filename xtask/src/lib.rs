@@ -14,6 +14,8 @@ pub mod demo;
 
 pub mod import_check;
 
+pub mod orders;
+
 pub mod bench;
 
 pub mod ablate;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{ablate, bench, chaos, demo, import_check, model, test, upgrade};
+use xtask::{ablate, bench, chaos, demo, import_check, model, orders, test, upgrade};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
@@ -18,6 +18,10 @@ cargo xtask demo [--seconds N] [--keep]
 
 cargo xtask import-check --data FOLDER
     Imports real files (olist-orders.csv, github-webhooks.ndjson.gz) and compares the streams with them.
+
+cargo xtask orders [--data FOLDER]
+    Orders in the event store: imported as streams, projected, built anew, put out again; compared with what SQL counts in the file.
+    --data FOLDER   with olist-orders.csv; without it, a small file that is made up
 
 cargo xtask bench consume [--runs N]
     How fast a consumer applies what is on its streams, against raw inserts: a table, from release builds.
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(arguments.collect()),
         Some("demo") => demo::run(&arguments.collect::<Vec<_>>()),
         Some("import-check") => import_check::run(&arguments.collect::<Vec<_>>()),
+        Some("orders") => orders::run(&arguments.collect::<Vec<_>>()),
         Some("ablate") => ablate::run(&arguments.collect::<Vec<_>>()),
         Some("model") => model::run(&arguments.collect::<Vec<_>>()),
         Some("chaos") => chaos::run(&arguments.collect::<Vec<_>>()),
