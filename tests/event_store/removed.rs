@@ -106,6 +106,12 @@ impl Bench {
     /// Loses entries, or all of the stream, while no relay runs: nothing is put on it before that is noticed.
     async fn lose(&mut self, ids: &[EntryId]) -> Result {
         assert!(self.relay.terminate().await?.success());
+        self.delete(ids).await?;
+        self.lead().await
+    }
+
+    /// Deletes entries, or all of the stream.
+    async fn delete(&mut self, ids: &[EntryId]) -> Result {
         let mut command = redis::cmd(if ids.is_empty() { "DEL" } else { "XDEL" });
         command.arg(KEY);
         for id in ids {
@@ -113,6 +119,11 @@ impl Bench {
         }
         let gone: usize = command.query_async(&mut self.redis).await?;
         assert_eq!(gone, ids.len().max(1));
+        Ok(())
+    }
+
+    /// Another relay leads.
+    async fn lead(&mut self) -> Result {
         self.relay = Relay::of(&self.world).start()?;
         self.relay.leads().await
     }
@@ -232,6 +243,52 @@ async fn what_is_lost_beside_what_was_removed_is_still_told() -> Result {
     let why: Vec<String> = bench.losses().await?.into_iter().map(|loss| loss.0).collect();
     assert_eq!(why, ["log"]);
     assert_eq!(bench.reissues().await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_era_has_nothing_of_what_was_removed_before_it() -> Result {
+    // GIVEN an event that was removed, two that are in no batch, and a server that is another one, on which all is put out again
+    let mut bench = Bench::new().await?;
+    let first = bench.store("points-1", 2).await?;
+    let second = bench.store("points-2", 3).await?;
+    assert_eq!(bench.remove("points-2", Some(2)).await?, 1);
+    assert!(bench.relay.terminate().await?.success());
+    let third = bench.store("points-3", 2).await?;
+    bench
+        .postgres
+        .execute("update outbox.era set system_identifier = 1")
+        .await?;
+    let recover = [
+        "recover",
+        "apply",
+        "--strategy",
+        "republish",
+        "--reason",
+        "moved",
+        "--yes",
+    ];
+    let done = Invocation::of(&bench.world, &recover)?.ask()?;
+    assert_eq!(done.code, 0, "{} {}", done.output, done.errors);
+    bench.lead().await?;
+    let there = bench
+        .holds(&[&first[..], &second[1..], &third[..]].concat())
+        .await?;
+    // WHEN its last entry is lost THEN it is put out again
+    bench.lose(&[there[5].id]).await?;
+    let again = bench.holds(&third).await?;
+    is_chain(&again, Some(there[3].id));
+    assert_eq!(bench.losses().await?, []);
+    // WHEN the log lacks one of those that the era began with THEN what was removed before does not stand for that
+    bench.rests().await?;
+    bench.lose_row(second[1]).await?;
+    let gone = [&there[2..5], &again[1..]].concat();
+    bench
+        .lose(&gone.iter().map(|entry| entry.id).collect::<Vec<_>>())
+        .await?;
+    bench.until("select exists (select from outbox.loss)").await?;
+    let why: Vec<String> = bench.losses().await?.into_iter().map(|loss| loss.0).collect();
+    assert_eq!(why, ["log"]);
     Ok(())
 }
 
