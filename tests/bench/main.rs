@@ -32,9 +32,12 @@ async fn main() -> Result {
     match arguments.next().as_deref() {
         Some("consume") => consume(arguments.next().map_or(Ok(RUNS), |runs| runs.parse())?).await,
         Some("bounded") => bounded::run(arguments.next().map(|rows| rows.parse()).transpose()?).await,
-        Some("store") => store::run(arguments.next().map(|events| events.parse()).transpose()?).await,
+        Some("store") => {
+            let events = arguments.next().map(|events| events.parse()).transpose()?;
+            store::run(events, arguments.next().as_deref()).await
+        }
         _ => Err(Failure::new(
-            "bench takes: consume [RUNS], bounded [ROWS], or store [EVENTS]",
+            "bench takes: consume [RUNS], bounded [ROWS], or store [EVENTS [WORDS OF A CASE]]",
         )),
     }
 }

@@ -13,21 +13,21 @@ use crate::servers::{Error, Kind, Permission, Result, ensure};
 pub fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let is_count = |text: &str| text.parse::<u32>().is_ok_and(|count| count > 0);
-    let (what, number) = match words.as_slice() {
-        [what @ ("consume" | "bounded" | "store")] => (*what, None),
-        ["consume", "--runs", runs] if is_count(runs) => ("consume", Some(*runs)),
-        ["bounded", "--rows", rows] if is_count(rows) => ("bounded", Some(*rows)),
-        ["store", "--events", events] if is_count(events) => ("store", Some(*events)),
+    let program: Vec<&str> = match words.as_slice() {
+        [what @ ("consume" | "bounded" | "store")] => vec![what],
+        ["consume", "--runs", runs] if is_count(runs) => vec!["consume", runs],
+        ["bounded", "--rows", rows] if is_count(rows) => vec!["bounded", rows],
+        ["store", "--events", events] if is_count(events) => vec!["store", events],
+        ["store", "--events", events, "--only", case] if is_count(events) => vec!["store", events, case],
         _ => {
             return Err(Error::new(
-                "bench takes: consume [--runs N], bounded [--rows N], or store [--events N]",
+                "bench takes: consume [--runs N], bounded [--rows N], or store [--events N [--only WORDS]]",
             ));
         }
     };
     ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
-    let mut arguments = vec![what.to_owned()];
-    arguments.extend(number.map(str::to_owned));
-    become_release("bench", &arguments)
+    let program: Vec<String> = program.into_iter().map(str::to_owned).collect();
+    become_release("bench", &program)
 }
 
 #[cfg(test)]
@@ -46,6 +46,7 @@ mod tests {
             "bounded --runs 3",
             "bounded --rows 0",
             "store --events x",
+            "store --only load",
         ] {
             assert!(run(&words(bad)).is_err(), "{bad}");
         }

@@ -30,7 +30,8 @@ impl Ground {
             .execute(
                 "create schema bench;
                  create table bench.raw (like outbox.log_stream including defaults);
-                 alter table bench.raw add primary key (stream, version)",
+                 alter table bench.raw add primary key (stream, version);
+                 create index on bench.raw (position)",
             )
             .await?;
         let pool = world.pool().await?;
@@ -71,6 +72,15 @@ impl Ground {
         self.streams += count;
         first..self.streams
     }
+}
+
+/// The number of a stream in the raw table: one that no stream of the store has.
+pub(crate) fn raw_stream(number: u64) -> Result<i64> {
+    Ok(-1 - i64::try_from(number)?)
+}
+
+pub(crate) fn payload(number: usize) -> String {
+    format!(r#"{{"number":{number},"filling":"{}"}}"#, "x".repeat(150))
 }
 
 /// Streams `filling-<from>` and so on with their events, and the same rows without a store.

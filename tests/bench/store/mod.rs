@@ -1,11 +1,17 @@
-//! How fast the event store appends and loads, beside raw inserts and selects of the same rows on the same server, in turns: in a store
-//! that is empty, and in one that is full.
+//! How fast the event store appends, loads and projects, beside raw inserts and selects of the same rows on the same server, in turns:
+//! in a store that is empty, and in one that is full.
 
-use system_tests::Result;
+use system_tests::{Failure, Result};
+
+mod append;
 
 mod case;
 
 mod ground;
+
+mod load;
+
+mod project;
 
 use case::Case;
 use ground::Ground;
@@ -16,11 +22,15 @@ const RUNS: usize = 5;
 /// Events that the full store has.
 const EVENTS: i64 = 1_000_000;
 
-/// Runs every case before and after the store is filled.
-pub(crate) async fn run(events: Option<i64>) -> Result {
+/// Runs every case, or those whose names have these words, before and after the store is filled.
+pub(crate) async fn run(events: Option<i64>, only: Option<&str>) -> Result {
     let events = events.unwrap_or(EVENTS);
+    let mut cases = Case::all();
+    cases.retain(|case| only.is_none_or(|words| case.to_string().contains(words)));
+    if cases.is_empty() {
+        return Err(Failure::new("no case has these words in its name"));
+    }
     let mut ground = Ground::prepare().await?;
-    let cases = Case::all();
     for stored in [0, events] {
         ground.fill(stored).await?;
         let mut series: Vec<[Series; 2]> = cases
