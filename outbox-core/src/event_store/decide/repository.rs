@@ -28,7 +28,7 @@ pub struct Repository<D: Decider> {
 }
 
 impl<D: Decider<Event: TypedEvent>> Repository<D> {
-    /// With what is usual: five attempts, pages of 500 events, and topics by the routes of the category.
+    /// With what is usual: five attempts, pages of 1,000 events, and topics by the routes of the category.
     ///
     /// # Errors
     /// When the types and upcasters of its events do not fit together.

@@ -10,7 +10,7 @@ use super::catalogue::{next_schema, old_schema, quoted};
 use super::compare::{Contents, Pair};
 use super::definition::Projection;
 use crate::event_store::StoredEvent;
-use crate::event_store::pg::{failed, get, stored_event};
+use crate::event_store::pg::{failed, get, stored_events};
 use crate::event_store::subscription::Error;
 use crate::event_store::subscription::pg::bounded;
 
@@ -290,8 +290,7 @@ pub(super) async fn events_at(tx: &mut PgConnection, positions: &[i64]) -> Resul
     let reading = "reading what was appended";
     let query = sqlx::query(include_str!("../../../queries/projection/events_at.sql")).bind(positions);
     let rows = bounded(reading, query.fetch_all(tx)).await?;
-    let events = rows.iter().map(|row| stored_event(row, reading));
-    Ok(events.collect::<Result<_, _>>()?)
+    Ok(stored_events(&rows, reading)?)
 }
 
 /// What is named without a schema is looked for in that of a projection first; what the path was before.

@@ -10,10 +10,10 @@ pub struct PageLimits {
 }
 
 impl Default for PageLimits {
-    /// 500 events, 4 MiB.
+    /// 1,000 events, 4 MiB.
     fn default() -> Self {
         Self {
-            events_max: 500,
+            events_max: 1_000,
             bytes_max: 4 * 1024 * 1024,
         }
     }

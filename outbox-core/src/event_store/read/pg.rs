@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::listing::StreamListing;
 use super::one_stream::{Direction, StreamRead};
 use crate::event_store::keep::{Standing, standing};
-use crate::event_store::pg::{failed, get, stored_event, version};
+use crate::event_store::pg::{failed, get, stored_events, version};
 use crate::event_store::{Error, StoredEvent, StreamName};
 
 const FORWARD: &str = include_str!("../../../queries/event_store/read_stream_forward.sql");
@@ -67,11 +67,8 @@ async fn page_behind(
             .fetch_all(&mut *connection)
             .await
             .map_err(failed(READING))?;
-        let mut page = rows
-            .iter()
-            .map(|row| stored_event(row, READING))
-            .collect::<Result<Vec<_>, _>>()?;
-        let Some(last) = page.last() else {
+        let mut page = stored_events(&rows, READING)?;
+        let (Some(last), Some(row)) = (page.last(), rows.last()) else {
             // Nothing at all: never was, or is gone.
             let is_all = matches!(
                 (read.direction, behind),
@@ -85,7 +82,8 @@ async fn page_behind(
             return Ok((page, None));
         };
         behind = i64::try_from(last.version).unwrap_or(i64::MAX);
-        let is_over = read.keep(&mut page);
+        let end: i64 = get(row, "end_version", READING)?;
+        let is_over = read.keep(&mut page) || behind == end;
         if is_over || !page.is_empty() {
             return Ok((page, (!is_over).then_some(behind)));
         }

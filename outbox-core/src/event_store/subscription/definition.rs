@@ -6,6 +6,8 @@ use crate::event_store::PageLimits;
 
 /// No subscription has more partitions: each has a lease and a checkpoint of its own.
 const PARTITIONS_MAX: u16 = 256;
+/// Events that one transaction applies: half of what a read has, since it holds up its stream's retries and a switch meanwhile.
+const PAGE_EVENTS: u32 = 500;
 /// A process that is not seen for shorter is not taken for dead.
 const LEASE_MIN: Duration = Duration::from_secs(2);
 
@@ -77,7 +79,10 @@ impl Subscription {
             categories: None,
             types: None,
             is_projection: false,
-            limits: PageLimits::default(),
+            limits: PageLimits {
+                events_max: PAGE_EVENTS,
+                ..PageLimits::default()
+            },
             retry: Retry::default(),
             lease: Duration::from_secs(15),
             poll: Duration::from_secs(1),
@@ -104,7 +109,7 @@ impl Subscription {
         self
     }
 
-    /// How much one transaction applies.
+    /// How much one transaction applies; 500 events, 4 MiB if nothing is said.
     pub fn limits(mut self, limits: PageLimits) -> Self {
         self.limits = limits;
         self

@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 use super::super::Error;
 use super::super::checkpoint::{Bounds, Checkpoint, Goal};
 use super::{Store, bounded};
-use crate::event_store::StoredEvent;
-use crate::event_store::pg::{get, stored_event};
+use crate::event_store::pg::{get, stored_events};
+use crate::event_store::{self, StoredEvent};
 
 const READING: &str = "reading events for a subscription";
 /// Rows looked at for a page, where most are of other types or partitions.
@@ -55,19 +55,20 @@ impl Store {
             .bind(rows_max)
             .bind(i64::from(limits.bytes_max.max(1)));
         let rows = bounded(READING, query.fetch_all(tx)).await?;
-        let mut page = Page {
-            events: Vec::with_capacity(rows.len()),
-            last_position: None,
-            is_all: false,
+        let Some(first) = rows.first() else {
+            return Err(event_store::Error::shape(READING, "a page without its end").into());
         };
-        for row in &rows {
-            page.last_position = get(row, "last_position", READING)?;
-            page.is_all = get(row, "is_all", READING)?;
-            if get::<Option<i64>>(row, "position", READING)?.is_some() {
-                page.events
-                    .push((get(row, "stream_id", READING)?, stored_event(row, READING)?));
-            }
-        }
-        Ok(page)
+        // One row comes always; of a page without events it has none.
+        let found = match get::<Option<i64>>(first, "position", READING)? {
+            Some(_) => &rows[..],
+            None => &[],
+        };
+        let streams = found.iter().map(|row| get(row, "stream_id", READING));
+        let streams: Vec<i64> = streams.collect::<Result<_, _>>()?;
+        Ok(Page {
+            events: streams.into_iter().zip(stored_events(found, READING)?).collect(),
+            last_position: get(first, "last_position", READING)?,
+            is_all: get(first, "is_all", READING)?,
+        })
     }
 }
