@@ -187,3 +187,26 @@ async fn a_batch_of_the_relay_wakes_it() -> Result {
     assert!(appended.elapsed() < NEXT_LOOK, "{:?}", appended.elapsed());
     running.stop().await
 }
+
+#[tokio::test]
+async fn the_second_difference_does_not_look_through_what_the_first_one_had() -> Result {
+    // GIVEN a store with events, and a subscription that is new
+    let scene = Scene::new().await?;
+    scene.append("order-1", &["placed", "paid", "shipped"]).await?;
+    let drawn = scene.count("select last_value from outbox.log_position").await?;
+    let running = scene.start(quick("all"), Recorder::plain());
+    scene.has_applied(3).await?;
+    // WHEN its first difference is done THEN what it has is no part of the next one by position
+    let floor =
+        "select coalesce(max(done_floor), 0)::bigint from outbox.subscription_checkpoint where goal is null";
+    let floor = until("the first difference is done", PATIENCE, async || {
+        let floor = scene.count(floor).await?;
+        Ok((floor > 0).then_some(floor))
+    })
+    .await?;
+    assert_eq!(floor, drawn);
+    // AND what comes comes
+    scene.append("order-1", &["closed"]).await?;
+    assert_eq!(scene.has_applied(4).await?[3].1, 4);
+    running.stop().await
+}

@@ -11,6 +11,9 @@
 //! transaction has ended when the goal is taken, so the goal's xmax is above it, and whatever is at or above xmax has its id, and its
 //! positions, from later than that reading.
 //!
+//! Before the first goal there is no such transaction, and the second difference would look through the whole store: so one is made
+//! ([`Checkpoint::is_before_all`]), which only says what was drawn before it.
+//!
 //! **The top.** What is visible in the goal has drawn its positions before, so the last one drawn, read when the goal is taken or later,
 //! is not below any of them.
 //!
@@ -100,6 +103,11 @@ impl Checkpoint {
             through: next.floor,
         });
         self.after_position = 0;
+    }
+
+    /// Nothing was begun yet, and something lies before it (`drawn`: the last position): a commit of its own comes first.
+    pub(super) fn is_before_all(&self, drawn: i64) -> bool {
+        drawn > 0 && self.drawn == 0 && self.goal.is_none() && self.done == nothing()
     }
 
     /// What the next page of the difference lies between.
@@ -198,6 +206,18 @@ mod tests {
         assert_eq!(checkpoint.after_position, 12);
         checkpoint.pass(None, true, None);
         assert_eq!((checkpoint.done_floor, checkpoint.done_through), (7, 30));
+    }
+
+    #[test]
+    fn a_place_is_made_before_the_first_difference_so_that_the_second_has_a_floor() {
+        let mut checkpoint = fresh();
+        assert!(!checkpoint.is_before_all(0));
+        assert!(checkpoint.is_before_all(40));
+        checkpoint.drawn = 40;
+        assert!(!checkpoint.is_before_all(40));
+        checkpoint.begin(snapshot("10:10:"), 40, 10).expect("later");
+        checkpoint.pass(None, true, None);
+        assert_eq!(checkpoint.done_floor, 40);
     }
 
     #[test]

@@ -44,6 +44,26 @@ pub(super) async fn open(tx: &mut PgConnection, fenced: &Fenced) -> Result<Optio
     }))
 }
 
+/// Says what was drawn before anything was begun, and nothing else.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn mark_beginning(
+    store: &Store,
+    tx: &mut PgConnection,
+    partition: i32,
+    fenced: &Fenced,
+    drawn: i64,
+) -> Result<(), Error> {
+    let beginning = Checkpoint {
+        drawn,
+        ..fenced.checkpoint.clone()
+    };
+    store
+        .advance(tx, (partition, fenced.own), &beginning, 0, None)
+        .await
+}
+
 impl Open {
     /// The next page of it.
     pub(super) async fn page(

@@ -81,6 +81,11 @@ pub(super) async fn step(place: &Place, care: Care) -> Result<Stepped, Error> {
         pg::rollback(tx).await?;
         return Ok(Stepped::Full);
     }
+    if fenced.checkpoint.is_before_all(drawn) {
+        difference::mark_beginning(store, &mut tx, place.partition, &fenced, drawn).await?;
+        pg::commit(tx).await?;
+        return Ok(Stepped::Moved { is_all: false });
+    }
     let Some(mut open) = difference::open(&mut tx, &fenced).await? else {
         pg::rollback(tx).await?;
         return Ok(Stepped::Moved { is_all: true });
