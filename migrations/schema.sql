@@ -183,57 +183,8 @@ $$;
 
 ALTER FUNCTION outbox.append_if(stream text, expected bigint, events json, condition json, cursor text) OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
-declare
-    known constant text[] := array['id', 'type', 'topic', 'data', 'data_base64', 'source', 'subject', 'time', 'extensions', 'correlation_id', 'causation_id',
-                                   'schema_version', 'data_schema', 'data_content_type', 'tags', 'traceparent', 'tracestate'];
-    field text;
-    done record;
-begin
-    if events is null or json_typeof(events) <> 'array' then
-        raise exception 'append refused: events must be a JSON array of objects, got %', coalesce('a JSON ' || json_typeof(events), 'null') using errcode = 'invalid_parameter_value';
-    end if;
-    if exists (select from json_array_elements(events) e where json_typeof(e) <> 'object') then
-        raise exception 'append refused: events must be a JSON array of objects, got one that is no object' using errcode = 'invalid_parameter_value';
-    end if;
-    select k into field from json_array_elements(events) e, json_object_keys(e) k where k <> all(known) limit 1;
-    if field is not null then
-        raise exception 'append refused: an event has no field %, only %', quote_literal(left(field, 100)), array_to_string(known, ', ') using errcode = 'invalid_parameter_value';
-    end if;
-    select a.* into done
-    from (
-        select array_agg(1) as numbers, array_agg((e ->> 'id')::uuid) as ids, array_agg(e ->> 'topic') as topics, array_agg(e ->> 'type') as types,
-               array_agg(e ->> 'source') as sources, array_agg(e ->> 'subject') as subjects, array_agg((e ->> 'time')::timestamptz) as times,
-               array_agg(e ->> 'data_content_type') as data_content_types, array_agg(e ->> 'data_schema') as data_schemas,
-               array_agg(e ->> 'schema_version') as schema_versions, array_agg(e ->> 'correlation_id') as correlation_ids,
-               array_agg(e ->> 'causation_id') as causation_ids, array_agg(e ->> 'traceparent') as traceparents, array_agg(e ->> 'tracestate') as tracestates,
-               array_agg((e -> 'extensions')::text) as extensions, array_agg((e -> 'data')::text) as data,
-               array_agg(decode(e ->> 'data_base64', 'base64')) as data_binaries, array_agg((e -> 'tags')::text) as tags
-        from (select arrived.e from json_array_elements(events) with ordinality arrived (e, n) order by arrived.n) ordered
-    ) c
-    cross join lateral outbox.append_to_streams(
-        array[append_to_stream.stream], array[append_to_stream.expected], coalesce(c.numbers, '{}'), coalesce(c.ids, '{}'), coalesce(c.topics, '{}'),
-        coalesce(c.types, '{}'), coalesce(c.sources, '{}'), coalesce(c.subjects, '{}'), coalesce(c.times, '{}'), coalesce(c.data_content_types, '{}'),
-        coalesce(c.data_schemas, '{}'), coalesce(c.schema_versions, '{}'), coalesce(c.correlation_ids, '{}'), coalesce(c.causation_ids, '{}'),
-        coalesce(c.traceparents, '{}'), coalesce(c.tracestates, '{}'), coalesce(c.extensions, '{}'), coalesce(c.data, '{}'),
-        coalesce(c.data_binaries, '{}'), coalesce(c.tags, '{}')) a;
-    if done.outcome = 'conflict' then
-        raise exception 'stream % is at version %, and % was expected', stream, done.version,
-            case expected when 0 then 'no such stream' when -1 then 'one with events' else 'version ' || expected end
-            using errcode = 'OB409', detail = done.version::text, hint = 'Read what was appended meanwhile, decide again, and append at the version read.';
-    end if;
-    return done.version;
-end
-$$;
-
-ALTER FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) OWNER TO outbox_maintainer;
-
-CREATE FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) RETURNS TABLE(number integer, outcome text, version bigint, positions bigint[])
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION outbox.append_many(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) RETURNS TABLE(number integer, outcome text, version bigint, positions bigint[])
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -345,7 +296,7 @@ begin
                            else nullif(arrived.named, '') end as topic,
                        case when arrived.tags_json is not null then array(select distinct t.tag collate "C" from json_array_elements_text(arrived.tags_json::json) t (tag) order by 1) end as tags
                 from unnest(numbers, ids, topics, types, sources, subjects, times, data_content_types, data_schemas, schema_versions, correlation_ids,
-                            causation_ids, traceparents, tracestates, append_to_streams.extensions, append_to_streams.data, data_binaries, append_to_streams.tags)
+                            causation_ids, traceparents, tracestates, append_many.extensions, append_many.data, data_binaries, append_many.tags)
                      with ordinality arrived (number, id, named, type, source, subject, happened_at, data_content_type, data_schema, schema_version, correlation_id,
                                               causation_id, traceparent, tracestate, extensions, data, data_binary, tags_json, n)
             ) e
@@ -363,6 +314,130 @@ begin
         left join appended a on a.stream = s.id
         group by s.n, s.version
         order by s.n;
+end
+$$;
+
+ALTER FUNCTION outbox.append_many(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    known constant text[] := array['id', 'type', 'topic', 'data', 'data_base64', 'source', 'subject', 'time', 'extensions', 'correlation_id', 'causation_id',
+                                   'schema_version', 'data_schema', 'data_content_type', 'tags', 'traceparent', 'tracestate'];
+    field text;
+    done record;
+begin
+    if events is null or json_typeof(events) <> 'array' then
+        raise exception 'append refused: events must be a JSON array of objects, got %', coalesce('a JSON ' || json_typeof(events), 'null') using errcode = 'invalid_parameter_value';
+    end if;
+    if exists (select from json_array_elements(events) e where json_typeof(e) <> 'object') then
+        raise exception 'append refused: events must be a JSON array of objects, got one that is no object' using errcode = 'invalid_parameter_value';
+    end if;
+    select k into field from json_array_elements(events) e, json_object_keys(e) k where k <> all(known) limit 1;
+    if field is not null then
+        raise exception 'append refused: an event has no field %, only %', quote_literal(left(field, 100)), array_to_string(known, ', ') using errcode = 'invalid_parameter_value';
+    end if;
+    select a.* into done
+    from (
+        select array_agg(1) as numbers, array_agg((e ->> 'id')::uuid) as ids, array_agg(e ->> 'topic') as topics, array_agg(e ->> 'type') as types,
+               array_agg(e ->> 'source') as sources, array_agg(e ->> 'subject') as subjects, array_agg((e ->> 'time')::timestamptz) as times,
+               array_agg(e ->> 'data_content_type') as data_content_types, array_agg(e ->> 'data_schema') as data_schemas,
+               array_agg(e ->> 'schema_version') as schema_versions, array_agg(e ->> 'correlation_id') as correlation_ids,
+               array_agg(e ->> 'causation_id') as causation_ids, array_agg(e ->> 'traceparent') as traceparents, array_agg(e ->> 'tracestate') as tracestates,
+               array_agg((e -> 'extensions')::text) as extensions, array_agg((e -> 'data')::text) as data,
+               array_agg(decode(e ->> 'data_base64', 'base64')) as data_binaries, array_agg((e -> 'tags')::text) as tags
+        from (select arrived.e from json_array_elements(events) with ordinality arrived (e, n) order by arrived.n) ordered
+    ) c
+    cross join lateral outbox.append_to_streams(
+        array[append_to_stream.stream], array[append_to_stream.expected], coalesce(c.numbers, '{}'), coalesce(c.ids, '{}'), coalesce(c.topics, '{}'),
+        coalesce(c.types, '{}'), coalesce(c.sources, '{}'), coalesce(c.subjects, '{}'), coalesce(c.times, '{}'), coalesce(c.data_content_types, '{}'),
+        coalesce(c.data_schemas, '{}'), coalesce(c.schema_versions, '{}'), coalesce(c.correlation_ids, '{}'), coalesce(c.causation_ids, '{}'),
+        coalesce(c.traceparents, '{}'), coalesce(c.tracestates, '{}'), coalesce(c.extensions, '{}'), coalesce(c.data, '{}'),
+        coalesce(c.data_binaries, '{}'), coalesce(c.tags, '{}')) a;
+    if done.outcome = 'conflict' then
+        raise exception 'stream % is at version %, and % was expected', stream, done.version,
+            case expected when 0 then 'no such stream' when -1 then 'one with events' else 'version ' || expected end
+            using errcode = 'OB409', detail = done.version::text, hint = 'Read what was appended meanwhile, decide again, and append at the version read.';
+    end if;
+    return done.version;
+end
+$$;
+
+ALTER FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) RETURNS TABLE(number integer, outcome text, version bigint, positions bigint[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    given constant uuid := ids[1];
+    wanted constant bigint := expected[1];
+    place record;
+    held_id bigint;
+    held_category integer;
+    held_version bigint;
+    is_known boolean;
+    event_source text;
+    media_type text;
+    payload_limit_bytes integer;
+    topic text;
+    problem text;
+    drawn bigint;
+begin
+    if cardinality(ids) = 1 and cardinality(streams) = 1 and cardinality(expected) = 1 and numbers[1] = 1 and tags[1] is null
+       and coalesce(wanted >= 0, true) then
+        place := outbox.hold_stream(streams[1], coalesce(wanted = 0, true));
+        held_id := place.id;
+        held_category := place.category;
+        held_version := coalesce(place.version, 0);
+        if held_id is not null and coalesce(held_version = wanted, true) then
+            select exists (select from outbox.log_stream l where l.id = given) or exists (select from outbox.log_archive l where l.id = given),
+                   coalesce(sources[1], s.source), s.payload_limit_bytes,
+                   case when topics[1] is null then
+                       (select r.topic from outbox.route r where r.category = split_part(streams[1], '-', 1) and r.type in (types[1], '')
+                        order by r.type desc limit 1)
+                       else nullif(topics[1], '') end
+            into is_known, event_source, payload_limit_bytes, topic
+            from outbox.settings s where s.only_row;
+            if not is_known then
+                media_type := coalesce(data_content_types[1], case when data[1] is not null then 'application/json'
+                                                                   when data_binaries[1] is not null then 'application/octet-stream' end);
+                problem := coalesce(
+                    outbox.refusal(coalesce(topic, '-'), streams[1], types[1], event_source, subjects[1], media_type, data_schemas[1], schema_versions[1],
+                                   correlation_ids[1], causation_ids[1], traceparents[1], tracestates[1], extensions[1]::json,
+                                   octet_length(data[1]), octet_length(data_binaries[1]), payload_limit_bytes),
+                    outbox.time_refusal(times[1]));
+                if problem is not null then
+                    raise exception 'event refused: event 1: %', problem using errcode = 'invalid_parameter_value';
+                end if;
+                insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                                        correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary, stream, version, category)
+                values ('stream', topic, case when topic is not null then streams[1] end, coalesce(given, outbox.new_event_id()), event_source, types[1],
+                        subjects[1], times[1], media_type, data_schemas[1], schema_versions[1], correlation_ids[1], causation_ids[1], traceparents[1],
+                        tracestates[1], extensions[1]::json, data[1]::json::text, data_binaries[1], held_id, held_version + 1, held_category)
+                returning log.position into drawn;
+                number := 1;
+                outcome := 'appended';
+                version := held_version + 1;
+                positions := array[drawn];
+                return next;
+                return;
+            end if;
+        end if;
+    end if;
+    return query
+        select a.number, a.outcome, a.version, a.positions from outbox.append_many(
+        append_to_streams.streams, append_to_streams.expected, append_to_streams.numbers, append_to_streams.ids, append_to_streams.topics, append_to_streams.types,
+        append_to_streams.sources, append_to_streams.subjects, append_to_streams.times, append_to_streams.data_content_types, append_to_streams.data_schemas, append_to_streams.schema_versions,
+        append_to_streams.correlation_ids, append_to_streams.causation_ids, append_to_streams.traceparents, append_to_streams.tracestates, append_to_streams.extensions, append_to_streams.data,
+        append_to_streams.data_binaries, append_to_streams.tags) a;
 end
 $$;
 
@@ -9743,6 +9818,8 @@ GRANT ALL ON FUNCTION outbox.append_batch(ids uuid[], topics text[], keys text[]
 
 REVOKE ALL ON FUNCTION outbox.append_if(stream text, expected bigint, events json, condition json, cursor text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_if(stream text, expected bigint, events json, condition json, cursor text) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.append_many(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) TO outbox_producer;
