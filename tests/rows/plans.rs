@@ -1,5 +1,5 @@
 //! Statistics that were made of a piece of the log while it was empty, as `vacuumdb --analyze` or a restore leaves them (row 42 of
-//! docs/faults.md).
+//! docs/faults.md); and what a plan costs on paper.
 
 use sqlx::{Executor, PgConnection};
 use system_tests::patience::until;
@@ -79,5 +79,23 @@ async fn a_plan_that_was_made_while_a_piece_was_empty_is_made_anew() -> Result {
     .await?;
     eprintln!("{most:.0} pages for one event before");
     assert!(most > FEW_PAGES, "{most:.0} pages at most: nothing was shown");
+    Ok(())
+}
+
+/// A scan that is off costs ten thousand millions on paper. With jit, which servers have on, each call then compiles its plans first: that
+/// made an append of 0.2 ms one of 9 ms.
+#[tokio::test]
+async fn functions_that_turn_scans_off_turn_jit_off_too() -> Result {
+    let world = World::new().await?;
+    let functions: Vec<(String, bool)> = sqlx::query_as(
+        "select p.oid::regprocedure::text, 'jit=off' = any(p.proconfig) from pg_proc p
+         where p.pronamespace = 'outbox'::regnamespace
+           and exists (select from unnest(p.proconfig) s where s ~ '^enable_[a-z]+=off$')",
+    )
+    .fetch_all(&mut world.connect().await?)
+    .await?;
+    assert!(functions.len() > 3, "{functions:?}");
+    let compiled: Vec<_> = functions.iter().filter(|(_, is_off)| !is_off).collect();
+    assert!(compiled.is_empty(), "{compiled:?}");
     Ok(())
 }

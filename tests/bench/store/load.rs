@@ -52,12 +52,7 @@ fn complete(events: usize) -> Result {
 }
 
 /// What a service would make of a row.
-#[allow(dead_code, reason = "made to be measured")]
-pub(super) struct Raw {
-    numbers: (i64, OffsetDateTime, i64, Uuid),
-    there: [String; 4],
-    perhaps: [Option<String>; 10],
-}
+type Raw = ((i64, OffsetDateTime, i64, Uuid), [String; 4], [Option<String>; 9]);
 
 async fn select(connection: &mut PgConnection, stream: i64) -> Result<Vec<Raw>> {
     let rows = sqlx::query(RAW_SELECT).bind(stream).fetch_all(connection).await?;
@@ -65,25 +60,18 @@ async fn select(connection: &mut PgConnection, stream: i64) -> Result<Vec<Raw>> 
 }
 
 pub(super) fn row(row: &PgRow) -> Result<Raw> {
-    Ok(Raw {
-        numbers: (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?),
-        there: [
+    let mut perhaps = [const { None }; 9];
+    for (place, column) in perhaps.iter_mut().zip([6, 9, 10, 11, 12, 13, 14, 15, 17]) {
+        *place = row.try_get::<Option<String>, _>(column)?;
+    }
+    Ok((
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?),
+        [
             row.try_get(4)?,
             row.try_get(5)?,
             row.try_get(8)?,
             row.try_get(18)?,
         ],
-        perhaps: [
-            row.try_get(6)?,
-            row.try_get(9)?,
-            row.try_get(10)?,
-            row.try_get(11)?,
-            row.try_get(12)?,
-            row.try_get(13)?,
-            row.try_get(14)?,
-            row.try_get(15)?,
-            row.try_get(17)?,
-            None,
-        ],
-    })
+        perhaps,
+    ))
 }
