@@ -392,6 +392,10 @@ declare
     drawn bigint;
 begin
     if cardinality(ids) = 1 and cardinality(streams) = 1 and cardinality(expected) = 1 and numbers[1] = 1 and tags[1] is null
+       and greatest(cardinality(numbers), cardinality(topics), cardinality(types), cardinality(sources), cardinality(subjects), cardinality(times),
+                    cardinality(data_content_types), cardinality(data_schemas), cardinality(schema_versions), cardinality(correlation_ids),
+                    cardinality(causation_ids), cardinality(traceparents), cardinality(tracestates), cardinality(extensions), cardinality(data),
+                    cardinality(data_binaries), cardinality(tags)) = 1
        and coalesce(wanted >= 0, true) then
         place := outbox.hold_stream(streams[1], coalesce(wanted = 0, true));
         held_id := place.id;
@@ -784,6 +788,20 @@ $$;
 
 ALTER FUNCTION outbox.claim_stream(consumer text, stream text, reason text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.condition_filter(condition json) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select substr(encode(sha256(convert_to(string_agg(said.item, ',' order by said.item collate "C"), 'UTF8')), 'hex'), 1, 8)
+    from (
+        select json_build_array(array(select distinct t.tag collate "C" from unnest(i.tags) t (tag) order by 1),
+                                case when i.types is not null then array(select distinct t.type collate "C" from unnest(i.types) t (type) order by 1) end)::text as item
+        from outbox.condition_items(condition) i
+    ) said
+$$;
+
+ALTER FUNCTION outbox.condition_filter(condition json) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.condition_items(condition json) RETURNS TABLE(tags text[], types text[])
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -855,6 +873,9 @@ begin
     elsif place.above > 0 or place.filter like '%u' then
         raise exception 'this cursor stands for no snapshot: it is of a read from a position on, or until a time'
             using errcode = 'OB410', hint = 'Read all of it.';
+    elsif place.own is distinct from pg_current_xact_id_if_assigned() and pg_xact_status(place.own) = 'aborted' then
+        raise exception 'this cursor was taken in transaction %, which was rolled back: what was read of it never was', place.own
+            using errcode = 'OB410', hint = 'Read again.';
     end if;
     snapshot := place.done;
     own := place.own;
@@ -1602,13 +1623,13 @@ CREATE FUNCTION outbox.hold_boundary(streams text[], expected bigint[], ids uuid
     AS $$
 declare
     read record;
-    watched text[];
-    kept text[] := outbox.tags_of(tags);
+    filter text;
+    watched constant text[] := array(select i.tags[1] from outbox.condition_items(condition) i);
+    kept constant text[] := outbox.tags_of(tags);
     place integer;
     held record;
+    held_ids bigint[] := '{}';
 begin
-    read := outbox.cursor_snapshot(cursor);
-    watched := array(select i.tags[1] from outbox.condition_items(condition) i);
     if coalesce(cardinality(streams), 0) = 0 then
         raise exception 'append refused: a conditional append names one stream at least' using errcode = 'invalid_parameter_value';
     end if;
@@ -1616,16 +1637,27 @@ begin
     for place in select s.n from unnest(streams) with ordinality s (name, n) order by s.name collate "C" loop
         held := outbox.hold_stream(streams[place], coalesce(expected[place], 0) = 0);
         versions[place] := coalesce(held.version, 0);
+        held_ids := held_ids || held.id;
     end loop;
+    -- In these streams, which are locked: an event of another one might be gone before it is looked for again.
     if exists (select from unnest(ids) e (id) cross join lateral (
-                   select from outbox.log_stream l where l.id = e.id union all select from outbox.log_archive l where l.id = e.id) known) then
+                   select l.stream from outbox.log_stream l where l.id = e.id union all select l.stream from outbox.log_archive l where l.id = e.id) known
+               where known.stream = any(held_ids)) then
         return;
     end if;
+    read := outbox.cursor_snapshot(cursor);
+    filter := (outbox.parse_cursor(cursor)).filter;
+    if filter not in ('-', outbox.condition_filter(condition)) then
+        raise exception 'this cursor is of a read of something else than this condition: what that took no notice of may have been there'
+            using errcode = 'OB410', hint = 'Give the cursor of a read of this very condition, or of a read of everything.';
+    end if;
     perform outbox.hold_tags(kept, watched);
-    -- Those of the events are counted again where they are appended.
-    perform set_config('outbox.tags_held', (current_setting('outbox.tags_held')::integer - cardinality(kept))::text, true);
     select u.position, u.type into hold_boundary.position, hold_boundary.type
     from outbox.find_unseen(condition, read.snapshot, read.own, read.own_through, read.era_floor) u;
+    if hold_boundary.position is null then
+        -- Those of the events are counted again where they are appended.
+        perform set_config('outbox.tags_held', (current_setting('outbox.tags_held')::integer - cardinality(kept))::text, true);
+    end if;
 end
 $$;
 
@@ -1740,6 +1772,10 @@ declare
     keys bigint[];
     alone boolean[];
 begin
+    -- The gate keeps every call under a condition out: no tag needs a lock of its own.
+    if watched is null and current_setting('outbox.gate_is_held', true) = 'yes' then
+        return;
+    end if;
     select coalesce(array_agg(k.key order by k.key), '{}'), array_agg(k.alone order by k.key) into keys, alone
     from (select hashtextextended(t.tag, seed) as key, bool_or(t.alone) as alone
           from (select k.tag, false as alone from unnest(kept) k (tag) union all select w.tag, true from unnest(watched) w (tag)) t
@@ -1752,6 +1788,7 @@ begin
     if cardinality(keys) > call_max or held + cardinality(keys) > transaction_max then
         if watched is null then
             lock table outbox.tag_gate in share mode;
+            perform set_config('outbox.gate_is_held', 'yes', true);
             return;
         elsif cardinality(keys) > call_max then
             raise exception 'append refused: a condition and the events appended under it have at most % tags together, got %', call_max, cardinality(keys)
@@ -3406,8 +3443,7 @@ begin
     elsif read_tagged.max_bytes is null or read_tagged.max_bytes < 1 then
         raise exception 'max_bytes must be at least 1, got %', coalesce(read_tagged.max_bytes::text, 'null') using errcode = 'invalid_parameter_value';
     end if;
-    select substr(encode(sha256(convert_to(json_agg(json_build_array(i.tags, i.types))::text, 'UTF8')), 'hex'), 1, 8) into wanted_filter
-    from outbox.condition_items(read_tagged.condition) i;
+    wanted_filter := outbox.condition_filter(read_tagged.condition);
     place := outbox.take_up_cursor(read_tagged.cursor);
     if place.filter not in ('-', wanted_filter) or place.backward then
         raise exception 'this cursor is of another read: what that took no notice of would be missed'
@@ -9857,6 +9893,8 @@ GRANT ALL ON FUNCTION outbox.causes() TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.claim_stream(consumer text, stream text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.claim_stream(consumer text, stream text, reason text) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.condition_filter(condition json) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.condition_items(condition json) FROM PUBLIC;
 

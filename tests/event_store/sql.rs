@@ -143,3 +143,23 @@ async fn who_may_append_may_not_read() -> Result {
     }
     Ok(())
 }
+
+/// One event goes a way of its own, but only if there is nothing behind it.
+#[tokio::test]
+async fn an_event_behind_the_first_one_is_never_passed_over() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let call = |numbers: &'static str, types: &'static str| {
+        sqlx::query_scalar::<_, i64>(
+            "select version from outbox.append_to_streams('{a-1}', '{null}', $1::text::integer[], '{null}', '{}', $2::text::text[], '{}', '{}', '{}', '{}', '{}', '{}', \
+             '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+        )
+        .bind(numbers)
+        .bind(types)
+    };
+    assert_eq!(call("{1}", "{x}").fetch_one(&mut connection).await?, 1);
+    assert_eq!(call("{1,1}", "{x,y}").fetch_one(&mut connection).await?, 3);
+    let refused = call("{1}", "{x,y}").fetch_one(&mut connection).await;
+    assert!(refused.is_err(), "an event of no stream");
+    Ok(())
+}

@@ -59,8 +59,9 @@ async fn tags_from_before_are_found_those_of_open_transactions_included() -> Res
     .await?;
     append(&mut open, "any-5", "open").await?;
     append(&mut connection, "any-6", "meanwhile").await?;
+    append(&mut connection, "any-8", "moved").await?;
     connection
-        .execute("select outbox.truncate_stream('any-1', 2, 'old')")
+        .execute("select outbox.truncate_stream('any-1', 2, 'old'); select outbox.archive_stream('any-8', null, 'done')")
         .await?;
     open.execute("commit").await?;
     migrating.await??;
@@ -78,9 +79,10 @@ async fn tags_from_before_are_found_those_of_open_transactions_included() -> Res
     assert_eq!(found(&mut connection, "open").await?, ["any-4", "any-5"]);
     assert_eq!(found(&mut connection, "meanwhile").await?, ["any-6"]);
     assert_eq!(found(&mut connection, "late").await?, ["any-7"]);
+    assert_eq!(found(&mut connection, "moved").await?, ["any-8"]);
     let rows: i64 = sqlx::query_scalar("select count(*) from outbox.event_tag")
         .fetch_one(&mut connection)
         .await?;
-    assert_eq!(rows, 5);
+    assert_eq!(rows, 6);
     Ok(())
 }

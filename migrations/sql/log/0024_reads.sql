@@ -404,6 +404,9 @@ begin
     elsif place.above > 0 or place.filter like '%u' then
         raise exception 'this cursor stands for no snapshot: it is of a read from a position on, or until a time'
             using errcode = 'OB410', hint = 'Read all of it.';
+    elsif place.own is distinct from pg_current_xact_id_if_assigned() and pg_xact_status(place.own) = 'aborted' then
+        raise exception 'this cursor was taken in transaction %, which was rolled back: what was read of it never was', place.own
+            using errcode = 'OB410', hint = 'Read again.';
     end if;
     snapshot := place.done;
     own := place.own;

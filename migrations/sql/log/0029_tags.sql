@@ -32,6 +32,10 @@ declare
     keys bigint[];
     alone boolean[];
 begin
+    -- The gate keeps every call under a condition out: no tag needs a lock of its own.
+    if watched is null and current_setting('outbox.gate_is_held', true) = 'yes' then
+        return;
+    end if;
     select coalesce(array_agg(k.key order by k.key), '{}'), array_agg(k.alone order by k.key) into keys, alone
     from (select hashtextextended(t.tag, seed) as key, bool_or(t.alone) as alone
           from (select k.tag, false as alone from unnest(kept) k (tag) union all select w.tag, true from unnest(watched) w (tag)) t
@@ -44,6 +48,7 @@ begin
     if cardinality(keys) > call_max or held + cardinality(keys) > transaction_max then
         if watched is null then
             lock table outbox.tag_gate in share mode;
+            perform set_config('outbox.gate_is_held', 'yes', true);
             return;
         elsif cardinality(keys) > call_max then
             raise exception 'append refused: a condition and the events appended under it have at most % tags together, got %', call_max, cardinality(keys)
@@ -267,8 +272,9 @@ begin
     lock table outbox.log_stream, outbox.log_archive in share row exclusive mode;
     insert into outbox.event_tag (position, transaction_id, tag, type)
     select l.position, l.transaction_id, t.tag, l.type
-    from outbox.log_stream l cross join lateral (select distinct u.tag from unnest(l.tags) u (tag)) t
-    where l.tags is not null and l.transaction_id >= pg_snapshot_xmin(looked)
+    -- Of both: an event may have been archived since it came.
+    from outbox.log l cross join lateral (select distinct u.tag from unnest(l.tags) u (tag)) t
+    where l.retention in ('stream', 'archive') and l.tags is not null and l.transaction_id >= pg_snapshot_xmin(looked)
     on conflict do nothing;
     -- Truncated since the look.
     if exists (select from outbox.stream_step s where s.transaction_id >= pg_snapshot_xmin(looked) and s.action in ('truncate', 'tombstone')) then

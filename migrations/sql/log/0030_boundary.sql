@@ -67,22 +67,33 @@ begin
 end
 $$;
 
+-- Tells conditions apart, whatever the order of their items, tags and types is.
+create function outbox.condition_filter(condition json) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select substr(encode(sha256(convert_to(string_agg(said.item, ',' order by said.item collate "C"), 'UTF8')), 'hex'), 1, 8)
+    from (
+        select json_build_array(array(select distinct t.tag collate "C" from unnest(i.tags) t (tag) order by 1),
+                                case when i.types is not null then array(select distinct t.type collate "C" from unnest(i.types) t (type) order by 1) end)::text as item
+        from outbox.condition_items(condition) i
+    ) said
+$$;
+
 -- What a conditional append begins with: it locks the streams, then the tags, and looks at the condition behind them, by a statement of its
 -- own: whoever appended an event with one of the locked tags has committed, and is seen, or waits until this transaction has ended.
 -- Returns the first event that is of the condition and was not seen. The same call again, told by the ids of its events, is no question of
--- the condition, which its own events may have broken since.
+-- the condition, which its own events may have broken since, nor of the cursor, which may be of an era before.
 create function outbox.hold_boundary(streams text[], expected bigint[], ids uuid[], tags text[], condition json, cursor text,
                                      out "position" bigint, out type text, out versions bigint[])
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off as $$
 declare
     read record;
-    watched text[];
-    kept text[] := outbox.tags_of(tags);
+    filter text;
+    watched constant text[] := array(select i.tags[1] from outbox.condition_items(condition) i);
+    kept constant text[] := outbox.tags_of(tags);
     place integer;
     held record;
+    held_ids bigint[] := '{}';
 begin
-    read := outbox.cursor_snapshot(cursor);
-    watched := array(select i.tags[1] from outbox.condition_items(condition) i);
     if coalesce(cardinality(streams), 0) = 0 then
         raise exception 'append refused: a conditional append names one stream at least' using errcode = 'invalid_parameter_value';
     end if;
@@ -90,16 +101,27 @@ begin
     for place in select s.n from unnest(streams) with ordinality s (name, n) order by s.name collate "C" loop
         held := outbox.hold_stream(streams[place], coalesce(expected[place], 0) = 0);
         versions[place] := coalesce(held.version, 0);
+        held_ids := held_ids || held.id;
     end loop;
+    -- In these streams, which are locked: an event of another one might be gone before it is looked for again.
     if exists (select from unnest(ids) e (id) cross join lateral (
-                   select from outbox.log_stream l where l.id = e.id union all select from outbox.log_archive l where l.id = e.id) known) then
+                   select l.stream from outbox.log_stream l where l.id = e.id union all select l.stream from outbox.log_archive l where l.id = e.id) known
+               where known.stream = any(held_ids)) then
         return;
     end if;
+    read := outbox.cursor_snapshot(cursor);
+    filter := (outbox.parse_cursor(cursor)).filter;
+    if filter not in ('-', outbox.condition_filter(condition)) then
+        raise exception 'this cursor is of a read of something else than this condition: what that took no notice of may have been there'
+            using errcode = 'OB410', hint = 'Give the cursor of a read of this very condition, or of a read of everything.';
+    end if;
     perform outbox.hold_tags(kept, watched);
-    -- Those of the events are counted again where they are appended.
-    perform set_config('outbox.tags_held', (current_setting('outbox.tags_held')::integer - cardinality(kept))::text, true);
     select u.position, u.type into hold_boundary.position, hold_boundary.type
     from outbox.find_unseen(condition, read.snapshot, read.own, read.own_through, read.era_floor) u;
+    if hold_boundary.position is null then
+        -- Those of the events are counted again where they are appended.
+        perform set_config('outbox.tags_held', (current_setting('outbox.tags_held')::integer - cardinality(kept))::text, true);
+    end if;
 end
 $$;
 
@@ -176,8 +198,7 @@ begin
     elsif read_tagged.max_bytes is null or read_tagged.max_bytes < 1 then
         raise exception 'max_bytes must be at least 1, got %', coalesce(read_tagged.max_bytes::text, 'null') using errcode = 'invalid_parameter_value';
     end if;
-    select substr(encode(sha256(convert_to(json_agg(json_build_array(i.tags, i.types))::text, 'UTF8')), 'hex'), 1, 8) into wanted_filter
-    from outbox.condition_items(read_tagged.condition) i;
+    wanted_filter := outbox.condition_filter(read_tagged.condition);
     place := outbox.take_up_cursor(read_tagged.cursor);
     if place.filter not in ('-', wanted_filter) or place.backward then
         raise exception 'this cursor is of another read: what that took no notice of would be missed'
@@ -256,7 +277,7 @@ declare
     function regprocedure;
 begin
     for function in select oid from pg_catalog.pg_proc where pronamespace = 'outbox'::regnamespace
-                    and proname in ('condition_items', 'find_unseen', 'hold_boundary', 'append_to_streams_if', 'append_if', 'read_tagged') loop
+                    and proname in ('condition_items', 'condition_filter', 'find_unseen', 'hold_boundary', 'append_to_streams_if', 'append_if', 'read_tagged') loop
         execute format('alter function %s owner to outbox_maintainer', function);
         execute format('revoke execute on function %s from public', function);
     end loop;

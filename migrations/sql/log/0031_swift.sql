@@ -161,6 +161,10 @@ declare
     drawn bigint;
 begin
     if cardinality(ids) = 1 and cardinality(streams) = 1 and cardinality(expected) = 1 and numbers[1] = 1 and tags[1] is null
+       and greatest(cardinality(numbers), cardinality(topics), cardinality(types), cardinality(sources), cardinality(subjects), cardinality(times),
+                    cardinality(data_content_types), cardinality(data_schemas), cardinality(schema_versions), cardinality(correlation_ids),
+                    cardinality(causation_ids), cardinality(traceparents), cardinality(tracestates), cardinality(extensions), cardinality(data),
+                    cardinality(data_binaries), cardinality(tags)) = 1
        and coalesce(wanted >= 0, true) then
         place := outbox.hold_stream(streams[1], coalesce(wanted = 0, true));
         held_id := place.id;

@@ -6,6 +6,8 @@ mod courses;
 
 mod crowd;
 
+mod cursors;
+
 mod deciders;
 
 mod judge;

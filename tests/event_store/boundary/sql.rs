@@ -2,7 +2,7 @@
 
 use outbox_core::event_store::boundary::tokio_postgres::append_if;
 use outbox_core::event_store::boundary::{Condition, Conditional, Matching};
-use outbox_core::event_store::{Cursor, Expected};
+use outbox_core::event_store::{Expected, newest_cursor};
 use sqlx::PgConnection;
 use sqlx::postgres::PgDatabaseError;
 use system_tests::{Login, Result, World};
@@ -137,7 +137,7 @@ async fn the_other_driver_says_the_same() -> Result {
     let (client, driving) = tokio_postgres::connect(world.database_url(), tokio_postgres::NoTls).await?;
     let driving = tokio::spawn(driving);
     let condition = Condition::of(Matching::tag("course:1"));
-    let cursor: Cursor = cursor(&mut connection).await?.parse()?;
+    let cursor = newest_cursor(&mut connection).await?;
     let events = vec![moved(&["course:1"])];
     let first = append_if(
         &client,
