@@ -298,3 +298,85 @@ async fn a_rebuild_whose_tables_cannot_be_made_is_held_and_the_live_one_goes_on(
     becomes_right(&scene).await?;
     running.stop().await
 }
+
+#[tokio::test]
+async fn a_schema_that_is_somebody_elses_is_neither_filled_nor_dropped() -> Result {
+    // GIVEN a projection at work, and a schema of another one's where it would be built anew
+    let scene = scene().await?;
+    append_some(&scene, 2).await?;
+    let running = asynchronous(&scene.pool, Totals::default());
+    becomes_right(&scene).await?;
+    scene
+        .administer(
+            "create schema order_totals_next; create table order_totals_next.totals (type text primary key, events bigint not null); \
+             create table order_totals_next.stands (stream text primary key, version bigint not null); \
+             grant usage on schema order_totals_next to public; grant all on all tables in schema order_totals_next to public",
+        )
+        .await?;
+    // WHEN it is ordered anew THEN that is held, nothing is written there, and the live one goes on
+    order(&scene).await?;
+    let said = rebuild_is(&scene, "held").await?;
+    assert!(said.contains("not its own"), "{said}");
+    append_some(&scene, 2).await?;
+    becomes_right(&scene).await?;
+    // WHEN it is released as it is THEN it is held again; WHEN it is cancelled THEN the schema stays
+    operate(&scene, "select outbox.release_rebuild('order_totals', 'try it')").await?;
+    rebuild_is(&scene, "held").await?;
+    operate(
+        &scene,
+        "select outbox.cancel_rebuild('order_totals', 'not there')",
+    )
+    .await?;
+    append_some(&scene, 2).await?;
+    becomes_right(&scene).await?;
+    assert_eq!(
+        scene
+            .count("select count(*) from order_totals_next.totals")
+            .await?,
+        0
+    );
+    // WHEN it has another name THEN the next rebuild is built and live
+    scene
+        .administer("alter schema order_totals_next rename to somebodys")
+        .await?;
+    order(&scene).await?;
+    rebuild_is(&scene, "switched").await?;
+    assert_eq!(scene.count("select count(*) from somebodys.totals").await?, 0);
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_schema_of_its_name_that_it_did_not_make_is_refused() -> Result {
+    let scene = scene().await?;
+    scene.administer("create schema order_totals").await?;
+    let runner =
+        ProjectionRunner::asynchronous(scene.pool.clone(), super::orders::quick(), Totals::default());
+    let refused = runner.run(tokio_util::sync::CancellationToken::new()).await;
+    let said = refused.expect_err("it is not its own").to_string();
+    assert!(said.contains("was not made for it"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rebuild_beside_a_live_one_that_is_paused_says_so() -> Result {
+    let scene = scene().await?;
+    append_some(&scene, 2).await?;
+    let running = asynchronous(&scene.pool, Totals::default());
+    becomes_right(&scene).await?;
+    operate(
+        &scene,
+        "select outbox.pause_subscription('order_totals', 'it is wrong', 1)",
+    )
+    .await?;
+    order(&scene).await?;
+    let said = rebuild_is(&scene, "held").await?;
+    assert!(said.contains("paused"), "{said}");
+    operate(
+        &scene,
+        "select outbox.resume_subscription('order_totals', 'mended', 1)",
+    )
+    .await?;
+    operate(&scene, "select outbox.release_rebuild('order_totals', 'mended')").await?;
+    rebuild_is(&scene, "switched").await?;
+    running.stop().await
+}

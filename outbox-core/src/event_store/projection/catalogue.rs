@@ -25,10 +25,15 @@ pub(super) fn name_problem(name: &str) -> Option<String> {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    if is_fit && !name.starts_with("pg_") && !TAKEN.contains(&name) {
+    // Another projection is built anew there, or replaced.
+    let is_between = name.ends_with("_next") || name.ends_with("_old");
+    if is_fit && !is_between && !name.starts_with("pg_") && !TAKEN.contains(&name) {
         return None;
     }
-    Some("name: a projection has a schema of its name: 1 to 50 of a-z 0-9 _, beginning with a letter, and not taken".to_owned())
+    Some(
+        "name: a projection has a schema of its name: 1 to 50 of a-z 0-9 _, beginning with a letter, not ending with _next or _old, and not taken"
+            .to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -38,7 +43,16 @@ mod tests {
     #[test]
     fn a_name_is_one_that_a_schema_can_have() {
         assert_eq!(name_problem("loyalty_points"), None);
-        for name in ["", "Points", "1st", "pg_points", "public", "a.b"] {
+        for name in [
+            "",
+            "Points",
+            "1st",
+            "pg_points",
+            "public",
+            "a.b",
+            "points_next",
+            "points_old",
+        ] {
             assert!(name_problem(name).is_some(), "{name}");
         }
         assert_eq!(quoted("a\"b"), "\"a\"\"b\"");

@@ -34,7 +34,7 @@ pub(super) struct Rebuild {
     pub(super) state: String,
     pub(super) generation: i32,
     pub(super) accept_differences: bool,
-    /// Whether the schema that is filled is there.
+    /// Whether the schema that it fills was made.
     pub(super) has_schema: bool,
 }
 
@@ -106,44 +106,78 @@ pub(super) async fn share(tx: &mut PgConnection, names: &[String]) -> Result<Vec
     Ok(rows.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Whether a schema is there, and whether a generation has applied anything.
+/// A schema of a projection's name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SchemaState {
+    pub(super) is_there: bool,
+    /// The generation that it was made for; none: it is somebody else's.
+    pub(super) made_for: Option<i32>,
+    /// Whether the generation that was asked about has applied anything.
+    pub(super) has_events: bool,
+}
+
 pub(super) async fn schema_state(
     tx: &mut PgConnection,
     schema: &str,
     name: &str,
     generation: i32,
-) -> Result<(bool, bool), Error> {
+) -> Result<SchemaState, Error> {
     let query = sqlx::query_as(include_str!("../../../queries/projection/schema_state.sql"))
         .bind(schema)
         .bind(name)
         .bind(generation);
-    bounded(SEEING, query.fetch_one(tx)).await
+    let (is_there, made_for, has_events) = bounded(SEEING, query.fetch_one(tx)).await?;
+    Ok(SchemaState {
+        is_there,
+        made_for,
+        has_events,
+    })
 }
 
 /// Makes a schema with the tables of a projection. What is named without a schema stays in it for the transaction.
 pub(super) async fn make_schema(
     tx: &mut PgConnection,
     schema: &str,
+    (name, generation): (&str, i32),
     projection: &Arc<dyn Projection>,
 ) -> Result<(), Error> {
     let making = "making the schema of a projection";
     let statement = format!("create schema {0}; set local search_path = {0}", quoted(schema));
     bounded(making, sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx)).await?;
+    own_schema(tx, schema, (name, generation)).await?;
     for statement in projection.create() {
         bounded(making, sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx)).await?;
     }
     Ok(())
 }
 
-/// Drops what was being built.
-pub(super) async fn drop_next(tx: &mut PgConnection, name: &str, generation: i32) -> Result<(), Error> {
+/// Says on a schema whose it is: by it, and by nothing else, it is known later.
+pub(super) async fn own_schema(
+    tx: &mut PgConnection,
+    schema: &str,
+    (name, generation): (&str, i32),
+) -> Result<(), Error> {
+    let statement = format!(
+        "comment on schema {} is 'outbox projection {name} generation {generation}'",
+        quoted(schema)
+    );
+    bounded(
+        "marking the schema of a projection",
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(tx),
+    )
+    .await
+    .map(drop)
+}
+
+/// Drops the schema of what was being built.
+pub(super) async fn drop_next(tx: &mut PgConnection, name: &str) -> Result<(), Error> {
     let statement = format!("drop schema if exists {} cascade", quoted(&next_schema(name)));
     bounded(
         "dropping what was built",
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx),
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(tx),
     )
-    .await?;
-    drop_generation(tx, name, generation).await
+    .await
+    .map(drop)
 }
 
 /// Puts the schema that was built in the place of the live one, and drops that.
@@ -224,18 +258,32 @@ pub(super) async fn let_go(tx: &mut PgConnection, name: &str, generation: i32) -
         .map(drop)
 }
 
-/// Whether a generation has few events before it, and how many of its streams wait.
-pub(super) async fn is_near(
+/// How far a generation is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Near {
+    pub(super) is_near: bool,
+    /// Streams that wait because an event failed.
+    pub(super) waiting: i64,
+    pub(super) is_paused: bool,
+}
+
+/// Whether a generation has few events before it.
+pub(super) async fn near(
     tx: &mut PgConnection,
     name: &str,
     generation: i32,
     most: i64,
-) -> Result<(bool, i64), Error> {
+) -> Result<Near, Error> {
     let query = sqlx::query_as(include_str!("../../../queries/projection/is_near.sql"))
         .bind(name)
         .bind(generation)
         .bind(most);
-    bounded("asking how far a rebuild is", query.fetch_one(tx)).await
+    let (is_near, waiting, is_paused) = bounded("asking how far a rebuild is", query.fetch_one(tx)).await?;
+    Ok(Near {
+        is_near,
+        waiting,
+        is_paused,
+    })
 }
 
 /// What outside of a schema depends on it.

@@ -32,13 +32,17 @@ pub(super) async fn forward(
         "building" => switch(pool, subscription, projection, seen, rebuild)
             .await
             .map(drop),
-        "cancelled" => return clear(pool, name, rebuild).await,
+        "cancelled" => clear(pool, name, rebuild).await,
         _ => Ok(()),
     };
     match outcome {
-        Err(error) if error.verdict() != Verdict::Retry && !is_race(&error) => {
-            hold(pool, name, rebuild, &error).await
+        Err(error) if error.verdict() == Verdict::Retry || is_race(&error) => Err(error),
+        // What was cancelled and cannot be cleared away holds nothing up.
+        Err(error) if rebuild.state == "cancelled" => {
+            tracing::error!(projection = name, rebuild = rebuild.number, %error, "what was built of a cancelled rebuild cannot be dropped");
+            Ok(())
         }
+        Err(error) => hold(pool, name, rebuild, &error).await,
         outcome => outcome,
     }
 }
@@ -66,28 +70,26 @@ async fn prepare(
     let next = next_schema(name);
     let mut tx = pg::begin(pool).await?;
     pg::hold(&mut tx, name).await?;
-    let (has_schema, has_events) = pg::schema_state(&mut tx, &next, name, rebuild.generation).await?;
-    if has_schema {
-        // Another process was first, or it is somebody else's.
-        drop(tx);
-        let is_ours = pg::see(pool, name)
-            .await?
-            .rebuild
-            .is_some_and(|now| now.state != "ordered");
-        if is_ours {
-            return Ok(());
+    let schema = pg::schema_state(&mut tx, &next, name, rebuild.generation).await?;
+    match schema.made_for {
+        // Another process was first.
+        Some(generation) if generation == rebuild.generation => return Ok(()),
+        // Left over from one that was cancelled before it began.
+        Some(_) => pg::drop_next(&mut tx, name).await?,
+        None if schema.is_there => {
+            return refused(format!(
+                "it would be built anew in schema {next}, which is there and is not its own: drop or rename that"
+            ));
         }
-        return refused(format!(
-            "it would be built anew in schema {next}, which is there: drop it"
-        ));
+        None => {}
     }
-    if has_events {
+    if schema.has_events {
         return refused(format!(
             "events were applied to its new tables, and schema {next} is gone: cancel the rebuild and order another"
         ));
     }
     pg::start_rebuild(&mut tx, rebuild.number).await?;
-    pg::make_schema(&mut tx, &next, projection).await?;
+    pg::make_schema(&mut tx, &next, (name, rebuild.generation), projection).await?;
     pg::commit(tx).await
 }
 
@@ -95,6 +97,10 @@ async fn prepare(
 async fn clear(pool: &PgPool, name: &str, rebuild: &Rebuild) -> Result<(), Error> {
     let mut tx = pg::begin(pool).await?;
     pg::hold(&mut tx, name).await?;
-    pg::drop_next(&mut tx, name, rebuild.generation).await?;
+    let schema = pg::schema_state(&mut tx, &next_schema(name), name, rebuild.generation).await?;
+    if schema.made_for == Some(rebuild.generation) {
+        pg::drop_next(&mut tx, name).await?;
+    }
+    pg::drop_generation(&mut tx, name, rebuild.generation).await?;
     pg::commit(tx).await
 }

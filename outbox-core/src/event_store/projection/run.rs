@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::catalogue::name_problem;
 use super::definition::{Applied, Projection};
-use super::pg::{self, PgPool, Seen};
+use super::pg::{self, PgPool, SchemaState, Seen};
 use super::rebuild;
 use crate::event_store::subscription::{Error, Runner, Subscription};
 use crate::verdict::Verdict;
@@ -182,17 +182,42 @@ impl ProjectionRunner {
         let name = self.subscription.name();
         let mut tx = pg::begin(&self.pool).await?;
         let generation = pg::hold(&mut tx, name).await?;
-        let (has_schema, has_events) = pg::schema_state(&mut tx, name, name, generation).await?;
-        if has_schema {
-            return Ok(());
-        }
-        if has_events {
-            return Err(Error::Projection {
+        let schema = pg::schema_state(&mut tx, name, name, generation).await?;
+        let refused = |said: String| {
+            Err(Error::Projection {
                 name: name.to_owned(),
-                said: "events were applied to its tables, and the schema is gone: order a rebuild".to_owned(),
-            });
+                said,
+            })
+        };
+        match schema {
+            SchemaState {
+                is_there: true,
+                made_for: Some(_),
+                ..
+            } => return Ok(()),
+            // Made by a version that did not say so.
+            SchemaState {
+                is_there: true,
+                has_events: true,
+                ..
+            } => {
+                pg::own_schema(&mut tx, name, (name, generation)).await?;
+                return pg::commit(tx).await;
+            }
+            SchemaState { is_there: true, .. } => {
+                return refused(format!(
+                    "schema {name} is there and was not made for it: give the projection another name. If it is its own all the same: \
+                     comment on schema {name} is 'outbox projection {name} generation {generation}'"
+                ));
+            }
+            SchemaState { has_events: true, .. } => {
+                return refused(
+                    "events were applied to its tables, and the schema is gone: order a rebuild".to_owned(),
+                );
+            }
+            SchemaState { .. } => {}
         }
-        pg::make_schema(&mut tx, name, &self.projection).await?;
+        pg::make_schema(&mut tx, name, (name, generation), &self.projection).await?;
         pg::commit(tx).await
     }
 }

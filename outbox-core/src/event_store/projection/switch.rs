@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::catalogue::name_problem;
+use super::catalogue::{name_problem, old_schema};
 use super::compare::differences;
 use super::definition::{Applied, Projection};
 use super::pg::{self, PgPool, Rebuild, Seen};
@@ -67,9 +67,32 @@ async fn attempt(
     let name = subscription.name();
     let is_inline = seen.kind == "inline";
     let mut tx = pg::begin(pool).await?;
-    let near = pg::is_near(&mut tx, name, rebuild.generation, NEAR_EVENTS).await?;
-    if !near.0 {
+    if !pg::near(&mut tx, name, rebuild.generation, NEAR_EVENTS)
+        .await?
+        .is_near
+    {
         return Ok(Ok(Switched::Later));
+    }
+    if !is_inline {
+        let live = pg::near(&mut tx, name, seen.generation, NEAR_EVENTS).await?;
+        if live.is_paused {
+            return Ok(Err(
+                "the live one is paused, and both are brought to the same events before they are compared: resume it, and release the rebuild"
+                    .to_owned(),
+            ));
+        }
+        if !live.is_near {
+            return Ok(Ok(Switched::Later));
+        }
+    }
+    let old = old_schema(name);
+    if pg::schema_state(&mut tx, &old, name, seen.generation)
+        .await?
+        .is_there
+    {
+        return Ok(Err(format!(
+            "schema {old} is there, and the live one takes that name for a moment: drop or rename it, and release the rebuild"
+        )));
     }
     let handler: Arc<dyn event_store::subscription::EventHandler> = Arc::new(Applied(Arc::clone(projection)));
     let mut generations = vec![rebuild.generation];
@@ -102,7 +125,7 @@ async fn attempt(
     }
     let mut differing = differences(&pg::contents(&mut tx, name).await?);
     for (generation, _) in &seized {
-        let waiting = pg::is_near(&mut tx, name, *generation, 0).await?.1;
+        let waiting = pg::near(&mut tx, name, *generation, 0).await?.waiting;
         if waiting > 0 {
             let whose = if *generation == seen.generation {
                 "the live one"
