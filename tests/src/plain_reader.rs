@@ -105,10 +105,12 @@ impl PlainReader {
             .await?;
         for entry in stream::parse_page(key, &page)? {
             let Entry { id, event_id, .. } = entry;
-            if !entry.is_control() {
-                self.read.push(event_id);
-            }
             self.cursors.insert(key.to_owned(), id);
+            if entry.is_control() {
+                // What follows is of a generation that the layout may not have said when it was read: it is read again first.
+                break;
+            }
+            self.read.push(event_id);
         }
         Ok(self.cursors.get(key).copied())
     }

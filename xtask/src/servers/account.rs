@@ -44,6 +44,11 @@ impl Account {
         id(&["-u"]) == Some(0)
     }
 
+    /// The number of whoever runs this program; 0 if `id` does not say.
+    pub(crate) fn number() -> u32 {
+        id(&["-u"]).unwrap_or_default()
+    }
+
     pub(crate) fn apply(self, command: &mut Command) -> &mut Command {
         match self {
             Self::Mine => command,

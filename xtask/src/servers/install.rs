@@ -1,5 +1,6 @@
 //! Missing servers: installed with apt-get where that is allowed, told as exact commands where it is not.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,16 +23,21 @@ pub enum Permission {
 /// # Errors
 /// Names what is missing and the commands that would install it.
 pub fn ensure(kinds: &[Kind], permission: Permission) -> Result<Vec<PathBuf>> {
-    let missing: Vec<Kind> = kinds
-        .iter()
-        .copied()
-        .filter(|kind| find(*kind).is_none())
-        .collect();
-    if !missing.is_empty() {
+    if !missing(kinds).is_empty() {
         if permission == Permission::LookOnly {
-            return Err(Error::new(advice(&missing, "installing was not asked for")));
+            return Err(Error::new(advice(
+                &missing(kinds),
+                "installing was not asked for",
+            )));
         }
-        install(&missing)?;
+        // apt-get takes no second one beside it, and tests begin together.
+        let turn = std::env::temp_dir().join(format!("outbox-install-{}", Account::number()));
+        let turn = File::create(&turn).map_err(Error::io(format!("create {}", turn.display())))?;
+        turn.lock().map_err(Error::io("wait for another installation"))?;
+        let missing = missing(kinds);
+        if !missing.is_empty() {
+            install(&missing)?;
+        }
     }
     kinds
         .iter()
@@ -48,6 +54,14 @@ pub fn ensure(kinds: &[Kind], permission: Permission) -> Result<Vec<PathBuf>> {
                 ))
             })
         })
+        .collect()
+}
+
+fn missing(kinds: &[Kind]) -> Vec<Kind> {
+    kinds
+        .iter()
+        .copied()
+        .filter(|kind| find(*kind).is_none())
         .collect()
 }
 
