@@ -106,6 +106,7 @@ pub struct Relay {
     port_file: PathBuf,
     log: Arc<Mutex<Vec<String>>>,
     lines: watch::Receiver<usize>,
+    is_quiet: bool,
 }
 
 impl Relay {
@@ -154,6 +155,7 @@ impl Relay {
             port_file,
             log,
             lines,
+            is_quiet: false,
         })
     }
 
@@ -407,6 +409,11 @@ impl Relay {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
+    /// Says nothing of its log when it is dropped.
+    pub fn be_quiet(&mut self) {
+        self.is_quiet = true;
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
@@ -421,11 +428,13 @@ impl Drop for Relay {
         self.child.kill().ok();
         self.child.wait().ok();
         std::fs::remove_file(&self.port_file).ok();
-        eprintln!(
-            "--- relay {}, end of its log ---\n{}",
-            self.child.id(),
-            self.log_tail()
-        );
+        if !self.is_quiet {
+            eprintln!(
+                "--- relay {}, end of its log ---\n{}",
+                self.child.id(),
+                self.log_tail()
+            );
+        }
     }
 }
 

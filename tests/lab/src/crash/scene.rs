@@ -176,8 +176,9 @@ impl Scene {
         };
         let is_right = match (self.action, ends.as_slice()) {
             (Action::Exit, [9]) => true,
-            // A leader that lacks a part of itself must not go on as if it had it: it ends, and is started again.
-            (Action::Panic, []) => !self.is_beside(),
+            // A leader that lacks a part of itself must not go on as if it had it: it ends, and is started again. What a term that
+            // ended meanwhile leaves to the end of its step is a part of nobody.
+            (Action::Panic, []) => !self.is_beside() || self.relay.process.log().contains("the term ended"),
             (Action::Panic, [code]) => ![0, 9].contains(code),
             // It may end, for whoever looks after it to start it again, or go on by itself.
             (Action::Error, [] | [_]) => true,
@@ -197,6 +198,12 @@ impl Scene {
             self.row.provocation,
             Provocation::Old | Provocation::Far | Provocation::Gone
         )
+    }
+
+    /// All is well: nobody wants to read what the processes said.
+    pub(super) fn be_quiet(&mut self) {
+        self.relay.process.be_quiet();
+        self.member.process.be_quiet();
     }
 
     /// Lets every writer finish. Returns how many events are committed.

@@ -33,7 +33,14 @@ pub async fn visit(row: Row, action: Action, seed: u64) -> Result {
         .ending(GROUP, &[TOPIC], &scene.shop.ending().await?, &poison)
         .verdict()
         .clean()?;
-    streams::judge(&scene.world, row.provocation, &journal).await
+    streams::judge(&scene.world, row.provocation, &journal).await?;
+    scene.be_quiet();
+    Ok(())
+}
+
+/// What a failure says before it shows logs.
+fn sentence(failure: &Failure) -> String {
+    failure.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Makes all of these visits, some at a time, and says what each of those that failed found.
@@ -54,9 +61,12 @@ pub async fn visit_all(visits: Vec<(Row, Action)>, seed: u64) -> Result {
                 eprintln!("{point}:{word} in {took:.1?}");
                 None
             }
-            Err(failure) => Some(format!(
-                "{point}:{word}, seed {seed}, after {took:.1?}: {failure:?}"
-            )),
+            Err(failure) => {
+                eprintln!("{point}:{word} FAILED after {took:.1?}: {}", sentence(&failure));
+                Some(format!(
+                    "{point}:{word}, seed {seed}, after {took:.1?}: {failure:?}"
+                ))
+            }
         }
     });
     let failed: Vec<String> = outcomes
