@@ -182,10 +182,14 @@ impl fmt::Display for Case {
             batch,
             concurrency,
         } = self;
-        match way {
-            Way::Raw => write!(f, "raw inserts | | {batch} | {concurrency}"),
-            Way::Each => write!(f, "consumer | {partitions} | {batch} | {concurrency}"),
-            Way::Together => write!(f, "consumer, `on_batch` | {partitions} | {batch} | {concurrency}"),
-        }
+        let way = match way {
+            Way::Raw => "raw inserts",
+            Way::Each => "a handler per event",
+            Way::Together => "`on_batch`",
+        };
+        write!(
+            f,
+            "{way}, partitions: {partitions}, events per transaction: {batch}, transactions at a time: {concurrency}"
+        )
     }
 }

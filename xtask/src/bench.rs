@@ -1,38 +1,64 @@
-//! `cargo xtask bench consume`: throughput on this machine, to compare builds with each other; `bench bounded`: what stays flat; `bench
-//! store`: the event store beside raw inserts and selects.
+//! `cargo xtask bench NAME`: how near the path is to what Postgres and Redis can do, what stays flat, and how fast the event store is.
 //!
 //! Not part of what a change must pass: how fast a machine is decides nothing.
 
 use crate::example::become_release;
 use crate::servers::{Error, Kind, Permission, Result, ensure};
 
+/// What `all` runs, in this order. A name is here once it is a measure of the program.
+pub const ALL: &[&str] = &["drain", "consume", "store"];
+
+/// What only runs when it is named: it takes long, or needs more than the two servers.
+const ALONE: &[&str] = &["bounded"];
+
 /// Builds for speed and becomes the benchmark.
 ///
 /// # Errors
 /// On other arguments, when a server is missing and may not be installed, and when the program cannot be built.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let is_count = |text: &str| text.parse::<u32>().is_ok_and(|count| count > 0);
-    let program: Vec<&str> = match words.as_slice() {
-        [what @ ("consume" | "bounded" | "store")] => vec![what],
-        ["consume", "--runs", runs] if is_count(runs) => vec!["consume", runs],
-        ["bounded", "--rows", rows] if is_count(rows) => vec!["bounded", rows],
-        ["store", "--events", events] if is_count(events) => vec!["store", events],
-        ["store", "--events", events, "--only", case] if is_count(events) => vec!["store", events, case],
-        _ => {
-            return Err(Error::new(
-                "bench takes: consume [--runs N], bounded [--rows N], or store [--events N [--only WORDS]]",
-            ));
-        }
-    };
+    if let Err(why) = check(arguments) {
+        let names = [ALL, ALONE].concat().join(", ");
+        return Err(Error::new(format!(
+            "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain and store also --events N, store --only WORDS, \
+             bounded only --rows N"
+        )));
+    }
     ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
-    let program: Vec<String> = program.into_iter().map(str::to_owned).collect();
-    become_release("bench", &program)
+    become_release("bench", arguments)
+}
+
+fn check(arguments: &[String]) -> std::result::Result<(), String> {
+    let mut words = arguments.iter().map(String::as_str);
+    let name = words.next().unwrap_or_default();
+    if name != "all" && !ALL.contains(&name) && !ALONE.contains(&name) {
+        return Err(format!("there is no measure {name:?}"));
+    }
+    while let Some(word) = words.next() {
+        let fits = match word {
+            "--quick" | "--runs" | "--folder" => name != "bounded",
+            "--events" => matches!(name, "store" | "drain"),
+            "--only" => name != "bounded" && name != "all",
+            "--rows" => name == "bounded",
+            _ => false,
+        };
+        if !fits {
+            return Err(format!("{name} does not take {word}"));
+        }
+        if word == "--quick" {
+            continue;
+        }
+        let value = words.next().ok_or_else(|| format!("{word} has no value"))?;
+        let is_count = value.parse::<u32>().is_ok_and(|count| count > 0);
+        if matches!(word, "--runs" | "--events" | "--rows") && !is_count {
+            return Err(format!("{word} takes a number above 0"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::run;
+    use super::check;
 
     #[test]
     fn arguments_are_refused_before_the_build() {
@@ -46,9 +72,19 @@ mod tests {
             "bounded --runs 3",
             "bounded --rows 0",
             "store --events x",
-            "store --only load",
+            "store --only",
+            "all --only load",
         ] {
-            assert!(run(&words(bad)).is_err(), "{bad}");
+            assert!(check(&words(bad)).is_err(), "{bad}");
+        }
+        for good in [
+            "all",
+            "all --quick",
+            "store --events 5 --only load",
+            "bounded --rows 3",
+            "consume --quick --runs 2",
+        ] {
+            assert!(check(&words(good)).is_ok(), "{good}");
         }
     }
 }

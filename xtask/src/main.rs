@@ -23,9 +23,14 @@ cargo xtask orders [--data FOLDER]
     Orders in the event store: imported as streams, projected, built anew, put out again; compared with what SQL counts in the file.
     --data FOLDER   with olist-orders.csv; without it, a small file that is made up
 
-cargo xtask bench consume [--runs N]
-    How fast a consumer applies what is on its streams, against raw inserts: a table, from release builds.
-    --runs N        how often each case is run; default 5
+cargo xtask bench NAME [--quick] [--runs N] [--folder DIR]
+    How near the path is to what Postgres and Redis do alone, from release builds: a table, and docs/benchmarks/NAME with page, picture, JSON.
+    NAME            drain, consume, store; all: one after the other, and what failed at the end; bounded, see below
+    --quick         small, to see that it works: prints, writes nothing and judges nothing
+    --runs N        how many rounds count
+    --folder DIR    for page, picture and JSON
+    --events N      of drain and store: how many there are
+    --only WORDS    only cases with these words in their names
 
 cargo xtask chaos [--seed N] [--minutes M | --seconds S | --faults N | --replay FILE | --crash-points | --list]
     Faults drawn from one number, on servers of its own: relays, members, producers, a standby, a replica; then a verdict.

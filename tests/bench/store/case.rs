@@ -50,6 +50,14 @@ impl Case {
         ]
     }
 
+    /// Floor and aim of the ratio.
+    pub(crate) fn must_reach(&self) -> (f64, f64) {
+        match self {
+            Self::Append(_) | Self::Load { .. } => (0.7, 0.85),
+            Self::Project { .. } => (0.5, 0.85),
+        }
+    }
+
     /// How many operations, and how long they took.
     pub(crate) async fn ours(&self, ground: &mut Ground) -> Result<(usize, f64)> {
         match *self {

@@ -1,0 +1,163 @@
+//! One line of a report: ours, what it is compared with, and what must hold.
+
+use serde_json::{Value, json};
+
+use super::number;
+use super::series::{Better, Series};
+
+/// One thing that was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) what: String,
+    pub(crate) ours: Series,
+    /// What it is compared with, and its values from the same rounds.
+    pub(crate) limit: Option<(String, Series)>,
+    /// Must hold: of the ratio where there is a limit, of the value otherwise.
+    pub(crate) floor: Option<f64>,
+    /// Is wanted.
+    pub(crate) aim: Option<f64>,
+}
+
+impl Line {
+    pub(crate) fn new(what: impl Into<String>, ours: Series) -> Self {
+        Self {
+            what: what.into(),
+            ours,
+            limit: None,
+            floor: None,
+            aim: None,
+        }
+    }
+
+    pub(crate) fn against(mut self, name: impl Into<String>, limit: Series) -> Self {
+        self.limit = Some((name.into(), limit));
+        self
+    }
+
+    pub(crate) fn must_reach(mut self, floor: f64, aim: f64) -> Self {
+        self.floor = Some(floor);
+        self.aim = Some(aim);
+        self
+    }
+
+    /// Per run.
+    pub(crate) fn ratio(&self) -> Option<Series> {
+        self.limit.as_ref().map(|(_, limit)| self.ours.over(limit))
+    }
+
+    /// What floor and aim are of.
+    pub(super) fn judged(&self) -> Series {
+        self.ratio().unwrap_or_else(|| self.ours.clone())
+    }
+
+    /// False when its floor does not hold, or nothing was measured.
+    pub(crate) fn is_met(&self) -> bool {
+        let judged = self.judged();
+        self.floor
+            .is_none_or(|floor| !judged.values().is_empty() && judged.keeps(floor))
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (self.floor, self.aim) {
+            (None, None) => "",
+            _ if !self.is_met() => "**no**",
+            (_, Some(aim)) if self.judged().keeps(aim) => "aim",
+            _ => "floor",
+        }
+    }
+
+    pub(super) const COLUMNS: [&str; 8] = [
+        "what",
+        "ours (range)",
+        "beside",
+        "that (range)",
+        "ratio (range)",
+        "floor",
+        "aim",
+        "reached",
+    ];
+
+    pub(super) fn cells(&self) -> [String; 8] {
+        let bound = |bound: Option<f64>| {
+            let sign = match self.ours.better() {
+                Better::Higher => "≥",
+                Better::Lower => "≤",
+            };
+            bound.map_or_else(String::new, |bound| format!("{sign} {}", number(bound)))
+        };
+        let (name, limit) = match &self.limit {
+            Some((name, limit)) => (name.clone(), with_range(limit)),
+            None => (String::new(), String::new()),
+        };
+        [
+            self.what.clone(),
+            with_range(&self.ours),
+            name,
+            limit,
+            self.ratio().map_or_else(String::new, |ratio| with_range(&ratio)),
+            bound(self.floor),
+            bound(self.aim),
+            self.verdict().to_owned(),
+        ]
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let series = |series: &Series| {
+            let (low, high) = series.range();
+            json!({"unit": series.unit(), "median": series.median(), "low": low, "high": high, "runs": series.values()})
+        };
+        json!({
+            "what": self.what,
+            "better": match self.ours.better() { Better::Higher => "higher", Better::Lower => "lower" },
+            "ours": series(&self.ours),
+            "beside": self.limit.as_ref().map(|(name, _)| name),
+            "limit": self.limit.as_ref().map(|(_, limit)| series(limit)),
+            "ratio": self.ratio().as_ref().map(series),
+            "floor": self.floor,
+            "aim": self.aim,
+            "met": self.is_met(),
+        })
+    }
+}
+
+fn with_range(series: &Series) -> String {
+    let (low, high) = series.range();
+    let unit = match series.unit() {
+        "ratio" => String::new(),
+        unit => format!(" {unit}"),
+    };
+    match series.values().len() {
+        0 => "not measured".to_owned(),
+        1 => format!("{}{unit}", number(series.median())),
+        _ => format!(
+            "{}{unit} ({} to {})",
+            number(series.median()),
+            number(low),
+            number(high)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Series};
+
+    #[test]
+    fn a_floor_is_of_the_ratio_where_there_is_a_limit_and_nothing_measured_keeps_none() {
+        let of = |value: f64| {
+            let mut series = Series::rate();
+            series.push(value);
+            series
+        };
+        let line = Line::new("a", of(60.0))
+            .against("b", of(100.0))
+            .must_reach(0.5, 0.8);
+        assert!(line.is_met());
+        assert_eq!(line.cells()[7], "floor");
+        let line = line.must_reach(0.7, 0.8);
+        assert!(!line.is_met());
+        assert!(Line::new("a", of(60.0)).must_reach(50.0, 55.0).is_met());
+        assert!(!Line::new("a", Series::rate()).must_reach(0.0, 0.0).is_met());
+        assert!(Line::new("a", of(60.0)).is_met());
+    }
+}

@@ -1,0 +1,132 @@
+//! The values of one thing, one per run, in the order of the runs: median and range.
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    /// As rates are.
+    Higher,
+    /// As delays and costs are.
+    Lower,
+}
+
+/// What was measured of one thing. Runs of the same number in two series were made in the same round.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    unit: &'static str,
+    better: Better,
+    values: Vec<f64>,
+}
+
+impl Series {
+    pub(crate) fn new(unit: &'static str, better: Better) -> Self {
+        Self {
+            unit,
+            better,
+            values: Vec::new(),
+        }
+    }
+
+    /// Operations in a second.
+    pub(crate) fn rate() -> Self {
+        Self::new("per s", Better::Higher)
+    }
+
+    /// Delays in milliseconds.
+    #[expect(dead_code, reason = "for measures to come")]
+    pub(crate) fn delay() -> Self {
+        Self::new("ms", Better::Lower)
+    }
+
+    /// Takes the value of one run.
+    pub(crate) fn push(&mut self, value: f64) {
+        self.values.push(value);
+    }
+
+    /// Takes a run of so many operations as a rate.
+    pub(crate) fn add(&mut self, operations: usize, seconds: f64) {
+        self.push(operations as f64 / seconds);
+    }
+
+    pub(crate) fn unit(&self) -> &'static str {
+        self.unit
+    }
+
+    pub(crate) fn better(&self) -> Better {
+        self.better
+    }
+
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// 0 without a run.
+    pub(crate) fn median(&self) -> f64 {
+        let sorted = self.sorted();
+        match sorted.len() {
+            0 => 0.0,
+            count if count % 2 == 1 => sorted[count / 2],
+            count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
+        }
+    }
+
+    /// The lowest and the highest.
+    pub(crate) fn range(&self) -> (f64, f64) {
+        let sorted = self.sorted();
+        let end = |value: Option<&f64>| value.copied().unwrap_or_default();
+        (end(sorted.first()), end(sorted.last()))
+    }
+
+    /// Each run by the run of the same round. Which way is better stays.
+    pub(crate) fn over(&self, other: &Self) -> Self {
+        let pairs = self.values.iter().zip(&other.values);
+        Self {
+            unit: "ratio",
+            better: self.better,
+            values: pairs.map(|(mine, theirs)| mine / theirs).collect(),
+        }
+    }
+
+    /// True when a bound is kept.
+    pub(crate) fn keeps(&self, bound: f64) -> bool {
+        match self.better {
+            Better::Higher => self.median() >= bound,
+            Better::Lower => self.median() <= bound,
+        }
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.values.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Better, Series};
+
+    fn series(better: Better, values: &[f64]) -> Series {
+        let mut series = Series::new("ms", better);
+        for value in values {
+            series.push(*value);
+        }
+        series
+    }
+
+    #[test]
+    fn the_median_is_the_middle_and_the_range_the_ends() {
+        let odd = series(Better::Higher, &[100.0, 25.0, 50.0]);
+        assert!((odd.median() - 50.0).abs() < 0.01);
+        assert_eq!(odd.range(), (25.0, 100.0));
+        assert!((series(Better::Higher, &[50.0, 100.0]).median() - 75.0).abs() < 0.01);
+        assert!(series(Better::Higher, &[]).median().abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn ratios_are_of_runs_of_the_same_round_and_bounds_go_the_way_that_is_better() {
+        let ratio = series(Better::Lower, &[1.0, 9.0, 4.0]).over(&series(Better::Lower, &[1.0, 3.0, 2.0]));
+        assert_eq!(ratio.values(), [1.0, 3.0, 2.0]);
+        assert!(ratio.keeps(2.0) && !ratio.keeps(1.9));
+        assert!(series(Better::Higher, &[0.5]).keeps(0.5) && !series(Better::Higher, &[0.5]).keeps(0.6));
+    }
+}

@@ -1,0 +1,238 @@
+//! S1: a backlog into Redis, beside the very same entries sent by `redis-cli --pipe`.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, Executor as _};
+use system_tests::patience::until;
+use system_tests::{Relay, Result};
+
+use super::ground::{Copy, Ground, Sink};
+use super::{resp, usage};
+use crate::options::Options;
+use crate::report::{Better, Line, Report, Series};
+
+pub(super) const TOPIC: &str = "bench.drained";
+const LIMIT: Duration = Duration::from_secs(900);
+/// Rows that one transaction fills in.
+const FILLED_AT_ONCE: i64 = 20_000;
+
+const HEAD: &str = "1,000,000 events (`--quick`: 100,000) of one topic and 1,000 keys, each with a payload of 200 bytes, are in the log, and nothing of them is on a
+stream; once with one partition, once with eight. The log was filled by transactions of 20,000 rows, vacuumed and analysed. Each run has a
+copy of that database whose pages are not in the memory of Postgres, an empty Redis, and a relay that starts then, with the settings that
+it has by itself. Time counts from the moment at which its `/readyz` says that it leads, and once more from the start of its process, until
+the streams have as many entries as there are events.
+
+Beside it: the very same entries, read back from the streams with their ids and fields in the order of their positions, put into a file,
+and sent by `redis-cli --pipe` into the same Redis after it was emptied; from the start of that process to its end, which is after
+the last answer. It reads a file where a relay reads a database, asks for no answer before it goes on, and keeps nothing in mind.
+
+Every run is checked: as many entries as events, in each stream the numbers of its events rise, and their sum is right.
+
+Seconds of CPU are those of the whole relay process, of Postgres with all of its processes, and of Redis, for a million events; beside those of Redis
+what it used for the entries of `redis-cli`. Two cores shared by all of them can do two seconds of CPU in a second.
+";
+
+/// What one run took.
+pub(super) struct Drained {
+    /// Seconds, since it led and since its process was started.
+    pub(super) since_leading: f64,
+    since_start: f64,
+    relay_cpu: f64,
+    postgres_cpu: f64,
+    redis_cpu: f64,
+    peak_bytes: u64,
+}
+
+/// What is measured of one number of partitions and one Redis.
+struct Case {
+    partitions: u32,
+    sink: Sink,
+    rate: Series,
+    rate_since_start: Series,
+    raw: Series,
+    relay_cpu: Series,
+    postgres_cpu: Series,
+    redis_cpu: Series,
+    raw_cpu: Series,
+    peak: Series,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Report> {
+    let events = options.events.unwrap_or(options.size(1_000_000, 100_000));
+    let runs = options.runs(5, 1);
+    let mut lines = Vec::new();
+    let mut facts = None;
+    for partitions in [1, 8] {
+        let ground = Ground::prepare().await?;
+        let known = ground.facts().await?;
+        facts.get_or_insert(known);
+        fill(&ground, events, partitions).await?;
+        let mut cases = Sink::ALL.map(|sink| Case::new(partitions, sink));
+        for run in 0..=runs {
+            for case in &mut cases {
+                case.once(&ground, events, run > 0).await?;
+                eprintln!("run {run} of {runs}: {}", case.title());
+            }
+        }
+        lines.extend(cases.into_iter().flat_map(Case::lines));
+    }
+    Ok(Report {
+        name: "drain",
+        title: "How fast a backlog is published",
+        head: HEAD,
+        lines,
+        notes: Vec::new(),
+        facts: facts.unwrap_or_default(),
+        is_quick: options.quick,
+    })
+}
+
+/// Puts the events into the log, and nobody is connected to its database any more.
+pub(super) async fn fill(ground: &Ground, events: i64, partitions: u32) -> Result {
+    if partitions > 1 {
+        ground.partitions(TOPIC, partitions)?;
+    }
+    let mut connection = ground.connect().await?;
+    let mut filled = 0;
+    while filled < events {
+        let through = events.min(filled + FILLED_AT_ONCE);
+        sqlx::query(
+            "insert into outbox.log (retention, topic, key, id, source, type, data)
+             select 'standard', $1, 'key-' || n % 1000, gen_random_uuid(), '/bench', $1,
+                    json_build_object('number', n, 'filling', repeat('x', 170))
+             from generate_series($2, $3) n order by n",
+        )
+        .bind(TOPIC)
+        .bind(filled + 1)
+        .bind(through)
+        .execute(&mut connection)
+        .await?;
+        filled = through;
+    }
+    connection.execute("vacuum analyze").await?;
+    connection.execute("checkpoint").await?;
+    Ok(connection.close().await?)
+}
+
+/// The streams of the topic.
+pub(super) fn streams(partitions: u32) -> Vec<String> {
+    match partitions {
+        1 => vec![format!("outbox:{TOPIC}")],
+        _ => (0..partitions).map(|n| format!("outbox:{TOPIC}:{n}")).collect(),
+    }
+}
+
+/// Lets a relay publish what is in a copy, and stops it. The Redis is empty before and has the entries afterwards.
+pub(super) async fn drain(
+    ground: &Ground,
+    copy: &Copy,
+    sink: Sink,
+    events: i64,
+    partitions: u32,
+) -> Result<Drained> {
+    ground.empty(sink).await?;
+    let streams = streams(partitions);
+    let mut redis = ground.redis(sink).await?;
+    let before = ground.cpu(sink)?;
+    let started = Instant::now();
+    let mut relay: Relay = ground.relay(copy.url(), sink).start()?;
+    relay.leads().await?;
+    let led = Instant::now();
+    until("everything is published", LIMIT, async || {
+        let mut lengths = redis::pipe();
+        for stream in &streams {
+            lengths.cmd("XLEN").arg(stream);
+        }
+        let lengths: Vec<i64> = lengths.query_async(&mut redis).await?;
+        Ok((lengths.iter().sum::<i64>() >= events).then_some(()))
+    })
+    .await?;
+    let (since_leading, since_start) = (led.elapsed().as_secs_f64(), started.elapsed().as_secs_f64());
+    let after = ground.cpu(sink)?;
+    let process = relay.process_id();
+    let (relay_cpu, peak_bytes) = (usage::cpu_seconds(process)?, usage::peak_bytes(process)?);
+    relay.terminate().await?;
+    Ok(Drained {
+        since_leading,
+        since_start,
+        relay_cpu,
+        postgres_cpu: after.postgres - before.postgres,
+        redis_cpu: after.redis - before.redis,
+        peak_bytes,
+    })
+}
+
+impl Case {
+    fn new(partitions: u32, sink: Sink) -> Self {
+        let cpu = || Series::new("s per million", Better::Lower);
+        Self {
+            partitions,
+            sink,
+            rate: Series::rate(),
+            rate_since_start: Series::rate(),
+            raw: Series::rate(),
+            relay_cpu: cpu(),
+            postgres_cpu: cpu(),
+            redis_cpu: cpu(),
+            raw_cpu: cpu(),
+            peak: Series::new("MiB", Better::Lower),
+        }
+    }
+
+    fn title(&self) -> String {
+        let partitions = match self.partitions {
+            1 => "1 partition".to_owned(),
+            more => format!("{more} partitions"),
+        };
+        format!("{partitions}, {}", self.sink.title())
+    }
+
+    /// Ours, then the same entries by `redis-cli`.
+    async fn once(&mut self, ground: &Ground, events: i64, counts: bool) -> Result {
+        let copy = ground.copy("drained").await?;
+        let drained = drain(ground, &copy, self.sink, events, self.partitions).await?;
+        ground.drop_copy(copy).await?;
+        let mut redis = ground.redis(self.sink).await?;
+        let file = resp::read_back(&mut redis, &streams(self.partitions), events).await?;
+        ground.empty(self.sink).await?;
+        let before = ground.cpu(self.sink)?.redis;
+        let raw_seconds = resp::send(&ground.redis_url(self.sink), &file, events)?;
+        let raw_cpu = ground.cpu(self.sink)?.redis - before;
+        eprintln!(
+            "{events} events: {:.2} s since leading, {:.2} s since the start; redis-cli {raw_seconds:.2} s",
+            drained.since_leading, drained.since_start
+        );
+        if !counts {
+            return Ok(());
+        }
+        let (number, millions) = (events as f64, events as f64 / 1e6);
+        self.rate.push(number / drained.since_leading);
+        self.rate_since_start.push(number / drained.since_start);
+        self.raw.push(number / raw_seconds);
+        self.relay_cpu.push(drained.relay_cpu / millions);
+        self.postgres_cpu.push(drained.postgres_cpu / millions);
+        self.redis_cpu.push(drained.redis_cpu / millions);
+        self.raw_cpu.push(raw_cpu / millions);
+        self.peak.push(drained.peak_bytes as f64 / 1024.0 / 1024.0);
+        Ok(())
+    }
+
+    fn lines(self) -> Vec<Line> {
+        let title = self.title();
+        let by_cli = "`redis-cli --pipe`";
+        vec![
+            Line::new(format!("{title}: events"), self.rate)
+                .against(by_cli, self.raw.clone())
+                .must_reach(0.5, 0.8),
+            Line::new(
+                format!("{title}: events, from the start of the process"),
+                self.rate_since_start,
+            )
+            .against(by_cli, self.raw),
+            Line::new(format!("{title}: CPU of the relay"), self.relay_cpu),
+            Line::new(format!("{title}: CPU of Postgres"), self.postgres_cpu),
+            Line::new(format!("{title}: CPU of Redis"), self.redis_cpu).against(by_cli, self.raw_cpu),
+            Line::new(format!("{title}: most memory of the relay"), self.peak),
+        ]
+    }
+}

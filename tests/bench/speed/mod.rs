@@ -1,0 +1,12 @@
+//! How near the path is to what Postgres and Redis can do without it, on servers of its own that write to disk.
+//!
+//! One module per measure, each with `run(&Options) -> Result<Report>`; what they share is `ground` (the servers, the relay) and
+//! `usage` (what a process used). A measure knows nothing of another.
+
+pub(crate) mod ground;
+
+pub(crate) mod usage;
+
+pub(crate) mod drain;
+
+mod resp;
