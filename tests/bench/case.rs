@@ -45,7 +45,7 @@ pub(crate) struct Case {
 /// The effect: one row.
 pub(crate) const TABLE: &str = "create table public.effect (n bigint generated always as identity, key text not null, number bigint not null)";
 pub(crate) const INSERT: &str = "insert into public.effect (key, number) values ($1, $2)";
-const INSERT_ALL: &str =
+pub(crate) const INSERT_ALL: &str =
     "insert into public.effect (key, number) select * from unnest($1::text[], $2::bigint[])";
 
 #[derive(Deserialize)]
@@ -145,7 +145,8 @@ impl Case {
     }
 }
 
-fn note<'a>(transaction: &'a mut PgConnection, event: &'a Event) -> BoxFuture<'a, HandlerResult> {
+/// A row for an event.
+pub(crate) fn note<'a>(transaction: &'a mut PgConnection, event: &'a Event) -> BoxFuture<'a, HandlerResult> {
     Box::pin(async move {
         let payload: Payload = event.json()?;
         sqlx::query(INSERT)
@@ -157,7 +158,11 @@ fn note<'a>(transaction: &'a mut PgConnection, event: &'a Event) -> BoxFuture<'a
     })
 }
 
-fn note_all<'a>(transaction: &'a mut PgConnection, events: &'a [Event]) -> BoxFuture<'a, HandlerResult> {
+/// A row for each of them, by one statement.
+pub(crate) fn note_all<'a>(
+    transaction: &'a mut PgConnection,
+    events: &'a [Event],
+) -> BoxFuture<'a, HandlerResult> {
     Box::pin(async move {
         let mut keys = Vec::new();
         let mut numbers = Vec::new();

@@ -87,6 +87,10 @@ impl Ground {
         self.world.another_database(Schema::Inbox).await
     }
 
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
     pub(crate) fn redis_url(&self) -> &str {
         self.world.redis_url()
     }

@@ -11,6 +11,8 @@ mod case;
 
 mod ground;
 
+mod matrix;
+
 mod options;
 
 mod raw;
@@ -26,13 +28,8 @@ use std::time::Instant;
 
 use system_tests::{Failure, Result};
 
-use case::Case;
-use ground::Ground;
 use options::Options;
-use report::{Facts, Line, Report, Series};
-
-/// Events of one run of a consumer.
-const EVENTS: usize = 40_000;
+use report::Report;
 
 #[tokio::main]
 async fn main() -> Result {
@@ -40,6 +37,9 @@ async fn main() -> Result {
     let Some((name, rest)) = arguments.split_first() else {
         return Err(Failure::new("bench takes the name of a measure"));
     };
+    if name == speed::through::member::COMMAND {
+        return speed::through::member::run(rest).await;
+    }
     let options = Options::parse(rest)?;
     match name.as_str() {
         "all" => all(rest),
@@ -54,8 +54,13 @@ async fn main() -> Result {
 
 async fn measure(name: &str, options: &Options) -> Result<Report> {
     match name {
-        "consume" => consume(options).await,
+        "matrix" => matrix::run(options).await,
         "drain" => speed::drain::run(options).await,
+        "consume" => speed::consume::run(options).await,
+        "backlog" => speed::backlog::run(options).await,
+        "through" => speed::through::run(options).await,
+        "idle" => speed::idle::run(options).await,
+        "takeover" => speed::takeover::run(options).await,
         "store" => store::run(options).await,
         other => Err(Failure::new(format!("there is no measure {other:?}"))),
     }
@@ -83,46 +88,4 @@ fn all(rest: &[String]) -> Result {
             failed.join(", ")
         ))),
     }
-}
-
-const CONSUME_HEAD: &str = "A Postgres that writes to disk (`fsync = on`, `synchronous_commit = on`) and a Redis; a real relay publishes 40,000 events (`--quick`: 4,000)
-of 1,000 keys on a topic of one partition and on one of eight, and then they are applied again and again: each run is a new group in a
-database of its own, and is checked, every event has its effect. The effect is one row. Times are from the start of the member to the
-last commit, with everything that takes: leases, groups, the first transactions, which have few events.
-
-The measure is what Postgres can do: raw inserts of the same rows, one statement each, as many to a transaction and on as many
-connections.
-";
-
-async fn consume(options: &Options) -> Result<Report> {
-    let facts = Facts::of_machine();
-    let runs = options.runs(5, 1);
-    let ground = Ground::prepare(options.size(EVENTS, EVENTS / 10)).await?;
-    let cases = Case::all();
-    let mut series: Vec<Series> = cases.iter().map(|_| Series::rate()).collect();
-    for run in 0..=runs {
-        for (case, series) in cases.iter().zip(&mut series) {
-            let seconds = case.run(&ground).await?;
-            eprintln!("run {run} of {runs}: {case}: {seconds:.2} s");
-            if run > 0 {
-                series.add(ground.events(), seconds);
-            }
-        }
-    }
-    let mut lines = Vec::new();
-    for (case, own) in cases.iter().zip(&series) {
-        let raw = cases.iter().position(|other| *other == case.measure());
-        if let Some(raw) = raw.filter(|raw| cases[*raw] != *case) {
-            lines.push(Line::new(case.to_string(), own.clone()).against("raw inserts", series[raw].clone()));
-        }
-    }
-    Ok(Report {
-        name: "consume",
-        title: "How fast a consumer applies",
-        head: CONSUME_HEAD,
-        lines,
-        notes: Vec::new(),
-        facts,
-        is_quick: options.quick,
-    })
 }

@@ -6,10 +6,12 @@ use crate::example::become_release;
 use crate::servers::{Error, Kind, Permission, Result, ensure};
 
 /// What `all` runs, in this order. A name is here once it is a measure of the program.
-pub const ALL: &[&str] = &["drain", "consume", "store"];
+pub const ALL: &[&str] = &[
+    "drain", "consume", "backlog", "through", "idle", "takeover", "store",
+];
 
 /// What only runs when it is named: it takes long, or needs more than the two servers.
-const ALONE: &[&str] = &["bounded"];
+const ALONE: &[&str] = &["matrix", "bounded"];
 
 /// Builds for speed and becomes the benchmark.
 ///

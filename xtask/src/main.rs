@@ -25,7 +25,8 @@ cargo xtask orders [--data FOLDER]
 
 cargo xtask bench NAME [--quick] [--runs N] [--folder DIR]
     How near the path is to what Postgres and Redis do alone, from release builds: a table, and docs/benchmarks/NAME with page, picture, JSON.
-    NAME            drain, consume, store; all: one after the other, and what failed at the end; bounded, see below
+    NAME            drain, consume, backlog, through, idle, takeover, store; all: one after the other, and what failed at the end;
+                    matrix: a consumer in other settings; bounded, see below
     --quick         small, to see that it works: prints, writes nothing and judges nothing
     --runs N        how many rounds count
     --folder DIR    for page, picture and JSON

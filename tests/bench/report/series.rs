@@ -32,7 +32,6 @@ impl Series {
     }
 
     /// Delays in milliseconds.
-    #[expect(dead_code, reason = "for measures to come")]
     pub(crate) fn delay() -> Self {
         Self::new("ms", Better::Lower)
     }

@@ -10,3 +10,21 @@ pub(crate) mod usage;
 pub(crate) mod drain;
 
 mod resp;
+
+pub(crate) mod servers;
+
+mod threads;
+
+mod quantile;
+
+mod schedule;
+
+pub(crate) mod consume;
+
+pub(crate) mod backlog;
+
+pub(crate) mod through;
+
+pub(crate) mod idle;
+
+pub(crate) mod takeover;

@@ -1,0 +1,154 @@
+//! S9: how long nothing new is published when the leading relay ends, by SIGKILL and by SIGTERM, and another one stands by.
+//!
+//! Producers go on by a schedule. The clock is the machine's monotonic one: from just before the signal is sent to when a reader that
+//! is blocked in XREAD has the first entry that the other relay published of what was appended after the signal. Which relay cut a
+//! batch says the epoch in the ledger. Every run is checked by the witness: nothing lost, doubled or out of order.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use system_tests::arrival::{arrived, judge};
+use system_tests::{Result, World};
+
+mod evaluate;
+
+mod read;
+
+mod strike;
+
+use super::schedule::{Produced, Producing, Schedule};
+use super::servers;
+use crate::options::Options;
+use crate::report::{Better, Facts, Line, Report, Series};
+use evaluate::evaluate;
+use read::{Seen, read};
+use strike::strike;
+
+const TOPIC: &str = "takeover.steady";
+const RATE: u64 = 200;
+const CONNECTIONS: u64 = 4;
+const LIMIT: Duration = Duration::from_secs(120);
+/// After both are ready; and one after the other a part of the time between two renewals of the lease, a second, so that the signals
+/// meet the lease at every age.
+const SETTLED: Duration = Duration::from_secs(1);
+const AGES: [u64; 5] = [0, 600, 200, 800, 400];
+
+/// How the leader ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Kill,
+    Term,
+}
+
+impl End {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "SIGKILL",
+            Self::Term => "SIGTERM",
+        }
+    }
+}
+
+/// What was seen of one takeover.
+#[derive(Clone, Copy, Debug)]
+struct Takeover {
+    end: End,
+    /// From the signal to the first event that the other relay published.
+    first: Duration,
+    /// The longest time between two entries from the signal on.
+    silence: Duration,
+}
+
+const HEAD: &str = "\
+Two relays with the settings that they have by themselves (a lease of four seconds, renewed every second); one leads, the other stands by.
+Producers append 200 events a second, each in a transaction of its own, by a schedule that waits for nobody, and a reader is blocked in
+XREAD. The leader is ended in turns by SIGKILL and by SIGTERM, ten times each (`--quick`: once), at five ages of its lease; another relay
+takes its place as the one that stands by.
+
+The clock is the monotonic one of the machine. *The first event* is from just before the signal is sent to when the reader has the first
+entry that the other relay published, of what was appended after the signal: which relay cut a batch says the epoch in the ledger. *The
+silence* is the longest time between two entries meanwhile, and what a reader notices. The first takeover of each kind is thrown away.
+What must hold must hold for the worst of them too: it has a line of its own.
+";
+
+pub(crate) async fn run(options: &Options) -> Result<Report> {
+    let facts = Facts::of_machine();
+    let runs = options.runs(10, 1);
+    let world = servers::start(&[]).await?;
+    let seen = takeovers(&world, runs + 1).await?;
+    let mut lines = Vec::new();
+    for (end, floor, aim) in [(End::Kill, 6.0, 2.0), (End::Term, 1.0, 0.2)] {
+        let of = |value: fn(&Takeover) -> Duration| {
+            let mut series = Series::new("s", Better::Lower);
+            let takeovers = seen.iter().filter(|takeover| takeover.end == end).skip(1);
+            takeovers.for_each(|takeover| series.push(value(takeover).as_secs_f64()));
+            series
+        };
+        let first = of(|takeover| takeover.first);
+        let mut worst = Series::new("s", Better::Lower);
+        worst.push(first.range().1);
+        let name = end.name();
+        lines.push(Line::new(format!("{name}: the first event"), first).must_reach(floor, aim));
+        lines.push(Line::new(format!("{name}: the first event, the worst"), worst).must_reach(floor, aim));
+        lines.push(Line::new(
+            format!("{name}: the silence"),
+            of(|takeover| takeover.silence),
+        ));
+    }
+    Ok(Report {
+        name: "takeover",
+        title: "How long a takeover takes",
+        head: HEAD,
+        lines,
+        notes: Vec::new(),
+        facts: servers::tell(facts, &world).await?,
+        is_quick: options.quick,
+    })
+}
+
+/// Ends leaders in turns, each way so many times, and returns what was seen.
+async fn takeovers(world: &World, times: usize) -> Result<Vec<Takeover>> {
+    let options = servers::relay(world);
+    let mut relays = [options.start()?, options.start()?];
+    for relay in &mut relays {
+        relay.ready().await?;
+    }
+    let seen = Seen::default();
+    let reader = read(world, Arc::clone(&seen)).await?;
+    let producing = Schedule {
+        topic: TOPIC,
+        rate: RATE,
+        each: 1,
+        connections: CONNECTIONS,
+        events: None,
+    }
+    .start(world)
+    .await?;
+    let mut signals = Vec::new();
+    for turn in 0..times {
+        for end in [End::Kill, End::Term] {
+            tokio::time::sleep(SETTLED + Duration::from_millis(AGES[turn % AGES.len()])).await;
+            signals.push(strike(world, &mut relays, end, &seen).await?);
+            for relay in &mut relays {
+                if relay.has_ended()? {
+                    *relay = options.start()?;
+                }
+                relay.ready().await?;
+            }
+            eprintln!("{end:?}: the other one leads, and its successor stands by");
+        }
+    }
+    let produced = check(world, producing).await?;
+    reader.abort();
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    evaluate(world, &produced, &seen, &signals).await
+}
+
+/// Everything arrived, once and in order.
+async fn check(world: &World, producing: Producing) -> Result<Produced> {
+    let produced = producing.stop().await?;
+    let topics = [TOPIC.to_owned()];
+    arrived(world, &topics, LIMIT).await?;
+    judge(world, &produced.journal(TOPIC)?, &topics).await?.clean()?;
+    Ok(produced)
+}
