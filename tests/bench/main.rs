@@ -15,6 +15,8 @@ mod matrix;
 
 mod options;
 
+mod peers;
+
 mod raw;
 
 mod report;
@@ -44,6 +46,8 @@ async fn main() -> Result {
     match name.as_str() {
         "all" => all(rest),
         "bounded" => bounded::run(options.events.map(u64::try_from).transpose()?).await,
+        // It writes a page with tables of its own.
+        "peers" => peers::run(&options).await,
         name => {
             let report = measure(name, &options).await?;
             report.write(options.folder().as_deref())?;

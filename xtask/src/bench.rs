@@ -11,7 +11,7 @@ pub const ALL: &[&str] = &[
 ];
 
 /// What only runs when it is named: it takes long, or needs more than the two servers.
-const ALONE: &[&str] = &["matrix", "bounded"];
+const ALONE: &[&str] = &["matrix", "bounded", "peers"];
 
 /// Builds for speed and becomes the benchmark.
 ///
@@ -21,7 +21,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     if let Err(why) = check(arguments) {
         let names = [ALL, ALONE].concat().join(", ");
         return Err(Error::new(format!(
-            "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain and store also --events N, store --only WORDS, \
+            "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain, store and peers also --events N, store and peers --only WORDS, \
              bounded only --rows N"
         )));
     }
@@ -38,7 +38,7 @@ fn check(arguments: &[String]) -> std::result::Result<(), String> {
     while let Some(word) = words.next() {
         let fits = match word {
             "--quick" | "--runs" | "--folder" => name != "bounded",
-            "--events" => matches!(name, "store" | "drain"),
+            "--events" => matches!(name, "store" | "drain" | "peers"),
             "--only" => name != "bounded" && name != "all",
             "--rows" => name == "bounded",
             _ => false,
@@ -85,6 +85,7 @@ mod tests {
             "store --events 5 --only load",
             "bounded --rows 3",
             "consume --quick --runs 2",
+            "peers --quick --events 50000 --only poller",
         ] {
             assert!(check(&words(good)).is_ok(), "{good}");
         }

@@ -26,7 +26,7 @@ cargo xtask orders [--data FOLDER]
 cargo xtask bench NAME [--quick] [--runs N] [--folder DIR]
     How near the path is to what Postgres and Redis do alone, from release builds: a table, and docs/benchmarks/NAME with page, picture, JSON.
     NAME            drain, consume, backlog, through, idle, takeover, store; all: one after the other, and what failed at the end;
-                    matrix: a consumer in other settings; bounded, see below
+                    matrix: a consumer in other settings; bounded and peers, see below
     --quick         small, to see that it works: prints, writes nothing and judges nothing
     --runs N        how many rounds count
     --folder DIR    for page, picture and JSON
@@ -50,6 +50,11 @@ cargo xtask bench bounded [--rows N]
     A relay very far behind, with everything in its way: whether memory, connections and pages read stay flat. Writes
     docs/benchmarks/bounded.md with its pictures.
     --rows N        how far behind; default 10,000,000, for which Postgres and Redis need some 12 GB together
+
+cargo xtask bench peers [--quick] [--runs N] [--events N] [--only WORDS]
+    Ours beside what else publishes from Postgres to Redis, each got from its registry and set up as it says itself (bench/peers).
+    Needs cargo, go, mvn and python3 for those that are run. An hour or so; writes docs/benchmarks/peers.
+    --only WORDS    only peers with these words in their names, and ours
 
 cargo xtask upgrade [COMMIT]
     A relay of an older version beside one of this version, under load, and back.

@@ -1,0 +1,1 @@
+insert into outbox (key, data) values ($1, $2)

@@ -1,0 +1,294 @@
+//! What was found, as a page: peers beside each other, ratios, and for each row whether ours is the best.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use system_tests::{Failure, Result};
+
+use super::peer::Kind;
+use super::row::Row;
+use super::{Found, Size};
+use crate::options::Options;
+use crate::report::{Better, Facts, Line, Report, Series, number};
+
+const HEAD: &str = "One Postgres (`fsync = on`, `synchronous_commit = on`, `wal_level = logical`) and one Redis for all; each peer in a database of its own,
+set up as its own documentation says and tuned by it (`bench/peers`, a folder with a README each). Events have 200 bytes of data and 1,000 keys.
+
+* **Backlog**: the peer has run once and is gone, the events are committed, then it is started. The rate is from the first entry to the
+  last; how long it takes from the start of the process to the first one is a row of its own. Raw XADD is `redis-cli --pipe` with the very
+  entries that this peer wrote.
+* **Delay**: from COMMIT returned to the entry in the hands of a reader that blocks in XREAD; the first fifth is thrown away.
+* **Producers**: commits of 32 clients, one event each, with the peer running, as a part of the commits of bare inserts of the same row
+  without any peer, one after the other in the same round.
+* **Memory**: the most that the peer's process had resident in the backlog.
+* **Killed**: SIGKILL in the middle of a backlog, ten times (`--quick`: three), at random moments, started again at once, while four producers commit events of which the
+  order of a key is that of its commits. Then everything on the stream is compared with what was committed: missing events are lost, entries
+  of events that were there are doubled, and events that first come behind a later one of their key are turned around.
+";
+
+/// Prints it, and writes page, JSON and picture where they go.
+pub(super) fn write(found: &[Found], facts: Facts, options: &Options, size: Size) -> Result {
+    let (ours, peers) = found
+        .split_first()
+        .ok_or_else(|| Failure::new("nothing was measured"))?;
+    let report = Report {
+        name: "peers",
+        title: "Beside the peers",
+        head: HEAD,
+        lines: lines(ours, peers),
+        notes: notes(ours, peers, size),
+        facts,
+        is_quick: options.quick,
+    };
+    report.write(None)?;
+    let tables = format!("{}\n{}", side_by_side(ours, peers), ratios(ours, peers));
+    println!("\n{tables}");
+    if let Some(folder) = options.folder() {
+        std::fs::create_dir_all(&folder)?;
+        // The tables stand in front of the notes' picture.
+        let page = report.markdown();
+        let (before, after) = page.split_once("\n![").unwrap_or((&page, ""));
+        std::fs::write(folder.join("peers.md"), format!("{before}\n{tables}\n![{after}"))?;
+        std::fs::write(folder.join("peers.svg"), report.svg())?;
+        let mut json = report.json();
+        json["peers"] = found.iter().map(of_peer).collect();
+        std::fs::write(
+            folder.join("peers.json"),
+            serde_json::to_string_pretty(&json)? + "\n",
+        )?;
+        println!("\nWritten: {}", folder.join("peers.md").display());
+    }
+    report.verdict()
+}
+
+/// What was to be reached, and for the other rows ours beside the best peer.
+fn lines(ours: &Found, peers: &[Found]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for row in Row::ALL {
+        let Some(mine) = ours.of(row) else { continue };
+        if row.is_of_kills() {
+            // Of the worst run: a median would forgive.
+            let mut worst = row.series();
+            worst.push(mine.range().1);
+            lines.push(Line::new(format!("{}, worst run", row.title()), worst).must_reach(0.0, 0.0));
+            continue;
+        }
+        let goals = goals(row);
+        for (name, floor, aim) in goals {
+            if let Some(theirs) = named(peers, name).and_then(|peer| peer.of(row)) {
+                lines.push(
+                    Line::new(row.title(), mine.clone())
+                        .against(*name, theirs.clone())
+                        .must_reach(*floor, *aim),
+                );
+            }
+        }
+        if let (true, Some((name, theirs))) = (goals.is_empty(), best(peers, row)) {
+            lines.push(Line::new(row.title(), mine.clone()).against(name, theirs.clone()));
+        }
+    }
+    lines
+}
+
+/// Peer, floor and aim of the ratio of ours to it.
+fn goals(row: Row) -> &'static [(&'static str, f64, f64)] {
+    match row {
+        Row::Drain => &[("poller", 2.5, 4.0), ("debezium tuned", 8.0, 8.0)],
+        Row::P50At200 | Row::P50At1000 => &[("poller", 2.0, 1.0)],
+        Row::P99At200 | Row::P99At1000 => &[("poller", 1.0, 1.0)],
+        Row::Producers => &[("poller", 3.0, 3.0)],
+        _ => &[],
+    }
+}
+
+fn named<'a>(peers: &'a [Found], name: &str) -> Option<&'a Found> {
+    peers.iter().find(|found| found.peer.name == name)
+}
+
+/// The peer with the best median.
+fn best(peers: &[Found], row: Row) -> Option<(&'static str, &Series)> {
+    let all = peers
+        .iter()
+        .filter_map(|found| Some((found.peer.name, found.of(row)?)));
+    all.reduce(|one, other| if is_better(other.1, one.1) { other } else { one })
+}
+
+fn is_better(one: &Series, other: &Series) -> bool {
+    match one.better() {
+        Better::Higher => one.median() > other.median(),
+        Better::Lower => one.median() < other.median(),
+    }
+}
+
+/// Where ours is not the best, and why; and what a peer failed at.
+fn notes(ours: &Found, peers: &[Found], size: Size) -> Vec<String> {
+    let mut notes = vec![format!(
+        "Of each: a backlog of {} events, one of {} in which it is killed {} times, delays for {} s at each rate, producers for {} s.",
+        size.events,
+        size.storm,
+        size.kills,
+        size.delay.as_secs(),
+        size.load.as_secs()
+    )];
+    for row in Row::ALL {
+        if let (Some(mine), Some((name, theirs))) = (ours.of(row), best(peers, row))
+            && is_better(theirs, mine)
+        {
+            notes.push(format!(
+                "**{}**: {name} is better, {} beside {}: {}.",
+                row.title(),
+                number(theirs.median()),
+                number(mine.median()),
+                row.why_behind()
+            ));
+        }
+    }
+    for found in peers {
+        for (measure, failure) in &found.failures {
+            notes.push(format!("{measure:?} of {} failed: {failure}", found.peer.name));
+        }
+    }
+    notes
+}
+
+/// Rows, and a column for each.
+fn side_by_side(ours: &Found, peers: &[Found]) -> String {
+    let mut table = String::from("## Side by side\n\n| | ours |");
+    for found in peers {
+        let _ = write!(table, " {} |", found.peer.name);
+    }
+    table += " ours is the best |\n|---|---|";
+    table += &"---|".repeat(peers.len() + 1);
+    table += "\n";
+    for row in Row::ALL {
+        let _ = write!(table, "| {} | {} |", row.title(), cell(ours.of(row)));
+        for found in peers {
+            let _ = write!(table, " {} |", cell(found.of(row)));
+        }
+        let verdict = match (ours.of(row), best(peers, row)) {
+            (Some(mine), Some((name, theirs))) if is_better(theirs, mine) => format!("no: {name}"),
+            (Some(mine), Some((_, theirs))) if !is_better(mine, theirs) => "as good".to_owned(),
+            (Some(_), _) => "yes".to_owned(),
+            (None, _) => String::new(),
+        };
+        let _ = writeln!(table, " {verdict} |");
+    }
+    table
+}
+
+/// How many times better ours is; below 1 it is worse. The kills have no ratio.
+fn ratios(ours: &Found, peers: &[Found]) -> String {
+    let mut table = String::from(
+        "## How many times better ours is\n\nBelow 1 it is worse. Of runs of the same round.\n\n| |",
+    );
+    for found in peers {
+        let _ = write!(table, " {} |", found.peer.name);
+    }
+    table += "\n|---|";
+    table += &"---|".repeat(peers.len());
+    table += "\n";
+    for row in Row::ALL.into_iter().filter(|row| !row.is_of_kills()) {
+        let _ = write!(table, "| {} |", row.title());
+        for found in peers {
+            let ratio = match (ours.of(row), found.of(row)) {
+                (Some(mine), Some(theirs)) if mine.better() == Better::Higher => Some(mine.over(theirs)),
+                (Some(mine), Some(theirs)) => Some(theirs.over(mine)),
+                _ => None,
+            };
+            let _ = write!(table, " {} |", cell(ratio.as_ref()));
+        }
+        table += "\n";
+    }
+    table
+}
+
+/// A median with its range.
+fn cell(series: Option<&Series>) -> String {
+    let Some(series) = series else {
+        return "–".to_owned();
+    };
+    let (low, high) = series.range();
+    match series.values().len() {
+        1 => number(series.median()),
+        _ => format!("{} ({}–{})", number(series.median()), number(low), number(high)),
+    }
+}
+
+fn of_peer(found: &Found) -> serde_json::Value {
+    let rows = found
+        .rows
+        .iter()
+        .filter(|(_, series)| !series.values().is_empty());
+    let rows = rows.map(|(row, series)| {
+        let (low, high) = series.range();
+        let values = json!({"median": series.median(), "low": low, "high": high, "runs": series.values()});
+        (row.title().to_owned(), values)
+    });
+    json!({
+        "name": found.peer.name,
+        "is_ours": found.peer.kind == Kind::Ours,
+        "rows": rows.collect::<serde_json::Map<_, _>>(),
+        "failures": found.failures.iter().map(|(measure, failure)| format!("{measure:?}: {failure}")).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Measure;
+    use super::super::peer::Peer;
+    use super::{Found, Row, lines, notes, ratios, side_by_side};
+
+    fn found(peer: Peer, values: &[(Row, f64)]) -> Found {
+        let mut found = Found::new(peer);
+        values.iter().for_each(|(row, value)| found.push(*row, *value));
+        found
+    }
+
+    #[test]
+    fn where_ours_is_behind_the_page_says_so_and_why_and_every_kill_counts() {
+        let ours = [
+            (Row::Drain, 100.0),
+            (Row::P50At200, 2.0),
+            (Row::Lost, 0.0),
+            (Row::Lost, 1.0),
+        ];
+        let ours = found(Peer::ALL[0], &ours);
+        let mut poller = found(
+            Peer::ALL[1],
+            &[(Row::Drain, 50.0), (Row::P50At200, 0.5), (Row::Lost, 0.0)],
+        );
+        poller.failures.push((Measure::Producers, "it ended".to_owned()));
+        let peers = [poller];
+        let table = side_by_side(&ours, &peers);
+        assert!(
+            table.contains("| backlog, events/s | 100 | 50.0 | yes |"),
+            "{table}"
+        );
+        assert!(
+            table.contains("| delay at 200/s, p50, ms | 2.00 | 0.50 | no: poller |"),
+            "{table}"
+        );
+        let ratios = ratios(&ours, &peers);
+        assert!(ratios.contains("| backlog, events/s | 2.00 |"), "{ratios}");
+        assert!(ratios.contains("| delay at 200/s, p50, ms | 0.25 |"), "{ratios}");
+        let notes = notes(&ours, &peers, super::Size::QUICK).join("\n");
+        assert!(
+            notes.contains("poller is better, 0.50 beside 2.00: ours commits"),
+            "{notes}"
+        );
+        assert!(notes.contains("Producers of poller failed: it ended"), "{notes}");
+        let missed: Vec<String> = lines(&ours, &peers)
+            .into_iter()
+            .filter(|line| !line.is_met())
+            .map(|line| line.what)
+            .collect();
+        assert_eq!(
+            missed,
+            [
+                "backlog, events/s",
+                "delay at 200/s, p50, ms",
+                "killed: lost, worst run"
+            ]
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! A peer's process: started, seen to work, killed, gone with its value. What it says goes to a file, for messages.
+
+use std::fs::File;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use system_tests::Result;
+use system_tests::patience::until;
+use tempfile::TempDir;
+
+use super::ground::{Room, failed};
+use super::install::Installed;
+use super::mark::Mark;
+use super::peer::Peer;
+use crate::speed::usage;
+
+/// Generous: a Java program starts in it on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+/// A probe that came before a peer looked may not count for it; another one does.
+const PROBE_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The key of probes, which nobody counts.
+const PROBE: &str = "probe";
+const LOG: &str = "log";
+const LOG_TAIL_LINES: usize = 20;
+
+/// What a peer keeps between its starts, and its process while it runs.
+pub(crate) struct Running<'a> {
+    peer: Peer,
+    installed: &'a Installed,
+    folder: TempDir,
+    child: Option<Child>,
+    peak: u64,
+}
+
+impl<'a> Running<'a> {
+    /// Not started yet.
+    pub(crate) fn new(peer: Peer, installed: &'a Installed) -> Result<Self> {
+        let folder = TempDir::new()?;
+        std::fs::create_dir_all(folder.path().join("data"))?;
+        Ok(Self {
+            peer,
+            installed,
+            folder,
+            child: None,
+            peak: 0,
+        })
+    }
+
+    pub(crate) fn start(&mut self, room: &Room) -> Result {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join(LOG))?;
+        let child = self
+            .peer
+            .command(self.installed, room, &self.folder)?
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until something that is committed now comes to the stream.
+    pub(crate) async fn works(&mut self, room: &mut Room) -> Result {
+        let producer = room.producer().await?;
+        let before = room.length().await?;
+        let mut number = 0;
+        let mut probed: Option<Instant> = None;
+        until("a probe is on the stream", LIMIT, async || {
+            self.lives()?;
+            if probed.is_none_or(|at| at.elapsed() > PROBE_AGAIN) {
+                number += 1;
+                let key = PROBE.to_owned();
+                producer.insert(&Mark { key, number }).await?;
+                probed = Some(Instant::now());
+            }
+            Ok((room.length().await? > before).then_some(()))
+        })
+        .await
+        .map_err(|failure| failed(&self.peer, format!("{failure}; its log:\n{}", self.log_tail())))?;
+        // All probes, so that none of them comes later.
+        until("all probes are on the stream", LIMIT, async || {
+            let entries = room.entries().await?;
+            let last = entries
+                .iter()
+                .any(|mark| mark.key == PROBE && mark.number == number);
+            Ok(last.then_some(()))
+        })
+        .await
+    }
+
+    /// An error when it ended by itself.
+    pub(crate) fn lives(&mut self) -> Result {
+        if let Some(child) = &mut self.child
+            && let Some(status) = child.try_wait()?
+        {
+            self.child = None;
+            return Err(failed(
+                &self.peer,
+                format!("it ended with {status}; its log:\n{}", self.log_tail()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) -> Result {
+        self.note_memory();
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and waits until it ended; SIGKILL when it does not.
+    pub(crate) async fn stop(&mut self) -> Result {
+        self.note_memory();
+        if let Some(child) = &mut self.child {
+            xtask::servers::signal(child.id(), "TERM")?;
+            let since = Instant::now();
+            while child.try_wait()?.is_none() && since.elapsed() < LIMIT / 4 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+        self.kill()
+    }
+
+    /// The most memory that one of its processes had resident so far, in bytes.
+    pub(crate) fn peak_bytes(&mut self) -> u64 {
+        self.note_memory();
+        self.peak
+    }
+
+    fn note_memory(&mut self) {
+        if let Some(child) = &self.child {
+            // Gone: then what was noted before stays.
+            self.peak = self.peak.max(usage::peak_bytes(child.id()).unwrap_or_default());
+        }
+    }
+
+    pub(crate) fn log_tail(&self) -> String {
+        let log = std::fs::read(self.folder.path().join(LOG)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.kill().ok();
+    }
+}
