@@ -10,6 +10,8 @@ use system_tests::{Database, Failure, Relay, Result, Schema, World};
 
 use super::LOOK_AGAIN;
 
+/// Longer than a cut of the largest log takes, and a takeover.
+const STALLED: Duration = Duration::from_secs(120);
 const TOPICS: [&str; 4] = ["backlog.a", "backlog.b", "backlog.c", "backlog.d"];
 /// Rows of one transaction.
 const AT_ONCE: u64 = 100_000;
@@ -112,17 +114,19 @@ impl Log {
         Ok(lengths.iter().sum())
     }
 
-    /// Waits until there are so many, and says how many there were then.
-    pub(super) async fn wait_for(&self, entries: u64, limit: Duration) -> Result<u64> {
-        let begun = Instant::now();
+    /// Waits until there are so many, and says how many there were then. Fails when there is nothing new for too long.
+    pub(super) async fn wait_for(&self, entries: u64) -> Result<u64> {
+        let (mut before, mut since) = (0, Instant::now());
         loop {
             let published = self.published().await?;
             if published >= entries {
                 return Ok(published);
             }
-            if begun.elapsed() > limit {
+            if published > before {
+                (before, since) = (published, Instant::now());
+            } else if since.elapsed() > STALLED {
                 return Err(Failure::new(format!(
-                    "{published} of {entries} events are published after {limit:?}"
+                    "{published} of {entries} events are published, and nothing more for {STALLED:?}"
                 )));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
