@@ -233,3 +233,73 @@ async fn a_handler_that_ends_the_transaction_and_begins_another_moves_no_checkpo
     assert!(["25P01", "3B001"].contains(&class.as_str()), "{class}");
     running.stop().await
 }
+
+/// A handler that has room for two calls in a transaction.
+fn narrow() -> Recorder {
+    Recorder::and(|transaction, _| {
+        Box::pin(async move {
+            transaction
+                .execute(
+                    "do $$ declare calls integer := coalesce(nullif(current_setting('test.calls', true), ''), '0')::integer + 1; \
+                     begin \
+                         perform set_config('test.calls', calls::text, true); \
+                         if calls > 2 then raise exception 'too many' using errcode = 'program_limit_exceeded'; end if; \
+                     end $$",
+                )
+                .await?;
+            Ok(())
+        })
+    })
+}
+
+#[tokio::test]
+async fn a_limit_of_a_transaction_parks_nobody_who_passes_alone() -> Result {
+    // GIVEN twelve streams, a handler that has room for two calls in a transaction, and one attempt for each event
+    let scene = Scene::new().await?;
+    for stream in 1..=12 {
+        scene.append(&format!("order-{stream}"), &["placed"]).await?;
+    }
+    let once = quick("all").retry(Retry {
+        attempts: 1,
+        ..Retry::default()
+    });
+    let running = scene.start(once, narrow());
+    // THEN all of them are applied, and none waits for a person
+    let applied = scene.has_applied(12).await?;
+    assert_eq!(applied.len(), 12);
+    let parked = scene.count("select count(*) from outbox.parked_stream").await?;
+    assert_eq!(parked, 0);
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_limit_of_a_statement_and_another_server_are_the_handlers_own() -> Result {
+    // GIVEN an event for which the handler asks for more than a statement may have, and one for which another server does not answer
+    let scene = Scene::new().await?;
+    let handler = Recorder::and(|transaction, event| {
+        let code = match event.event.r#type.as_str() {
+            "large" => "53400",
+            "remote" => "08001",
+            _ => return Box::pin(async { Ok(()) }),
+        };
+        Box::pin(async move {
+            sqlx::query("select set_config('test.code', $1, true)")
+                .bind(code)
+                .execute(&mut *transaction)
+                .await?;
+            transaction
+                .execute("do $$ begin raise exception 'no' using errcode = current_setting('test.code'); end $$")
+                .await?;
+            Ok(())
+        })
+    });
+    scene.append("order-1", &["large"]).await?;
+    scene.append("order-2", &["remote"]).await?;
+    scene.append("order-3", &["placed"]).await?;
+    let running = scene.start(quick("all"), handler);
+    // THEN their streams wait, and the other one goes on
+    assert_eq!(is_parked(&scene, "order-1").await?, (1, 2, "53400".to_owned()));
+    assert_eq!(is_parked(&scene, "order-2").await?, (1, 2, "08001".to_owned()));
+    assert_eq!(scene.has_applied(1).await?, [("order-3".to_owned(), 1)]);
+    running.stop().await
+}

@@ -34,6 +34,11 @@ impl Failure {
         }
     }
 
+    /// Whether what was refused may be a matter of everything that the transaction did: program limits (class 54), such as tags held.
+    pub(super) fn is_of_the_transaction(&self) -> bool {
+        self.class.starts_with("54")
+    }
+
     pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Self {
         let said = panic
             .downcast_ref::<&str>()

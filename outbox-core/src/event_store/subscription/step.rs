@@ -151,6 +151,11 @@ pub(super) async fn apply_page<'p>(
         }
         match one(place, tx, event, care).await {
             Ok(()) => done.applied.push(event),
+            // A limit of the transaction, which others used up before: by itself the event may pass.
+            Err(Stopped::Failed(failure)) if care == Care::Each && failure.is_of_the_transaction() => {
+                let stopped = Stopped::Abandoned(failure);
+                return Err(Halt { at, stopped });
+            }
             Err(Stopped::Failed(failure)) if care != Care::Whole => {
                 let from = (*stream, version(event));
                 park(place, tx, from, &failure).await.map_err(outage(at))?;

@@ -230,6 +230,8 @@ pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> Cause {
 pub(super) fn cause_of_code(code: &str) -> Cause {
     match code {
         "40001" | "40P01" => Cause::Conflict,
+        // A limit that was set for one statement (`temp_file_limit`), and another server that a handler asked through this one.
+        "53400" | "08001" => Cause::Handler(Some(code.to_owned())),
         _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Cause::Outage,
         _ => Cause::Handler(Some(code.to_owned())),
     }
