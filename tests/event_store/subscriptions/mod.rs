@@ -6,6 +6,8 @@ mod differences;
 
 mod failing;
 
+mod hindered;
+
 mod leases;
 
 pub(crate) mod scene;

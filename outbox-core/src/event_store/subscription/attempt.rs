@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::failure::Failure;
+use super::obstacle::Obstacle;
 use super::pg::{Cause, PgConnection, cause_of};
 use super::{Error, EventHandler};
 use crate::event_store::{self, StoredEvent};
@@ -18,8 +19,8 @@ pub(super) enum Stopped {
     Failed(Failure),
     /// Nobody knows what the connection is in the middle of: it is of no use any more.
     Abandoned(Failure),
-    /// Another transaction was in the way: the same again may succeed.
-    Conflict,
+    /// Something was in the way: the same again may succeed. If it never does, this is why.
+    Hindered(Obstacle, Failure),
     /// The database is gone: no fault of the handler.
     Outage(Error),
 }
@@ -54,7 +55,9 @@ pub(super) async fn attempt(
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(match cause_of(&*error) {
             Cause::Handler(state) => Stopped::Failed(Failure::of_handler(&*error, state)),
-            Cause::Conflict => Stopped::Conflict,
+            Cause::Obstacle(obstacle, state) => {
+                Stopped::Hindered(obstacle, Failure::of_handler(&*error, Some(state)))
+            }
             Cause::Outage => Stopped::Outage(Error::Store(event_store::Error::Connection {
                 doing: "while a handler was at work",
                 source: error,
@@ -69,7 +72,9 @@ pub(super) fn left_behind(error: Error) -> Stopped {
         Error::Store(event_store::Error::Database { code, message, .. }) => {
             match super::pg::cause_of_code(code) {
                 Cause::Handler(_) => Stopped::Abandoned(Failure::of_transaction(code, message)),
-                Cause::Conflict => Stopped::Conflict,
+                Cause::Obstacle(obstacle, _) => {
+                    Stopped::Hindered(obstacle, Failure::of_transaction(code, message))
+                }
                 Cause::Outage => Stopped::Outage(error),
             }
         }

@@ -1,7 +1,11 @@
 //! A stream that waited: its next event, in a transaction of its own, until nothing of it is behind the checkpoint any more.
 
+use std::time::Duration;
+
 use super::attempt::{Stopped, attempt, left_behind};
 use super::failure::Failure;
+use super::obstacle::Met;
+use super::partition::jitter;
 use super::pg::{self, Due};
 use super::step::{Place, say, version};
 use super::{Error, metric};
@@ -11,17 +15,15 @@ use super::{Error, metric};
 pub(super) enum Drained {
     /// No stream is due.
     Nothing,
-    /// One came on, or failed again.
+    /// One came on, failed again, or is put off because something was in its way.
     One,
-    /// Another transaction was in the way.
-    Conflict,
 }
 
-/// Tries the next event of the stream that has waited longest, if its time has come.
+/// Tries the next event of the stream that has waited longest, if its time has come. `met`: what was in the way of which, and how often.
 ///
 /// # Errors
 /// When the lease or the database is gone.
-pub(super) async fn drain(place: &Place) -> Result<Drained, Error> {
+pub(super) async fn drain(place: &Place, met: &mut Met) -> Result<Drained, Error> {
     let (store, settings) = (&place.store, &place.store.subscription);
     let mut lent = store.lend().await?;
     let mut tx = store.begin(&mut lent).await?;
@@ -62,13 +64,22 @@ pub(super) async fn drain(place: &Place) -> Result<Drained, Error> {
     }
     let failure = match outcome {
         Ok(()) => {
+            met.forget((due.stream, version(&event)));
             metric::applied(&settings.name).increment(1);
             return Ok(Drained::One);
         }
-        Err(Stopped::Failed(failure) | Stopped::Abandoned(failure)) => failure,
-        Err(Stopped::Conflict) => {
-            lent.close();
-            return Ok(Drained::Conflict);
+        Err(Stopped::Failed(failure) | Stopped::Abandoned(failure)) => {
+            met.forget((due.stream, version(&event)));
+            failure
+        }
+        Err(Stopped::Hindered(obstacle, failure)) => {
+            metric::hindered(&settings.name, &failure.class).increment(1);
+            if !met.is_failure((due.stream, version(&event)), obstacle) {
+                lent.close();
+                put_off(place, &due, jitter(obstacle.pause_max())).await?;
+                return Ok(Drained::One);
+            }
+            failure
         }
         Err(Stopped::Outage(error)) => {
             lent.close();
@@ -78,6 +89,16 @@ pub(super) async fn drain(place: &Place) -> Result<Drained, Error> {
     lent.close();
     record(place, &due, version(&event), &failure).await?;
     Ok(Drained::One)
+}
+
+/// Lets others that are due come first.
+async fn put_off(place: &Place, due: &Due, pause: Duration) -> Result<(), Error> {
+    let store = &place.store;
+    let mut lent = store.lend().await?;
+    let mut tx = store.begin(&mut lent).await?;
+    store.fence(&mut tx, place.partition, place.epoch).await?;
+    store.delay_parked(&mut tx, due, pause).await?;
+    pg::commit(tx).await
 }
 
 /// Counts a failed attempt, unless a person decided about the stream meanwhile.

@@ -6,6 +6,8 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 pub const APPLIED: &str = "outbox_subscription_applied_total";
 /// Counter: failed attempts, by class: handler, panic, timeout or an SQLSTATE.
 pub const FAILURES: &str = "outbox_subscription_failures_total";
+/// Counter: attempts that something was in the way of which may pass by itself, by class: an SQLSTATE of 40 or 53.
+pub const HINDERED: &str = "outbox_subscription_hindered_total";
 /// Counter: streams that wait for a person because an event failed for good.
 pub const PARKED: &str = "outbox_subscription_parked_streams_total";
 /// Gauge: partitions that this process applies.
@@ -19,6 +21,10 @@ pub(super) fn applied(subscription: &str) -> Counter {
 
 pub(super) fn failures(subscription: &str, class: &str) -> Counter {
     counter!(FAILURES, "subscription" => subscription.to_owned(), "class" => class.to_owned())
+}
+
+pub(super) fn hindered(subscription: &str, class: &str) -> Counter {
+    counter!(HINDERED, "subscription" => subscription.to_owned(), "class" => class.to_owned())
 }
 
 pub(super) fn parked(subscription: &str) -> Counter {

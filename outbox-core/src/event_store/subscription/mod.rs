@@ -40,6 +40,8 @@
 
 mod attempt;
 
+mod careful;
+
 pub(in crate::event_store) mod catch_up;
 
 mod checkpoint;
@@ -62,6 +64,8 @@ pub use handler::{BoxFuture, EventHandler, HandlerError, HandlerResult};
 mod member;
 
 pub mod metric;
+
+mod obstacle;
 
 mod partition;
 

@@ -5,17 +5,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
+use super::careful::Careful;
 use super::drain::{Drained, drain};
-use super::step::{Care, Place, Stepped, step};
+use super::obstacle::{Met, Obstacle};
+use super::set_aside::set_aside;
+use super::step::{Care, Hindered, Place, Stepped, step};
+use super::{Error, metric};
 use crate::verdict::Verdict;
 
 /// Between looks where nobody tells of batches, at first; it doubles up to the poll.
 const POLL_MIN: Duration = Duration::from_millis(20);
 /// While the database does not answer.
 const OUTAGE_MAX: Duration = Duration::from_secs(2);
-/// After this many conflicts in a row a page is applied one event at a time.
-const CONFLICTS_MAX: u32 = 10;
 
 /// What a partition does next.
 enum Next {
@@ -35,9 +36,11 @@ pub(super) async fn apply(
 ) -> Result<(), Error> {
     let mut pace = Pace::new(place.store.subscription.poll);
     let mut careful = Careful::default();
+    // Of streams that wait.
+    let mut met = Met::default();
     while !token.is_cancelled() {
         wake.mark_unchanged();
-        let next = match turn(&place, &mut careful).await {
+        let next = match turn(&place, &mut careful, &mut met).await {
             Ok(next) => next,
             Err(error) if matches!(error, Error::Fenced) || error.verdict() != Verdict::Retry => {
                 return Err(error);
@@ -63,25 +66,11 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// How carefully the next steps are made, and how many of them.
-#[derive(Default)]
-struct Careful {
-    care: Option<(Care, usize)>,
-    conflicts: u32,
-}
-
-async fn turn(place: &Place, careful: &mut Careful) -> Result<Next, Error> {
+async fn turn(place: &Place, careful: &mut Careful, met: &mut Met) -> Result<Next, Error> {
     let news = place.store.news(place.partition).await?;
     let mut is_busy = false;
     if news.has_due {
-        is_busy = match drain(place).await? {
-            Drained::One => true,
-            Drained::Nothing => false,
-            Drained::Conflict => {
-                tokio::time::sleep(jitter(Duration::from_millis(50))).await;
-                true
-            }
-        };
+        is_busy = drain(place, met).await? == Drained::One;
     }
     if !news.has_events {
         return Ok(if is_busy { Next::GoOn } else { Next::Rest });
@@ -89,20 +78,16 @@ async fn turn(place: &Place, careful: &mut Careful) -> Result<Next, Error> {
     let care = careful.next();
     match step(place, care).await? {
         Stepped::Moved { .. } => {
-            careful.conflicts = 0;
+            careful.moved();
             Ok(Next::GoOn)
         }
         Stepped::SetAside => Ok(Next::GoOn),
         Stepped::Again(care, times) => {
-            careful.care = Some((care, times.max(1)));
+            careful.again(care, times);
             Ok(Next::GoOn)
         }
-        Stepped::Conflict => {
-            careful.conflicts += 1;
-            if careful.conflicts >= CONFLICTS_MAX {
-                careful.care = Some((Care::Alone, 1));
-            }
-            tokio::time::sleep(jitter(Duration::from_millis(50))).await;
+        Stepped::Hindered(hindered) => {
+            wait_or_fail(place, careful, care, hindered).await?;
             Ok(Next::GoOn)
         }
         Stepped::Paused | Stepped::Full if is_busy => Ok(Next::GoOn),
@@ -110,16 +95,34 @@ async fn turn(place: &Place, careful: &mut Careful) -> Result<Next, Error> {
     }
 }
 
-impl Careful {
-    fn next(&mut self) -> Care {
-        match self.care.take() {
-            Some((care, times)) => {
-                self.care = (times > 1).then_some((care, times - 1));
-                care
-            }
-            None => Care::Whole,
-        }
+/// Waits for what was in the way, or counts it as a failed attempt of the event that met it too often.
+async fn wait_or_fail(
+    place: &Place,
+    careful: &mut Careful,
+    care: Care,
+    hindered: Hindered,
+) -> Result<(), Error> {
+    let Hindered {
+        obstacle,
+        event,
+        events,
+        failure,
+    } = hindered;
+    metric::hindered(&place.store.subscription.name, &failure.class).increment(1);
+    if careful.hindered(care, obstacle, event, events) {
+        // Does nothing if the database does not answer: then it was not the event.
+        set_aside(place, event, &failure).await?;
+        return Ok(());
     }
+    if obstacle == Obstacle::Shortage {
+        tracing::warn!(
+            subscription = place.store.subscription.name,
+            class = failure.class,
+            "the server has too little of something: it is waited for"
+        );
+    }
+    tokio::time::sleep(jitter(obstacle.pause_max())).await;
+    Ok(())
 }
 
 /// Polls far apart where nothing happens.
@@ -144,7 +147,7 @@ impl Pace {
     }
 }
 
-fn jitter(most: Duration) -> Duration {
+pub(super) fn jitter(most: Duration) -> Duration {
     most.mul_f64(0.1 + 0.9 * rand::random::<f64>())
 }
 

@@ -3,7 +3,7 @@
 //! Both or none. A stream that waits for an event that is still before the checkpoint could neither be tried nor passed over.
 
 use super::failure::Failure;
-use super::step::{Place, Stepped, park, version};
+use super::step::{Care, Place, Stepped, park, version};
 use super::{Error, difference, pg};
 
 /// Sets the event of this stream and version aside, if it is still the next one.
@@ -26,7 +26,7 @@ pub(super) async fn set_aside(
     }
     let Some(mut open) = difference::open(&mut tx, &fenced).await? else {
         pg::rollback(tx).await?;
-        return Ok(Stepped::Conflict);
+        return Ok(Stepped::Again(Care::Whole, 1));
     };
     let page = open.page(store, &mut tx, place.partition, 1).await?;
     let next = page
@@ -36,7 +36,7 @@ pub(super) async fn set_aside(
     if next != Some(failed) {
         // Something came before it: the page is applied anew.
         pg::rollback(tx).await?;
-        return Ok(Stepped::Conflict);
+        return Ok(Stepped::Again(Care::Whole, 1));
     }
     park(place, &mut tx, failed, failure).await?;
     open.pass(store, &mut tx, place.partition, drawn, &page).await?;

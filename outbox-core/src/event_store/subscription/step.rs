@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use super::attempt::{Stopped, attempt, left_behind};
 use super::failure::Failure;
+use super::obstacle::Obstacle;
+use super::partition::jitter;
 use super::pg::{self, Page, PgConnection, Store};
 use super::set_aside::set_aside;
 use super::{Error, EventHandler, difference, metric};
@@ -41,14 +43,23 @@ pub(super) enum Stepped {
     Moved { is_all: bool },
     /// Nothing was committed; the same again, so carefully, for as many events.
     Again(Care, usize),
-    /// Another transaction was in the way.
-    Conflict,
+    /// Something was in the way that may pass by itself.
+    Hindered(Hindered),
     /// What failed waits, and was passed over; nothing else was committed.
     SetAside,
     /// A person paused it.
     Paused,
     /// So many streams wait for their next attempt that nothing more is begun.
     Full,
+}
+
+/// What was in the way of a page of so many events: at which of them, by stream and version, and as what it counts if it does not pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Hindered {
+    pub(super) obstacle: Obstacle,
+    pub(super) event: (i64, i64),
+    pub(super) events: usize,
+    pub(super) failure: Failure,
 }
 
 /// What is known after the handlers of a page.
@@ -194,15 +205,31 @@ async fn one(place: &Place, tx: &mut PgConnection, event: &StoredEvent, care: Ca
 /// Draws the conclusion from an attempt that ended the transaction.
 async fn stop(place: &Place, page: &Page, halt: Halt, care: Care) -> Result<Stepped, Error> {
     let events = page.events.len();
+    let event = page
+        .events
+        .get(halt.at)
+        .map(|(stream, event)| (*stream, version(event)));
     match (halt.stopped, care) {
         (Stopped::Outage(error), _) => Err(error),
-        (Stopped::Conflict, _) => Ok(Stepped::Conflict),
+        (Stopped::Hindered(obstacle, failure), _) => match event {
+            Some(event) => Ok(Stepped::Hindered(Hindered {
+                obstacle,
+                event,
+                events,
+                failure,
+            })),
+            // A page without events: no handler had a part in it.
+            None => {
+                tokio::time::sleep(jitter(obstacle.pause_max())).await;
+                Ok(Stepped::Again(care, 1))
+            }
+        },
         (Stopped::Failed(_), _) => Ok(Stepped::Again(Care::Each, 1)),
         (Stopped::Abandoned(_), Care::Whole) => Ok(Stepped::Again(Care::Each, 1)),
         (Stopped::Abandoned(_), Care::Each) => Ok(Stepped::Again(Care::Alone, events)),
-        (Stopped::Abandoned(failure), Care::Alone) => match page.events.get(halt.at) {
-            Some((stream, event)) => set_aside(place, (*stream, version(event)), &failure).await,
-            None => Ok(Stepped::Conflict),
+        (Stopped::Abandoned(failure), Care::Alone) => match event {
+            Some(event) => set_aside(place, event, &failure).await,
+            None => Ok(Stepped::Again(Care::Whole, 1)),
         },
     }
 }

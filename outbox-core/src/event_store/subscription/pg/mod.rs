@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub(super) use sqlx::PgConnection;
 pub(in crate::event_store) use sqlx::PgPool;
 
+use super::obstacle::Obstacle;
 use super::{Error, Subscription};
 use crate::event_store::pg::failed;
 
@@ -67,13 +68,13 @@ impl Store {
                 )],
             });
         }
-        // The server ends a process that stopped in the middle: its locks go within the time of the lease. An effect must be one that
-        // a crash does not undo after a wait for it ended.
+        // The server ends a process that stopped in the middle: its locks go within the time of the lease, or that which a handler may take
+        // for something elsewhere, if that is longer. An effect must be one that a crash does not undo after a wait for it ended.
         let begin = format!(
             "begin isolation level read committed read write; set local idle_in_transaction_session_timeout = {}; \
              set local statement_timeout = {}; \
              select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'",
-            subscription.lease.as_millis(),
+            subscription.lease.max(subscription.handler_limit).as_millis(),
             (subscription.handler_limit + STATEMENT_LIMIT / 2).as_millis()
         );
         Ok(Self {
@@ -199,8 +200,8 @@ fn still_own(doing: &'static str, rows: u64) -> Result<(), Error> {
 pub(super) enum Cause {
     /// Nothing, or it refused a statement with this SQLSTATE.
     Handler(Option<String>),
-    /// Two transactions met: the same attempt may succeed at once.
-    Conflict,
+    /// Something with this SQLSTATE was in the way: the same attempt may succeed soon.
+    Obstacle(Obstacle, String),
     /// The server or the connection is gone: no fault of the handler.
     Outage,
 }
@@ -228,8 +229,10 @@ pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> Cause {
 
 /// Whose doing a refusal with this SQLSTATE is.
 pub(super) fn cause_of_code(code: &str) -> Cause {
+    if let Some(obstacle) = Obstacle::of_code(code) {
+        return Cause::Obstacle(obstacle, code.to_owned());
+    }
     match code {
-        "40001" | "40P01" => Cause::Conflict,
         // A limit that was set for one statement (`temp_file_limit`), and another server that a handler asked through this one.
         "53400" | "08001" => Cause::Handler(Some(code.to_owned())),
         _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Cause::Outage,

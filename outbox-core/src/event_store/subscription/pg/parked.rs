@@ -12,6 +12,7 @@ use super::{Store, bounded, still_own};
 use crate::event_store::StoredEvent;
 use crate::event_store::pg::{get, stored_event};
 
+const DELAY_PARKED: &str = include_str!("../../../../queries/subscription/delay_parked.sql");
 const COUNT_RETRYING: &str = include_str!("../../../../queries/subscription/count_retrying.sql");
 
 const MOVING: &str = "recording what a stream waits at";
@@ -163,6 +164,22 @@ impl Store {
         bounded("recording a failed attempt", query.execute(tx))
             .await
             .map(drop)
+    }
+
+    /// A stream is tried again after this pause, and others that are due before it.
+    pub(in super::super) async fn delay_parked(
+        &self,
+        tx: &mut PgConnection,
+        due: &Due,
+        pause: Duration,
+    ) -> Result<(), Error> {
+        let query = sqlx::query(DELAY_PARKED)
+            .bind(self.name())
+            .bind(self.generation())
+            .bind(due.stream)
+            .bind(due.version)
+            .bind(pause.as_secs_f64() * 1000.0);
+        bounded("putting a stream off", query.execute(tx)).await.map(drop)
     }
 
     /// Nothing of a stream waits any more.
