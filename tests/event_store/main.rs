@@ -18,6 +18,8 @@ mod cli_projections;
 
 mod crowd;
 
+mod cut_short;
+
 mod deciders;
 
 mod forgetting;

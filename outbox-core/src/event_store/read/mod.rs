@@ -18,4 +18,5 @@ mod one_stream;
 pub use one_stream::{Direction, StreamRead};
 
 mod pg;
+pub(in crate::event_store) use pg::first_page;
 pub use pg::{list_streams, read_page, read_stream, stream_version};

@@ -33,8 +33,9 @@ pub fn read_stream<'c>(
             let Some(behind) = behind else {
                 return Ok::<_, Error>(None);
             };
-            let (page, next) = page_behind(connection, &read, behind).await?;
-            Ok((!page.is_empty()).then(|| (stream::iter(page).map(Ok), (connection, read, next))))
+            let page = page_behind(connection, &read, behind).await?;
+            Ok((!page.events.is_empty())
+                .then(|| (stream::iter(page.events).map(Ok), (connection, read, page.next))))
         },
     )
     .try_flatten()
@@ -43,17 +44,34 @@ pub fn read_stream<'c>(
 /// One page of a stream: the first of what is asked for. Empty: there is nothing more.
 ///
 /// # Errors
-/// When the database cannot be read.
+/// When the database cannot be read, or the stream was given a tombstone.
 pub async fn read_page(connection: &mut PgConnection, read: &StreamRead) -> Result<Vec<StoredEvent>, Error> {
-    Ok(page_behind(connection, read, read.behind()).await?.0)
+    Ok(first_page(connection, read).await?.events)
 }
 
-/// A page, and behind which version the next one begins; none: there is none. A page without events is the end.
+/// A page, and what is known of what follows.
+pub(in crate::event_store) struct Page {
+    /// None: there is nothing more.
+    pub(in crate::event_store) events: Vec<StoredEvent>,
+    /// Behind which version the next one begins; none: there is none.
+    pub(in crate::event_store) next: Option<i64>,
+    /// Of a page for which no row was found: at which version the stream was after that.
+    pub(in crate::event_store) version: Option<u64>,
+}
+
+/// The first page of what is asked for.
+pub(in crate::event_store) async fn first_page(
+    connection: &mut PgConnection,
+    read: &StreamRead,
+) -> Result<Page, Error> {
+    page_behind(connection, read, read.behind()).await
+}
+
 async fn page_behind(
     connection: &mut PgConnection,
     read: &StreamRead,
     mut behind: i64,
-) -> Result<(Vec<StoredEvent>, Option<i64>), Error> {
+) -> Result<Page, Error> {
     let sql = match read.direction {
         Direction::Forward => FORWARD,
         Direction::Backward => BACKWARD,
@@ -69,23 +87,31 @@ async fn page_behind(
             .map_err(failed(READING))?;
         let mut page = stored_events(&rows, READING)?;
         let (Some(last), Some(row)) = (page.last(), rows.last()) else {
-            // Nothing at all: never was, or is gone.
-            let is_all = matches!(
-                (read.direction, behind),
-                (Direction::Forward, 0) | (Direction::Backward, i64::MAX)
-            );
-            if is_all && matches!(standing(connection, &read.stream).await?, Standing::Gone { .. }) {
-                return Err(Error::Gone {
-                    stream: read.stream.clone(),
-                });
-            }
-            return Ok((page, None));
+            // Nothing: the end, or it was buried, before the read or in the middle of it.
+            let version = match standing(connection, &read.stream).await? {
+                Standing::Gone { .. } => {
+                    return Err(Error::Gone {
+                        stream: read.stream.clone(),
+                    });
+                }
+                Standing::Present { version, .. } => version,
+                Standing::Absent => 0,
+            };
+            return Ok(Page {
+                events: page,
+                next: None,
+                version: Some(version),
+            });
         };
         behind = i64::try_from(last.version).unwrap_or(i64::MAX);
         let end: i64 = get(row, "end_version", READING)?;
         let is_over = read.keep(&mut page) || behind == end;
         if is_over || !page.is_empty() {
-            return Ok((page, (!is_over).then_some(behind)));
+            return Ok(Page {
+                events: page,
+                next: (!is_over).then_some(behind),
+                version: None,
+            });
         }
     }
 }

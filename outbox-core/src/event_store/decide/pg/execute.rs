@@ -133,10 +133,10 @@ impl<D: Decider<Event: TypedEvent>> Repository<D> {
         'pages: loop {
             let read = StreamRead::of(stream).from_version(version + 1).limits(self.page);
             let page = self.opened_page(connection, &read).await?;
-            if page.is_empty() {
+            if page.events.is_empty() {
                 break;
             }
-            for opened in page {
+            for opened in page.events {
                 let stored = opened.stored();
                 if stored.event.id != event_id(command_id, stream, events.len()).to_string() {
                     break 'pages;
