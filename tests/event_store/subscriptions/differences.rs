@@ -210,3 +210,44 @@ async fn the_second_difference_does_not_look_through_what_the_first_one_had() ->
     assert_eq!(scene.has_applied(4).await?[3].1, 4);
     running.stop().await
 }
+
+#[tokio::test]
+async fn from_now_on_is_what_is_committed_after_it_was_run_first() -> Result {
+    // GIVEN events that are stored, and one of a transaction that is open
+    let scene = Scene::new().await?;
+    scene.append("order-1", &["placed", "paid"]).await?;
+    let mut late = scene.pool.begin().await?;
+    append(&mut late, "order-2", &["placed"]).await?;
+    scene.append("order-3", &["placed"]).await?;
+    // WHEN a subscription is run from now on
+    let running = scene.start(quick("all").from_now().partitions(2), Recorder::plain());
+    until("it is there", PATIENCE, async || {
+        let there = scene
+            .count("select count(*) from outbox.subscription_checkpoint")
+            .await?;
+        Ok((there == 2).then_some(()))
+    })
+    .await?;
+    // THEN its first difference looks through nothing below what was drawn by then
+    let floor = scene
+        .count("select min(least(done_floor, drawn)) from outbox.subscription_checkpoint")
+        .await?;
+    assert_eq!(floor, 4);
+    // AND it has what is committed afterwards, the open one included, and nothing of before
+    scene.append("order-1", &["shipped"]).await?;
+    late.commit().await?;
+    scene.append("order-3", &["paid"]).await?;
+    let mut applied = scene.has_applied(3).await?;
+    applied.sort();
+    let told = |stream: &str, version| (stream.to_owned(), version);
+    assert_eq!(
+        applied,
+        [told("order-1", 3), told("order-2", 1), told("order-3", 2)]
+    );
+    running.stop().await?;
+    // AND begun once, it goes on where it was
+    scene.append("order-4", &["placed"]).await?;
+    let running = scene.start(quick("all").from_now().partitions(2), Recorder::plain());
+    assert_eq!(scene.has_applied(4).await?[3], told("order-4", 1));
+    running.stop().await
+}

@@ -61,6 +61,7 @@ pub struct Subscription {
     pub(super) categories: Option<Vec<String>>,
     pub(super) types: Option<Vec<String>>,
     pub(super) is_projection: bool,
+    pub(super) is_from_now: bool,
     pub(super) limits: PageLimits,
     pub(super) retry: Retry,
     pub(super) lease: Duration,
@@ -79,6 +80,7 @@ impl Subscription {
             categories: None,
             types: None,
             is_projection: false,
+            is_from_now: false,
             limits: PageLimits {
                 events_max: PAGE_EVENTS,
                 ..PageLimits::default()
@@ -100,6 +102,13 @@ impl Subscription {
     /// Only events of these types.
     pub fn types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.types = Some(sorted(types));
+        self
+    }
+
+    /// Only what is committed after it was run first, or is being committed then; not from the oldest event on. It matters when the subscription
+    /// is run first, and no more afterwards. Not for projections, which are made of all events.
+    pub fn from_now(mut self) -> Self {
+        self.is_from_now = true;
         self
     }
 
@@ -133,7 +142,8 @@ impl Subscription {
         self
     }
 
-    /// How long a handler may take for one event; default 30 s. Then it is a failed attempt.
+    /// How long a handler may take for one event; default 30 s. Then it is a failed attempt. Where it is longer than the lease, a process that
+    /// is stopped in the middle of a handler, and not killed, keeps its partition for so long.
     pub fn handler_limit(mut self, limit: Duration) -> Self {
         self.handler_limit = limit;
         self
@@ -188,6 +198,9 @@ impl Subscription {
                 self.partitions
             ));
         }
+        if self.is_from_now && self.is_projection {
+            problems.push("from_now: a projection is made of all events".to_owned());
+        }
         if self.lease < LEASE_MIN {
             problems.push(format!(
                 "lease: must be {LEASE_MIN:?} at least, got {:?}",
@@ -234,6 +247,8 @@ mod tests {
             .partitions(0)
             .types(Vec::<String>::new());
         assert_eq!(wrong.problems().len(), 3);
+        let projection = Subscription::new("points").from_now().of_generation(1);
+        assert_eq!(projection.problems().len(), 1);
         assert_eq!(
             Subscription::new("loyalty.points").problems(),
             Vec::<String>::new()

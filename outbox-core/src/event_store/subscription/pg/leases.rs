@@ -2,9 +2,11 @@
 
 use super::super::share::Seen;
 use super::super::{Error, Subscription};
-use super::{Store, bounded};
+use super::{DRAWN, Store, bounded};
 use crate::event_store;
 use crate::event_store::pg::get;
+
+const PASS_TRANSACTION: &str = include_str!("../../../../queries/subscription/pass_transaction.sql");
 
 const LOOKING: &str = "looking at a subscription";
 /// SQLSTATE of a row whose subscription was removed.
@@ -14,12 +16,18 @@ impl Store {
     /// Makes the subscription, or finds it as it is described.
     pub(in super::super) async fn register(&self) -> Result<(), Error> {
         let wanted: &Subscription = &self.subscription;
+        let drawn = if wanted.is_from_now {
+            Some(self.drawn_before().await?)
+        } else {
+            None
+        };
         let query = sqlx::query(include_str!("../../../../queries/subscription/register.sql"))
             .bind(self.name())
             .bind(self.generation())
             .bind(i32::from(wanted.partitions))
             .bind(&wanted.categories)
-            .bind(&wanted.types);
+            .bind(&wanted.types)
+            .bind(drawn);
         bounded("registering a subscription", query.execute(&self.pool)).await?;
         let query = sqlx::query(include_str!("../../../../queries/subscription/definition.sql"))
             .bind(self.name())
@@ -64,6 +72,15 @@ impl Store {
             name: self.name().to_owned(),
             what: differences.join(" and "),
         })
+    }
+
+    /// The last position drawn before a transaction that has ended.
+    async fn drawn_before(&self) -> Result<i64, Error> {
+        let query = sqlx::query_scalar(DRAWN);
+        let drawn = bounded(LOOKING, query.fetch_one(&self.pool)).await?;
+        let query = sqlx::query(PASS_TRANSACTION);
+        bounded(LOOKING, query.execute(&self.pool)).await?;
+        Ok(drawn)
     }
 
     /// Says that this process lives and its leases go on, and sees who has what.

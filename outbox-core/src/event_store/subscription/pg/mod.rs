@@ -27,6 +27,7 @@ pub(super) use parked::Due;
 pub(super) use places::Fenced;
 pub(super) use reached::{Reached, reached};
 
+const DRAWN: &str = include_str!("../../../../queries/subscription/drawn.sql");
 const ENTER_SCHEMA: &str = include_str!("../../../../queries/subscription/enter_schema.sql");
 
 /// No statement of ours takes this long on a server that works.
@@ -119,9 +120,12 @@ impl Store {
         let query = sqlx::query(ENTER_SCHEMA)
             .bind(self.name())
             .bind(self.generation());
-        bounded("entering the schema of a projection", query.execute(tx))
-            .await
+        bounded("entering the schema of a projection", query.fetch_optional(tx))
+            .await?
             .map(drop)
+            .ok_or_else(|| Error::Gone {
+                name: self.name().to_owned(),
+            })
     }
 }
 

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::super::Error;
 use super::super::checkpoint::{Checkpoint, Goal, NextEra};
-use super::{Store, bounded, still_own};
+use super::{DRAWN, Store, bounded, still_own};
 use crate::event_store;
 use crate::event_store::pg::get;
 use crate::tail::snapshot::Snapshot;
@@ -46,7 +46,7 @@ impl Store {
 
     /// The last position drawn. Before [`Store::fence`]: see `checkpoint.rs`.
     pub(in super::super) async fn drawn(tx: &mut PgConnection) -> Result<i64, Error> {
-        let query = sqlx::query_scalar(include_str!("../../../../queries/subscription/drawn.sql"));
+        let query = sqlx::query_scalar(DRAWN);
         bounded("reading the last position", query.fetch_one(tx)).await
     }
 
