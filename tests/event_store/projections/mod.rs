@@ -5,3 +5,5 @@ mod inline;
 pub(crate) mod orders;
 
 mod rebuild;
+
+mod switching;

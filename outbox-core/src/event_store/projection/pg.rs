@@ -219,6 +219,16 @@ pub(super) async fn hold_rebuild(pool: &PgPool, number: i64, said: &str) -> Resu
     bounded("holding a rebuild", query.execute(pool)).await.map(drop)
 }
 
+/// What a rebuild that has caught up waits for; none: for nothing that is not seen.
+pub(super) async fn say_rebuild(pool: &PgPool, number: i64, said: Option<&str>) -> Result<(), Error> {
+    let query = sqlx::query(include_str!("../../../queries/projection/say_rebuild.sql"))
+        .bind(number)
+        .bind(said);
+    bounded("telling of a rebuild", query.execute(pool))
+        .await
+        .map(drop)
+}
+
 /// Whether it had not been cancelled meanwhile.
 pub(super) async fn end_rebuild(tx: &mut PgConnection, number: i64, said: &str) -> Result<bool, Error> {
     let query = sqlx::query_scalar(include_str!("../../../queries/projection/end_rebuild.sql"))

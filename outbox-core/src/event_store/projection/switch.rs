@@ -12,13 +12,16 @@ use crate::event_store::subscription::{Error, Subscription};
 
 /// So many events are applied by the switch itself, while everybody waits for it.
 const NEAR_EVENTS: i64 = 500;
+const LIVE_IS_BEHIND: &str = "it has caught up; the live one has many events before it, and is waited for: both are brought to the same events before they are compared";
+const LIVE_IS_PAUSED: &str = "the live one is paused, and both are brought to the same events before they are compared: resume it, and release the rebuild, \
+    or release it with accept_differences, and it is not compared";
 
 /// What came of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Switched {
     Done,
-    /// It is not near enough yet, or somebody was in the way.
-    Later,
+    /// It is not near enough yet, or something is in the way: what a person could not see otherwise.
+    Later(Option<&'static str>),
     Held,
 }
 
@@ -35,6 +38,10 @@ pub(super) async fn switch(
 ) -> Result<Switched, Error> {
     debug_assert!(name_problem(subscription.name()).is_none());
     match attempt(pool, subscription, projection, seen, rebuild).await {
+        Ok(Ok(Switched::Later(said))) => {
+            pg::say_rebuild(pool, rebuild.number, said).await?;
+            Ok(Switched::Later(said))
+        }
         Ok(Ok(switched)) => Ok(switched),
         Ok(Err(said)) => {
             pg::hold_rebuild(pool, rebuild.number, &said).await?;
@@ -50,7 +57,7 @@ pub(super) async fn switch(
         Err(Error::Store(event_store::Error::Database { code, .. }))
             if code == "55P03" || code == "40P01" =>
         {
-            Ok(Switched::Later)
+            Ok(Switched::Later(None))
         }
         Err(error) => Err(error),
     }
@@ -71,18 +78,18 @@ async fn attempt(
         .await?
         .is_near
     {
-        return Ok(Ok(Switched::Later));
+        return Ok(Ok(Switched::Later(None)));
     }
+    let mut uncompared = None;
     if !is_inline {
         let live = pg::near(&mut tx, name, seen.generation, NEAR_EVENTS).await?;
-        if live.is_paused {
-            return Ok(Err(
-                "the live one is paused, and both are brought to the same events before they are compared: resume it, and release the rebuild"
-                    .to_owned(),
-            ));
-        }
-        if !live.is_near {
-            return Ok(Ok(Switched::Later));
+        match (live.is_paused, live.is_near) {
+            (false, true) => {}
+            // Wrong or slow as it is, a person wants it gone: nothing more is applied to it.
+            (true, _) if rebuild.accept_differences => uncompared = Some("the live one was paused"),
+            (false, false) if rebuild.accept_differences => uncompared = Some("the live one was far behind"),
+            (true, _) => return Ok(Err(LIVE_IS_PAUSED.to_owned())),
+            (false, false) => return Ok(Ok(Switched::Later(Some(LIVE_IS_BEHIND)))),
         }
     }
     let old = old_schema(name);
@@ -101,7 +108,7 @@ async fn attempt(
     }
     let catch_up = CatchUp::begin(&mut tx).await?;
     if pg::hold(&mut tx, name).await? != seen.generation {
-        return Ok(Ok(Switched::Later));
+        return Ok(Ok(Switched::Later(None)));
     }
     if is_inline {
         pg::exclude(&mut tx, name).await?;
@@ -111,19 +118,24 @@ async fn attempt(
         let partitions = pg::seize(&mut tx, name, generation).await?;
         if partitions.is_empty() {
             // Nobody has begun with it yet.
-            return Ok(Ok(Switched::Later));
+            return Ok(Ok(Switched::Later(None)));
         }
         seized.push((generation, partitions));
     }
     // Taken when nobody can commit anything of either any more.
     let goal = catch_up.goal(&mut tx).await?;
+    // Of the live one nothing is asked that is not to be compared.
+    seized.retain(|(generation, _)| uncompared.is_none() || *generation == rebuild.generation);
     for (generation, partitions) in &seized {
         let of_it = subscription.clone().of_generation(*generation);
-        if !goal.reach(&mut tx, pool, &of_it, &handler, partitions).await? {
-            return Ok(Ok(Switched::Later));
+        if let Some(why) = goal.reach(&mut tx, pool, &of_it, &handler, partitions).await? {
+            return Ok(Ok(Switched::Later(Some(why))));
         }
     }
-    let mut differing = differences(&pg::contents(&mut tx, name).await?);
+    let mut differing = match uncompared {
+        Some(why) => vec![format!("not compared, since {why}")],
+        None => differences(&pg::contents(&mut tx, name).await?),
+    };
     for (generation, _) in &seized {
         let waiting = pg::near(&mut tx, name, *generation, 0).await?.waiting;
         if waiting > 0 {
@@ -162,7 +174,7 @@ async fn attempt(
         format!("accepted: {}", differing.join("; "))
     };
     if !pg::end_rebuild(&mut tx, rebuild.number, &said).await? {
-        return Ok(Ok(Switched::Later));
+        return Ok(Ok(Switched::Later(None)));
     }
     pg::commit(tx).await?;
     tracing::info!(

@@ -37,7 +37,7 @@ impl CatchUp {
 }
 
 impl CommonGoal {
-    /// Applies what lies before these partitions. False: something failed, it is paused, or a new era begins; the transaction is to be rolled back.
+    /// Applies what lies before these partitions. Otherwise why that is not to be now: the transaction is to be rolled back.
     ///
     /// # Errors
     /// When the database does not do what it is asked.
@@ -48,7 +48,7 @@ impl CommonGoal {
         subscription: &Subscription,
         handler: &Arc<dyn EventHandler>,
         partitions: &[(i32, i64)],
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<&'static str>, Error> {
         let store = Store::new(pool.clone(), Arc::new(subscription.clone()))?;
         for &(partition, epoch) in partitions {
             let place = Place {
@@ -58,8 +58,11 @@ impl CommonGoal {
                 epoch,
             };
             let fenced = store.fence(tx, partition, epoch).await?;
-            if fenced.next_era.is_some() || fenced.is_paused {
-                return Ok(false);
+            if fenced.next_era.is_some() {
+                return Ok(Some("an era was opened, which has not been come to yet"));
+            }
+            if fenced.is_paused {
+                return Ok(Some("it is paused: resume it"));
             }
             let mut checkpoint = fenced.checkpoint;
             let (mut is_last, mut events, mut newest) = (false, 0, None);
@@ -70,7 +73,9 @@ impl CommonGoal {
                     }
                     let begun = checkpoint.begin(self.seen.clone(), self.through, fenced.own);
                     if begun.is_err() {
-                        return Ok(false);
+                        return Ok(Some(
+                            "the database went back in time: see outbox-relay recover inspect",
+                        ));
                     }
                     is_last = true;
                 }
@@ -81,7 +86,9 @@ impl CommonGoal {
                     .read_page(tx, partition, &checkpoint, &goal, &bounds, u32::MAX)
                     .await?;
                 if apply_page(&place, tx, &page, Care::Whole).await.is_err() {
-                    return Ok(false);
+                    return Ok(Some(
+                        "an event failed while both were brought to the same events: it is tried again there, and then here",
+                    ));
                 }
                 events += page.events.len();
                 newest = newest.max(page.events.iter().map(|(_, event)| event.recorded_at).max());
@@ -92,6 +99,6 @@ impl CommonGoal {
                 .advance(tx, (partition, fenced.own), &checkpoint, events, newest)
                 .await?;
         }
-        Ok(true)
+        Ok(None)
     }
 }
