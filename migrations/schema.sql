@@ -3859,6 +3859,25 @@ $$;
 
 ALTER FUNCTION outbox.refuse_transition() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_uncounted() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if new.removed is not null then
+        return new;
+    end if;
+    if not pg_try_advisory_xact_lock(outbox.removal_lock(new.topic)) or exists (select from outbox.removed r where r.topic = new.topic) then
+        raise exception 'refused: events of topic % were removed from the event store, and this relay is of a version that does not count them', new.topic
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Stop it: a relay of the version of these migrations puts the topic out again.';
+    end if;
+    new.removed := 0;
+    return new;
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_uncounted() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_unpublished(stream_name text, stream bigint, first bigint, last bigint) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4246,6 +4265,10 @@ CREATE FUNCTION outbox.retire_master_key(name text, reason text) RETURNS bigint
 begin
     if coalesce(btrim(reason), '') = '' then
         raise exception 'a reason must be given: it stays in outbox.master_key' using errcode = 'invalid_parameter_value';
+    elsif current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        -- Whom it waits for would not be counted.
+        raise exception 'refused: a master key is retired in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
+            using errcode = 'feature_not_supported';
     end if;
     update outbox.master_key m set retired_at = clock_timestamp(), retired_by = session_user, reason = retire_master_key.reason
     where m.name = retire_master_key.name and m.retired_at is null;
@@ -4674,10 +4697,18 @@ $$;
 ALTER FUNCTION outbox.summary() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.tags_of(tags text[]) RETURNS text[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select array(select distinct t.tag collate "C" from unnest(tags) e (tags), json_array_elements_text(e.tags::json) t (tag) where e.tags is not null)
+declare
+    other constant text := (select json_typeof(e.tags::json) from unnest(tags) e (tags) where json_typeof(e.tags::json) <> 'array' limit 1);
+begin
+    if other is not null then
+        raise exception 'append refused: the tags of an event must be a JSON array of texts, or not be named; got a JSON %', other
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return array(select distinct t.tag collate "C" from unnest(tags) e (tags), json_array_elements_text(e.tags::json) t (tag) where e.tags is not null);
+end
 $$;
 
 ALTER FUNCTION outbox.tags_of(tags text[]) OWNER TO outbox_maintainer;
@@ -6727,7 +6758,7 @@ CREATE TABLE outbox.reissue (
     missing text NOT NULL,
     asked_by text NOT NULL,
     cut_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    removed bigint DEFAULT 0 NOT NULL,
+    removed bigint NOT NULL,
     CONSTRAINT reissue_check CHECK ((kept_number < batch_number)),
     CONSTRAINT reissue_check1 CHECK ((base_number <= kept_number)),
     CONSTRAINT reissue_check2 CHECK ((cardinality(passed_snapshots) = cardinality(passed_positions))),
@@ -9781,6 +9812,8 @@ CREATE TRIGGER partitions_grow BEFORE UPDATE OF partitions ON outbox.topic FOR E
 
 CREATE TRIGGER passed_rises BEFORE UPDATE ON outbox.consumer_stream FOR EACH ROW WHEN ((ROW(new.passed_batch, new.passed_position) < ROW(old.passed_batch, old.passed_position))) EXECUTE FUNCTION outbox.refuse_fall();
 
+CREATE TRIGGER refuse_uncounted BEFORE INSERT ON outbox.reissue FOR EACH ROW EXECUTE FUNCTION outbox.refuse_uncounted();
+
 CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.dead_letter FOR EACH ROW WHEN (((old.state <> new.state) AND ((((((((old.state <> 'dead'::text) OR (new.state <> 'redriving'::text)) AND ((old.state <> 'dead'::text) OR (new.state <> 'discarded'::text))) AND ((old.state <> 'dead'::text) OR (new.state <> 'applied'::text))) AND ((old.state <> 'redriving'::text) OR (new.state <> 'applied'::text))) AND ((old.state <> 'redriving'::text) OR (new.state <> 'dead'::text))) AND ((old.state <> 'applied'::text) OR (new.state <> 'dead'::text))) AND ((old.state <> 'discarded'::text) OR (new.state <> 'dead'::text))))) EXECUTE FUNCTION outbox.refuse_transition('letter');
 
 CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.operation FOR EACH ROW WHEN (((old.state <> new.state) AND ((((old.state <> 'running'::text) OR (new.state <> 'cancelled'::text)) AND ((old.state <> 'running'::text) OR (new.state <> 'finished'::text))) AND ((old.state <> 'cancelled'::text) OR (new.state <> 'running'::text))))) EXECUTE FUNCTION outbox.refuse_transition('operation');
@@ -10201,6 +10234,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_tag_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION outbox.refuse_to_keep(reason text, max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_transition() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.refuse_uncounted() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_unpublished(stream_name text, stream bigint, first bigint, last bigint) FROM PUBLIC;
 

@@ -12,7 +12,7 @@ use outbox_core::event_store::forget::{
 use outbox_core::event_store::typed::{EventType, Fault, TypedEvent};
 use outbox_core::event_store::{self, Error, Expected, Outcome, StoredEvent, StreamName, StreamRead};
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use system_tests::patience::until;
 use system_tests::stream::entries;
 use system_tests::{Failure, Login, Relay, Result, World};
@@ -271,6 +271,17 @@ async fn a_retired_master_key_wraps_nothing_more() -> Result {
     let _ = keyring().seal(&mut late, &stream, "eve", named("Eve")).await?;
     // Nothing is left to wrap anew, and yet it is not over.
     assert_eq!(rewrap_keys(&mut person, &both).await?, 0);
+    // WHEN the old one would be retired in a transaction that cannot see whom it waits for THEN that is refused
+    for isolation in ["repeatable read", "serializable"] {
+        let mut blind = person.begin().await?;
+        let set = format!("set transaction isolation level {isolation}; set local lock_timeout = '5s'");
+        blind.execute(AssertSqlSafe(set)).await?;
+        let refused = retire_master_key(&mut blind, "2026", "a new year").await;
+        assert!(
+            matches!(&refused, Err(Error::Database { code, .. }) if code == "0A000"),
+            "{refused:?}"
+        );
+    }
     // WHEN the old one is retired THEN that process is waited for, and counted
     let retiring = tokio::spawn(async move {
         let left = retire_master_key(&mut person, "2026", "a new year").await;

@@ -453,6 +453,59 @@ async fn what_is_cut_again_is_what_was_measured() -> Result {
 }
 
 #[tokio::test]
+async fn a_relay_that_does_not_count_what_was_removed_puts_nothing_out_again() -> Result {
+    let mut bench = Bench::new().await?;
+    bench.store("points-1", 2).await?;
+    // How a relay of before cuts a re-issue: it names no column for what was removed. The batch is none: that is looked at afterwards.
+    let as_before = async |relay: &mut PgConnection| -> Result<(String, String)> {
+        let refused = relay
+            .execute(
+                "insert into outbox.reissue (batch_number, topic, partition, kept_batch_id, kept_position, kept_number, base, base_number, \
+                     passed_snapshots, passed_positions, missing, asked_by) \
+                 values (-1, 'points', 0, 1, 1, 1, '3:3:', 1, '{}', '{}', 'all of it', 'a person')",
+            )
+            .await
+            .expect_err("it has no batch");
+        let refused = refused.as_database_error().expect("the server says so");
+        Ok((
+            refused.code().unwrap_or_default().into_owned(),
+            refused.message().to_owned(),
+        ))
+    };
+    let (code, said) = as_before(&mut bench.postgres).await?;
+    assert_ne!(code, "55000", "nothing was removed: {said}");
+    // WHEN somebody is removing events of the topic, and afterwards THEN it is refused
+    let mut person = bench.world.connect().await?;
+    until("it may go", LIMIT, async || {
+        person.execute("begin").await?;
+        match keep::truncate_stream(&mut person, &name("points-1"), 2, REASON, 100).await {
+            Ok(chunk) => {
+                assert_eq!(chunk.events, 1);
+                Ok(Some(()))
+            }
+            Err(Error::Database { code, .. }) if code == "55000" => {
+                person.execute("rollback").await?;
+                Ok(None)
+            }
+            Err(other) => Err(other.into()),
+        }
+    })
+    .await?;
+    let (code, said) = as_before(&mut bench.postgres).await?;
+    assert!(
+        code == "55000" && said.contains("does not count"),
+        "{code} {said}"
+    );
+    person.execute("commit").await?;
+    let (code, said) = as_before(&mut bench.postgres).await?;
+    assert!(
+        code == "55000" && said.contains("does not count"),
+        "{code} {said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_kept_of_a_removed_event_tells_its_partition_and_stays() -> Result {
     let mut bench = Bench::new().await?;
     let differing: i64 = sqlx::query_scalar(

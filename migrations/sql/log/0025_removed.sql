@@ -21,6 +21,8 @@ create trigger append_only_as_a_whole before truncate on outbox.removed for each
 
 -- How many events behind the entry that was kept had been removed when a re-issue was cut: its share has so many less.
 alter table outbox.reissue add column removed bigint not null default 0 check (removed >= 0);
+-- Of those that were cut before nothing had been removed that is known. Who cuts one says it: see below.
+alter table outbox.reissue alter column removed drop default;
 alter table outbox.reissue_order add column removed bigint;
 
 -- The number that a key's partition is the remainder of.
@@ -46,6 +48,24 @@ begin
     return not exists (select from outbox.removed r where r.topic = is_still_measured.topic and not pg_visible_in_snapshot(r.removed_by, measured));
 end
 $$;
+
+-- A relay of before this step says nothing of removals, and neither looks whether somebody is removing: it takes what is missing for a gap, and
+-- what it counts does not fit later. Where nothing of the topic was removed, it is right all the same.
+create function outbox.refuse_uncounted() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if new.removed is not null then
+        return new;
+    end if;
+    if not pg_try_advisory_xact_lock(outbox.removal_lock(new.topic)) or exists (select from outbox.removed r where r.topic = new.topic) then
+        raise exception 'refused: events of topic % were removed from the event store, and this relay is of a version that does not count them', new.topic
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Stop it: a relay of the version of these migrations puts the topic out again.';
+    end if;
+    new.removed := 0;
+    return new;
+end
+$$;
+create trigger refuse_uncounted before insert on outbox.reissue for each row execute function outbox.refuse_uncounted();
 
 -- As before; and of what goes to a topic it is kept that it was removed. No recovery begins meanwhile, and no re-issue of these topics is cut.
 create or replace function outbox.drop_events(stream_name text, stream bigint, through bigint, action text, reason text, max integer, out events bigint, out finished boolean)
@@ -164,7 +184,7 @@ declare
 begin
     alter table outbox.removed owner to outbox_maintainer;
     for function in select oid from pg_catalog.pg_proc where pronamespace = 'outbox'::regnamespace
-                    and proname in ('key_number', 'removal_lock', 'is_still_measured', 'drop_events', 'hold_topics', 'note_removed') loop
+                    and proname in ('key_number', 'removal_lock', 'is_still_measured', 'refuse_uncounted', 'drop_events', 'hold_topics', 'note_removed') loop
         execute format('alter function %s owner to outbox_maintainer', function);
         execute format('revoke execute on function %s from public', function);
     end loop;

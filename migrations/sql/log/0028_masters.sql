@@ -40,6 +40,10 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if coalesce(btrim(reason), '') = '' then
         raise exception 'a reason must be given: it stays in outbox.master_key' using errcode = 'invalid_parameter_value';
+    elsif current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        -- Whom it waits for would not be counted.
+        raise exception 'refused: a master key is retired in READ COMMITTED transactions, and this one is %', upper(current_setting('transaction_isolation'))
+            using errcode = 'feature_not_supported';
     end if;
     update outbox.master_key m set retired_at = clock_timestamp(), retired_by = session_user, reason = retire_master_key.reason
     where m.name = retire_master_key.name and m.retired_at is null;

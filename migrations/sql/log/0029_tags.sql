@@ -73,8 +73,16 @@ $$;
 
 -- The tags of events as appends are given them, a JSON array each.
 create function outbox.tags_of(tags text[]) returns text[]
-language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-    select array(select distinct t.tag collate "C" from unnest(tags) e (tags), json_array_elements_text(e.tags::json) t (tag) where e.tags is not null)
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+    other constant text := (select json_typeof(e.tags::json) from unnest(tags) e (tags) where json_typeof(e.tags::json) <> 'array' limit 1);
+begin
+    if other is not null then
+        raise exception 'append refused: the tags of an event must be a JSON array of texts, or not be named; got a JSON %', other
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return array(select distinct t.tag collate "C" from unnest(tags) e (tags), json_array_elements_text(e.tags::json) t (tag) where e.tags is not null);
+end
 $$;
 
 -- Rows of tags come with their event.

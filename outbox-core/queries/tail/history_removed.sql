@@ -6,9 +6,11 @@ select count(*) - coalesce((select r.removed from outbox.reissue r
                             where r.batch_number = $4::bigint and r.topic = $1::text and r.partition = $2::integer), 0) as removed
 from (select b.kind, b.era from outbox.batch b where b.number = $4::bigint limit 1) batch
 cross join outbox.removed r
-cross join lateral generate_series(r.first_position, r.last_position) gone (position)
+-- Only what is of the share is taken apart.
+cross join lateral generate_series(case when batch.kind = 'reissue' then r.first_position else greatest(r.first_position, $5::bigint) end,
+                                   case when batch.kind = 'reissue' then r.last_position else least(r.last_position, $6::bigint) end) gone (position)
 where r.topic = $1::text
-  and (batch.kind = 'reissue' or gone.position between $5::bigint and $6::bigint)
+  and (batch.kind = 'reissue' or r.last_position >= $5::bigint and r.first_position <= $6::bigint)
   and (batch.kind <> 'era' or r.era >= batch.era)
   and ($3::integer <= 1 or r.key_number % $3::integer + 1 = $2::integer)
   and not pg_visible_in_snapshot(r.transaction_id, $7::text::pg_snapshot)

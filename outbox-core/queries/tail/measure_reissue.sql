@@ -41,6 +41,9 @@ with head as materialized (
     from head, outbox.removed r
     cross join lateral generate_series(r.first_position, r.last_position) gone (position)
     where r.topic = $1::text
+      -- Whole ranges first: those of before the entry are not taken apart.
+      and (r.transaction_id >= pg_snapshot_xmax($4::text::pg_snapshot)
+           or r.transaction_id in (select late from pg_snapshot_xip($4::text::pg_snapshot) late))
       and case when r.transaction_id >= pg_snapshot_xmax($4::text::pg_snapshot)
                then gone.position <= head.floor or pg_visible_in_snapshot(r.transaction_id, head.snapshot)
                else r.transaction_id in (select late from pg_snapshot_xip($4::text::pg_snapshot) late)

@@ -123,6 +123,35 @@ async fn what_is_wrong_is_refused_and_named() -> Result {
         let (actual, message, _) = refused(subscribe(&mut connection, 1, None, CONDITION, cursor).await);
         assert_eq!(actual, code, "{message}");
     }
+    // Tags of an event that are no texts.
+    for (tags, expected) in [
+        ("null", "got a JSON null"),
+        (r#""a""#, "got a JSON string"),
+        (r#"{"a": 1}"#, "got a JSON object"),
+    ] {
+        let events = format!(r#"[{{"type": "student.subscribed", "data": {{}}, "tags": {tags}}}]"#);
+        let plain =
+            sqlx::query_scalar("select outbox.append_to_stream('subscription-1', null, $1::text::json)")
+                .bind(&events)
+                .fetch_one(&mut *connection)
+                .await;
+        let within = sqlx::query_scalar(
+            "select outbox.append_if('subscription-1', null, $1::text::json, $2::text::json, $3)",
+        )
+        .bind(&events)
+        .bind(CONDITION)
+        .bind(&now)
+        .fetch_one(&mut *connection)
+        .await;
+        for outcome in [plain, within] {
+            let (code, message, _) = refused(outcome);
+            assert_eq!(code, "22023", "{tags}: {message}");
+            assert!(
+                message.contains("tags") && message.contains(expected),
+                "{tags}: {message}"
+            );
+        }
+    }
     let stored: i64 = sqlx::query_scalar("select count(*) from outbox.stored_event")
         .fetch_one(&mut *connection)
         .await?;
