@@ -136,7 +136,9 @@ impl Error {
                     "Some of these event ids are in the log already: give each command ids of its own."
                 }
                 ("25006", _) => "Read on the primary.",
-                ("55000", _) => "The stream takes no more events: append to one of another name.",
+                ("55000", _) => {
+                    "Read the message: it says what is in the way, and what to do. Where a stream takes no more events, append to one of another name."
+                }
                 (_, Verdict::Retry) => "Repeat the whole transaction.",
                 _ => "Read the message; the transaction is aborted.",
             },

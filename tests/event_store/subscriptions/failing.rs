@@ -288,7 +288,9 @@ async fn a_limit_of_a_statement_and_another_server_are_the_handlers_own() -> Res
                 .execute(&mut *transaction)
                 .await?;
             transaction
-                .execute("do $$ begin raise exception 'no' using errcode = current_setting('test.code'); end $$")
+                .execute(
+                    "do $$ begin raise exception 'no' using errcode = current_setting('test.code'); end $$",
+                )
                 .await?;
             Ok(())
         })

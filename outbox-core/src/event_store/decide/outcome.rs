@@ -32,7 +32,8 @@ pub enum Decided<D: Decider> {
     AlreadyAppended {
         /// Version of the stream after its events, as it was then.
         version: u64,
-        /// What happened then.
+        /// What happened then. Where `prepare` gave the events ids of its own and the command has none, what was decided now: only the ids
+        /// are known to be the same.
         events: Vec<D::Event>,
         /// The positions that they got then.
         positions: Vec<i64>,
@@ -55,7 +56,7 @@ pub enum DecidedWithin<D: Decider> {
     },
     /// The same command, by its id, was carried out before. Nothing was appended.
     AlreadyAppended {
-        /// What happened then.
+        /// What happened then; with ids of `prepare` and without one of the command, what was decided now.
         events: Vec<D::Event>,
         /// The positions that they got then.
         positions: Vec<i64>,

@@ -23,7 +23,8 @@ pub struct WaitFor {
 pub enum Waited {
     /// The effect of these events is committed.
     Applied,
-    /// The time ran out. The subscription is behind, paused or not running; or the events were never committed.
+    /// The time ran out. The subscription is behind, paused or not running; or the events were never committed, or have been truncated or
+    /// buried since.
     TimedOut,
     /// An event of them, or one before it in its stream, failed for good and waits for a person.
     Parked,

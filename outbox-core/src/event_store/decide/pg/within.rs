@@ -15,7 +15,8 @@ use crate::event_store::{Conflict, Cursor, Error, Expected, StreamName};
 impl<D: BoundedDecider<Event: TypedEvent>> Repository<D> {
     /// Decides a command on the events of its boundary, and appends what follows to a stream, at any version. Where an event of the
     /// boundary came meanwhile, all of them are read again, and the command decided again: in this same transaction, which sees what
-    /// others have committed, and holds the tags since the first attempt.
+    /// others have committed, and holds the tags since the first attempt: those of the boundary, and those of what was decided. Where
+    /// attempts decide on events of other tags, two such commands may wait for each other in a circle; Postgres ends one of the two.
     ///
     /// A stream may be there for this one decision (`subscription-<id>`): streams lock their appends, and tags are what guards.
     ///
