@@ -59,6 +59,9 @@ async fn main() -> Result {
 async fn measure(name: &str, options: &Options) -> Result<Report> {
     match name {
         "matrix" => matrix::run(options).await,
+        "commit" => speed::commit::run(options).await,
+        "pinned" => speed::pinned::run(options).await,
+        "latency" => speed::latency::run(options).await,
         "drain" => speed::drain::run(options).await,
         "consume" => speed::consume::run(options).await,
         "backlog" => speed::backlog::run(options).await,

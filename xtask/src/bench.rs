@@ -7,7 +7,7 @@ use crate::servers::{Error, Kind, Permission, Result, ensure};
 
 /// What `all` runs, in this order. A name is here once it is a measure of the program.
 pub const ALL: &[&str] = &[
-    "drain", "consume", "backlog", "through", "idle", "takeover", "store",
+    "drain", "commit", "latency", "pinned", "consume", "backlog", "through", "idle", "takeover", "store",
 ];
 
 /// What only runs when it is named: it takes long, or needs more than the two servers.
@@ -21,7 +21,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     if let Err(why) = check(arguments) {
         let names = [ALL, ALONE].concat().join(", ");
         return Err(Error::new(format!(
-            "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain, store and peers also --events N, store and peers --only WORDS, \
+            "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain, pinned, store and peers also --events N, store and peers --only WORDS, \
              bounded only --rows N"
         )));
     }
@@ -38,7 +38,7 @@ fn check(arguments: &[String]) -> std::result::Result<(), String> {
     while let Some(word) = words.next() {
         let fits = match word {
             "--quick" | "--runs" | "--folder" => name != "bounded",
-            "--events" => matches!(name, "store" | "drain" | "peers"),
+            "--events" => matches!(name, "store" | "drain" | "pinned" | "peers"),
             "--only" => name != "bounded" && name != "all",
             "--rows" => name == "bounded",
             _ => false,

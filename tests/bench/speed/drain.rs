@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use system_tests::patience::until;
 use system_tests::{Relay, Result};
 
@@ -66,7 +66,10 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         let ground = Ground::prepare().await?;
         let known = ground.facts().await?;
         facts.get_or_insert(known);
-        fill(&ground, events, partitions).await?;
+        if partitions > 1 {
+            ground.partitions(TOPIC, partitions)?;
+        }
+        fill(ground.connect().await?, events).await?;
         let mut cases = Sink::ALL.map(|sink| Case::new(partitions, sink));
         for run in 0..=runs {
             for case in &mut cases {
@@ -87,12 +90,8 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     })
 }
 
-/// Puts the events into the log, and nobody is connected to its database any more.
-pub(super) async fn fill(ground: &Ground, events: i64, partitions: u32) -> Result {
-    if partitions > 1 {
-        ground.partitions(TOPIC, partitions)?;
-    }
-    let mut connection = ground.connect().await?;
+/// Puts the events into a log, and closes the connection.
+pub(super) async fn fill(mut connection: PgConnection, events: i64) -> Result {
     let mut filled = 0;
     while filled < events {
         let through = events.min(filled + FILLED_AT_ONCE);
@@ -122,7 +121,7 @@ pub(super) fn streams(partitions: u32) -> Vec<String> {
     }
 }
 
-/// Lets a relay publish what is in a copy, and stops it. The Redis is empty before and has the entries afterwards.
+/// Lets a relay publish what is in a copy, and stops it. None of it is on a stream before.
 pub(super) async fn drain(
     ground: &Ground,
     copy: &Copy,
@@ -130,7 +129,6 @@ pub(super) async fn drain(
     events: i64,
     partitions: u32,
 ) -> Result<Drained> {
-    ground.empty(sink).await?;
     let streams = streams(partitions);
     let mut redis = ground.redis(sink).await?;
     let before = ground.cpu(sink)?;
@@ -190,6 +188,7 @@ impl Case {
     /// Ours, then the same entries by `redis-cli`.
     async fn once(&mut self, ground: &Ground, events: i64, counts: bool) -> Result {
         let copy = ground.copy("drained").await?;
+        ground.empty(self.sink).await?;
         let drained = drain(ground, &copy, self.sink, events, self.partitions).await?;
         ground.drop_copy(copy).await?;
         let mut redis = ground.redis(self.sink).await?;

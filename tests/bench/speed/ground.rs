@@ -256,7 +256,6 @@ impl Copy {
         &self.url
     }
 
-    #[expect(dead_code, reason = "for measures to come")]
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
         Ok(PgConnection::connect(&self.url).await?)
     }
@@ -268,7 +267,6 @@ pub(crate) fn redis_cli() -> Result<PathBuf> {
 }
 
 /// `pgbench`, beside the server.
-#[expect(dead_code, reason = "for measures to come")]
 pub(crate) fn pgbench() -> Result<PathBuf> {
     beside(Kind::Postgres, "pgbench")
 }

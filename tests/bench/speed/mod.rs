@@ -11,6 +11,16 @@ pub(crate) mod drain;
 
 mod resp;
 
+pub(crate) mod commit;
+
+mod pgbench;
+
+mod flow;
+
+pub(crate) mod latency;
+
+pub(crate) mod pinned;
+
 pub(crate) mod servers;
 
 mod threads;

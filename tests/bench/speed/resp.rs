@@ -156,9 +156,21 @@ pub(super) fn number(event: &[u8]) -> Option<i64> {
     std::str::from_utf8(&digits).ok()?.parse().ok()
 }
 
+/// What stands behind these bytes up to the next quotation mark; no such mark is in what is looked for.
+pub(super) fn text(event: &[u8], head: &[u8]) -> Option<Vec<u8>> {
+    let at = event.windows(head.len()).position(|part| part == head)? + head.len();
+    Some(
+        event[at..]
+            .iter()
+            .copied()
+            .take_while(|byte| *byte != b'"')
+            .collect(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, text};
 
     #[test]
     fn the_number_of_a_payload_is_found() {
@@ -168,5 +180,9 @@ mod tests {
         );
         assert_eq!(number(br#"{"id":"1","data":{"number":"x"}}"#), None);
         assert_eq!(number(b"{}"), None);
+        assert_eq!(
+            text(br#"{"key":"a","b":1}"#, b"\"key\":\"").as_deref(),
+            Some(&b"a"[..])
+        );
     }
 }

@@ -1,0 +1,215 @@
+//! S2: what appending costs a producer, beside the same rows inserted without our function and trigger.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use sqlx::{Connection as _, Executor as _};
+use system_tests::patience::until;
+use system_tests::{Failure, Login, Result, stream};
+
+use super::ground::{Copy, Ground, Sink};
+use super::pgbench::repeat;
+use crate::options::Options;
+use crate::report::{Line, Report, Series};
+
+const CLIENTS: u32 = 32;
+const LIMIT: Duration = Duration::from_secs(600);
+const STREAM: &str = "outbox:bench.committed";
+
+const HEAD: &str = "`pgbench --protocol prepared` with 32 clients and two threads; each transaction is one statement that brings one event of 200 bytes, over 1,000
+keys, 15 seconds at a time (`--quick`: 3). Each run has a copy of a database with an empty log. All commits are durable.
+
+* **Ours**: `select outbox.append('bench.committed', …, key => …)`, the function that producers call, by a login that may append and
+  nothing else. No relay is there, so its lock is free and the doorbell does not ring.
+* **Raw**: `insert` of the same values into a table that is not partitioned, has the same columns and defaults (position by a
+  sequence, transaction id, time of the clock), and the same three indexes: unique on id and source, topic and position, transaction id and
+  position. No function, trigger or CHECK; `gen_random_uuid()` as id.
+* **Raw with NOTIFY**: the same, and `pg_notify` in the same statement, with one session that listens: what a poller does that wants to be
+  woken.
+* **Ours with the relay**: the relay runs on the same two cores and publishes into Redis meanwhile; it is beside raw inserts that have
+  both cores for themselves.
+* Where it goes: **raw inserts into the log itself**, by a superuser, so without the function; once with its triggers off. What is left
+  beside raw inserts then are the partitions and CHECKs.
+
+Every run is checked: as many rows as transactions, and with the relay as many entries.
+";
+
+const OURS: &str = r#"\set key random(1, 1000)
+select outbox.append('bench.committed', '{"number":1,"filling":"FILLING"}', key => 'key-' || :key);
+"#;
+const RAW: &str = r#"\set key random(1, 1000)
+insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
+values ('standard', 'bench.committed', 'key-' || :key, gen_random_uuid(), '/bench', 'bench.committed', 'application/json', '{"number":1,"filling":"FILLING"}');
+"#;
+const RAW_WITH_NOTIFY: &str = r#"\set key random(1, 1000)
+with put as (
+    insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
+    values ('standard', 'bench.committed', 'key-' || :key, gen_random_uuid(), '/bench', 'bench.committed', 'application/json', '{"number":1,"filling":"FILLING"}')
+    returning 1
+)
+select pg_notify('bench', '') from put;
+"#;
+
+/// A transaction of producers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Ours,
+    Raw,
+    RawWithNotify,
+    OursWithRelay,
+    /// The raw insert into the log itself, whose triggers do not fire.
+    Log,
+    /// The same, and they do.
+    LogWithTriggers,
+}
+
+impl Way {
+    const ALL: [Self; 6] = [
+        Self::Ours,
+        Self::Raw,
+        Self::RawWithNotify,
+        Self::OursWithRelay,
+        Self::Log,
+        Self::LogWithTriggers,
+    ];
+
+    fn script(self) -> String {
+        let script = match self {
+            Self::Ours | Self::OursWithRelay => OURS,
+            Self::Raw => RAW,
+            Self::RawWithNotify => RAW_WITH_NOTIFY,
+            Self::Log | Self::LogWithTriggers => &RAW.replace("bench.raw", "outbox.log"),
+        };
+        script.replace("FILLING", &"x".repeat(170))
+    }
+
+    fn count(self) -> &'static str {
+        match self {
+            Self::Ours | Self::OursWithRelay | Self::Log | Self::LogWithTriggers => {
+                "select count(*) from outbox.log"
+            }
+            Self::Raw | Self::RawWithNotify => "select count(*) from bench.raw",
+        }
+    }
+
+    /// Commits in a second.
+    async fn once(self, ground: &Ground, seconds: u32) -> Result<f64> {
+        let copy = ground.copy("committed").await?;
+        let url = match self {
+            // A producer may not insert by itself, and triggers are turned off by a superuser.
+            Self::Log => format!("{}?options=-csession_replication_role%3Dreplica", copy.url()),
+            Self::LogWithTriggers => copy.url().to_owned(),
+            _ => Login::Producer.database_url(copy.url()),
+        };
+        let listener = match self {
+            Self::RawWithNotify => {
+                let mut listener = PgListener::connect(copy.url()).await?;
+                listener.listen("bench").await?;
+                Some(tokio::spawn(
+                    async move { while listener.recv().await.is_ok() {} },
+                ))
+            }
+            _ => None,
+        };
+        let mut relay = None;
+        if self == Self::OursWithRelay {
+            ground.empty(Sink::Memory).await?;
+            let started = relay.insert(ground.relay(copy.url(), Sink::Memory).start()?);
+            started.leads().await?;
+        }
+        let done = repeat(&url, &self.script(), CLIENTS, seconds).await?;
+        if let Some(listener) = listener {
+            listener.abort();
+        }
+        if let Some(mut relay) = relay {
+            let mut redis = ground.redis(Sink::Memory).await?;
+            until("all that was committed is published", LIMIT, async || {
+                let length = stream::length(&mut redis, STREAM).await?;
+                Ok((i64::try_from(length)? == done.transactions).then_some(()))
+            })
+            .await?;
+            relay.terminate().await?;
+        }
+        self.check(&copy, done.transactions).await?;
+        ground.drop_copy(copy).await?;
+        Ok(done.rate)
+    }
+
+    async fn check(self, copy: &Copy, transactions: i64) -> Result {
+        let mut connection = copy.connect().await?;
+        let rows: i64 = sqlx::query_scalar(self.count())
+            .fetch_one(&mut connection)
+            .await?;
+        connection.close().await?;
+        match rows == transactions {
+            true => Ok(()),
+            false => Err(Failure::new(format!(
+                "{self:?}: {rows} rows of {transactions} transactions"
+            ))),
+        }
+    }
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Report> {
+    let runs = options.runs(5, 1);
+    let seconds = options.size(15, 3);
+    let ground = Ground::prepare().await?;
+    let facts = ground.facts().await?;
+    prepare(&ground).await?;
+    let mut rates = Way::ALL.map(|_| Series::rate());
+    for run in 0..=runs {
+        for (way, series) in Way::ALL.iter().zip(&mut rates) {
+            let rate = way.once(&ground, seconds).await?;
+            eprintln!("run {run} of {runs}: {way:?}: {rate:.0} commits per s");
+            if run > 0 {
+                series.push(rate);
+            }
+        }
+    }
+    let [ours, raw, notify, with_relay, log, log_with_triggers] = rates;
+    let lines = vec![
+        Line::new("commits that append, no relay", ours.clone())
+            .against("raw inserts", raw.clone())
+            .must_reach(0.85, 0.95),
+        Line::new("commits that append, no relay", ours)
+            .against("raw inserts with NOTIFY", notify.clone())
+            .must_reach(3.0, 4.0),
+        Line::new("commits that append, the relay publishes meanwhile", with_relay)
+            .against("raw inserts", raw.clone())
+            .must_reach(0.6, 0.75),
+        Line::new("raw inserts with NOTIFY, which are nothing of ours", notify)
+            .against("raw inserts", raw.clone()),
+        Line::new("raw inserts into the log itself, its triggers off", log)
+            .against("raw inserts", raw.clone()),
+        Line::new("raw inserts into the log itself", log_with_triggers).against("raw inserts", raw),
+    ];
+    Ok(Report {
+        name: "commit",
+        title: "What appending costs a producer",
+        head: HEAD,
+        lines,
+        notes: Vec::new(),
+        facts,
+        is_quick: options.quick,
+    })
+}
+
+/// The table that raw inserts go to.
+async fn prepare(ground: &Ground) -> Result {
+    let mut connection = ground.connect().await?;
+    connection
+        .execute(
+            "create schema bench;
+             create sequence bench.position;
+             create table bench.raw (like outbox.log including defaults);
+             alter table bench.raw alter position set default nextval('bench.position');
+             create unique index on bench.raw (id, source);
+             create index on bench.raw (topic, position);
+             create index on bench.raw (transaction_id, position);
+             grant usage on schema bench to test_producer;
+             grant usage on sequence bench.position to test_producer;
+             grant insert, select on bench.raw to test_producer",
+        )
+        .await?;
+    Ok(connection.close().await?)
+}

@@ -1,0 +1,70 @@
+//! `pgbench`, which comes with Postgres: so many clients that repeat one script with prepared statements.
+
+use std::io::Write as _;
+
+use system_tests::{Failure, Result};
+use tempfile::NamedTempFile;
+
+use super::ground::pgbench;
+
+/// What it did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    pub(super) transactions: i64,
+    /// Transactions in a second, without the time that connecting took.
+    pub(super) rate: f64,
+}
+
+/// Repeats a script for so many seconds. A transaction that failed is an error.
+pub(super) async fn repeat(url: &str, script: &str, clients: u32, seconds: u32) -> Result<Done> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(script.as_bytes())?;
+    let ended = tokio::process::Command::new(pgbench()?)
+        .args(["--no-vacuum", "--protocol", "prepared", "--jobs", "2"])
+        .args(["--client", &clients.to_string(), "--time", &seconds.to_string()])
+        .arg("--file")
+        .arg(file.path())
+        .arg(url)
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&ended.stdout);
+    let complained = String::from_utf8_lossy(&ended.stderr);
+    match (ended.status.success(), parse(&said)) {
+        (true, Some(done)) => Ok(done),
+        _ => Err(Failure::new(format!(
+            "pgbench ended with {}: {said}{complained}",
+            ended.status
+        ))),
+    }
+}
+
+/// Pure. None when one failed, or a number is missing.
+fn parse(said: &str) -> Option<Done> {
+    let after = |head: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(head))?;
+        line.split_whitespace().next()
+    };
+    if after("number of failed transactions: ")? != "0" {
+        return None;
+    }
+    Some(Done {
+        transactions: after("number of transactions actually processed: ")?
+            .parse()
+            .ok()?,
+        rate: after("tps = ")?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn what_it_says_is_read_and_a_failed_transaction_is_no_result() {
+        let said = "number of transactions actually processed: 417\nnumber of failed transactions: 0 (0.000%)\n\
+                    latency average = 1.2 ms\ntps = 83.4 (without initial connection time)\n";
+        assert!(parse(said).is_some_and(|done| done.transactions == 417 && (done.rate - 83.4).abs() < 1e-9));
+        assert!(parse(&said.replace(": 0 (", ": 1 (")).is_none());
+        assert!(parse("tps = 3").is_none());
+    }
+}

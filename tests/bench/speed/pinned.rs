@@ -1,0 +1,195 @@
+//! S6: a backlog and a flow while somebody holds a snapshot, and while a stranger's write transaction is open; beside the same without.
+
+use std::time::Duration;
+
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use system_tests::Result;
+
+use super::drain::{self, drain};
+use super::flow::{Flow, quantile};
+use super::ground::{Copy, Ground, Sink};
+use super::{latency, resp};
+use crate::options::Options;
+use crate::report::{Line, Report, Series};
+
+/// The end of the long flow, which is what is measured of it.
+const MEASURED: Duration = Duration::from_secs(60);
+/// 0.9 and 0.97 of the speed, said of a delay.
+const DELAY: (f64, f64) = (1.0 / 0.9, 1.0 / 0.97);
+
+const HEAD: &str = "Three things in turns, each in a copy of a database with an empty log, with a relay that has the settings that it has by itself, and a Redis that keeps
+nothing on disk:
+
+* **free**: nobody holds anything;
+* **pinned**: a `REPEATABLE READ` transaction took its snapshot in that database before anything came, and stays open to the end;
+* **stranger**: a transaction that wrote a row of a table of its own in that database stays open to the end.
+
+1,000 events come in a second for five minutes (`--quick`: 8 seconds), by a schedule with random gaps as in [How late an event is](latency.md); the last
+minute of them is measured. Then 200 in a second for 30 seconds (`--quick`: 5). Then the relay stops, 1,000,000 events of another topic are
+filled in (`--quick`: 50,000), as in [How fast a backlog is published](drain.md), and a relay starts and publishes them. So a backlog meets a snapshot that
+was held for more than five minutes.
+
+Ratios are to the free one of the same round. Speed must stay at 0.9 of it (0.97 is wanted), and a delay at 1 / 0.9. Every run is
+checked as those of the two other pages are.
+";
+
+/// What somebody else does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Other {
+    Free,
+    Pinned,
+    Stranger,
+}
+
+/// What was measured beside one of them: rate of the drain, p50 and p99 of both flows.
+type Found = [Series; 5];
+
+impl Other {
+    const ALL: [Self; 3] = [Self::Free, Self::Pinned, Self::Stranger];
+
+    /// The connection that must stay.
+    async fn begin(self, copy: &Copy) -> Result<PgConnection> {
+        let mut connection = copy.connect().await?;
+        match self {
+            Self::Free => {}
+            Self::Pinned => {
+                connection
+                    .execute("begin isolation level repeatable read; select count(*) from bench.probe")
+                    .await?;
+            }
+            Self::Stranger => {
+                connection
+                    .execute("begin; insert into bench.probe (n) values (2)")
+                    .await?;
+            }
+        }
+        Ok(connection)
+    }
+
+    async fn once(self, ground: &Ground, sizes: Sizes) -> Result<[f64; 5]> {
+        let copy = ground.copy("pinned").await?;
+        ground.empty(Sink::Memory).await?;
+        let mut other = self.begin(&copy).await?;
+        let mut relay = ground.relay(copy.url(), Sink::Memory).start()?;
+        relay.leads().await?;
+        let mut found = Vec::new();
+        for (rate, lasts, warms) in [
+            (1_000, sizes.held, sizes.held.saturating_sub(MEASURED)),
+            (200, sizes.calm, Duration::ZERO),
+        ] {
+            let flow = Flow {
+                rate,
+                lasts,
+                warms: warms.max(Duration::from_secs(2)),
+                seed: rand::random(),
+            };
+            let delays = flow.run(ground, copy.url(), Sink::Memory).await?;
+            found.extend([quantile(&delays.seen, 0.5), quantile(&delays.seen, 0.99)]);
+        }
+        relay.terminate().await?;
+        drain::fill(copy.connect().await?, sizes.events).await?;
+        let drained = drain(ground, &copy, Sink::Memory, sizes.events, 1).await?;
+        let mut redis = ground.redis(Sink::Memory).await?;
+        drop(resp::read_back(&mut redis, &drain::streams(1), sizes.events).await?);
+        // It was there to the end.
+        other.execute("select 1").await?;
+        other.close().await?;
+        ground.drop_copy(copy).await?;
+        let rate = sizes.events as f64 / drained.since_leading;
+        eprintln!("{self:?}: {rate:.0} per s; p50 and p99 at 1,000 per s, at 200 per s: {found:.2?} ms");
+        Ok([rate, found[0], found[1], found[2], found[3]])
+    }
+}
+
+/// How much of everything.
+#[derive(Clone, Copy)]
+struct Sizes {
+    events: i64,
+    held: Duration,
+    calm: Duration,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Report> {
+    let runs = options.runs(3, 1);
+    let small = Sizes {
+        events: 50_000,
+        held: Duration::from_secs(8),
+        calm: Duration::from_secs(5),
+    };
+    let whole = Sizes {
+        events: options.events.unwrap_or(1_000_000),
+        held: Duration::from_secs(300),
+        calm: Duration::from_secs(30),
+    };
+    let ground = Ground::prepare().await?;
+    let facts = ground.facts().await?;
+    latency::prepare(&ground).await?;
+    let mut found = Other::ALL.map(|_| empty());
+    for run in 0..=runs {
+        // The round that warms up need not wait for a snapshot to grow old; without it a quick one is long enough.
+        let sizes = if run == 0 {
+            small
+        } else {
+            options.size(whole, small)
+        };
+        if run == 0 && options.quick {
+            continue;
+        }
+        for (other, series) in Other::ALL.into_iter().zip(&mut found) {
+            eprintln!("run {run} of {runs}: {other:?}");
+            let values = other.once(&ground, sizes).await?;
+            if run > 0 {
+                series
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(series, value)| series.push(value));
+            }
+        }
+    }
+    let [free, pinned, stranger] = found;
+    let mut lines = lines_of("a snapshot is held", pinned, &free);
+    lines.extend(lines_of(
+        "a stranger's write transaction is open",
+        stranger,
+        &free,
+    ));
+    Ok(Report {
+        name: "pinned",
+        title: "While a snapshot or a transaction is held",
+        head: HEAD,
+        lines,
+        notes: Vec::new(),
+        facts,
+        is_quick: options.quick,
+    })
+}
+
+fn empty() -> Found {
+    [
+        Series::rate(),
+        Series::delay(),
+        Series::delay(),
+        Series::delay(),
+        Series::delay(),
+    ]
+}
+
+fn lines_of(title: &str, ours: Found, free: &Found) -> Vec<Line> {
+    let what = [
+        "a backlog, events",
+        "1,000 per s, p50",
+        "1,000 per s, p99",
+        "200 per s, p50",
+        "200 per s, p99",
+    ];
+    let lines = what.into_iter().zip(ours).zip(free).map(|((what, ours), free)| {
+        let line = Line::new(format!("{title}: {what}"), ours).against("free", free.clone());
+        match what {
+            "a backlog, events" => line.must_reach(0.9, 0.97),
+            // Of a hundredth of the events too few are there for a ratio that means something; it is judged by itself.
+            what if what.ends_with("p99") => line,
+            _ => line.must_reach(DELAY.0, DELAY.1),
+        }
+    });
+    lines.collect()
+}
