@@ -71,44 +71,64 @@ $$;
 
 ALTER FUNCTION outbox.add_tags() OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.append(topic text, data json DEFAULT NULL::json, key text DEFAULT NULL::text, type text DEFAULT NULL::text, source text DEFAULT NULL::text, subject text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, "time" timestamp with time zone DEFAULT NULL::timestamp with time zone, extensions json DEFAULT NULL::json, correlation_id text DEFAULT NULL::text, causation_id text DEFAULT NULL::text, schema_version text DEFAULT NULL::text, data_schema text DEFAULT NULL::text, data_content_type text DEFAULT NULL::text, data_binary bytea DEFAULT NULL::bytea) RETURNS uuid
+CREATE FUNCTION outbox.append_event(id uuid, topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data json, data_binary bytea) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
+    AS $_$
+#variable_conflict use_variable
 declare
-    default_source text;
-    payload_limit_bytes integer;
-    retention text;
+    is_plain boolean;
     problem text;
-    traceparent text := extensions ->> 'traceparent';
-    tracestate text := extensions ->> 'tracestate';
+    appended uuid;
 begin
-    select s.source, s.payload_limit_bytes, coalesce((select t.retention from outbox.topic t where t.name = append.topic), 'standard')
-    into default_source, payload_limit_bytes, retention
-    from outbox.settings s;
-    type := coalesce(type, topic);
-    source := coalesce(source, default_source);
-    id := coalesce(id, outbox.new_event_id());
-    data_content_type := coalesce(data_content_type,
-        case when data is not null then 'application/json' when data_binary is not null then 'application/octet-stream' end);
-    if extensions -> 'traceparent' is not null or extensions -> 'tracestate' is not null then
-        extensions := (select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate'));
-    end if;
-    problem := coalesce(
-        outbox.refusal(topic, key, type, source, subject, data_content_type, data_schema, schema_version, correlation_id, causation_id,
-                       traceparent, tracestate, extensions, octet_length(data::text), octet_length(data_binary), payload_limit_bytes),
-        outbox.time_refusal("time"));
-    if problem is not null then
-        raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
-    end if;
-    insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
-                            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
-    values (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
-            correlation_id, causation_id, traceparent, tracestate, extensions, data::text, data_binary);
-    return id;
+    -- What most events are. Each expression of a function is prepared anew in every transaction: so it is one, and not outbox.refusal at once.
+    is_plain := topic ~ '^[A-Za-z0-9._-]+$' and octet_length(topic) <= 200
+        and (type is null or type ~ '^[A-Za-z0-9._-]+$' and octet_length(type) <= 200)
+        and source is distinct from '' and (key is null or octet_length(key) between 1 and 1024)
+        and num_nonnulls(subject, "time", data_content_type, data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions) = 0
+        and (data is null or data_binary is null);
+    loop
+        if is_plain is not true then
+            if extensions -> 'traceparent' is not null or extensions -> 'tracestate' is not null then
+                traceparent := coalesce(traceparent, extensions ->> 'traceparent');
+                tracestate := coalesce(tracestate, extensions ->> 'tracestate');
+                extensions := (select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate'));
+            end if;
+            select coalesce(
+                outbox.refusal(topic, key, coalesce(type, topic), coalesce(source, s.source), subject, data_content_type, data_schema, schema_version,
+                               correlation_id, causation_id, traceparent, tracestate, extensions, octet_length(data::text), octet_length(data_binary),
+                               s.payload_limit_bytes),
+                outbox.time_refusal("time"))
+            into strict problem
+            from outbox.settings s;
+            if problem is not null then
+                raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
+            end if;
+        end if;
+        insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                                correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
+        select coalesce(t.retention, 'standard'), topic, key, coalesce(id, outbox.new_event_id()), coalesce(source, s.source), coalesce(type, topic),
+               subject, "time",
+               coalesce(data_content_type, case when data is not null then 'application/json' when data_binary is not null then 'application/octet-stream' end),
+               data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions, data::text, data_binary
+        from outbox.settings s left join outbox.topic t on t.name = topic
+        where octet_length(coalesce(source, s.source)) <= 1024
+          and (greatest(octet_length(data::text), octet_length(data_binary)) <= s.payload_limit_bytes) is not false
+        returning log.id into appended;
+        exit when appended is not null;
+        -- Its payload or its source is too long for this database: which, is said by the refusal.
+        is_plain := false;
+    end loop;
+    return appended;
 end
-$$;
+$_$;
+
+ALTER FUNCTION outbox.append_event(id uuid, topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data json, data_binary bytea) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.append(topic text, data json DEFAULT NULL::json, key text DEFAULT NULL::text, type text DEFAULT NULL::text, source text DEFAULT NULL::text, subject text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, "time" timestamp with time zone DEFAULT NULL::timestamp with time zone, extensions json DEFAULT NULL::json, correlation_id text DEFAULT NULL::text, causation_id text DEFAULT NULL::text, schema_version text DEFAULT NULL::text, data_schema text DEFAULT NULL::text, data_content_type text DEFAULT NULL::text, data_binary bytea DEFAULT NULL::bytea) RETURNS uuid
+    LANGUAGE sql
+    RETURN outbox.append_event(id, topic, key, type, source, subject, "time", data_content_type, data_schema, schema_version, correlation_id, causation_id, NULL::text, NULL::text, extensions, data, data_binary);
 
 ALTER FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) OWNER TO outbox_maintainer;
 
@@ -5724,12 +5744,7 @@ CREATE TABLE outbox.log (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 )
 PARTITION BY LIST (retention);
 
@@ -5762,14 +5777,7 @@ CREATE TABLE outbox.log_archive (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT of_a_topic_or_a_stream CHECK (((topic IS NOT NULL) OR (stream IS NOT NULL))),
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT stream_is_counted CHECK ((((stream IS NULL) = (version IS NULL)) AND ((stream IS NULL) = (category IS NULL)) AND ((stream IS NULL) = (retention <> ALL (ARRAY['stream'::text, 'archive'::text]))) AND (version > 0))),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_archive OWNER TO outbox_maintainer;
@@ -5799,12 +5807,7 @@ CREATE TABLE outbox.log_audit (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 )
 PARTITION BY RANGE ("position");
 
@@ -5835,12 +5838,7 @@ CREATE TABLE outbox.log_audit_from_1 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_audit_from_1 OWNER TO outbox_maintainer;
@@ -5870,12 +5868,7 @@ CREATE TABLE outbox.log_audit_from_1048577 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_audit_from_1048577 OWNER TO outbox_maintainer;
@@ -5905,12 +5898,7 @@ CREATE TABLE outbox.log_audit_from_15728641 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_audit_from_15728641 OWNER TO outbox_maintainer;
@@ -5940,12 +5928,7 @@ CREATE TABLE outbox.log_audit_from_3145729 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_audit_from_3145729 OWNER TO outbox_maintainer;
@@ -5975,12 +5958,7 @@ CREATE TABLE outbox.log_audit_from_7340033 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_audit_from_7340033 OWNER TO outbox_maintainer;
@@ -6010,12 +5988,7 @@ CREATE TABLE outbox.log_durable (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_durable OWNER TO outbox_maintainer;
@@ -6054,12 +6027,7 @@ CREATE TABLE outbox.log_standard (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 )
 PARTITION BY RANGE ("position");
 
@@ -6090,12 +6058,7 @@ CREATE TABLE outbox.log_standard_from_1 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_1 OWNER TO outbox_maintainer;
@@ -6125,12 +6088,7 @@ CREATE TABLE outbox.log_standard_from_16515073 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_16515073 OWNER TO outbox_maintainer;
@@ -6160,12 +6118,7 @@ CREATE TABLE outbox.log_standard_from_1835009 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_1835009 OWNER TO outbox_maintainer;
@@ -6195,12 +6148,7 @@ CREATE TABLE outbox.log_standard_from_262145 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_262145 OWNER TO outbox_maintainer;
@@ -6230,12 +6178,7 @@ CREATE TABLE outbox.log_standard_from_33292289 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_33292289 OWNER TO outbox_maintainer;
@@ -6265,12 +6208,7 @@ CREATE TABLE outbox.log_standard_from_3932161 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_3932161 OWNER TO outbox_maintainer;
@@ -6300,12 +6238,7 @@ CREATE TABLE outbox.log_standard_from_66846721 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_66846721 OWNER TO outbox_maintainer;
@@ -6335,12 +6268,7 @@ CREATE TABLE outbox.log_standard_from_786433 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_786433 OWNER TO outbox_maintainer;
@@ -6370,12 +6298,7 @@ CREATE TABLE outbox.log_standard_from_8126465 (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_standard_from_8126465 OWNER TO outbox_maintainer;
@@ -6405,14 +6328,7 @@ CREATE TABLE outbox.log_stream (
     stream bigint,
     version bigint,
     category integer,
-    tags text[],
-    CONSTRAINT of_a_topic_or_a_stream CHECK (((topic IS NOT NULL) OR (stream IS NOT NULL))),
-    CONSTRAINT one_kind_of_data CHECK (((data IS NULL) OR (data_binary IS NULL))),
-    CONSTRAINT payload_at_most_16_mib CHECK (((COALESCE(octet_length(data), 0) <= 16777216) AND (COALESCE(octet_length(data_binary), 0) <= 16777216))),
-    CONSTRAINT source_is_not_empty CHECK ((source <> ''::text)),
-    CONSTRAINT stream_is_counted CHECK ((((stream IS NULL) = (version IS NULL)) AND ((stream IS NULL) = (category IS NULL)) AND ((stream IS NULL) = (retention <> ALL (ARRAY['stream'::text, 'archive'::text]))) AND (version > 0))),
-    CONSTRAINT topic_is_a_name CHECK (((octet_length(topic) <= 200) AND (topic ~ '^[A-Za-z0-9._-]+$'::text))),
-    CONSTRAINT type_is_a_name CHECK (((octet_length(type) <= 200) AND (type ~ '^[A-Za-z0-9._-]+$'::text)))
+    tags text[]
 );
 
 ALTER TABLE outbox.log_stream OWNER TO outbox_maintainer;
@@ -9239,9 +9155,6 @@ ALTER TABLE ONLY outbox.loss
 ALTER TABLE ONLY outbox.master_key
     ADD CONSTRAINT master_key_pkey PRIMARY KEY (name);
 
-ALTER TABLE outbox.log
-    ADD CONSTRAINT of_a_topic_or_a_stream CHECK (((topic IS NOT NULL) OR (stream IS NOT NULL))) NOT VALID;
-
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_pkey PRIMARY KEY (operation, place);
 
@@ -9317,8 +9230,11 @@ ALTER TABLE ONLY outbox.stream_action
 ALTER TABLE ONLY outbox.stream_group
     ADD CONSTRAINT stream_group_pkey PRIMARY KEY (number);
 
-ALTER TABLE outbox.log
-    ADD CONSTRAINT stream_is_counted CHECK ((((stream IS NULL) = (version IS NULL)) AND ((stream IS NULL) = (category IS NULL)) AND ((stream IS NULL) = (retention <> ALL (ARRAY['stream'::text, 'archive'::text]))) AND (version > 0))) NOT VALID;
+ALTER TABLE outbox.log_archive
+    ADD CONSTRAINT stream_is_counted CHECK (((stream IS NOT NULL) AND (version > 0) AND (category IS NOT NULL))) NOT VALID;
+
+ALTER TABLE outbox.log_stream
+    ADD CONSTRAINT stream_is_counted CHECK (((stream IS NOT NULL) AND (version > 0) AND (category IS NOT NULL))) NOT VALID;
 
 ALTER TABLE ONLY outbox.stream_mark
     ADD CONSTRAINT stream_mark_pkey PRIMARY KEY (consumer, stream);
@@ -9878,6 +9794,9 @@ REVOKE ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) FRO
 GRANT ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.add_tags() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.append_event(id uuid, topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data json, data_binary bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append_event(id uuid, topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data json, data_binary bytea) TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append(topic text, data json, key text, type text, source text, subject text, id uuid, "time" timestamp with time zone, extensions json, correlation_id text, causation_id text, schema_version text, data_schema text, data_content_type text, data_binary bytea) TO outbox_producer;

@@ -1,5 +1,6 @@
 //! The events of one call as the arrays that `outbox.append_batch` takes, in its order. Both drivers bind these; the event store
-//! adds its own (`outbox.append_to_streams`).
+//! adds its own (`outbox.append_to_streams`). A single event is bound without arrays: building and taking apart seventeen of them
+//! costs a transaction as much as the append.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,6 +12,9 @@ use super::refuse::{self, Home};
 
 /// The statement that both drivers run; its parameters are the fields of [`Columns`], in order.
 pub(super) const BATCH: &str = include_str!("../../queries/append/batch.sql");
+
+/// The statement for a single event; its parameters are the first of each.
+pub(super) const EVENT: &str = include_str!("../../queries/append/event.sql");
 
 /// One array per column, all equally long.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! How much one event and one call may hold.
 
-/// No setting lifts a payload above this: the log has a check constraint.
+/// No setting lifts a payload above this: `outbox.settings` has a check constraint.
 pub const PAYLOAD_BYTES_HARD_MAX: usize = 16 * 1024 * 1024;
 
 /// How much one event and one call may hold, checked before anything is sent.

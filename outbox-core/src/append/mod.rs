@@ -15,7 +15,7 @@
 //!
 //! The same for `tokio-postgres` is [`tokio_postgres`]; for every other language it is the SQL function `outbox.append`.
 //!
-//! Authoritative: the database. `outbox.append_batch` checks every rule again; this module checks the same rules
+//! Authoritative: the database. `outbox.append_event` and `outbox.append_batch` check every rule again; this module checks the same rules
 //! **before anything is sent**, so that a refused event does not poison your transaction.
 //!
 //! Invariants:

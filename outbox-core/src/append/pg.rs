@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::columns::{BATCH, Columns};
+use super::columns::{BATCH, Columns, EVENT};
 use super::error::Error;
 use super::limits::Limits;
 use super::new_event::NewEvent;
@@ -40,6 +40,9 @@ pub async fn append_many_within(
         return Ok(Vec::new());
     }
     let columns = Columns::of(events, Home::Log, limits)?;
+    if columns.ids.len() == 1 {
+        return append_first(connection, &columns).await;
+    }
     let appended: i64 = sqlx::query_scalar(BATCH)
         .bind(&columns.ids)
         .bind(&columns.topics)
@@ -63,6 +66,31 @@ pub async fn append_many_within(
         .map_err(error_of)?;
     Error::expect_count(columns.ids.len(), appended)?;
     Ok(columns.ids)
+}
+
+async fn append_first(connection: &mut PgConnection, columns: &Columns) -> Result<Vec<Uuid>, Error> {
+    let id: Uuid = sqlx::query_scalar(EVENT)
+        .bind(columns.ids.first())
+        .bind(columns.topics.first().and_then(Option::as_ref))
+        .bind(columns.keys.first().and_then(Option::as_ref))
+        .bind(columns.types.first().and_then(Option::as_ref))
+        .bind(columns.sources.first().and_then(Option::as_ref))
+        .bind(columns.subjects.first().and_then(Option::as_ref))
+        .bind(columns.times.first().and_then(Option::as_ref))
+        .bind(columns.data_content_types.first().and_then(Option::as_ref))
+        .bind(columns.data_schemas.first().and_then(Option::as_ref))
+        .bind(columns.schema_versions.first().and_then(Option::as_ref))
+        .bind(columns.correlation_ids.first().and_then(Option::as_ref))
+        .bind(columns.causation_ids.first().and_then(Option::as_ref))
+        .bind(columns.traceparents.first().and_then(Option::as_ref))
+        .bind(columns.tracestates.first().and_then(Option::as_ref))
+        .bind(columns.extensions.first().and_then(Option::as_ref))
+        .bind(columns.data.first().and_then(Option::as_ref))
+        .bind(columns.data_binaries.first().and_then(Option::as_ref))
+        .fetch_one(connection)
+        .await
+        .map_err(error_of)?;
+    Ok(vec![id])
 }
 
 fn error_of(error: sqlx::Error) -> Error {

@@ -4,7 +4,7 @@ use tokio_postgres::GenericClient;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::columns::{BATCH, Columns};
+use super::columns::{BATCH, Columns, EVENT};
 use super::error::Error;
 use super::limits::Limits;
 use super::new_event::NewEvent;
@@ -45,6 +45,13 @@ pub async fn append_many_within<C: GenericClient + Sync>(
     }
     let columns = Columns::of(events, Home::Log, limits)?;
     // The types are known, so that no statement is prepared and the call is one round trip.
+    if columns.ids.len() == 1 {
+        client
+            .query_typed(EVENT, &firsts(&columns))
+            .await
+            .map_err(error_of)?;
+        return Ok(columns.ids);
+    }
     let rows = client
         .query_typed(BATCH, &parameters(&columns))
         .await
@@ -55,6 +62,29 @@ pub async fn append_many_within<C: GenericClient + Sync>(
         .map_err(error_of)?;
     Error::expect_count(columns.ids.len(), appended)?;
     Ok(columns.ids)
+}
+
+/// The first of each.
+fn firsts(columns: &Columns) -> [(&(dyn ToSql + Sync), Type); 17] {
+    [
+        (&columns.ids[0], Type::UUID),
+        (&columns.topics[0], Type::TEXT),
+        (&columns.keys[0], Type::TEXT),
+        (&columns.types[0], Type::TEXT),
+        (&columns.sources[0], Type::TEXT),
+        (&columns.subjects[0], Type::TEXT),
+        (&columns.times[0], Type::TIMESTAMPTZ),
+        (&columns.data_content_types[0], Type::TEXT),
+        (&columns.data_schemas[0], Type::TEXT),
+        (&columns.schema_versions[0], Type::TEXT),
+        (&columns.correlation_ids[0], Type::TEXT),
+        (&columns.causation_ids[0], Type::TEXT),
+        (&columns.traceparents[0], Type::TEXT),
+        (&columns.tracestates[0], Type::TEXT),
+        (&columns.extensions[0], Type::TEXT),
+        (&columns.data[0], Type::TEXT),
+        (&columns.data_binaries[0], Type::BYTEA),
+    ]
 }
 
 fn parameters(columns: &Columns) -> [(&(dyn ToSql + Sync), Type); 17] {
