@@ -153,6 +153,10 @@ impl Leader {
         ))
     }
 
+    pub(super) fn has_progress(&self) -> bool {
+        self.lanes.values().any(|lane| lane.dirty)
+    }
+
     pub(super) async fn record_progress(&mut self) -> Result<(), Error> {
         let come: Vec<pg::Come> = self
             .lanes

@@ -53,7 +53,8 @@ async fn drive(
                 leader.stopping = true;
                 stop_by = Instant::now() + leader.options.drain_limit;
             }
-            _ = record.tick() => leader.record_progress().await?,
+            // With nothing to record, nothing wakes up for it.
+            _ = record.tick(), if leader.has_progress() => leader.record_progress().await?,
             _ = compare.tick(), if !leader.stopping => leader.compare().await?,
             cut = cuts.recv(), if !leader.stopping => match cut {
                 Some(cut) => leader.take(cut),

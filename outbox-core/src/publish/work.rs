@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Error;
 use super::gather::{Brought, Reading};
@@ -126,7 +127,7 @@ pub(super) fn announce(
     })
 }
 
-/// Reads what comes next in some lanes of a topic.
+/// Reads what comes next in some lanes of a topic: in a task of its own, so that rows become events while the leader packs and settles.
 pub(super) fn read(
     session: Arc<Session>,
     reading: Reading,
@@ -134,7 +135,12 @@ pub(super) fn read(
     database_id: String,
 ) -> BoxFuture<'static, Done> {
     Box::pin(async move {
-        let found = bring(&session, reading, &database_id).await;
+        let bringing = tokio::spawn(async move { bring(&session, reading, &database_id).await });
+        // Given up with the term that wanted it.
+        let found = match AbortOnDropHandle::new(bringing).await {
+            Ok(found) => found,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
         Done::Read { expected, found }
     })
 }

@@ -25,6 +25,21 @@ pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(
     })
 }
 
+/// The value at a place that was looked up.
+pub(crate) fn value<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a PgRow,
+    at: usize,
+) -> Result<T, Error> {
+    row.try_get(at).map_err(|error| {
+        let name = row.columns().get(at).map_or("", |column| column.name());
+        Error::with_source(
+            Kind::Shape,
+            format!("column {name} has another shape than expected"),
+            error,
+        )
+    })
+}
+
 /// The stream of a row that names its topic and the slot it is kept under.
 pub(crate) fn stream(row: &PgRow) -> Result<StreamId, Error> {
     stream_of(get(row, "topic")?, get(row, "partition")?)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio_postgres::types::Type;
 
 use super::column::{get, snapshot, stream_of, unsigned};
-use super::rows::event_row;
+use super::event::event_rows;
 use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
 use crate::tail::ledger::{Begun, Head, Refusal, Refused};
@@ -154,9 +154,7 @@ pub(crate) async fn cut_batch(
         .map(|share| (share.stream.topic.as_str(), share.partitions))
         .collect();
     let rows = if has_rows {
-        rows.iter()
-            .map(|row| event_row(row, |topic| partitions.get(topic).copied().unwrap_or(1)))
-            .collect::<Result<_, _>>()?
+        event_rows(&rows, |topic| partitions.get(topic).copied().unwrap_or(1))?
     } else {
         Vec::new()
     };

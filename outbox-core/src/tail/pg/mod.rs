@@ -14,6 +14,8 @@ pub(crate) mod reissue;
 
 pub(crate) mod column;
 
+mod event;
+
 pub mod rows;
 
 pub(crate) mod history;

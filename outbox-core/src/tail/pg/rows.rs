@@ -1,18 +1,15 @@
-//! Rows of the log as events.
+//! Which rows of the log come next, as events.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::column::{above, get, passed, small, snapshot, stream_of, unsigned};
+use super::event::event_rows;
 use super::session::Session;
-use crate::event::{Data, Event, ExtensionValue, extensions_from_json};
 use crate::tail::batch::{BoundShare, Section, Share};
 use crate::tail::layout::{Generation, Laid};
 use crate::tail::row::Row;
-use crate::tail::{Error, Kind, StreamId};
+use crate::tail::{Error, StreamId};
 
 const READ_REISSUE: &str = include_str!("../../../queries/tail/read_reissue.sql");
 const READ_SHARE: &str = include_str!("../../../queries/tail/read_share.sql");
@@ -167,64 +164,5 @@ pub(crate) async fn read_section(
             session.query(READ_PARTITIONS, &parameters).await?
         }
     };
-    found
-        .iter()
-        .map(|row| event_row(row, |_| section.partitions))
-        .collect()
-}
-
-/// Turns a row of the log into an event for its stream; `partitions` says how many a topic has.
-pub(crate) fn event_row(row: &PgRow, partitions: impl Fn(&str) -> u16) -> Result<Row, Error> {
-    let id: uuid::Uuid = get(row, "id")?;
-    let recorded_at: time::OffsetDateTime = get(row, "recorded_at")?;
-    let happened_at: Option<time::OffsetDateTime> = get(row, "time")?;
-    let extensions: Option<String> = get(row, "extensions")?;
-    let (data, bytes) = payload(row)?;
-    let event = Event {
-        id: id.to_string(),
-        source: get(row, "source")?,
-        r#type: get(row, "type")?,
-        subject: get(row, "subject")?,
-        time: Some(happened_at.unwrap_or(recorded_at)),
-        data_content_type: get(row, "data_content_type")?,
-        data_schema: get(row, "data_schema")?,
-        key: get(row, "key")?,
-        recorded_at: Some(recorded_at),
-        schema_version: get(row, "schema_version")?,
-        correlation_id: get(row, "correlation_id")?,
-        causation_id: get(row, "causation_id")?,
-        traceparent: get(row, "traceparent")?,
-        tracestate: get(row, "tracestate")?,
-        previous_id: None,
-        extensions: extensions.map_or(Ok(BTreeMap::new()), |text| read_extensions(&text))?,
-        data,
-    };
-    let topic: String = get(row, "topic")?;
-    let count = partitions(&topic);
-    let stream = StreamId::of(topic, &event, count);
-    Ok(Row {
-        position: get(row, "position")?,
-        stream,
-        event,
-        bytes: bytes + 512,
-    })
-}
-
-fn payload(row: &PgRow) -> Result<(Option<Data>, usize), Error> {
-    if let Some(text) = get::<Option<String>>(row, "data")? {
-        let bytes = text.len();
-        let raw = RawValue::from_string(text)
-            .map_err(|error| Error::with_source(Kind::Shape, "a stored payload is not JSON", error))?;
-        return Ok((Some(Data::Json(raw)), bytes));
-    }
-    let binary: Option<Vec<u8>> = get(row, "data_binary")?;
-    Ok(binary.map_or((None, 0), |binary| {
-        let bytes = binary.len();
-        (Some(Data::Binary(binary)), bytes)
-    }))
-}
-
-fn read_extensions(text: &str) -> Result<BTreeMap<String, ExtensionValue>, Error> {
-    extensions_from_json(text)
-        .map_err(|error| Error::with_source(Kind::Shape, "stored extensions cannot be read", error))
+    event_rows(&found, |_| section.partitions)
 }
