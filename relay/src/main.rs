@@ -4,9 +4,6 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     outbox_relay::connect::install_provider();
     outbox_relay::cli::run(outbox_relay::cli::Cli::parse())
