@@ -48,7 +48,9 @@ impl Facts {
         );
         facts.add("memory", memory);
         facts.add("load before it began (one minute)", load.join(""));
-        facts.add("kernel", said("uname", &["-sr"]));
+        // Without the name of its build, which tells nobody anything.
+        let kernel = said("uname", &["-sr"]);
+        facts.add("kernel", kernel.split('-').next().unwrap_or_default());
         facts.add("rustc", said("rustc", &["--version"]));
         facts.add(
             "build",
