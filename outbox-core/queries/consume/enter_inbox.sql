@@ -31,7 +31,8 @@ with entered as (
 )
 select entered.entry_id,
        exists (select from outbox.parked_lane lane where lane.consumer = $1 and lane.flow = $8),
-       case when entered.recorded_at < (select consumer.forgotten_until from outbox.consumer consumer where consumer.name = $1)
+       -- Where nothing was forgotten, no row asks for the stream.
+       case when coalesce(entered.recorded_at < (select consumer.forgotten_until from outbox.consumer consumer where consumer.name = $1), false)
                  and not exists (
                      select from outbox.consumer_stream progress
                      where progress.consumer = $1 and progress.stream = $3

@@ -26,6 +26,10 @@ pub struct Tail {
     bell: Doorbell,
     /// A ring came, and no rows so far.
     rung: bool,
+    /// The doorbell's lock is to be given back: with the look that follows the ring, in the same round trip.
+    waking: bool,
+    /// The batch before had several events: the next look will hardly find nothing.
+    is_lively: bool,
     /// When to look for topics without new events that should have more partitions.
     lay_at: Instant,
     lay_every: Duration,
@@ -78,6 +82,8 @@ impl Tail {
                 bounds,
                 bell,
                 rung: true,
+                waking: false,
+                is_lively: false,
                 lay_at: Instant::now(),
                 lay_every: options.slow_poll,
                 compare_at: Instant::now() + options.slow_poll,
@@ -115,7 +121,11 @@ impl Tail {
     async fn look(&mut self, cuts: &mpsc::Sender<Cut>, token: &CancellationToken) -> Result<Seen, Error> {
         let asleep = self.bell.is_asleep();
         let rung = std::mem::take(&mut self.rung);
-        let found = match cut::cut_batch(&self.session, &self.head, self.bounds).await {
+        let is_expected = rung || std::mem::take(&mut self.is_lively);
+        let waking = std::mem::take(&mut self.waking);
+        let (woken, found) = tokio::join!(self.wake_up(waking), self.cut(is_expected));
+        woken?;
+        let found = match found {
             Err(error) if error.kind() == Kind::LayoutDue => self.lay().await?,
             Ok(None) if rung || Instant::now() >= self.lay_at => self.lay().await?,
             found => found?,
@@ -126,9 +136,8 @@ impl Tail {
             }
             return Ok(Seen::Nothing);
         };
-        if asleep {
-            cut::wake_up(&self.session).await?;
-        }
+        self.wake_up(asleep).await?;
+        self.is_lively = cut.batch.event_count > 1;
         self.head = cut.batch.clone();
         metrics::counter!(observe::TAIL_BATCHES).increment(1);
         metrics::counter!(observe::TAIL_EVENTS).increment(cut.batch.event_count.unsigned_abs());
@@ -140,6 +149,22 @@ impl Tail {
             () = token.cancelled() => {}
         }
         Ok(Seen::Rows)
+    }
+
+    /// Most looks find nothing: two of three where events come one by one. So it is asked first whether there is anything, unless that is
+    /// expected.
+    async fn cut(&self, is_expected: bool) -> Result<Option<Cut>, Error> {
+        if is_expected || cut::has_arrived(&self.session, &self.head, self.bounds).await? {
+            return cut::cut_batch(&self.session, &self.head, self.bounds).await;
+        }
+        Ok(None)
+    }
+
+    async fn wake_up(&self, is_asleep: bool) -> Result<(), Error> {
+        if is_asleep {
+            cut::wake_up(&self.session).await?;
+        }
+        Ok(())
     }
 
     /// Whether the ledger still ends where this tail left it. A cut that is refused would say so, and where nothing is appended
@@ -216,8 +241,7 @@ impl Tail {
             ring = self.session.ring() => match ring {
                 Some(_) => {
                     metrics::counter!(observe::TAIL_WAKE_UPS, "cause" => "ring").increment(1);
-                    self.rung = true;
-                    cut::wake_up(&self.session).await?;
+                    (self.rung, self.waking) = (true, true);
                     Ok(Seen::Ring)
                 }
                 None => Err(Error::new(Kind::Connection, "lost the connection to Postgres while asleep")),

@@ -12,6 +12,7 @@ use crate::tail::ledger::{Begun, Head, Refusal, Refused};
 use crate::tail::{Error, Kind};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
+const HAS_ARRIVED: &str = include_str!("../../../queries/tail/has_arrived.sql");
 const READ_END: &str = include_str!("../../../queries/tail/read_end.sql");
 const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
 const FIND_PASSED_OVER: &str = include_str!("../../../queries/tail/find_passed_over.sql");
@@ -108,6 +109,24 @@ pub(crate) async fn record_refusal(session: &Session, refusal: &Refusal, epoch: 
         )
         .await
         .map(drop)
+}
+
+/// Whether there is anything to cut after `head`: a fifth of what a cut costs that finds nothing.
+pub(crate) async fn has_arrived(session: &Session, head: &Batch, bounds: CutBounds) -> Result<bool, Error> {
+    let xmax = head.snapshot.xmax().to_string();
+    let open: Vec<String> = head.snapshot.open().iter().map(u64::to_string).collect();
+    let rows = session
+        .query_within(
+            HAS_ARRIVED,
+            &[
+                (&xmax, Type::TEXT),
+                (&open, Type::TEXT_ARRAY),
+                (&bounds.floor, Type::INT8),
+            ],
+            LONGEST_CUT,
+        )
+        .await?;
+    rows.first().map_or(Ok(false), |row| get(row, "has_arrived"))
 }
 
 /// Cuts the batch after `head`, if there is anything to cut. The batch is durable when this returns.

@@ -182,7 +182,8 @@ impl Session {
         self.query_within(sql, parameters, self.limit).await
     }
 
-    async fn query_within(
+    /// Runs one statement within a limit of its own.
+    pub(crate) async fn query_within(
         &self,
         sql: &'static str,
         parameters: Parameters<'_>,
