@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use crate::example::{become_test_program, cargo, target};
 use crate::servers::{Error, Kind, Permission, Result, ensure};
 
-/// The version before this one: the last one that could be had. Its migrations (log 0023, inbox 0010) never change.
-const PREVIOUS: &str = "09606cdc068683c0de05b381b3cbd46fd038b83a";
+/// The version before this one: the last one that could be had. Its migrations (log 0032, inbox 0010) never change.
+const PREVIOUS: &str = "c441945ba601e448abf6ef55c78a05e4bd10f227";
 
 /// Builds both versions and becomes the program that runs them side by side.
 ///
