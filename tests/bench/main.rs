@@ -25,6 +25,8 @@ mod speed;
 
 mod store;
 
+mod turn;
+
 use std::process::Command;
 use std::time::Instant;
 

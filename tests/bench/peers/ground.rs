@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use futures_util::future::try_join_all;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamRangeReply;
+use redis::streams::{StreamId, StreamRangeReply};
 use system_tests::{Failure, Result, Schema, World};
 use tokio_postgres::{Client, NoTls, Statement};
 use xtask::servers::{Kind as Server, Permission, Postgres, Redis, ensure};
 
-use super::mark::{Mark, Verdict};
+use super::mark::{Mark, PROBE, Verdict};
 use super::peer::Peer;
 use crate::report::Facts;
 
@@ -202,12 +202,13 @@ impl Room {
             .await?)
     }
 
-    /// Commits so many events, numbered within their keys, before anything reads them.
-    pub(crate) async fn fill(&self, events: u64) -> Result {
+    /// Commits so many events, numbered within their keys, before anything reads them. Keys begin with a word of which nothing was
+    /// filled before.
+    pub(crate) async fn fill(&self, word: &str, events: u64) -> Result {
         let producer = self.producer().await?;
         let marks: Vec<Mark> = (0..events)
             .map(|event| Mark {
-                key: format!("key-{}", event % KEYS),
+                key: format!("{word}-{}", event % KEYS),
                 number: event / KEYS + 1,
             })
             .collect();
@@ -220,9 +221,9 @@ impl Room {
         producer
             .client
             .execute(
-                "insert into bench.counter select 'key-' || k, ($1::bigint - 1 - k) / $2::bigint + 1
+                "insert into bench.counter select $3::text || '-' || k, ($1::bigint - 1 - k) / $2::bigint + 1
                  from generate_series(0::bigint, least($1::bigint, $2::bigint) - 1) k",
-                &[&i64::try_from(events)?, &i64::try_from(KEYS)?],
+                &[&i64::try_from(events)?, &i64::try_from(KEYS)?, &word],
             )
             .await?;
         // As after a while: what was inserted is on disk, and the planner knows of it.
@@ -238,7 +239,7 @@ impl Room {
             .collect()
     }
 
-    /// What a reader finds on its stream, from the beginning.
+    /// What a reader finds on its stream, from the beginning; what is none of ours is told as a probe.
     pub(crate) async fn entries(&mut self) -> Result<Vec<Mark>> {
         let mut marks = Vec::new();
         let mut after = "-".to_owned();
@@ -255,7 +256,12 @@ impl Room {
                 return Ok(marks);
             };
             after = format!("({}", last.id);
-            marks.extend(page.ids.iter().filter_map(|entry| found(entry.map.values())));
+            let nothing = || Mark {
+                key: PROBE.to_owned(),
+                number: 0,
+            };
+            let mark = |entry: &StreamId| found(entry.map.values()).unwrap_or_else(nothing);
+            marks.extend(page.ids.iter().map(mark));
         }
     }
 
@@ -267,8 +273,17 @@ impl Room {
 impl Producer {
     /// One event, in a transaction of its own if none is open.
     pub(crate) async fn insert(&self, mark: &Mark) -> Result {
-        let payload = self.peer.payload(&mark.key, mark.data());
-        self.client.query(&self.insert, &[&mark.key, &payload]).await?;
+        self.put(&self.row(mark)).await
+    }
+
+    /// Key and data of an event, as they are sent.
+    pub(crate) fn row(&self, mark: &Mark) -> (String, String) {
+        (mark.key.clone(), self.peer.payload(&mark.key, mark.data()))
+    }
+
+    /// The same with what was made ready before.
+    pub(crate) async fn put(&self, (key, payload): &(String, String)) -> Result {
+        self.client.query(&self.insert, &[key, payload]).await?;
         Ok(())
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 const BEGIN: &[u8] = b"mark=";
+/// The key of events that only show that a peer works, which nobody counts.
+pub(crate) const PROBE: &str = "probe";
 /// Bytes of an event's data.
 const LENGTH: usize = 200;
 
@@ -46,29 +48,44 @@ pub(crate) struct Verdict {
     pub(crate) lost: u64,
     /// Entries of events that were there already.
     pub(crate) doubled: u64,
+    /// Events that nobody committed.
+    pub(crate) phantom: u64,
     /// Events that came first behind a later one of their key.
     pub(crate) reordered: u64,
+    /// With so many entries of the stream, from its beginning, nothing was lost any more.
+    pub(crate) complete: Option<u64>,
 }
 
 impl Verdict {
-    /// Compares how many events each key has with the entries of a stream, in their order. Other keys are not looked at.
+    /// Compares the events that each key has, numbered from 1, with the entries of a stream, in their order. Probes are not looked at.
     pub(crate) fn of(committed: &HashMap<String, u64>, entries: &[Mark]) -> Self {
+        let sum = committed.values().sum();
         let mut verdict = Self {
-            committed: committed.values().sum(),
+            committed: sum,
+            lost: sum,
             ..Self::default()
         };
         let mut seen: HashSet<(&str, u64)> = HashSet::new();
         let mut highest: HashMap<&str, u64> = HashMap::new();
-        for Mark { key, number } in entries.iter().filter(|mark| committed.contains_key(&mark.key)) {
+        let counted = (1..).zip(entries).filter(|(_, mark)| mark.key != PROBE);
+        for (place, Mark { key, number }) in counted {
             if !seen.insert((key, *number)) {
                 verdict.doubled += 1;
                 continue;
+            }
+            let numbers = 1..=committed.get(key).copied().unwrap_or_default();
+            if !numbers.contains(number) {
+                verdict.phantom += 1;
+                continue;
+            }
+            verdict.lost -= 1;
+            if verdict.lost == 0 {
+                verdict.complete = Some(place);
             }
             let highest = highest.entry(key).or_default();
             verdict.reordered += u64::from(*number < *highest);
             *highest = (*highest).max(*number);
         }
-        verdict.lost = verdict.committed.saturating_sub(seen.len() as u64);
         verdict
     }
 }
@@ -106,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_and_reordered_is_counted_apart() {
+    fn what_is_lost_doubled_made_up_and_reordered_is_counted_apart() {
         let committed = HashMap::from([("a".to_owned(), 4), ("b".to_owned(), 1)]);
         let entries = [
             ("a", 1),
@@ -115,7 +132,9 @@ mod tests {
             ("a", 3),
             ("a", 1),
             ("b", 1),
+            ("b", 2),
             ("c", 9),
+            ("probe", 3),
         ];
         let entries = entries.map(|(key, number)| mark(key, number));
         let verdict = Verdict::of(&committed, &entries);
@@ -125,9 +144,13 @@ mod tests {
                 committed: 5,
                 lost: 1,
                 doubled: 2,
-                reordered: 1
+                phantom: 2,
+                reordered: 1,
+                complete: None
             }
         );
+        let all = Verdict::of(&HashMap::from([("b".to_owned(), 1)]), &entries[5..]);
+        assert_eq!((all.lost, all.complete), (0, Some(1)));
     }
 
     #[test]

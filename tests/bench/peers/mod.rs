@@ -2,7 +2,8 @@
 //! says (`bench/peers`), on the same servers in the same run, in turns.
 //!
 //! Authoritative for what was committed are counters in the transactions that insert; for what was published, the stream, as a reader
-//! finds it. A peer that fails at something is left out of it from then on, and the page says with what.
+//! finds it. A peer that ends by itself is started again. One that fails at something has no value of that round, and the page says
+//! with what; a goal that has nothing to be judged by fails the whole.
 
 mod drain;
 
@@ -32,6 +33,7 @@ use system_tests::{Failure, Result};
 
 use super::options::Options;
 use super::report::Series;
+use super::turn::turns;
 use ground::{Ground, Room};
 use install::Installed;
 use peer::Peer;
@@ -46,8 +48,10 @@ const BUSY: u64 = 1_000;
 /// How large a round is.
 #[derive(Clone, Copy, Debug)]
 struct Size {
-    /// Of the backlog.
+    /// Of the backlog, at most.
     events: u64,
+    /// Who is slow has a backlog for about so long, which is no smaller than that of the round that warms up.
+    drain: Option<Duration>,
     /// Of the backlog in which it is killed.
     storm: u64,
     kills: u64,
@@ -59,7 +63,8 @@ struct Size {
 
 impl Size {
     const WHOLE: Self = Self {
-        events: 100_000,
+        events: 1_000_000,
+        drain: Some(Duration::from_secs(30)),
         storm: 50_000,
         kills: 10,
         delay: Duration::from_secs(15),
@@ -67,11 +72,25 @@ impl Size {
     };
     const QUICK: Self = Self {
         events: 10_000,
+        drain: None,
         storm: 20_000,
         kills: 3,
         delay: Duration::from_secs(3),
         load: Duration::from_secs(2),
     };
+
+    /// How large the backlog of somebody is who published so many a second in a small one. Whoever is within twice the time of the
+    /// whole has the whole, so that the fast ones are compared with the same.
+    fn backlog(self, small_rate: f64) -> u64 {
+        let Some(drain) = self.drain else {
+            return self.events;
+        };
+        let fits = (small_rate * drain.as_secs_f64()) as u64;
+        if fits * 2 >= self.events {
+            return self.events;
+        }
+        (fits / 10_000 * 10_000).clamp(Self::QUICK.events, self.events)
+    }
 }
 
 /// What is done with every peer.
@@ -93,31 +112,64 @@ impl Measure {
         ground: &Ground,
         installed: &Installed,
         size: Size,
-    ) -> Result<Vec<(Row, f64)>> {
+    ) -> Result<(Vec<(Row, f64)>, u32)> {
         let mut room = ground.room(peer).await?;
         let mut running = Running::new(peer, installed)?;
         let found = self.within(&mut room, &mut running, size).await;
         running.stop().await?;
         ground.leave(room).await?;
-        found
+        if running.ended() > 0 {
+            eprintln!("{}: it ended by itself {} times", peer.name, running.ended());
+        }
+        Ok((found?, running.ended()))
+    }
+
+    /// The rows that it gives.
+    fn rows(self) -> &'static [Row] {
+        match self {
+            Self::Drain => &[
+                Row::Drain,
+                Row::Later,
+                Row::OfRaw,
+                Row::First,
+                Row::Alone,
+                Row::Memory,
+            ],
+            Self::Delay => &[Row::P50At200, Row::P99At200, Row::P50At1000, Row::P99At1000],
+            Self::Producers => &[Row::Producers, Row::Published],
+            Self::Storm => &[
+                Row::Waiting,
+                Row::Lost,
+                Row::Phantom,
+                Row::Doubled,
+                Row::Reordered,
+            ],
+        }
     }
 
     async fn within(self, room: &mut Room, running: &mut Running<'_>, size: Size) -> Result<Vec<(Row, f64)>> {
         match self {
             Self::Drain => {
                 let drained = drain::measure(room, running, size.events).await?;
-                Ok(vec![
+                let mut values = vec![
                     (Row::Drain, drained.rate),
                     (Row::OfRaw, drained.rate / drained.raw),
                     (Row::First, drained.first),
+                    (Row::Alone, drained.alone),
                     (Row::Memory, drained.memory as f64 / MIB),
-                ])
+                ];
+                values.extend(drained.later.map(|later| (Row::Later, later)));
+                Ok(values)
             }
             Self::Delay => {
                 running.start(room)?;
                 running.works(room).await?;
-                let calm = latency::measure(room, CALM, size.delay).await?;
-                let busy = latency::measure(room, BUSY, size.delay).await?;
+                let calm = running
+                    .beside(room, latency::measure(room, CALM, size.delay))
+                    .await?;
+                let busy = running
+                    .beside(room, latency::measure(room, BUSY, size.delay))
+                    .await?;
                 Ok(vec![
                     (Row::P50At200, calm.p50),
                     (Row::P99At200, calm.p99),
@@ -129,13 +181,25 @@ impl Measure {
                 let bare = producers::bare(room, size.load).await?;
                 running.start(room)?;
                 running.works(room).await?;
-                let beside = producers::beside(room, size.load).await?;
-                Ok(vec![(Row::Producers, beside / bare)])
+                let beside = producers::beside(room, running, size.load).await?;
+                Ok(vec![
+                    (Row::Producers, beside.rate / bare),
+                    (Row::Published, beside.published),
+                ])
             }
             Self::Storm => {
-                let verdict = storm::measure(room, running, size.storm, size.kills).await?;
+                let stormed = storm::measure(room, running, size.storm, size.kills).await?;
+                let verdict = stormed.verdict;
+                let least = stormed.waiting.iter().min().copied().unwrap_or_default();
+                eprintln!(
+                    "{}: events that waited at each kill: {:?}",
+                    room.peer().name,
+                    stormed.waiting
+                );
                 Ok(vec![
+                    (Row::Waiting, least as f64),
                     (Row::Lost, verdict.lost as f64),
+                    (Row::Phantom, verdict.phantom as f64),
                     (Row::Doubled, verdict.doubled as f64),
                     (Row::Reordered, verdict.reordered as f64),
                 ])
@@ -149,22 +213,32 @@ impl Measure {
 pub(crate) struct Found {
     peer: Peer,
     rows: Vec<(Row, Series)>,
-    /// What it failed at, and with what.
+    /// What it failed at, and with what, each time.
     failures: Vec<(Measure, String)>,
+    /// How often it ended by itself, and was started again.
+    ended: u32,
+    /// Of its backlog.
+    events: u64,
 }
 
 impl Found {
-    fn new(peer: Peer) -> Self {
+    fn new(peer: Peer, events: u64) -> Self {
         Self {
             peer,
             rows: Row::ALL.map(|row| (row, row.series())).to_vec(),
             failures: Vec::new(),
+            ended: 0,
+            events,
         }
     }
 
-    fn push(&mut self, row: Row, value: f64) {
+    /// The value of a round, or that it has none.
+    fn note(&mut self, row: Row, value: Option<f64>) {
         if let Some((_, series)) = self.rows.iter_mut().find(|(other, _)| *other == row) {
-            series.push(value);
+            match value {
+                Some(value) => series.push(value),
+                None => series.miss(),
+            }
         }
     }
 
@@ -198,22 +272,34 @@ pub(crate) async fn run(options: &Options) -> Result {
     if let Some(events) = options.events {
         size.events = u64::try_from(events)?;
         size.storm = size.events / 2;
+        size.drain = None;
     }
-    let mut found: Vec<Found> = peers.into_iter().map(Found::new).collect();
-    let runs = options.runs(3, 1);
+    let mut found: Vec<Found> = peers
+        .into_iter()
+        .map(|peer| Found::new(peer, size.events))
+        .collect();
+    let (runs, whole) = (options.runs(3, 1), size);
     // The round that warms up is a small one; a quick run has none.
     for run in usize::from(options.quick)..=runs {
         let of_round = if run == 0 { Size::QUICK } else { size };
         for measure in Measure::ALL {
-            for found in &mut found {
-                round(measure, found, &ground, &installed, of_round, run).await?;
+            for place in turns(found.len(), run) {
+                let found = &mut found[place];
+                let mut size = of_round;
+                if run > 0 {
+                    size.events = found.events;
+                }
+                let rate = round(measure, found, &ground, &installed, size, run).await?;
+                if let (0, Some(rate)) = (run, rate) {
+                    found.events = whole.backlog(rate);
+                }
             }
         }
     }
     page::write(&found, facts, options, size)
 }
 
-/// One measure of one peer. Ours must not fail.
+/// One measure of one peer, and how fast it was in a backlog. Ours must not fail.
 async fn round(
     measure: Measure,
     found: &mut Found,
@@ -221,34 +307,55 @@ async fn round(
     installed: &Installed,
     size: Size,
     run: usize,
-) -> Result {
-    if found.failures.iter().any(|(failed, _)| *failed == measure) {
-        return Ok(());
-    }
+) -> Result<Option<f64>> {
     let since = Instant::now();
     let name = found.peer.name;
-    match measure.run(found.peer, ground, installed, size).await {
-        Ok(values) => {
-            let told: Vec<String> = values
-                .iter()
-                .map(|(row, value)| format!("{} {value:.2}", row.title()))
-                .collect();
-            let seconds = since.elapsed().as_secs();
-            eprintln!(
-                "run {run}: {measure:?} of {name} in {seconds} s: {}",
-                told.join("; ")
-            );
-            if run > 0 {
-                values.into_iter().for_each(|(row, value)| found.push(row, value));
-            }
-            Ok(())
+    let values = match measure.run(found.peer, ground, installed, size).await {
+        Ok((values, ended)) => {
+            found.ended += ended;
+            values
         }
-        Err(failure) if found.peer.kind == peer::Kind::Ours => Err(failure),
+        Err(failure) if found.peer.kind == peer::Kind::Ours => return Err(failure),
         Err(failure) => {
             eprintln!("run {run}: {measure:?} of {name} failed: {failure}");
             let first = failure.to_string().lines().next().unwrap_or_default().to_owned();
             found.failures.push((measure, first));
-            Ok(())
+            Vec::new()
         }
+    };
+    let told: Vec<String> = values
+        .iter()
+        .map(|(row, value)| format!("{} {value:.2}", row.title()))
+        .collect();
+    let seconds = since.elapsed().as_secs();
+    eprintln!(
+        "run {run}: {measure:?} of {name} in {seconds} s: {}",
+        told.join("; ")
+    );
+    let of = |wanted: Row| {
+        let found = values.iter().find(|(row, _)| *row == wanted);
+        found.map(|(_, value)| *value)
+    };
+    if run > 0 {
+        measure.rows().iter().for_each(|row| found.note(*row, of(*row)));
+    }
+    Ok(of(Row::Later).or_else(|| of(Row::Drain)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Size;
+
+    #[test]
+    fn who_is_slow_has_a_backlog_that_fits_and_who_is_fast_the_whole() {
+        for (rate, events) in [
+            (100_000.0, 1_000_000),
+            (20_000.0, 1_000_000),
+            (7_010.0, 210_000),
+            (3.0, 10_000),
+        ] {
+            assert_eq!(Size::WHOLE.backlog(rate), events, "{rate}");
+        }
+        assert_eq!(Size::QUICK.backlog(1.0), 10_000);
     }
 }

@@ -14,16 +14,21 @@ use crate::report::{Better, Facts, Line, Report, Series, number};
 const HEAD: &str = "One Postgres (`fsync = on`, `synchronous_commit = on`, `wal_level = logical`) and one Redis for all; each peer in a database of its own,
 set up as its own documentation says and tuned by it (`bench/peers`, a folder with a README each). Events have 200 bytes of data and 1,000 keys.
 
-* **Backlog**: the peer has run once and is gone, the events are committed, then it is started. The rate is from the first entry to the
-  last; how long it takes from the start of the process to the first one is a row of its own. Raw XADD is `redis-cli --pipe` with the very
-  entries that this peer wrote.
+* **Backlog**: the peer has run once and is gone, the events are committed, then it is started. The rate is from the start of its process
+  to the entry with which no event is missing any more. *Without such a start*: what it took before, from the start of its process to
+  the only event that waited for it, is left out. How large the backlog of each is, is told below: who is slow has one for half a minute or so, by
+  what it did in the round that warms up. Raw XADD is `redis-cli --pipe` with the very entries that this peer wrote, into the emptied Redis.
 * **Delay**: from COMMIT returned to the entry in the hands of a reader that blocks in XREAD; the first fifth is thrown away.
 * **Producers**: commits of 32 clients, one event each, with the peer running, as a part of the commits of bare inserts of the same row
-  without any peer, one after the other in the same round.
+  without any peer, one after the other in the same round; and how many events the peer published a second in that time.
 * **Memory**: the most that the peer's process had resident in the backlog.
 * **Killed**: SIGKILL in the middle of a backlog, ten times (`--quick`: three), at random moments, started again at once, while four producers commit events of which the
-  order of a key is that of its commits. Then everything on the stream is compared with what was committed: missing events are lost, entries
-  of events that were there are doubled, and events that first come behind a later one of their key are turned around.
+  order of a key is that of its commits. A kill counts when a tenth of the backlog or more was left at it; where too little was left, more is
+  filled in before the next start. When nothing has come for ten seconds, everything on the stream is compared with what was committed: missing
+  events are lost, entries of events that were there are doubled, events that first come behind a later one of their key are turned around.
+
+A peer that ends by itself is started again. Who is better is said where all runs of the one are beyond all runs of the other; where the
+ranges meet, they are not told apart.
 ";
 
 /// Prints it, and writes page, JSON and picture where they go.
@@ -66,6 +71,9 @@ fn lines(ours: &Found, peers: &[Found]) -> Vec<Line> {
     let mut lines = Vec::new();
     for row in Row::ALL {
         let Some(mine) = ours.of(row) else { continue };
+        if row.is_circumstance() {
+            continue;
+        }
         if row.is_of_kills() {
             // Of the worst run: a median would forgive.
             let mut worst = row.series();
@@ -75,10 +83,12 @@ fn lines(ours: &Found, peers: &[Found]) -> Vec<Line> {
         }
         let goals = goals(row);
         for (name, floor, aim) in goals {
-            if let Some(theirs) = named(peers, name).and_then(|peer| peer.of(row)) {
+            // A peer that was left out on the command line is no goal; one that failed is a goal that nothing judges.
+            if let Some(peer) = named(peers, name) {
+                let theirs = peer.of(row).cloned().unwrap_or_else(|| row.series());
                 lines.push(
                     Line::new(row.title(), mine.clone())
-                        .against(*name, theirs.clone())
+                        .against(*name, theirs)
                         .must_reach(*floor, *aim),
                 );
             }
@@ -120,30 +130,42 @@ fn is_better(one: &Series, other: &Series) -> bool {
     }
 }
 
-/// Where ours is not the best, and why; and what a peer failed at.
+/// Where ours is not the best, what a peer failed at, and how large the backlogs were.
 fn notes(ours: &Found, peers: &[Found], size: Size) -> Vec<String> {
     let mut notes = vec![format!(
-        "Of each: a backlog of {} events, one of {} in which it is killed {} times, delays for {} s at each rate, producers for {} s.",
-        size.events,
+        "Of each: a backlog, one of {} events in which it is killed {} times, delays for {} s at each rate, producers for {} s.",
         size.storm,
         size.kills,
         size.delay.as_secs(),
         size.load.as_secs()
     )];
-    for row in Row::ALL {
-        if let (Some(mine), Some((name, theirs))) = (ours.of(row), best(peers, row))
-            && is_better(theirs, mine)
-        {
-            notes.push(format!(
-                "**{}**: {name} is better, {} beside {}: {}.",
-                row.title(),
-                number(theirs.median()),
-                number(mine.median()),
-                row.why_behind()
-            ));
+    let sizes: Vec<String> = std::iter::once(ours)
+        .chain(peers)
+        .map(|found| format!("{} {}", found.peer.name, found.events))
+        .collect();
+    notes.push(format!("Events of the backlog: {}.", sizes.join(", ")));
+    for row in Row::ALL.into_iter().filter(|row| !row.is_circumstance()) {
+        let (Some(mine), Some((name, theirs))) = (ours.of(row), best(peers, row)) else {
+            continue;
+        };
+        if is_better(theirs, mine) {
+            let (title, theirs_number, mine_number) =
+                (row.title(), number(theirs.median()), number(mine.median()));
+            notes.push(match theirs.is_apart_from(mine) {
+                true => format!("**{title}**: {name} is better, {theirs_number} beside {mine_number}."),
+                false => {
+                    format!("**{title}**: not told apart from {name}, {theirs_number} beside {mine_number}.")
+                }
+            });
         }
     }
-    for found in peers {
+    for found in std::iter::once(ours).chain(peers) {
+        if found.ended > 0 {
+            notes.push(format!(
+                "{} ended by itself {} times, and was started again.",
+                found.peer.name, found.ended
+            ));
+        }
         for (measure, failure) in &found.failures {
             notes.push(format!("{measure:?} of {} failed: {failure}", found.peer.name));
         }
@@ -166,10 +188,16 @@ fn side_by_side(ours: &Found, peers: &[Found]) -> String {
             let _ = write!(table, " {} |", cell(found.of(row)));
         }
         let verdict = match (ours.of(row), best(peers, row)) {
+            _ if row.is_circumstance() => String::new(),
+            (Some(mine), Some((_, theirs))) if !is_better(mine, theirs) && !is_better(theirs, mine) => {
+                "as good".to_owned()
+            }
+            (Some(mine), Some((name, theirs))) if !theirs.is_apart_from(mine) => {
+                format!("not told apart from {name}")
+            }
             (Some(mine), Some((name, theirs))) if is_better(theirs, mine) => format!("no: {name}"),
-            (Some(mine), Some((_, theirs))) if !is_better(mine, theirs) => "as good".to_owned(),
-            (Some(_), _) => "yes".to_owned(),
-            (None, _) => String::new(),
+            (Some(_), Some(_)) => "yes".to_owned(),
+            _ => String::new(),
         };
         let _ = writeln!(table, " {verdict} |");
     }
@@ -187,7 +215,8 @@ fn ratios(ours: &Found, peers: &[Found]) -> String {
     table += "\n|---|";
     table += &"---|".repeat(peers.len());
     table += "\n";
-    for row in Row::ALL.into_iter().filter(|row| !row.is_of_kills()) {
+    let has_ratio = |row: &Row| !row.is_of_kills() && !row.is_circumstance();
+    for row in Row::ALL.into_iter().filter(has_ratio) {
         let _ = write!(table, "| {} |", row.title());
         for found in peers {
             let ratio = match (ours.of(row), found.of(row)) {
@@ -239,13 +268,30 @@ mod tests {
     use super::{Found, Row, lines, notes, ratios, side_by_side};
 
     fn found(peer: Peer, values: &[(Row, f64)]) -> Found {
-        let mut found = Found::new(peer);
-        values.iter().for_each(|(row, value)| found.push(*row, *value));
+        let mut found = Found::new(peer, 1_000);
+        values
+            .iter()
+            .for_each(|(row, value)| found.note(*row, Some(*value)));
         found
     }
 
     #[test]
-    fn where_ours_is_behind_the_page_says_so_and_why_and_every_kill_counts() {
+    fn ranges_that_meet_have_no_winner_and_a_goal_whose_peer_failed_is_not_judged() {
+        let both = |low, high| [(Row::P50At200, low), (Row::P50At200, high), (Row::Drain, 100.0)];
+        let ours = found(Peer::ALL[0], &both(1.0, 3.0));
+        let mut poller = found(Peer::ALL[1], &both(0.5, 2.0)[..2]);
+        poller.note(Row::Drain, None);
+        let table = side_by_side(&ours, &[poller.clone()]);
+        assert!(table.contains("not told apart from poller"), "{table}");
+        let lines = lines(&ours, &[poller]);
+        let drain = lines.iter().find(|line| line.what == Row::Drain.title());
+        assert!(drain.is_some_and(
+            |line| !line.is_met() && line.ratio().is_some_and(|ratio| ratio.values().is_empty())
+        ));
+    }
+
+    #[test]
+    fn where_ours_is_behind_the_page_says_so_and_every_kill_counts() {
         let ours = [
             (Row::Drain, 100.0),
             (Row::P50At200, 2.0),
@@ -273,7 +319,7 @@ mod tests {
         assert!(ratios.contains("| delay at 200/s, p50, ms | 0.25 |"), "{ratios}");
         let notes = notes(&ours, &peers, super::Size::QUICK).join("\n");
         assert!(
-            notes.contains("poller is better, 0.50 beside 2.00: ours commits"),
+            notes.contains("**delay at 200/s, p50, ms**: poller is better, 0.50 beside 2.00."),
             "{notes}"
         );
         assert!(notes.contains("Producers of poller failed: it ended"), "{notes}");

@@ -1,4 +1,4 @@
-//! The rows of the comparison: what each is, which way is better, and why ours may be behind.
+//! The rows of the comparison: what each is, and which way is better.
 
 use crate::report::{Better, Series};
 
@@ -6,32 +6,42 @@ use crate::report::{Better, Series};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     Drain,
+    Later,
     OfRaw,
     First,
+    Alone,
     P50At200,
     P99At200,
     P50At1000,
     P99At1000,
     Producers,
+    Published,
     Memory,
+    Waiting,
     Lost,
+    Phantom,
     Doubled,
     Reordered,
 }
 
 impl Row {
     /// In the order of the page.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Drain,
+        Self::Later,
         Self::OfRaw,
         Self::First,
+        Self::Alone,
         Self::P50At200,
         Self::P99At200,
         Self::P50At1000,
         Self::P99At1000,
         Self::Producers,
+        Self::Published,
         Self::Memory,
+        Self::Waiting,
         Self::Lost,
+        Self::Phantom,
         Self::Doubled,
         Self::Reordered,
     ];
@@ -39,15 +49,20 @@ impl Row {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Drain => "backlog, events/s",
+            Self::Later => "backlog without such a start, events/s",
             Self::OfRaw => "backlog, part of raw XADD of its own entries",
-            Self::First => "from its start to its first event, ms",
+            Self::First => "from its start to the first event of a backlog, ms",
+            Self::Alone => "from its start to an only event, ms",
             Self::P50At200 => "delay at 200/s, p50, ms",
             Self::P99At200 => "delay at 200/s, p99, ms",
             Self::P50At1000 => "delay at 1,000/s, p50, ms",
             Self::P99At1000 => "delay at 1,000/s, p99, ms",
             Self::Producers => "producers, part of bare inserts",
+            Self::Published => "published while producers commit, events/s",
             Self::Memory => "memory at most, MiB",
+            Self::Waiting => "killed: events that waited, at the kill with the fewest",
             Self::Lost => "killed: lost",
+            Self::Phantom => "killed: never committed",
             Self::Doubled => "killed: doubled",
             Self::Reordered => "killed: turned around within a key",
         }
@@ -56,43 +71,29 @@ impl Row {
     /// Without values.
     pub(crate) fn series(self) -> Series {
         match self {
-            Self::Drain => Series::rate(),
+            Self::Drain | Self::Later | Self::Published => Series::rate(),
             Self::OfRaw | Self::Producers => Series::new("ratio", Better::Higher),
-            Self::First | Self::P50At200 | Self::P99At200 | Self::P50At1000 | Self::P99At1000 => {
-                Series::new("ms", Better::Lower)
-            }
+            Self::First
+            | Self::Alone
+            | Self::P50At200
+            | Self::P99At200
+            | Self::P50At1000
+            | Self::P99At1000 => Series::delay(),
             Self::Memory => Series::new("MiB", Better::Lower),
-            Self::Lost | Self::Doubled | Self::Reordered => Series::new("events", Better::Lower),
+            Self::Waiting => Series::new("events", Better::Higher),
+            Self::Lost | Self::Phantom | Self::Doubled | Self::Reordered => {
+                Series::new("events", Better::Lower)
+            }
         }
     }
 
     /// What a kill did: none is wanted, and a ratio says nothing.
     pub(crate) fn is_of_kills(self) -> bool {
-        matches!(self, Self::Lost | Self::Doubled | Self::Reordered)
+        matches!(self, Self::Lost | Self::Phantom | Self::Doubled | Self::Reordered)
     }
 
-    /// What ours does more than who is better here.
-    pub(crate) fn why_behind(self) -> &'static str {
-        match self {
-            Self::Drain | Self::OfRaw => {
-                "ours commits what a batch is before it publishes any of it, and sends each share in a MULTI that first asks for its predecessor"
-            }
-            Self::First => {
-                "after its start ours takes the lease, compares the mark at Redis with its ledger, and counts the whole backlog once, as its first batch"
-            }
-            Self::P50At200 | Self::P99At200 | Self::P50At1000 | Self::P99At1000 => {
-                "ours commits what a batch is before it publishes it, one write to disk more than who publishes within an open transaction and \
-                 publishes again after a crash"
-            }
-            Self::Producers => {
-                "the call checks names, sizes and settings and asks whether a relay sleeps; the other is a bare insert into a table without a trigger"
-            }
-            Self::Memory => {
-                "ours has its leases, readiness, metrics and the pages of several streams in memory; the other is one loop"
-            }
-            Self::Lost | Self::Doubled | Self::Reordered => {
-                "there is no reason for this: it is a fault of ours"
-            }
-        }
+    /// What another row was measured under: nobody is better by it.
+    pub(crate) fn is_circumstance(self) -> bool {
+        matches!(self, Self::Waiting)
     }
 }

@@ -1,4 +1,6 @@
 //! A peer's process: started, seen to work, killed, gone with its value. What it says goes to a file, for messages.
+//!
+//! One that ends by itself is started again, as whoever runs it would have it started; the page says how often.
 
 use std::fs::File;
 use std::process::{Child, Stdio};
@@ -10,7 +12,7 @@ use tempfile::TempDir;
 
 use super::ground::{Room, failed};
 use super::install::Installed;
-use super::mark::Mark;
+use super::mark::{Mark, PROBE};
 use super::peer::Peer;
 use crate::speed::usage;
 
@@ -19,8 +21,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// A probe that came before a peer looked may not count for it; another one does.
 const PROBE_AGAIN: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// The key of probes, which nobody counts.
-const PROBE: &str = "probe";
+/// One that ends by itself more often than this in one run does not work.
+const ENDS_AT_MOST: u32 = 20;
 const LOG: &str = "log";
 const LOG_TAIL_LINES: usize = 20;
 
@@ -31,6 +33,7 @@ pub(crate) struct Running<'a> {
     folder: TempDir,
     child: Option<Child>,
     peak: u64,
+    ended: u32,
 }
 
 impl<'a> Running<'a> {
@@ -44,6 +47,7 @@ impl<'a> Running<'a> {
             folder,
             child: None,
             peak: 0,
+            ended: 0,
         })
     }
 
@@ -70,11 +74,10 @@ impl<'a> Running<'a> {
         let mut number = 0;
         let mut probed: Option<Instant> = None;
         until("a probe is on the stream", LIMIT, async || {
-            self.lives()?;
+            self.tend(room)?;
             if probed.is_none_or(|at| at.elapsed() > PROBE_AGAIN) {
                 number += 1;
-                let key = PROBE.to_owned();
-                producer.insert(&Mark { key, number }).await?;
+                producer.insert(&probe(number)).await?;
                 probed = Some(Instant::now());
             }
             Ok((room.length().await? > before).then_some(()))
@@ -84,26 +87,50 @@ impl<'a> Running<'a> {
         // All probes, so that none of them comes later.
         until("all probes are on the stream", LIMIT, async || {
             let entries = room.entries().await?;
-            let last = entries
-                .iter()
-                .any(|mark| mark.key == PROBE && mark.number == number);
-            Ok(last.then_some(()))
+            Ok(entries.contains(&probe(number)).then_some(()))
         })
         .await
     }
 
-    /// An error when it ended by itself.
-    pub(crate) fn lives(&mut self) -> Result {
-        if let Some(child) = &mut self.child
-            && let Some(status) = child.try_wait()?
-        {
-            self.child = None;
-            return Err(failed(
-                &self.peer,
-                format!("it ended with {status}; its log:\n{}", self.log_tail()),
-            ));
+    /// Starts it again when it ended by itself.
+    ///
+    /// # Errors
+    /// When it does so again and again.
+    pub(crate) fn tend(&mut self, room: &Room) -> Result {
+        let Some(child) = &mut self.child else {
+            return Ok(());
+        };
+        let Some(status) = child.try_wait()? else {
+            return Ok(());
+        };
+        self.child = None;
+        self.ended += 1;
+        let what = format!("it ended with {status}; its log:\n{}", self.log_tail());
+        if self.ended > ENDS_AT_MOST {
+            return Err(failed(&self.peer, what));
         }
-        Ok(())
+        eprintln!("{}: {what}", self.peer.name);
+        self.start(room)
+    }
+
+    /// Does something while it runs, and looks after it meanwhile.
+    pub(crate) async fn beside<T>(
+        &mut self,
+        room: &Room,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(LOOK_AGAIN * 20, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.tend(room)?,
+            }
+        }
+    }
+
+    /// How often it ended by itself.
+    pub(crate) fn ended(&self) -> u32 {
+        self.ended
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -147,6 +174,14 @@ impl<'a> Running<'a> {
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+    }
+}
+
+/// An event that only shows that it works.
+pub(crate) fn probe(number: u64) -> Mark {
+    Mark {
+        key: PROBE.to_owned(),
+        number,
     }
 }
 

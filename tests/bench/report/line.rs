@@ -50,7 +50,7 @@ impl Line {
         self.ratio().unwrap_or_else(|| self.ours.clone())
     }
 
-    /// False when its floor does not hold, or nothing was measured.
+    /// False when its floor does not hold by the median, or nothing was measured.
     pub(crate) fn is_met(&self) -> bool {
         let judged = self.judged();
         self.floor
@@ -60,7 +60,9 @@ impl Line {
     fn verdict(&self) -> &'static str {
         match (self.floor, self.aim) {
             (None, None) => "",
+            _ if self.judged().values().is_empty() => "**not judged**",
             _ if !self.is_met() => "**no**",
+            (Some(floor), _) if self.judged().spans(floor) => "undecided",
             (_, Some(aim)) if self.judged().keeps(aim) => "aim",
             _ => "floor",
         }
@@ -116,6 +118,7 @@ impl Line {
             "floor": self.floor,
             "aim": self.aim,
             "met": self.is_met(),
+            "reached": self.verdict().trim_matches('*'),
         })
     }
 }
@@ -157,7 +160,16 @@ mod tests {
         let line = line.must_reach(0.7, 0.8);
         assert!(!line.is_met());
         assert!(Line::new("a", of(60.0)).must_reach(50.0, 55.0).is_met());
-        assert!(!Line::new("a", Series::rate()).must_reach(0.0, 0.0).is_met());
+        let nothing = Line::new("a", Series::rate()).must_reach(0.0, 0.0);
+        assert!(!nothing.is_met());
+        assert_eq!(nothing.cells()[7], "**not judged**");
+        let mut wide = of(60.0);
+        wide.push(40.0);
+        wide.push(80.0);
+        assert_eq!(
+            Line::new("a", wide).must_reach(50.0, 55.0).cells()[7],
+            "undecided"
+        );
         assert!(Line::new("a", of(60.0)).is_met());
     }
 }

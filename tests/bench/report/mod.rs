@@ -58,8 +58,9 @@ impl Report {
         if self.is_quick {
             page += "**A quick run:** small, and beside whatever else the machine did. It shows that the measure works, not how fast anything is.\n\n";
         }
-        page += "Medians of several runs with their ranges; ours and what it is compared with take turns, the first round of all is thrown away, and\n\
-                 a ratio is of two runs of the same round.\n\n";
+        page += "Medians of several runs with their ranges; ours and what it is compared with take turns, each round begins with another of them, the\n\
+                 first round of all is thrown away, and a ratio is of two runs of the same round. *Undecided* is a line whose median keeps its floor\n\
+                 while a run does not; *not judged*, one that has nothing to be judged by.\n\n";
         page += &self.table();
         page += "\n";
         for note in &self.notes {
@@ -119,7 +120,7 @@ impl Report {
         match missed.is_empty() || self.is_quick {
             true => Ok(()),
             false => Err(Failure::new(format!(
-                "{}: below the floor: {}",
+                "{}: below the floor, or not judged: {}",
                 self.name,
                 missed.join("; ")
             ))),

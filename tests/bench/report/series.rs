@@ -9,12 +9,12 @@ pub(crate) enum Better {
     Lower,
 }
 
-/// What was measured of one thing. Runs of the same number in two series were made in the same round.
+/// What was measured of one thing. Runs of the same number in two series were made in the same round; a round that failed has none.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     unit: &'static str,
     better: Better,
-    values: Vec<f64>,
+    rounds: Vec<Option<f64>>,
 }
 
 impl Series {
@@ -22,7 +22,7 @@ impl Series {
         Self {
             unit,
             better,
-            values: Vec::new(),
+            rounds: Vec::new(),
         }
     }
 
@@ -38,7 +38,12 @@ impl Series {
 
     /// Takes the value of one run.
     pub(crate) fn push(&mut self, value: f64) {
-        self.values.push(value);
+        self.rounds.push(Some(value));
+    }
+
+    /// Takes note of a round in which it could not be measured.
+    pub(crate) fn miss(&mut self) {
+        self.rounds.push(None);
     }
 
     /// Takes a run of so many operations as a rate.
@@ -54,8 +59,9 @@ impl Series {
         self.better
     }
 
-    pub(crate) fn values(&self) -> &[f64] {
-        &self.values
+    /// Of the rounds that have one.
+    pub(crate) fn values(&self) -> Vec<f64> {
+        self.rounds.iter().copied().flatten().collect()
     }
 
     /// 0 without a run.
@@ -77,11 +83,11 @@ impl Series {
 
     /// Each run by the run of the same round. Which way is better stays.
     pub(crate) fn over(&self, other: &Self) -> Self {
-        let pairs = self.values.iter().zip(&other.values);
+        let pairs = self.rounds.iter().zip(&other.rounds);
         Self {
             unit: "ratio",
             better: self.better,
-            values: pairs.map(|(mine, theirs)| mine / theirs).collect(),
+            rounds: pairs.map(|(mine, theirs)| Some((*mine)? / (*theirs)?)).collect(),
         }
     }
 
@@ -93,8 +99,20 @@ impl Series {
         }
     }
 
+    /// True when a bound lies within the range: some runs keep it, others do not.
+    pub(crate) fn spans(&self, bound: f64) -> bool {
+        let (low, high) = self.range();
+        low < bound && bound < high
+    }
+
+    /// True when every value of the one is beyond every value of the other.
+    pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
+        let ((low, high), (others_low, others_high)) = (self.range(), other.range());
+        high < others_low || others_high < low
+    }
+
     fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.values.clone();
+        let mut sorted = self.values();
         sorted.sort_by(f64::total_cmp);
         sorted
     }
@@ -119,6 +137,24 @@ mod tests {
         assert_eq!(odd.range(), (25.0, 100.0));
         assert!((series(Better::Higher, &[50.0, 100.0]).median() - 75.0).abs() < 0.01);
         assert!(series(Better::Higher, &[]).median().abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_round_that_failed_has_no_ratio_and_the_others_keep_theirs() {
+        let mut holed = series(Better::Higher, &[2.0]);
+        holed.miss();
+        holed.push(9.0);
+        let ratio = series(Better::Higher, &[4.0, 5.0, 9.0]).over(&holed);
+        assert_eq!(ratio.values(), [2.0, 1.0]);
+    }
+
+    #[test]
+    fn ranges_that_meet_are_not_told_apart() {
+        let [low, high, wide] =
+            [[1.0, 2.0], [3.0, 4.0], [2.0, 3.0]].map(|values| series(Better::Lower, &values));
+        assert!(low.is_apart_from(&high) && high.is_apart_from(&low));
+        assert!(!low.is_apart_from(&wide) && !wide.is_apart_from(&high));
+        assert!(low.spans(1.5) && !low.spans(3.0) && !low.spans(2.0));
     }
 
     #[test]
