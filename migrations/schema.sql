@@ -339,6 +339,71 @@ $$;
 
 ALTER FUNCTION outbox.append_many(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.append_stored(stream text, expected bigint, id uuid, topic text, type text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, data json) RETURNS bigint[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $_$
+#variable_conflict use_variable
+declare
+    is_new boolean;
+    held_id bigint;
+    held_category integer;
+    place bigint[];
+    is_heard boolean;
+begin
+    is_new := expected = 0;
+    if is_new then
+        insert into outbox.stream as s (category, name)
+        select c.id, stream from outbox.category c
+        where c.name = split_part(stream, '-', 1) and octet_length(stream) <= 400 and stream ~ '^[A-Za-z0-9._]+-[^\u0001-\u0020\u007f]+$'
+          and current_setting('transaction_isolation') = 'read committed'
+        on conflict do nothing
+        returning s.id, s.category into held_id, held_category;
+    else
+        select s.id, s.category into held_id, held_category from outbox.stream s
+        where s.name = stream and current_setting('transaction_isolation') = 'read committed'
+        for no key update;
+    end if;
+    if held_id is null then
+        return null;
+    end if;
+    insert into outbox.log_stream as l (retention, topic, key, id, source, type, data_content_type, schema_version, correlation_id, causation_id,
+                                        traceparent, tracestate, data, stream, version, category)
+    select 'stream', nullif(coalesce(topic, routed.topic), ''), case when coalesce(topic, routed.topic) <> '' then stream end, id, s.source, type,
+           case when data is not null then 'application/json' end, schema_version, correlation_id, causation_id, traceparent, tracestate, data::text,
+           held_id, coalesce(newest.version, 0) + 1, held_category
+    from outbox.settings s
+    left join lateral (select known.version from outbox.log_stream known where known.stream = held_id order by known.version desc limit 1) newest on true
+    left join lateral (select r.topic from outbox.route r
+                       where r.category = split_part(stream, '-', 1) and (r.type = append_stored.type or r.type = '')
+                       order by r.category desc, r.type desc limit 1) routed on topic is null
+    -- A stream without events may have had some: that is looked at elsewhere.
+    where coalesce(newest.version, case when is_new then 0 end) = coalesce(expected, newest.version)
+      and id is not null and type ~ '^[A-Za-z0-9._-]+$' and octet_length(type) <= 200
+      and (topic is null or topic ~ '^[A-Za-z0-9._-]*$' and octet_length(topic) <= 200)
+      and '' <> all (array[schema_version, correlation_id, causation_id, traceparent, tracestate]) is not false
+      and octet_length(concat(schema_version, correlation_id, causation_id, traceparent, tracestate)) <= 2048
+      and octet_length(s.source) <= 1024 and octet_length(data::text) <= s.payload_limit_bytes is not false
+      and not exists (select from outbox.stream_step step where step.stream = held_id and step.action = 'tombstone')
+      and not exists (select from outbox.log_stream known where known.id = append_stored.id)
+      and not exists (select from outbox.log_archive known where known.id = append_stored.id)
+    returning array[l.version, l.position],
+              -- As outbox.ring, behind the insert: a relay that goes to sleep either sees it or is told.
+              current_setting('outbox.notify', true) is not distinct from 'off' or pg_try_advisory_xact_lock_shared(122550254464888)
+    into place, is_heard;
+    if not is_heard then
+        perform outbox.ring_at_once();
+    end if;
+    return place;
+end
+$_$;
+
+ALTER FUNCTION outbox.append_stored(stream text, expected bigint, id uuid, topic text, type text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, data json) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -394,65 +459,77 @@ CREATE FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numb
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
-    AS $$
+    AS $_$
 #variable_conflict use_column
 declare
-    given constant uuid := ids[1];
+    given constant integer := cardinality(ids);
     wanted constant bigint := expected[1];
-    place record;
-    held_id bigint;
-    held_category integer;
-    held_version bigint;
-    is_known boolean;
-    event_source text;
-    media_type text;
-    payload_limit_bytes integer;
-    topic text;
-    problem text;
-    drawn bigint;
+    place bigint[];
+    held record;
+    drawn bigint[];
 begin
-    if cardinality(ids) = 1 and cardinality(streams) = 1 and cardinality(expected) = 1 and numbers[1] = 1 and tags[1] is null
-       and greatest(cardinality(numbers), cardinality(topics), cardinality(types), cardinality(sources), cardinality(subjects), cardinality(times),
+    if cardinality(streams) = 1 and cardinality(expected) = 1 and given > 0 and 1 = all (numbers) and coalesce(wanted >= 0, true)
+       and coalesce(cardinality(array_remove(tags, null)), 0) = 0 and cardinality(numbers) = given
+       and greatest(cardinality(topics), cardinality(types), cardinality(sources), cardinality(subjects), cardinality(times),
                     cardinality(data_content_types), cardinality(data_schemas), cardinality(schema_versions), cardinality(correlation_ids),
                     cardinality(causation_ids), cardinality(traceparents), cardinality(tracestates), cardinality(extensions), cardinality(data),
-                    cardinality(data_binaries), cardinality(tags)) = 1
-       and coalesce(wanted >= 0, true) then
-        place := outbox.hold_stream(streams[1], coalesce(wanted = 0, true));
-        held_id := place.id;
-        held_category := place.category;
-        held_version := coalesce(place.version, 0);
-        if held_id is not null and coalesce(held_version = wanted, true) then
-            select exists (select from outbox.log_stream l where l.id = given) or exists (select from outbox.log_archive l where l.id = given),
-                   coalesce(sources[1], s.source), s.payload_limit_bytes,
-                   case when topics[1] is null then
-                       (select r.topic from outbox.route r where r.category = split_part(streams[1], '-', 1) and r.type in (types[1], '')
-                        order by r.type desc limit 1)
-                       else nullif(topics[1], '') end
-            into is_known, event_source, payload_limit_bytes, topic
-            from outbox.settings s where s.only_row;
-            if not is_known then
-                media_type := coalesce(data_content_types[1], case when data[1] is not null then 'application/json'
-                                                                   when data_binaries[1] is not null then 'application/octet-stream' end);
-                problem := coalesce(
-                    outbox.refusal(coalesce(topic, '-'), streams[1], types[1], event_source, subjects[1], media_type, data_schemas[1], schema_versions[1],
-                                   correlation_ids[1], causation_ids[1], traceparents[1], tracestates[1], extensions[1]::json,
-                                   octet_length(data[1]), octet_length(data_binaries[1]), payload_limit_bytes),
-                    outbox.time_refusal(times[1]));
-                if problem is not null then
-                    raise exception 'event refused: event 1: %', problem using errcode = 'invalid_parameter_value';
+                    cardinality(data_binaries), cardinality(tags)) <= given then
+        if given = 1 then
+            if num_nonnulls(sources[1], subjects[1], times[1], data_content_types[1], data_schemas[1], extensions[1], data_binaries[1]) = 0 then
+                place := outbox.append_stored(streams[1], wanted, coalesce(ids[1], outbox.new_event_id()), topics[1], types[1], schema_versions[1],
+                                              correlation_ids[1], causation_ids[1], traceparents[1], tracestates[1], data[1]::json);
+                if place is not null then
+                    number := 1;
+                    outcome := 'appended';
+                    version := place[1];
+                    positions := place[2:2];
+                    return next;
+                    return;
                 end if;
-                insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
-                                        correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary, stream, version, category)
-                values ('stream', topic, case when topic is not null then streams[1] end, coalesce(given, outbox.new_event_id()), event_source, types[1],
-                        subjects[1], times[1], media_type, data_schemas[1], schema_versions[1], correlation_ids[1], causation_ids[1], traceparents[1],
-                        tracestates[1], extensions[1]::json, data[1]::json::text, data_binaries[1], held_id, held_version + 1, held_category)
-                returning log.position into drawn;
-                number := 1;
-                outcome := 'appended';
-                version := held_version + 1;
-                positions := array[drawn];
-                return next;
-                return;
+            end if;
+        else
+            held := outbox.hold_stream(streams[1], coalesce(wanted = 0, true));
+            if coalesce(held.version, 0) = coalesce(wanted, held.version, 0) and held.id is not null then
+                with appended as (
+                    insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
+                                            correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary, stream, version, category)
+                    select 'stream', e.topic, case when e.topic is not null then streams[1] end, ids[e.n], e.source, types[e.n], subjects[e.n], times[e.n],
+                           coalesce(data_content_types[e.n], case when e.data is not null then 'application/json' when data_binaries[e.n] is not null then 'application/octet-stream' end),
+                           data_schemas[e.n], schema_versions[e.n], correlation_ids[e.n], causation_ids[e.n], traceparents[e.n], tracestates[e.n],
+                           extensions[e.n]::json, e.data, data_binaries[e.n], held.id, coalesce(held.version, 0) + e.n, held.category
+                    from (
+                        select g.n, append_to_streams.data[g.n]::json::text as data,
+                               coalesce(sources[g.n], (select s.source from outbox.settings s)) as source,
+                               nullif(coalesce(topics[g.n], case when exists (select from outbox.route r where r.category = split_part(streams[1], '-', 1)) then
+                                   (select r.topic from outbox.route r where r.category = split_part(streams[1], '-', 1) and (r.type = types[g.n] or r.type = '')
+                                    order by r.category desc, r.type desc limit 1) end), '') as topic
+                        from generate_series(1, given) g (n)
+                        offset 0
+                    ) e
+                    where (select count(distinct i) from unnest(ids) i) = given
+                      and not exists (select from outbox.log_stream known where known.id = any (ids))
+                      and not exists (select from outbox.log_archive known where known.id = any (ids))
+                      and case when types[e.n] ~ '^[A-Za-z0-9._-]+$' and octet_length(types[e.n]) <= 200 and e.topic is null
+                                    and octet_length(e.source) between 1 and 1024 and octet_length(e.data) <= (select s.payload_limit_bytes from outbox.settings s)
+                                    and num_nonnulls(subjects[e.n], times[e.n], data_content_types[e.n], data_schemas[e.n], schema_versions[e.n], correlation_ids[e.n],
+                                                     causation_ids[e.n], traceparents[e.n], tracestates[e.n], extensions[e.n], data_binaries[e.n]) = 0 then true
+                          else outbox.accept(e.n, coalesce(
+                              outbox.refusal(coalesce(e.topic, '-'), streams[1], types[e.n], e.source, subjects[e.n], data_content_types[e.n], data_schemas[e.n],
+                                             schema_versions[e.n], correlation_ids[e.n], causation_ids[e.n], traceparents[e.n], tracestates[e.n],
+                                             extensions[e.n]::json, octet_length(e.data), octet_length(data_binaries[e.n]),
+                                             (select s.payload_limit_bytes from outbox.settings s)),
+                              outbox.time_refusal(times[e.n]))) end
+                    returning log.version, log.position
+                )
+                select array_agg(a.position order by a.version) into drawn from appended a;
+                if drawn is not null then
+                    number := 1;
+                    outcome := 'appended';
+                    version := coalesce(held.version, 0) + given;
+                    positions := drawn;
+                    return next;
+                    return;
+                end if;
             end if;
         end if;
     end if;
@@ -463,7 +540,7 @@ begin
         append_to_streams.correlation_ids, append_to_streams.causation_ids, append_to_streams.traceparents, append_to_streams.tracestates, append_to_streams.extensions, append_to_streams.data,
         append_to_streams.data_binaries, append_to_streams.tags) a;
 end
-$$;
+$_$;
 
 ALTER FUNCTION outbox.append_to_streams(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) OWNER TO outbox_maintainer;
 
@@ -2479,6 +2556,38 @@ $$;
 
 ALTER FUNCTION outbox.new_event_id() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.new_of_categories(categories text[], after bigint, through bigint, first xid8, beyond bigint, goal pg_snapshot, max bigint) RETURNS TABLE("position" bigint, stream_id bigint, type text, bytes integer)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+begin
+    return query
+        select found.position, found.stream_id, found.type, found.bytes
+        from unnest(array(select k.id from outbox.category k where k.name = any (new_of_categories.categories))) wanted (category_id)
+        cross join lateral (
+            select l.position, l.stream_id, l.type, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes
+            from outbox.stored_event l
+            -- Of one category, and so that no index but that of categories has their order.
+            where (l.category_id, l.position) > (wanted.category_id, new_of_categories.after)
+              and (l.category_id, l.position) <= (wanted.category_id, new_of_categories.through)
+              and (l.transaction_id >= new_of_categories.first or l.position > new_of_categories.beyond)
+              and pg_visible_in_snapshot(l.transaction_id, new_of_categories.goal)
+            order by l.category_id, l.position
+            limit new_of_categories.max
+        ) found
+        order by found.position
+        limit new_of_categories.max;
+end
+$$;
+
+ALTER FUNCTION outbox.new_of_categories(categories text[], after bigint, through bigint, first xid8, beyond bigint, goal pg_snapshot, max bigint) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.newest_cursor() RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4364,6 +4473,19 @@ end
 $$;
 
 ALTER FUNCTION outbox.ring() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.ring_at_once() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp()) and pg_notification_queue_usage() < 0.5 then
+        notify outbox;
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.ring_at_once() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9809,6 +9931,9 @@ GRANT ALL ON FUNCTION outbox.append_if(stream text, expected bigint, events json
 
 REVOKE ALL ON FUNCTION outbox.append_many(streams text[], expected bigint[], numbers integer[], ids uuid[], topics text[], types text[], sources text[], subjects text[], times timestamp with time zone[], data_content_types text[], data_schemas text[], schema_versions text[], correlation_ids text[], causation_ids text[], traceparents text[], tracestates text[], extensions text[], data text[], data_binaries bytea[], tags text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.append_stored(stream text, expected bigint, id uuid, topic text, type text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, data json) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.append_stored(stream text, expected bigint, id uuid, topic text, type text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, data json) TO outbox_producer;
+
 REVOKE ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.append_to_stream(stream text, expected bigint, events json) TO outbox_producer;
 
@@ -10027,6 +10152,9 @@ REVOKE ALL ON FUNCTION outbox.need_of(topics text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
 
+REVOKE ALL ON FUNCTION outbox.new_of_categories(categories text[], after bigint, through bigint, first xid8, beyond bigint, goal pg_snapshot, max bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.new_of_categories(categories text[], after bigint, through bigint, first xid8, beyond bigint, goal pg_snapshot, max bigint) TO outbox_subscriber;
+
 REVOKE ALL ON FUNCTION outbox.newest_cursor() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.newest_cursor() TO outbox_reader;
 
@@ -10201,6 +10329,8 @@ GRANT ALL ON FUNCTION outbox.retry_parked_streams(subscription text, stream text
 REVOKE ALL ON FUNCTION outbox.rewrap_subject_key(id uuid, old_wrapped bytea, new_wrapped bytea, new_master text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.ring_at_once() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) TO outbox_operator;

@@ -40,6 +40,8 @@ mod removed;
 
 mod seen;
 
+mod single;
+
 mod snapshots;
 
 mod sql;

@@ -14,8 +14,12 @@ const LEAD: &str = "update outbox.lease set epoch = epoch + 1, holder = 'r', exp
 const LEASE_OVER: &str = "update outbox.lease set expires_at = clock_timestamp() where name = 'tail'";
 
 /// How often an append rings: what arrives before the mark that is sent after it.
-async fn rings(listener: &mut PgListener, producer: &mut PgConnection) -> Result<usize> {
-    producer.execute("select outbox.append('t', '{}')").await?;
+async fn rings(
+    listener: &mut PgListener,
+    producer: &mut PgConnection,
+    append: &'static str,
+) -> Result<usize> {
+    producer.execute(append).await?;
     producer.execute("select pg_notify('outbox', 'mark')").await?;
     let mut rings = 0;
     while listener.recv().await?.payload() != "mark" {
@@ -26,29 +30,52 @@ async fn rings(listener: &mut PgListener, producer: &mut PgConnection) -> Result
 
 #[tokio::test]
 async fn only_a_leader_that_sleeps_is_rung() -> Result {
+    is_rung_when_it_sleeps("select outbox.append('t', '{}')").await
+}
+
+/// One event for a stream is inserted behind the trigger's back.
+#[tokio::test]
+async fn a_stream_that_takes_one_event_rings_as_well() -> Result {
+    let short = "select outbox.append_stored('a-1', null, gen_random_uuid(), null, 'x', null, null, null, null, null, '{}')";
+    is_rung_when_it_sleeps(short).await
+}
+
+#[tokio::test]
+async fn so_does_one_that_takes_many() -> Result {
+    is_rung_when_it_sleeps(r#"select outbox.append_to_stream('a-1', null, '[{"type": "x"}, {"type": "y"}]')"#)
+        .await
+}
+
+async fn is_rung_when_it_sleeps(append: &'static str) -> Result {
     let world = World::new().await?;
     let (mut producer, mut relay) = (world.connect().await?, world.connect().await?);
     let mut listener = PgListener::connect(world.database_url()).await?;
     listener.listen("outbox").await?;
+    producer
+        .execute(r#"select outbox.append_to_stream('a-1', 0, '[{"type": "x"}]')"#)
+        .await?;
+    let rings = async |producer: &mut PgConnection, listener: &mut PgListener| {
+        rings(listener, producer, append).await
+    };
     // GIVEN no relay at all THEN nobody is rung
-    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "without a relay");
+    assert_eq!(rings(&mut producer, &mut listener).await?, 0, "without a relay");
     // GIVEN a leader at work
     relay.execute(LEAD).await?;
-    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "at work");
+    assert_eq!(rings(&mut producer, &mut listener).await?, 0, "at work");
     // GIVEN a leader that sleeps
     relay.execute(SLEEP).await?;
-    assert_eq!(rings(&mut listener, &mut producer).await?, 1, "asleep");
+    assert_eq!(rings(&mut producer, &mut listener).await?, 1, "asleep");
     // GIVEN a producer that turned notifying off
     producer.execute("set outbox.notify = off").await?;
-    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "notify off");
+    assert_eq!(rings(&mut producer, &mut listener).await?, 0, "notify off");
     producer.execute("reset outbox.notify").await?;
     // GIVEN a leader that was stopped in its sleep and whose lease is over
     relay.execute(LEASE_OVER).await?;
-    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "lease over");
+    assert_eq!(rings(&mut producer, &mut listener).await?, 0, "lease over");
     // GIVEN the next leader, asleep and awake
     relay.execute(LEAD).await?;
-    assert_eq!(rings(&mut listener, &mut producer).await?, 1, "asleep again");
+    assert_eq!(rings(&mut producer, &mut listener).await?, 1, "asleep again");
     relay.execute(WAKE).await?;
-    assert_eq!(rings(&mut listener, &mut producer).await?, 0, "awake again");
+    assert_eq!(rings(&mut producer, &mut listener).await?, 0, "awake again");
     Ok(())
 }

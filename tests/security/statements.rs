@@ -35,6 +35,7 @@ const OTHERS: [(&str, &[&str]); 6] = [
         &[
             "event_store/append",
             "event_store/append_if",
+            "event_store/append_stored",
             "event_store/find_appended",
             "event_store/hold_subject_key",
             "event_store/keep_snapshot",

@@ -1,5 +1,6 @@
 -- A page of one stream, forward: $1 its name, behind version $2, up to $3 events and up to $4 bytes, but one at least. Versions have no gaps
 -- but at the beginning, where events were removed: so a page is a range of versions, and costs the same wherever it lies, whatever the plan.
+-- In no order: whoever reads them sorts them, which costs nothing where they come in order, and here would be a copy of every row.
 -- Nearly all pages have room for their bytes, which a sum tells; where one has not, the running sums say where it is cut.
 with place as materialized (
     select known.id, outbox.version_of(known.id) as end_version,
@@ -8,7 +9,7 @@ with place as materialized (
     from outbox.stream known
     where known.name = $1::text
 ), size as materialized (
-    select sum(coalesce(octet_length(s.data), octet_length(s.data_binary), 0)) + 512 * count(*) as bytes
+    select sum(coalesce(octet_length(s.data), octet_length(s.data_binary), 0) + 512) as bytes
     from outbox.stored_event s
     where s.stream_id = (select place.id from place) and s.version > (select place.after from place) and s.version <= (select place.after from place) + $3::bigint
 ), cut as materialized (
@@ -21,9 +22,8 @@ with place as materialized (
                 and s.version <= (select place.after from place) + $3::bigint) w
         where coalesce(w.bytes_before, 0) < $4::bigint) end as version
 )
-select s.position, s.recorded_at, $1::text as stream, s.version, s.id, s.source, s.type, s.subject, s."time", s.data_content_type, s.data_schema, s.schema_version,
+select s.position, s.recorded_at, s.version, s.id, s.source, s.type, s.subject, s."time", s.data_content_type, s.data_schema, s.schema_version,
        s.correlation_id, s.causation_id, s.traceparent, s.tracestate, s.extensions::text as extensions, s.tags, s.topic, s.data, s.data_binary, s.archived,
        (select place.end_version from place) as end_version
 from outbox.stored_event s
 where s.stream_id = (select place.id from place) and s.version > (select place.after from place) and s.version <= (select cut.version from cut)
-order by s.version

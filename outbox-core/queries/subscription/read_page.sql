@@ -1,5 +1,6 @@
 -- A page of a difference: rows visible in the goal ($5) and not done, in order of position. Two arms, an index each: transactions that
--- had not begun when `done` was taken (xmax $1; by position, above $4), and those that were open in it ($2; by transaction).
+-- had not begun when `done` was taken (xmax $1; by position, above $4), and those that were open in it ($2; by transaction). By
+-- category ($15), the first arm does not look at events of others: for who has far to go.
 -- Where a new era is entered, rows above $3 are not done either, whatever their transaction ids are; elsewhere it is the highest number.
 -- Behind position $6, up to $7. Of categories $8 and types $9 (null: all), streams of partition $10 of $11. At most $12 rows are looked
 -- at, and $13 returned, of $14 bytes, but one at least. One row comes always: it says how far was looked, and whether that was all.
@@ -15,8 +16,16 @@ with scanned as materialized (
             where l.position > greatest($6::bigint, $4::bigint) and l.position <= $7::bigint
               and (l.transaction_id >= $1::text::xid8 or l.position > $3::bigint)
               and pg_visible_in_snapshot(l.transaction_id, (select $5::text::pg_snapshot))
+              and not $15::boolean
             order by l.position
             limit $12::bigint
+        )
+        union all
+        (
+            select l.position, l.stream_id % $11::integer = $10::integer and ($9::text[] is null or l.type = any($9::text[])) as is_wanted, l.bytes
+            from outbox.new_of_categories($8::text[], greatest($6::bigint, $4::bigint), $7::bigint, $1::text::xid8, $3::bigint,
+                                          $5::text::pg_snapshot, $12::bigint) l
+            where $15::boolean
         )
         union all
         (
@@ -44,7 +53,7 @@ with scanned as materialized (
 ), cut as (
     -- The first that has no room: the next page begins with it.
     select min(w.position) as position from wanted w where w.n > $13::bigint or w.bytes_before >= $14::bigint
-), looked as (
+), looked as materialized (
     select (select max(s.position) from scanned s where cut.position is null or s.position < cut.position) as last_position,
            cut.position is null and (select count(*) from scanned) < $12::bigint as is_all
     from cut

@@ -53,6 +53,35 @@ impl Columns {
         Ok(columns)
     }
 
+    /// Columns that no event has become empty arrays, which the functions of the event store take for that: nothing of them is sent.
+    pub(crate) fn leave_out_absent(&mut self) {
+        fn clear<T>(column: &mut Vec<Option<T>>) {
+            if column.iter().all(Option::is_none) {
+                column.clear();
+            }
+        }
+        clear(&mut self.times);
+        clear(&mut self.data_binaries);
+        for column in [
+            &mut self.topics,
+            &mut self.keys,
+            &mut self.sources,
+            &mut self.subjects,
+            &mut self.data_content_types,
+            &mut self.data_schemas,
+            &mut self.schema_versions,
+            &mut self.correlation_ids,
+            &mut self.causation_ids,
+            &mut self.traceparents,
+            &mut self.tracestates,
+            &mut self.extensions,
+            &mut self.data,
+            &mut self.tags,
+        ] {
+            clear(column);
+        }
+    }
+
     fn push(&mut self, event: NewEvent) {
         let extensions = (!event.extensions.is_empty()).then(|| {
             serde_json::to_string(&event.extensions).expect("texts, numbers and booleans have a JSON form")

@@ -19,7 +19,7 @@
 //! # }
 //! ```
 //!
-//! Authoritative: `outbox.append_to_streams` (0017_streams.sql), which locks the streams, looks at their versions and only then draws
+//! Authoritative: `outbox.append_to_streams` (0033_plain.sql), which locks the streams, looks at their versions and only then draws
 //! positions. The library checks the same rules of events before anything is sent.
 //!
 //! Invariants:

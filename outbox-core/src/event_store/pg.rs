@@ -7,7 +7,7 @@ use super::{Error, EventPage};
 
 mod columns;
 
-pub(super) use columns::{stored_event, stored_events};
+pub(super) use columns::{stored_event, stored_events, stored_events_of};
 
 /// What follows from a statement that failed.
 pub(super) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> Error {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use outbox_core::event_store::subscription::Error;
+use outbox_core::event_store::PageLimits;
+use outbox_core::event_store::subscription::{Error, Subscription};
 use sqlx::{Connection as _, Executor as _};
 use system_tests::patience::until;
 use system_tests::{Relay, Result};
@@ -208,6 +209,72 @@ async fn the_second_difference_does_not_look_through_what_the_first_one_had() ->
     // AND what comes comes
     scene.append("order-1", &["closed"]).await?;
     assert_eq!(scene.has_applied(4).await?[3].1, 4);
+    running.stop().await
+}
+
+/// A page looks at twenty positions, and there are more than a hundred ahead.
+fn small_pages(name: &str) -> Subscription {
+    quick(name).categories(["order", "refund"]).limits(PageLimits {
+        events_max: 2,
+        ..PageLimits::default()
+    })
+}
+
+#[tokio::test]
+async fn what_is_found_by_category_comes_in_order_of_position_late_commits_included() -> Result {
+    // GIVEN events of three categories among each other, and of two of them one that is not committed yet, drawn early
+    let scene = Scene::new().await?;
+    let mut early = scene.world.connect().await?;
+    scene.append("order-1", &["placed"]).await?;
+    let mut held = early.begin().await?;
+    append(&mut held, "order-9", &["placed"]).await?;
+    for n in 0..30 {
+        scene.append("cart-1", &["filled", "filled"]).await?;
+        scene.append(&format!("refund-{}", n % 3), &["asked"]).await?;
+        scene.append("order-1", &["paid"]).await?;
+    }
+    // WHEN a subscription to two of them is new
+    let running = scene.start(small_pages("both"), Recorder::plain());
+    // THEN each comes once, in order of position
+    let applied = scene.has_applied(61).await?;
+    let stored: Vec<(String, i64)> = sqlx::query_as(
+        "select stream, version from outbox.stored_event where split_part(stream, '-', 1) in ('order', 'refund') order by position",
+    )
+    .fetch_all(&mut scene.world.connect().await?)
+    .await?;
+    assert_eq!(applied, stored);
+    // AND the late one when it commits, and what comes then
+    held.commit().await?;
+    assert_eq!(scene.has_applied(62).await?[61], ("order-9".to_owned(), 1));
+    scene.append("order-9", &["paid"]).await?;
+    assert_eq!(scene.has_applied(63).await?[62], ("order-9".to_owned(), 2));
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_new_subscription_to_a_rare_category_does_not_look_at_the_others() -> Result {
+    // GIVEN many events of others, and three of the category, the last of all
+    let scene = Scene::new().await?;
+    let many = ["filled"; 400];
+    scene.append("cart-1", &many).await?;
+    scene.append("order-1", &["placed", "paid", "shipped"]).await?;
+    scene
+        .administer("create table public.moves (moved_at timestamptz)")
+        .await?;
+    scene
+        .administer(
+            "create function public.count_moves() returns trigger language plpgsql security definer as
+             $$ begin insert into public.moves values (clock_timestamp()); return null; end $$",
+        )
+        .await?;
+    scene
+        .administer("create trigger count_moves after update on outbox.subscription_checkpoint for each row execute function public.count_moves()")
+        .await?;
+    let running = scene.start(small_pages("rare"), Recorder::plain());
+    scene.has_applied(3).await?;
+    // THEN it took the place of its beginning, two pages of two events, and nothing to pass the others
+    let moves = scene.count("select count(*) from public.moves").await?;
+    assert!((2..=3).contains(&moves), "{moves} checkpoints");
     running.stop().await
 }
 

@@ -95,6 +95,18 @@ impl Outcome {
 }
 
 impl Outcomes {
+    /// Of what `outbox.append_stored` said: version and position. None: nothing was appended.
+    pub(super) fn of_single(place: Option<Vec<i64>>) -> Result<Option<Self>, Error> {
+        let Some(place) = place else { return Ok(None) };
+        match place[..] {
+            [version, position] if version > 0 => Ok(Some(Self::Appended(vec![Appended {
+                version: version.unsigned_abs(),
+                positions: vec![position],
+            }]))),
+            _ => Err(Error::shape(DOING, format!("a place {place:?}"))),
+        }
+    }
+
     /// Of what was asked and what was answered, both in the order of the call.
     pub(in crate::event_store) fn of(
         asked: Vec<(StreamName, Expected)>,
@@ -182,6 +194,8 @@ mod tests {
     fn an_answer_that_nobody_knows_is_no_success() {
         assert!(Outcomes::of(asked(&["a-1"]), vec![answer("perhaps", 1)]).is_err());
         assert!(Outcomes::of(asked(&["a-1"]), vec![]).is_err());
+        assert!(Outcomes::of_single(Some(vec![3])).is_err());
+        assert_eq!(Outcomes::of_single(None).expect("understood"), None);
         let one = Outcomes::of(asked(&["a-1"]), vec![answer("already", 3)]).and_then(Outcome::of);
         assert_eq!(
             one.expect("understood"),

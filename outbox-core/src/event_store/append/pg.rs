@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::outcome::{Answer, Outcome, Outcomes};
-use super::request::{APPEND, Call, StreamAppend};
+use super::request::{APPEND, APPEND_STORED, Call, Single, StreamAppend};
 use crate::append::{Limits, NewEvent};
 use crate::event_store::pg::{failed, get, version};
 use crate::event_store::{Error, Expected, StreamName};
@@ -57,6 +57,11 @@ pub async fn append_streams_within(
         .map(|append| (append.stream.clone(), append.expected))
         .collect();
     let call = Call::of(appends, limits)?;
+    if let Some(single) = call.single()
+        && let Some(outcomes) = append_single(connection, &single).await?
+    {
+        return Ok(outcomes);
+    }
     let columns = &call.columns;
     let rows = sqlx::query(APPEND)
         .bind(&call.streams)
@@ -93,6 +98,29 @@ pub async fn append_streams_within(
         })
         .collect::<Result<_, Error>>()?;
     Outcomes::of(asked, answers)
+}
+
+/// None: nothing was appended, and the general statement says why, or appends it.
+async fn append_single(
+    connection: &mut PgConnection,
+    single: &Single<'_>,
+) -> Result<Option<Outcomes>, Error> {
+    let place = sqlx::query_scalar(APPEND_STORED)
+        .bind(single.stream)
+        .bind(single.expected)
+        .bind(single.id)
+        .bind(single.topic)
+        .bind(single.r#type)
+        .bind(single.schema_version)
+        .bind(single.correlation_id)
+        .bind(single.causation_id)
+        .bind(single.traceparent)
+        .bind(single.tracestate)
+        .bind(single.data)
+        .fetch_one(connection)
+        .await
+        .map_err(failed(APPENDING))?;
+    Outcomes::of_single(place)
 }
 
 /// Which of these events a stream has, by id: each with its version and position, in order. For a commit whose outcome is not known:

@@ -2,11 +2,16 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
 use crate::append::{Columns, Home, Limits, NewEvent};
 use crate::event_store::{Error, Expected, StreamName};
 
 /// The statement that both drivers run; its parameters are the fields of [`Call`], in order.
 pub(super) const APPEND: &str = include_str!("../../../queries/event_store/append.sql");
+
+/// The statement for one event without rarely used attributes; its parameters are the fields of [`Single`], in order.
+pub(super) const APPEND_STORED: &str = include_str!("../../../queries/event_store/append_stored.sql");
 
 /// No call appends to more streams: each is a lock.
 const STREAMS_MAX: usize = 1_000;
@@ -56,11 +61,71 @@ impl Call {
             numbers.extend(append.events.iter().map(|_| number));
             events.extend(append.events);
         }
+        let mut columns = Columns::of(events, Home::Streams, limits)?;
+        columns.leave_out_absent();
         Ok(Self {
             streams,
             expected,
             numbers,
-            columns: Columns::of(events, Home::Streams, limits)?,
+            columns,
         })
     }
+
+    /// The one event of the call, if it is one that `outbox.append_stored` takes.
+    pub(super) fn single(&self) -> Option<Single<'_>> {
+        let columns = &self.columns;
+        let ([stream], [expected], [id], [Some(r#type)]) = (
+            &self.streams[..],
+            &self.expected[..],
+            &columns.ids[..],
+            &columns.types[..],
+        ) else {
+            return None;
+        };
+        let is_rare = !columns.times.is_empty()
+            || !columns.data_binaries.is_empty()
+            || [
+                &columns.sources,
+                &columns.subjects,
+                &columns.data_content_types,
+                &columns.data_schemas,
+                &columns.extensions,
+                &columns.tags,
+            ]
+            .into_iter()
+            .any(|column| !column.is_empty());
+        (!is_rare).then(|| Single {
+            stream,
+            expected: *expected,
+            id: *id,
+            topic: first(&columns.topics),
+            r#type,
+            schema_version: first(&columns.schema_versions),
+            correlation_id: first(&columns.correlation_ids),
+            causation_id: first(&columns.causation_ids),
+            traceparent: first(&columns.traceparents),
+            tracestate: first(&columns.tracestates),
+            data: first(&columns.data),
+        })
+    }
+}
+
+fn first(column: &[Option<String>]) -> Option<&str> {
+    column.first().and_then(Option::as_deref)
+}
+
+/// What `outbox.append_stored` takes.
+pub(super) struct Single<'c> {
+    pub(super) stream: &'c str,
+    pub(super) expected: Option<i64>,
+    pub(super) id: Uuid,
+    /// None: that of its route; empty: nowhere.
+    pub(super) topic: Option<&'c str>,
+    pub(super) r#type: &'c str,
+    pub(super) schema_version: Option<&'c str>,
+    pub(super) correlation_id: Option<&'c str>,
+    pub(super) causation_id: Option<&'c str>,
+    pub(super) traceparent: Option<&'c str>,
+    pub(super) tracestate: Option<&'c str>,
+    pub(super) data: Option<&'c str>,
 }

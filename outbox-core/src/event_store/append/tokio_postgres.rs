@@ -4,7 +4,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 
 use super::outcome::{Answer, Outcome, Outcomes};
-use super::request::{APPEND, Call, StreamAppend};
+use super::request::{APPEND, APPEND_STORED, Call, Single, StreamAppend};
 use crate::append::{Limits, NewEvent};
 use crate::event_store::{Error, Expected, StreamName};
 
@@ -44,6 +44,11 @@ pub async fn append_streams_within<C: GenericClient + Sync>(
         .map(|append| (append.stream.clone(), append.expected))
         .collect();
     let call = Call::of(appends, limits)?;
+    if let Some(single) = call.single()
+        && let Some(outcomes) = append_single(client, &single).await?
+    {
+        return Ok(outcomes);
+    }
     // The types are known, so that no statement is prepared and the call is one round trip.
     let rows = client
         .query_typed(APPEND, &parameters(&call))
@@ -54,6 +59,32 @@ pub async fn append_streams_within<C: GenericClient + Sync>(
         .map(|row| answer(row, DOING))
         .collect::<Result<_, Error>>()?;
     Outcomes::of(asked, answers)
+}
+
+/// None: nothing was appended, and the general statement says why, or appends it.
+async fn append_single<C: GenericClient + Sync>(
+    client: &C,
+    single: &Single<'_>,
+) -> Result<Option<Outcomes>, Error> {
+    let parameters: [(&(dyn ToSql + Sync), Type); 11] = [
+        (&single.stream, Type::TEXT),
+        (&single.expected, Type::INT8),
+        (&single.id, Type::UUID),
+        (&single.topic, Type::TEXT),
+        (&single.r#type, Type::TEXT),
+        (&single.schema_version, Type::TEXT),
+        (&single.correlation_id, Type::TEXT),
+        (&single.causation_id, Type::TEXT),
+        (&single.traceparent, Type::TEXT),
+        (&single.tracestate, Type::TEXT),
+        (&single.data, Type::TEXT),
+    ];
+    let rows = client
+        .query_typed(APPEND_STORED, &parameters)
+        .await
+        .map_err(failed(DOING))?;
+    let row = rows.first().ok_or_else(|| Error::shape(DOING, "no row"))?;
+    Outcomes::of_single(row.try_get(0).map_err(failed(DOING))?)
 }
 
 pub(in crate::event_store) fn parameters(call: &Call) -> [(&(dyn ToSql + Sync), Type); 20] {

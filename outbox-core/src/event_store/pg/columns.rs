@@ -15,7 +15,8 @@ use crate::event_store::{Error, StoredEvent, StreamName};
 struct Columns {
     position: usize,
     recorded_at: usize,
-    stream: usize,
+    /// None: all are of one stream, which is known.
+    stream: Option<usize>,
     version: usize,
     id: usize,
     source: usize,
@@ -49,7 +50,7 @@ pub(in crate::event_store) fn stored_events(
     let columns = Columns::of(first, doing)?;
     let mut events: Vec<StoredEvent> = Vec::with_capacity(rows.len());
     for row in rows {
-        let name: &str = columns.get(row, columns.stream)?;
+        let name = columns.name(row)?;
         // Mostly that of the row before.
         let stream = match events.last() {
             Some(last) if last.stream.as_str() == name => last.stream.clone(),
@@ -60,10 +61,27 @@ pub(in crate::event_store) fn stored_events(
     Ok(events)
 }
 
+/// Events of these rows, which are all of this stream and have no column that says so. In the order of their versions: the server need not
+/// sort what it nearly always finds in order, and what is in order is sorted here by a look at it.
+pub(in crate::event_store) fn stored_events_of(
+    rows: &[PgRow],
+    stream: &StreamName,
+    doing: &'static str,
+) -> Result<Vec<StoredEvent>, Error> {
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let columns = Columns::of(first, doing)?;
+    let events = rows.iter().map(|row| columns.event(row, stream.clone()));
+    let mut events: Vec<StoredEvent> = events.collect::<Result<_, _>>()?;
+    events.sort_by_key(|event| event.version);
+    Ok(events)
+}
+
 /// The event of a row.
 pub(in crate::event_store) fn stored_event(row: &PgRow, doing: &'static str) -> Result<StoredEvent, Error> {
     let columns = Columns::of(row, doing)?;
-    let name: &str = columns.get(row, columns.stream)?;
+    let name = columns.name(row)?;
     columns.event(row, name.parse().map_err(|error| Error::shape(doing, error))?)
 }
 
@@ -76,7 +94,7 @@ impl Columns {
         Ok(Self {
             position: at("position")?,
             recorded_at: at("recorded_at")?,
-            stream: at("stream")?,
+            stream: at("stream").ok(),
             version: at("version")?,
             id: at("id")?,
             source: at("source")?,
@@ -98,6 +116,13 @@ impl Columns {
             archived: at("archived")?,
             doing,
         })
+    }
+
+    fn name<'r>(&self, row: &'r PgRow) -> Result<&'r str, Error> {
+        let at = self
+            .stream
+            .ok_or_else(|| Error::shape(self.doing, "rows without a column stream"))?;
+        self.get(row, at)
     }
 
     fn get<'r, T>(&self, row: &'r PgRow, at: usize) -> Result<T, Error>

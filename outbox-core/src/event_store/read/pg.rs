@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::listing::StreamListing;
 use super::one_stream::{Direction, StreamRead};
 use crate::event_store::keep::{Standing, standing};
-use crate::event_store::pg::{failed, get, stored_events, version};
+use crate::event_store::pg::{failed, get, stored_events, stored_events_of, version};
 use crate::event_store::{Error, StoredEvent, StreamName};
 
 const FORWARD: &str = include_str!("../../../queries/event_store/read_stream_forward.sql");
@@ -85,7 +85,10 @@ async fn page_behind(
             .fetch_all(&mut *connection)
             .await
             .map_err(failed(READING))?;
-        let mut page = stored_events(&rows, READING)?;
+        let mut page = match read.direction {
+            Direction::Forward => stored_events_of(&rows, &read.stream, READING)?,
+            Direction::Backward => stored_events(&rows, READING)?,
+        };
         let (Some(last), Some(row)) = (page.last(), rows.last()) else {
             // Nothing: the end, or it was buried, before the read or in the middle of it.
             let version = match standing(connection, &read.stream).await? {

@@ -61,6 +61,8 @@ mod failure;
 mod handler;
 pub use handler::{BoxFuture, EventHandler, HandlerError, HandlerResult};
 
+mod look;
+
 mod member;
 
 pub mod metric;

@@ -4,13 +4,12 @@ use sqlx::PgConnection;
 
 use super::super::Error;
 use super::super::checkpoint::{Bounds, Checkpoint, Goal};
+use super::super::look::Look;
 use super::{Store, bounded};
 use crate::event_store::pg::{get, stored_events};
 use crate::event_store::{self, StoredEvent};
 
 const READING: &str = "reading events for a subscription";
-/// Rows looked at for a page, where most are of other types or partitions.
-const SCANNED_PER_EVENT: i64 = 10;
 
 /// Events of a difference, each with the number of its stream, and how far was looked.
 pub(in super::super) struct Page {
@@ -30,8 +29,7 @@ impl Store {
         bounds: &Bounds,
         at_most: u32,
     ) -> Result<Page, Error> {
-        let limits = self.subscription.limits;
-        let rows_max = i64::from(at_most.min(limits.events_max).max(1));
+        let look = Look::of(&self.subscription, bounds, at_most);
         let query = sqlx::query(include_str!("../../../../queries/subscription/read_page.sql"))
             .bind(checkpoint.done.xmax().to_string())
             .bind(
@@ -51,9 +49,10 @@ impl Store {
             .bind(&self.subscription.types)
             .bind(partition)
             .bind(i32::from(self.subscription.partitions))
-            .bind(i64::from(limits.events_max.max(1)) * SCANNED_PER_EVENT)
-            .bind(rows_max)
-            .bind(i64::from(limits.bytes_max.max(1)));
+            .bind(look.rows_max)
+            .bind(look.events_max)
+            .bind(i64::from(self.subscription.limits.bytes_max.max(1)))
+            .bind(look.is_by_category);
         let rows = bounded(READING, query.fetch_all(tx)).await?;
         let Some(first) = rows.first() else {
             return Err(event_store::Error::shape(READING, "a page without its end").into());
