@@ -124,9 +124,8 @@ impl Parts {
         lease: watch::Receiver<Lease>,
         token: CancellationToken,
     ) -> Result<(), publish::Error> {
-        let epoch = lease.borrow().epoch;
         let (orders, ordered) = mpsc::channel(1);
-        let (tail, head) = Tail::open(&self.dial, &self.options, epoch, ordered).await?;
+        let (tail, head) = Tail::open(&self.dial, &self.options, lease.clone(), ordered).await?;
         let open = || {
             Session::open(
                 &self.dial,
@@ -142,11 +141,13 @@ impl Parts {
         let mut tailing = tokio::spawn(tail.run(cuts, stop.clone()));
         let beside = FuturesUnordered::new();
         let (compared, seen) = watch::channel(false);
+        let (halted, has_halted) = watch::channel(true);
         if self.config.maintain.enabled && !self.options.pooled {
             let upkeep = upkeep::run(
                 self.dial.clone(),
                 self.config.maintain.interval,
                 Duration::from_secs(600),
+                lease.clone(),
                 stop.clone(),
             );
             beside.push(tokio::spawn(once_compared(seen.clone(), upkeep)));
@@ -160,6 +161,7 @@ impl Parts {
             names: StreamName::new(&self.config.redis.prefix, head.writer.clone()),
             database_id: head.database_id.clone(),
             lease: lease.clone(),
+            halted: has_halted,
             orders,
             look_every: self.config.publish.look_every,
         };
@@ -175,6 +177,7 @@ impl Parts {
             lease,
             standing: self.standing.clone(),
             compared,
+            halted,
         };
         let publishing = publish::run::lead(term, taken, token.clone());
         tokio::pin!(publishing);

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::lag::Asker;
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,6 +30,9 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// What an answer in progress may still take when the process stops.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+/// How long an answer waits for what is read for it: a probe is given up after a second, a scrape after ten.
+const READYZ_WAITS: Duration = Duration::from_millis(500);
+const METRICS_WAIT: Duration = Duration::from_secs(2);
 
 /// A listener that is bound but does not answer yet.
 pub struct Server {
@@ -43,6 +47,7 @@ pub type Causes = Vec<Map<String, Value>>;
 struct Shown {
     standing: watch::Receiver<Standing>,
     causes: watch::Receiver<Causes>,
+    asker: Asker,
     metrics: PrometheusHandle,
 }
 
@@ -72,18 +77,18 @@ impl Server {
         self.address
     }
 
-    /// Answers until the token is cancelled, and a moment longer for what is in progress.
+    /// Answers until the token is cancelled, and a moment longer for what is in progress. What is shown is asked for when somebody asks.
     ///
     /// # Errors
     /// The listener failed.
     pub async fn run(
         self,
         standing: watch::Receiver<Standing>,
-        causes: watch::Receiver<Causes>,
+        (causes, asker): (watch::Receiver<Causes>, Asker),
         metrics: PrometheusHandle,
         token: CancellationToken,
     ) -> std::io::Result<()> {
-        let app = router(standing, causes, metrics.clone());
+        let app = router(standing, (causes, asker), metrics.clone());
         let serving = axum::serve(self.listener, app).with_graceful_shutdown(token.clone().cancelled_owned());
         let upkeep = async {
             let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
@@ -111,7 +116,7 @@ impl Server {
 pub async fn serve(
     config: &config::Http,
     standing: watch::Receiver<Standing>,
-    causes: watch::Receiver<Causes>,
+    causes: (watch::Receiver<Causes>, Asker),
     metrics: PrometheusHandle,
     token: CancellationToken,
 ) -> std::io::Result<()> {
@@ -130,7 +135,7 @@ fn write_port(path: &Path, port: u16) -> std::io::Result<()> {
 
 fn router(
     standing: watch::Receiver<Standing>,
-    causes: watch::Receiver<Causes>,
+    (causes, asker): (watch::Receiver<Causes>, Asker),
     metrics: PrometheusHandle,
 ) -> Router {
     Router::new()
@@ -139,17 +144,20 @@ fn router(
         .route(
             "/metrics",
             get(async |State(shown): State<Shown>| {
+                shown.asker.ask(METRICS_WAIT).await;
                 ([(header::CONTENT_TYPE, METRICS_TYPE)], shown.metrics.render())
             }),
         )
         .with_state(Shown {
             standing,
             causes,
+            asker,
             metrics,
         })
 }
 
 async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
+    shown.asker.ask(READYZ_WAITS).await;
     let standing = shown.standing.borrow().clone();
     let status = if standing.is_ready() {
         StatusCode::OK

@@ -6,6 +6,8 @@ mod append_rules;
 
 mod arrivals;
 
+mod at_rest;
+
 mod check;
 
 mod cli;

@@ -91,6 +91,11 @@ async fn of_two_that_reach_for_a_free_lease_at_once_one_gets_it() -> Result {
         .bind(&rights)
         .bind("one")
         .bind(60_000_i64)
+        .bind(None::<&str>)
+        .bind(0)
+        .bind(None::<&str>)
+        .bind(None::<&str>)
+        .bind(None::<&str>)
         .fetch_all(&mut *first)
         .await?;
     assert_eq!(taken.len(), 2);
@@ -103,6 +108,11 @@ async fn of_two_that_reach_for_a_free_lease_at_once_one_gets_it() -> Result {
             .bind(rights)
             .bind("two")
             .bind(60_000_i64)
+            .bind(None::<&str>)
+            .bind(0)
+            .bind(None::<&str>)
+            .bind(None::<&str>)
+            .bind(None::<&str>)
             .fetch_all(&mut two)
             .await
     });

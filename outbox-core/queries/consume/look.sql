@@ -52,6 +52,9 @@ select json_build_object(
         select json_agg(operation.number order by operation.number)
         from outbox.operation
         where operation.consumer = $1 and operation.state = 'running' and operation.kind = 'redrive'), '[]'),
+    'waits', exists (
+        select from mine
+        join outbox.parked_lane lane on lane.consumer = $1 and lane.stream = mine.stream and lane.due_at < 'infinity'),
     'due', coalesce((
         select json_agg(mine.stream) from mine
         where exists (

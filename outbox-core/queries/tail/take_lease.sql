@@ -1,5 +1,8 @@
 -- Takes the rights named in $1 for instance $2 and $3 milliseconds, if all are free or already ours; renews them if ours.
--- Returns the rows only when all were taken. What is judged is what `for update` returns, the rows as they are once the
+-- Shows this process to the others in the same round trip, where a state is given: $4 host, $5 process id, $6 version, $7 state,
+-- $8 reason. Processes that were not seen for a day are forgotten on the way.
+-- Returns the rows only when all were taken; beside them where the ledger ends, and whether a person's order waits, so that
+-- nobody has to ask for either. What is judged is what `for update` returns, the rows as they are once the
 -- lock is ours: a plain read beside it still sees them as they were before whoever held the lock took them.
 -- It says that it knows eras: a relay that does not is refused where one was opened (migration 0014).
 -- A lease that ends later than a relay can ask for (five minutes at most) was taken before the clock was set back: it is free, or
@@ -22,5 +25,18 @@ with known as materialized (
     from free, held, known
     where lease.name = held.name and free.all_free and known.said = 'on'
     returning lease.name, lease.epoch
+), gone as (
+    delete from outbox.relay
+    where $7::text is not null and seen_at < clock_timestamp() - interval '1 day' and instance <> $2::text
+), seen as (
+    insert into outbox.relay as known (instance, host, process_id, version, started_at, seen_at, state, reason)
+    select $2::text, $4::text, $5::integer, $6::text, clock_timestamp(), clock_timestamp(), $7::text, nullif($8::text, '')
+    where $7::text is not null
+    on conflict (instance) do update
+    set seen_at = clock_timestamp(), state = excluded.state, reason = excluded.reason
 )
-select taken.name, taken.epoch from taken order by taken.name
+select taken.name, taken.epoch, ledger.ends_with, orders.wait
+from taken
+cross join (select max(number) as ends_with from outbox.batch) ledger
+cross join (select exists (select from outbox.reissue_order where state = 'waiting') as wait) orders
+order by taken.name

@@ -98,6 +98,11 @@ impl Settings {
         (self.lease / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
     }
 
+    /// How often a member looks that is alone in its group and for whom nothing waits: its leases are renewed each time.
+    pub(super) fn look_at_rest(&self) -> Duration {
+        (self.lease / 5).clamp(self.look_every(), Duration::from_secs(2))
+    }
+
     /// How soon it looks again while streams are on their way from one member to another.
     pub(super) fn look_soon(&self) -> Duration {
         (self.lease / 50).clamp(Duration::from_millis(20), Duration::from_millis(200))

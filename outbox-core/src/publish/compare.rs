@@ -332,6 +332,8 @@ impl Leader {
             .map(|lane| lane.stream.clone())
             .collect();
         metrics::gauge!(observe::PUBLISH_HALTED).set(halted.len() as f64);
+        self.halted
+            .send_if_modified(|said| std::mem::replace(said, !halted.is_empty()) == halted.is_empty());
         if halted.is_empty() {
             return Ok(());
         }

@@ -93,6 +93,7 @@ impl Leader {
         let come = pg::Come::from(&*lane);
         lane.halt(Gate::SetAside);
         lane.dirty = false;
+        self.halted.send_replace(true);
         pg::set_aside(&self.session, &come, epoch, at, event_id.as_deref(), action, why).await?;
         Ok(())
     }

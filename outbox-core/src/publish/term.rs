@@ -32,4 +32,6 @@ pub struct Term {
     pub standing: watch::Sender<Standing>,
     /// Becomes true when what is on the streams was compared with the ledger: nothing is trimmed or dropped before.
     pub compared: watch::Sender<bool>,
+    /// Whether a stream stands still: what is said in the database of such streams is looked for while there are any.
+    pub halted: watch::Sender<bool>,
 }

@@ -5,18 +5,22 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Cut};
 use super::doorbell::{Doorbell, Seen, Step};
 use super::layout::Laid;
+use super::lease::Lease;
 use super::ledger::{self, Head, Refusal};
 use super::pg::cut::{self, CutBounds};
 use super::pg::{Dial, Session, lay, reissue};
 use super::reissue::Order;
 use super::{Error, Kind, Options};
 use crate::observe;
+
+/// How often it is looked for topics that should have more partitions, where a notification says so at once.
+const LAY_EVERY: Duration = Duration::from_secs(60);
 
 /// A tail at the end of a ledger that was verified.
 pub struct Tail {
@@ -33,8 +37,12 @@ pub struct Tail {
     /// When to look for topics without new events that should have more partitions.
     lay_at: Instant,
     lay_every: Duration,
-    /// When to look whether the ledger went on without this tail.
-    compare_at: Instant,
+    /// How soon after a ring that brought rows: it may have been about a topic besides.
+    lay_soon: Duration,
+    /// What came with the lease: where the ledger ends, among other things.
+    lease: watch::Receiver<Lease>,
+    /// When this tail last wrote to the ledger.
+    wrote_at: Instant,
     orders: mpsc::Receiver<Order>,
     ordered: Option<Order>,
 }
@@ -47,9 +55,10 @@ impl Tail {
     pub async fn open(
         dial: &Dial,
         options: &Options,
-        epoch: i64,
+        lease: watch::Receiver<Lease>,
         orders: mpsc::Receiver<Order>,
     ) -> Result<(Self, Head), Error> {
+        let epoch = lease.borrow().epoch;
         let mut session = Session::open(dial, "tail", options.pooled, options.statement_limit).await?;
         let head = cut::read_head(&session).await?;
         if let Err(refusal) = verify(&session, &head, epoch).await? {
@@ -85,8 +94,14 @@ impl Tail {
                 waking: false,
                 is_lively: false,
                 lay_at: Instant::now(),
-                lay_every: options.slow_poll,
-                compare_at: Instant::now() + options.slow_poll,
+                lay_every: if listening {
+                    options.slow_poll.max(LAY_EVERY)
+                } else {
+                    options.slow_poll
+                },
+                lay_soon: options.slow_poll,
+                lease,
+                wrote_at: Instant::now(),
                 orders,
                 ordered: None,
             },
@@ -131,13 +146,15 @@ impl Tail {
             found => found?,
         };
         let Some(cut) = found else {
-            if Instant::now() >= self.compare_at {
-                self.compare_ledger().await?;
-            }
+            self.compare_ledger().await?;
             return Ok(Seen::Nothing);
         };
+        if rung {
+            self.lay_at = self.lay_at.min(Instant::now() + self.lay_soon);
+        }
         self.wake_up(asleep).await?;
         self.is_lively = cut.batch.event_count > 1;
+        self.wrote_at = Instant::now();
         self.head = cut.batch.clone();
         metrics::counter!(observe::TAIL_BATCHES).increment(1);
         metrics::counter!(observe::TAIL_EVENTS).increment(cut.batch.event_count.unsigned_abs());
@@ -168,10 +185,14 @@ impl Tail {
     }
 
     /// Whether the ledger still ends where this tail left it. A cut that is refused would say so, and where nothing is appended
-    /// there is none: what a leader from before this one put in the ledger, when its lease was over, would wait for that.
+    /// there is none: what a leader from before this one put in the ledger, when its lease was over, would wait for that. The lease
+    /// brings where the ledger ends; only what does not fit is asked again, since this tail may have written meanwhile.
     async fn compare_ledger(&mut self) -> Result<(), Error> {
-        self.compare_at = Instant::now() + self.lay_every;
-        let (ours, end) = (self.head.number, cut::read_end(&self.session).await?);
+        let (ours, news) = (self.head.number, self.lease.borrow().news);
+        if news.ledger_end == ours || news.asked <= self.wrote_at {
+            return Ok(());
+        }
+        let end = cut::read_end(&self.session).await?;
         if end == ours {
             return Ok(());
         }
@@ -216,6 +237,7 @@ impl Tail {
         let cut = reissue::cut_reissue(&self.session, &self.head, self.bounds, &order).await?;
         let number = cut.as_ref().map(|cut| cut.batch.number);
         if let Some(cut) = cut {
+            self.wrote_at = Instant::now();
             self.head = cut.batch.clone();
             tokio::select! {
                 sent = cuts.send(cut) => drop(sent),

@@ -7,9 +7,11 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::lease::Lease;
 use super::pg::pieces::{self, Family, Keeper};
 use super::pg::{Dial, Session};
 use super::pieces::{Step, plan};
@@ -17,6 +19,9 @@ use crate::observe;
 
 /// Steps in one round for one table: enough to fill any gap, and an end to a plan that does not converge.
 const STEPS_AT_MOST: usize = 32;
+
+/// So many intervals a round is left out at most: what only time brings about is found then.
+const RESTS: u32 = 10;
 
 /// What one round did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,21 +32,37 @@ pub struct Report {
     pub dropped: u64,
 }
 
-/// Looks after the pieces every `interval` until the token is cancelled. Trouble is logged and tried again.
-pub async fn run(dial: Dial, interval: Duration, limit: Duration, token: CancellationToken) {
+/// Looks after the pieces every `interval` until the token is cancelled, and ten times less often where nothing was cut since a round
+/// that found nothing to do. Trouble is logged and tried again.
+pub async fn run(
+    dial: Dial,
+    interval: Duration,
+    limit: Duration,
+    lease: watch::Receiver<Lease>,
+    token: CancellationToken,
+) {
     let mut tick = tokio::time::interval(interval);
+    let (mut settled_at, mut rested) = (None, 0);
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = token.cancelled() => return,
         }
-        let round = async {
+        let end = lease.borrow().news.ledger_end;
+        if settled_at == Some(end) && rested + 1 < RESTS {
+            rested += 1;
+            continue;
+        }
+        (settled_at, rested) = (None, 0);
+        let looked = async {
             let session = Session::open(&dial, "maintain", false, limit).await?;
-            run_once(session).await
+            round(session).await
         };
-        match round.await {
-            Ok(report) if report == Report::default() => {}
-            Ok(report) => tracing::info!(
+        match looked.await {
+            Ok((report, is_settled)) if report == Report::default() => {
+                settled_at = is_settled.then_some(end);
+            }
+            Ok((report, _)) => tracing::info!(
                 made = report.made,
                 dropped = report.dropped,
                 "pieces looked after"
@@ -58,9 +79,14 @@ pub async fn run(dial: Dial, interval: Duration, limit: Duration, token: Cancell
 /// # Errors
 /// A statement failed; what was done stays done, and the next round goes on from there.
 pub async fn run_once(session: Session) -> Result<Report, Error> {
+    Ok(round(session).await?.0)
+}
+
+/// One round, and whether it was free to do everything: another process may be at it, or somebody's transaction in the way.
+async fn round(session: Session) -> Result<(Report, bool), Error> {
     let mut report = Report::default();
     let Some(keeper) = Keeper::begin(session).await? else {
-        return Ok(report);
+        return Ok((report, false));
     };
     for family in pieces::FAMILIES {
         make_ahead(&keeper, family, &mut report).await?;
@@ -68,7 +94,7 @@ pub async fn run_once(session: Session) -> Result<Report, Error> {
         metrics::counter!(observe::TAIL_PIECES_DROPPED, "parent" => family.parent).increment(gone);
         report.dropped += gone;
     }
-    Ok(report)
+    Ok((report, keeper.may_detach()))
 }
 
 async fn make_ahead(keeper: &Keeper, family: &Family, report: &mut Report) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::config::kind::{Kind as _, Span};
 use crate::connect::{self, Role};
 use crate::exit::{Exit, Failure};
-use crate::{http, telemetry};
+use crate::{http, lag, telemetry};
 
 /// What to apply, and by what.
 #[derive(Debug, Args)]
@@ -73,7 +73,9 @@ pub async fn run(config: &Config, arguments: Arguments, token: CancellationToken
     let consumer = describe(config, arguments, pool)?;
     let server = http::Server::bind(&config.http).await?;
     let (_, no_causes) = watch::channel(http::Causes::new());
-    let serving = tokio::spawn(server.run(consumer.standing(), no_causes, metrics, token.clone()));
+    // Nobody reads anything for it: an asker without a watch is let go at once.
+    let (asker, _) = lag::channel();
+    let serving = tokio::spawn(server.run(consumer.standing(), (no_causes, asker), metrics, token.clone()));
     let consumed = consumer.run(token.clone()).await;
     token.cancel();
     let serving = serving.await;

@@ -19,11 +19,17 @@ pub async fn run(config: &Config, token: CancellationToken) -> Result<Exit, Fail
     let (standing, shown) = watch::channel(Standing::Starting);
     let server = http::Server::bind(&config.http).await?;
     let (found, causes) = watch::channel(http::Causes::new());
-    let serving = tokio::spawn(server.run(shown, causes, metrics, token.clone()));
+    let (asker, asked) = lag::channel();
+    let serving = tokio::spawn(server.run(shown, (causes, asker), metrics, token.clone()));
     let config = Arc::new(config.clone());
-    let watching = tokio::spawn(lag::watch(config.clone(), found, token.clone()));
-    let relayed = Box::pin(compose::relay(config, standing, token.clone())).await;
+    let watching = tokio::spawn(lag::watch(config.clone(), found, asked, token.clone()));
+    // A task of its own: what the first thread runs itself is woken from another thread for each answer.
+    let relayed = tokio::spawn(compose::relay(config, standing, token.clone())).await;
     token.cancel();
+    let relayed = match relayed {
+        Ok(relayed) => relayed,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    };
     if let Err(panic) = watching.await {
         std::panic::resume_unwind(panic.into_panic());
     }

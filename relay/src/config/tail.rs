@@ -26,7 +26,7 @@ pub const DEFAULT_PACE: Duration = Duration::from_millis(1);
 section! {
     /// How the log is tailed.
     Tail = "tail" {
-        /// How long the right to cut batches and to publish lasts without renewal, on the database's clock. It is renewed every quarter of it. A standby leads at most this long after a crash; after a graceful stop it leads at once.
+        /// How long the right to cut batches and to publish lasts without renewal, on the database's clock. It is renewed every quarter of it, every half while there is nothing to cut. A standby leads at most this long after a crash; after a graceful stop it leads at once.
         lease_ttl: Duration = DEFAULT_LEASE_TTL, Span(Duration::from_secs(1), Duration::from_secs(300));
         /// How often the log is looked at when no notification comes.
         slow_poll: Duration = DEFAULT_SLOW_POLL, Span(Duration::from_millis(10), Duration::from_secs(300));

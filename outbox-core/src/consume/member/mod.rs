@@ -1,8 +1,8 @@
 //! A member of a group: that it is there, what it applies, and what it gives to others.
 //!
 //! Authoritative are two tables of the handlers' database: `outbox.consumer_member` says who is there, by when each was seen,
-//! `outbox.consumer_lease` who applies what. Every member looks at them about once a second, in one statement, which also
-//! renews its leases and says that it lives. What follows from a look is decided in `balance`.
+//! `outbox.consumer_lease` who applies what. Every member looks at them about once a second, every two while it is alone and
+//! nothing waits, in one statement, which also renews its leases and says that it lives. What follows from a look is decided in `balance`.
 //!
 //! Invariants:
 //! * A lane works only while its lease is held; a lease that was lost stops that lane and no other.
@@ -49,6 +49,8 @@ struct Look {
     leases: Vec<LeaseRow>,
     members: Vec<MemberRow>,
     paused: Option<Paused>,
+    /// Whether a key of a stream of ours waits for its time.
+    waits: bool,
     /// Streams of ours with parked keys that are due.
     due: Vec<String>,
     /// Redrives under way, by the numbers of their operations.
@@ -79,6 +81,17 @@ impl Look {
             *loads.entry(holder).or_default() += 1;
         }
         loads
+    }
+
+    /// Whether this member is alone, and nothing is on its way: nobody else has a stream, no key waits for its next attempt, no redrive
+    /// is under way, and it is not paused.
+    fn is_quiet(&self, me: &Card) -> bool {
+        let is_anothers = |lease: &LeaseRow| lease.is_held && lease.holder.as_ref() != Some(&me.name);
+        self.live(me).len() == 1
+            && !self.leases.iter().any(is_anothers)
+            && !self.waits
+            && self.redrives.is_empty()
+            && self.paused.is_none()
     }
 
     /// The members seen lately. This one is among them, also at its first look, which does not show it yet.
@@ -124,5 +137,55 @@ fn host() -> String {
     match host.trim() {
         "" => "unknown".to_owned(),
         host => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(change: impl FnOnce(&mut serde_json::Value)) -> Look {
+        let mut said = serde_json::json!({
+            "transaction_age": 0.0,
+            "leases": [
+                { "stream": "t:0", "epoch": 3, "holder": "me", "is_held": true },
+                { "stream": "t", "epoch": 1, "holder": "gone", "is_held": false },
+            ],
+            "members": [{ "name": "me", "topics": ["t"], "partitions": null }],
+            "paused": null,
+            "waits": false,
+            "due": [],
+            "redrives": [],
+        });
+        change(&mut said);
+        serde_json::from_value(said).expect("a look")
+    }
+
+    #[test]
+    fn a_member_is_quiet_only_alone_and_with_nothing_on_its_way() {
+        let me = Card {
+            name: "me".to_owned(),
+            host: String::new(),
+            process_id: 1,
+            topics: vec!["t".to_owned()],
+            partitions: None,
+        };
+        assert!(look(|_| ()).is_quiet(&me));
+        let other = serde_json::json!({ "name": "other", "topics": ["t"], "partitions": null });
+        for (what, value) in [
+            ("members", serde_json::json!([other])),
+            ("waits", serde_json::json!(true)),
+            ("redrives", serde_json::json!([7])),
+            (
+                "paused",
+                serde_json::json!({ "since": "now", "by": "me", "reason": "" }),
+            ),
+            (
+                "leases",
+                serde_json::json!([{ "stream": "t:1", "epoch": 1, "holder": "other", "is_held": true }]),
+            ),
+        ] {
+            assert!(!look(|said| said[what] = value).is_quiet(&me), "{what}");
+        }
     }
 }

@@ -25,6 +25,16 @@ const LINE: &str = "leases";
 /// So many leases long a member gives nothing to others after one of them did not take what was its own.
 const GRUDGE: u32 = 10;
 
+/// How soon a member looks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Streams are on their way from one member to another.
+    Moving,
+    Steady,
+    /// It is alone, and nothing waits.
+    Quiet,
+}
+
 struct Member {
     shared: Arc<Shared>,
     card: Card,
@@ -63,9 +73,13 @@ pub(in crate::consume) async fn run(shared: Arc<Shared>, token: CancellationToke
         tokio::select! {
             () = tokio::time::sleep_until(look_at.into()) => {
                 look_at = Instant::now() + match member.look().await {
-                    Ok(is_moving) => {
+                    Ok(pace) => {
                         troubles = 0;
-                        if is_moving { settings.look_soon() } else { settings.look_every() }
+                        match pace {
+                            Pace::Moving => settings.look_soon(),
+                            Pace::Steady => settings.look_every(),
+                            Pace::Quiet => settings.look_at_rest(),
+                        }
                     }
                     Err(error) => {
                         troubles += 1;
@@ -105,8 +119,8 @@ impl Member {
         }
     }
 
-    /// Looks at the group and does what follows. Returns whether it is to look again soon.
-    async fn look(&mut self) -> Result<bool, Error> {
+    /// Looks at the group and does what follows. Returns how soon it is to look again.
+    async fn look(&mut self) -> Result<Pace, Error> {
         self.read_known();
         let (now, settings) = (Instant::now(), &self.shared.settings);
         let renews = now >= self.renew_at;
@@ -119,13 +133,13 @@ impl Member {
         let look = self.desk.look(&self.shared.store, &beat).await?;
         if renews {
             // A look may be late by one; the third part of a lease leaves room for that.
-            self.renew_at = now + (settings.lease / 3).saturating_sub(settings.look_every());
+            self.renew_at = now + (settings.lease / 3).saturating_sub(settings.look_at_rest());
         }
         self.shared.board.clear(LINE);
         self.tenures.drop_lost(&look);
         self.show(&look);
         if self.has_left {
-            return Ok(false);
+            return Ok(Pace::Steady);
         }
         self.add_missing(&look).await?;
         let times = (now, self.shared.settings.lease);
@@ -136,7 +150,14 @@ impl Member {
         let step = state.step(&self.card.name);
         self.warn_unassigned(&step, now);
         let is_moving = self.act(step, now).await?;
-        Ok(self.put_back(&look).await || is_moving)
+        let has_more = self.put_back(&look).await;
+        Ok(if has_more || is_moving {
+            Pace::Moving
+        } else if look.is_quiet(&self.card) && self.streams.keys().all(|key| self.tenures.has(key)) {
+            Pace::Quiet
+        } else {
+            Pace::Steady
+        })
     }
 
     /// Takes over which streams there are. What is no longer read is finished and given back.

@@ -42,7 +42,7 @@ impl Hold {
         let session = ends.session(RENEW_LIMIT).await?;
         let begun = Instant::now();
         let epoch = loop {
-            if let Some(lease) = leases::take(&session, holder, LEASE).await? {
+            if let Some(lease) = leases::take(&session, holder, LEASE, None).await? {
                 break lease.epoch;
             }
             let holders = pg::holders(&session).await?;
@@ -157,7 +157,7 @@ impl Renewing {
             Some(open) => open,
             None => Session::open(&self.dial, "recover", self.pooled, RENEW_LIMIT).await?,
         };
-        let lease = leases::take(&open, &self.holder, LEASE).await?;
+        let lease = leases::take(&open, &self.holder, LEASE, None).await?;
         *session = Some(open);
         Ok(lease.is_some_and(|lease| lease.epoch == self.epoch))
     }

@@ -16,8 +16,11 @@ use crate::tail::lease::Lease;
 use crate::tail::pg::{Dial, Session};
 use crate::tail::reissue::Order;
 
-/// How often it is looked for what groups miss, what streams lost and what people ask for: three small questions.
+/// How often it is looked for what groups miss: one small question at the sink. What streams lost and what people ask for is known
+/// without one, and asked for when there is something.
 const LOOK_FOR_HOLES: Duration = Duration::from_secs(1);
+/// How often it is asked all the same what streams lost: a leader from before this one may have said so late.
+const LOOK_FOR_LOSSES: Duration = Duration::from_secs(60);
 
 /// What upkeep needs.
 pub struct Parts {
@@ -37,6 +40,8 @@ pub struct Parts {
     pub database_id: String,
     /// The lease, as it is renewed.
     pub lease: watch::Receiver<Lease>,
+    /// Whether a stream stands still, as the publisher has it.
+    pub halted: watch::Receiver<bool>,
     /// Where re-issues are ordered: only the tail writes the ledger.
     pub orders: mpsc::Sender<Order>,
     /// How often streams are looked at.
@@ -58,6 +63,10 @@ pub(super) struct Upkeep {
     pub(super) surveys: Surveys,
     /// How often an order of a person failed.
     pub(super) failed_orders: BTreeMap<i64, u32>,
+    /// A person's order waited at the last look.
+    pub(super) knows_orders: bool,
+    /// When it was last asked what streams lost.
+    pub(super) losses_at: Option<Instant>,
     /// A re-issue may be running: one that a leader before began, or one of this term.
     pub(super) is_repairing: bool,
     /// The topics of those that were, and when that was told.
@@ -86,15 +95,23 @@ pub async fn run(parts: Parts, token: CancellationToken) {
         refused_at: BTreeMap::new(),
         surveys: Surveys::default(),
         failed_orders: BTreeMap::new(),
+        knows_orders: false,
+        losses_at: None,
         is_repairing: true,
         repairing: Vec::new(),
         told_at: None,
     };
     let mut round: Option<Round> = None;
+    let mut news = upkeep.parts.lease.clone();
     loop {
         let is_for_holes = tokio::select! {
             _ = look.tick() => false,
             _ = holes.tick() => true,
+            // Somebody asked for something: the holes are looked at with it, and no sooner again.
+            Ok(_) = news.wait_for(|lease| lease.news.orders_wait), if !upkeep.knows_orders => {
+                holes.reset();
+                true
+            }
             () = token.cancelled() => return,
         };
         let looked = tokio::select! {
@@ -118,9 +135,16 @@ impl Upkeep {
             None => self.open().await?,
         };
         if is_for_holes {
-            self.look_at_losses(&round).await?;
+            let is_due = self.losses_at.is_none_or(|at| at.elapsed() >= LOOK_FOR_LOSSES);
+            if is_due || *self.parts.halted.borrow() {
+                self.look_at_losses(&round).await?;
+                self.losses_at = Some(Instant::now());
+            }
             self.look_at_holes(&round).await?;
-            self.look_at_orders(&round).await?;
+            self.knows_orders = self.parts.lease.borrow().news.orders_wait;
+            if self.knows_orders {
+                self.look_at_orders(&round).await?;
+            }
             self.tell_progress(&round).await?;
         } else {
             self.look_at_streams(&round).await?;

@@ -36,6 +36,9 @@ pub(crate) const LONGEST_CUT: Duration = Duration::from_secs(900);
 /// How long a plan is kept. It is made for any parameters and by the sizes of that moment: where statistics were made of a piece of the
 /// log while it was empty, one index is as good as another, and what was cheap then reads the whole piece once it is full.
 const PLANS_LAST: Duration = Duration::from_secs(10);
+/// So many statements are a session at work; one that hardly asks anything keeps its plans for longer.
+const AT_WORK: u32 = 20;
+const PLANS_LAST_AT_REST: Duration = Duration::from_secs(60);
 
 /// Settings that every session of the relay makes for itself, whatever the server's defaults. Statements are bounded by
 /// the client, which gives the session up; the server's limit is behind the longest of these. Every statement names its schemas:
@@ -59,12 +62,38 @@ pub struct Session {
     /// The server ends a statement before this side gives it up.
     is_bound: bool,
     statements: Mutex<HashMap<&'static str, Statement>>,
-    planned_at: Mutex<Instant>,
+    planned: Mutex<Planned>,
     rung: mpsc::Receiver<String>,
     doubtful: Arc<AtomicBool>,
     /// Behind a pooler a statement is three messages, and those of another must not come in between.
     turn: tokio::sync::Mutex<()>,
     pump: JoinHandle<()>,
+}
+
+/// When plans were last made anew, and how many statements came since.
+struct Planned {
+    at: Instant,
+    statements: u32,
+}
+
+impl Planned {
+    /// Counts a statement; true if plans are to be made anew before it.
+    fn are_old(&mut self, now: Instant) -> bool {
+        self.statements = self.statements.saturating_add(1);
+        let last = if self.statements > AT_WORK {
+            PLANS_LAST
+        } else {
+            PLANS_LAST_AT_REST
+        };
+        let is_over = now.duration_since(self.at) >= last;
+        if is_over {
+            *self = Self {
+                at: now,
+                statements: 0,
+            };
+        }
+        is_over
+    }
 }
 
 impl Drop for Session {
@@ -103,7 +132,10 @@ impl Session {
             limit,
             is_bound: false,
             statements: Mutex::default(),
-            planned_at: Mutex::new(Instant::now()),
+            planned: Mutex::new(Planned {
+                at: Instant::now(),
+                statements: 0,
+            }),
             rung,
             doubtful,
             turn: tokio::sync::Mutex::new(()),
@@ -237,14 +269,10 @@ impl Session {
         Ok(rows)
     }
 
-    /// True once for each time that they have lasted.
+    /// To be asked before each statement. True once for each time that they have lasted.
     fn plans_are_old(&self) -> bool {
-        let mut planned_at = self.planned_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_over = planned_at.elapsed() >= PLANS_LAST;
-        if is_over {
-            *planned_at = Instant::now();
-        }
-        is_over
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.are_old(Instant::now())
     }
 
     async fn statement(
@@ -354,4 +382,27 @@ fn translate(error: &tokio_postgres::Error) -> Error {
         _ => Kind::Statement,
     };
     Error::with_source(kind, "Postgres refused a statement", told(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_last_ten_seconds_at_work_and_a_minute_at_rest() {
+        let begin = Instant::now();
+        let mut planned = Planned {
+            at: begin,
+            statements: 0,
+        };
+        let seconds = |seconds: u64| begin + Duration::from_secs(seconds);
+        assert!(!planned.are_old(seconds(30)));
+        assert!(planned.are_old(seconds(60)));
+        for _ in 0..AT_WORK {
+            assert!(!planned.are_old(seconds(69)), "a few statements are not work");
+        }
+        assert!(!planned.are_old(seconds(69)));
+        assert!(planned.are_old(seconds(70)));
+        assert!(!planned.are_old(seconds(71)), "counted anew");
+    }
 }
