@@ -42,6 +42,12 @@ const BATCH: &str = "select outbox.append_batch(array[gen_random_uuid()], $1, $2
 const EVENT: &str = "select outbox.append_event(gen_random_uuid(), ($1::text[])[1], ($2::text[])[1], ($3::text[])[1], ($4::text[])[1], \
      ($5::text[])[1], ($6::timestamptz[])[1], ($7::text[])[1], ($8::text[])[1], ($9::text[])[1], ($10::text[])[1], ($11::text[])[1], \
      ($12::text[])[1], ($13::text[])[1], ($14::text[])[1]::json, ($15::text[])[1]::json, ($16::bytea[])[1])";
+/// By the view. Each parameter stands in the statement more than once then, and is the same each time.
+const OUTGOING: &str = "insert into outbox.outgoing (topic, key, type, source, subject, \"time\", data_content_type, data_schema, schema_version, \
+     correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary) \
+     values (($1::text[])[1], ($2::text[])[1], ($3::text[])[1], ($4::text[])[1], ($5::text[])[1], ($6::timestamptz[])[1], ($7::text[])[1], \
+     ($8::text[])[1], ($9::text[])[1], ($10::text[])[1], ($11::text[])[1], ($12::text[])[1], ($13::text[])[1], ($14::text[])[1]::json, \
+     ($15::text[])[1]::json, ($16::bytea[])[1])";
 
 impl Case {
     fn ordinary() -> Self {
@@ -164,8 +170,8 @@ impl Case {
         };
         // For people, who have no column to name: it is taken out of the extensions.
         let is_trace = |name: &String| name == "traceparent" || name == "tracestate";
-        for statement in [BATCH, EVENT] {
-            if statement == EVENT && self.extensions.keys().any(is_trace) {
+        for statement in [BATCH, EVENT, OUTGOING] {
+            if statement != BATCH && self.extensions.keys().any(is_trace) {
                 continue;
             }
             let database = self.by_database(statement, connection).await?;
@@ -361,7 +367,9 @@ async fn what_postgres_cannot_even_take_is_refused_before() -> Result {
     for case in cases {
         let library = case.by_library(&mut connection).await?;
         assert!(
-            library.is_some() && case.by_database(EVENT, &mut connection).await?.is_some(),
+            library.is_some()
+                && case.by_database(EVENT, &mut connection).await?.is_some()
+                && case.by_database(OUTGOING, &mut connection).await?.is_some(),
             "{case:?}"
         );
         assert!(

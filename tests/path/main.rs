@@ -30,6 +30,8 @@ mod naive_tail;
 
 mod ops;
 
+mod outgoing;
+
 mod partitions;
 
 mod pieces;

@@ -96,7 +96,7 @@ impl Error {
                                  outbox.settings.payload_limit_bytes."
                 }
                 ("42501", _) => "Grant the role outbox_producer to the user of this connection.",
-                ("3F000" | "42883", _) => "Run outbox-relay migrate on this database.",
+                ("3F000" | "42883" | "42P01", _) => "Run outbox-relay migrate on this database.",
                 (_, Verdict::Retry) => "Repeat the whole transaction.",
                 _ => "Read the message; the transaction is aborted.",
             },
@@ -131,7 +131,7 @@ impl fmt::Display for Error {
             ErrorKind::Count { sent, appended } => {
                 write!(
                     f,
-                    "{sent} events were sent but outbox.append_batch says that it appended {appended}"
+                    "{sent} events were sent but the database says that it appended {appended}"
                 )
             }
         }

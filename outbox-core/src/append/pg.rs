@@ -1,9 +1,9 @@
 //! Appending through sqlx: a connection, or a transaction of it.
 
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use super::columns::{BATCH, Columns, EVENT};
+use super::columns::{BATCH, Columns, EVENT, PLAIN};
 use super::error::Error;
 use super::limits::Limits;
 use super::new_event::NewEvent;
@@ -41,7 +41,11 @@ pub async fn append_many_within(
     }
     let columns = Columns::of(events, Home::Log, limits)?;
     if columns.ids.len() == 1 {
-        return append_first(connection, &columns).await;
+        // A connection that has kept a statement keeps this one too. One that keeps none (behind some poolers) plans each anew.
+        return match columns.is_plain() && connection.cached_statements_size() > 0 {
+            true => append_plain(connection, columns).await,
+            false => append_first(connection, &columns).await,
+        };
     }
     let appended: i64 = sqlx::query_scalar(BATCH)
         .bind(&columns.ids)
@@ -65,6 +69,26 @@ pub async fn append_many_within(
         .await
         .map_err(error_of)?;
     Error::expect_count(columns.ids.len(), appended)?;
+    Ok(columns.ids)
+}
+
+async fn append_plain(connection: &mut PgConnection, columns: Columns) -> Result<Vec<Uuid>, Error> {
+    let done = sqlx::query(PLAIN)
+        .bind(columns.ids.first())
+        .bind(columns.topics.first().and_then(Option::as_ref))
+        .bind(columns.keys.first().and_then(Option::as_ref))
+        .bind(columns.types.first().and_then(Option::as_ref))
+        .bind(columns.sources.first().and_then(Option::as_ref))
+        .bind(columns.schema_versions.first().and_then(Option::as_ref))
+        .bind(columns.correlation_ids.first().and_then(Option::as_ref))
+        .bind(columns.causation_ids.first().and_then(Option::as_ref))
+        .bind(columns.traceparents.first().and_then(Option::as_ref))
+        .bind(columns.tracestates.first().and_then(Option::as_ref))
+        .bind(columns.data.first().and_then(Option::as_ref))
+        .execute(connection)
+        .await
+        .map_err(error_of)?;
+    Error::expect_count(1, done.rows_affected().cast_signed())?;
     Ok(columns.ids)
 }
 

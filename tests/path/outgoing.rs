@@ -1,0 +1,100 @@
+//! What is inserted into `outbox.outgoing` is appended, with the rules, the defaults and the retention that `outbox.append` gives.
+//!
+//! That its verdicts are those of the library and the functions, for every field, is in `append_rules.rs`.
+
+use outbox_core::append::{self, NewEvent};
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
+use system_tests::{Login, Result, World};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn an_insert_is_an_append() -> Result {
+    let world = World::new().await?;
+    let mut owner = world.connect().await?;
+    owner
+        .execute(
+            "update outbox.settings set source = '/shop';
+             insert into outbox.topic (name, retention) values ('audited', 'audit')",
+        )
+        .await?;
+    // GIVEN a login that may append and nothing else
+    let mut producer = PgConnection::connect(&Login::Producer.database_url(world.database_url())).await?;
+    // WHEN it inserts
+    let id: Uuid = sqlx::query_scalar(
+        r#"insert into outbox.outgoing (topic, key, extensions, data)
+           values ('audited', 'k', '{"traceparent": "00-1", "zone": 7}', '{"b": 1,  "a": 2}') returning id"#,
+    )
+    .fetch_one(&mut producer)
+    .await?;
+    // THEN the row is what the function makes of it, and nothing can be read through the view
+    let row: Value = sqlx::query_scalar(
+        "select jsonb_build_object('topic', topic, 'type', type, 'key', key, 'source', source, 'retention', retention, 'traceparent', traceparent,
+                                   'extensions', extensions, 'content', data_content_type, 'data', data, 'stored', position > 0 and transaction_id is not null)
+         from outbox.log where id = $1",
+    )
+    .bind(id)
+    .fetch_one(&mut owner)
+    .await?;
+    assert_eq!(
+        row,
+        json!({"topic": "audited", "type": "audited", "key": "k", "source": "/shop", "retention": "audit", "traceparent": "00-1",
+               "extensions": {"zone": 7}, "content": "application/json", "data": "{\"b\": 1,  \"a\": 2}", "stored": true})
+    );
+    let seen: i64 = sqlx::query_scalar("select count(*) from outbox.outgoing")
+        .fetch_one(&mut producer)
+        .await?;
+    assert_eq!(seen, 0);
+    // AND several rows get rising positions in their order
+    sqlx::query(
+        "insert into outbox.outgoing (topic, key, data) select 'many', n::text, to_json(n) from generate_series(1, 100) n",
+    )
+    .execute(&mut producer)
+    .await?;
+    let order: Vec<String> = sqlx::query_scalar("select key from outbox.log where topic = 'many' order by position")
+        .fetch_all(&mut owner)
+        .await?;
+    assert_eq!(order, (1..=100).map(|n| n.to_string()).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// It would be looked at with one value and stored with another.
+#[tokio::test]
+async fn an_expression_that_changes_is_evaluated_once() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    connection
+        .execute(
+            "create temporary sequence topics;
+             insert into outbox.outgoing (topic, key) values (case nextval('topics') when 1 then 'good' else 'not good' end, 'one');
+             insert into outbox.outgoing (topic, key)
+             select case nextval('topics') % 2 when 0 then 'good' else 'also.good' end, n::text from generate_series(1, 10) n",
+        )
+        .await?;
+    let (rows, good, drawn): (i64, i64, i64) = sqlx::query_as(
+        "select count(*), count(*) filter (where topic in ('good', 'also.good')), (select last_value from topics) from outbox.log",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    assert_eq!((rows, good, drawn), (11, 11, 11));
+    Ok(())
+}
+
+/// A plan per append would cost more than the append. The tables that it looks at were never analysed here, and never are by
+/// themselves: they are too small.
+#[tokio::test]
+async fn what_the_library_sends_is_planned_once() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    for number in 0..20 {
+        append::append(&mut connection, NewEvent::new("planned").key("k").json_text(number.to_string())).await?;
+    }
+    // Postgres plans five times for the values at hand before it may decide for one plan.
+    let (custom, generic): (i64, i64) = sqlx::query_as(
+        "select custom_plans, generic_plans from pg_prepared_statements where statement like '%outbox.outgoing%'",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    assert_eq!((custom, generic), (5, 14), "the first append is a call of the function");
+    Ok(())
+}
