@@ -9,6 +9,8 @@ use system_tests::{Relay, Result, World};
 use crate::arrivals::arrived;
 
 const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.sql");
+const CUT_FEW: &str = include_str!("../../outbox-core/queries/tail/cut_few.sql");
+const HAS_ARRIVED: &str = include_str!("../../outbox-core/queries/tail/has_arrived.sql");
 const READ_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_share.sql");
 const READ_PARTITIONS: &str = include_str!("../../outbox-core/queries/tail/read_partitions.sql");
 const NEXT_SHARE: &str = include_str!("../../outbox-core/queries/tail/next_share.sql");
@@ -252,6 +254,99 @@ async fn polling_alone_finds_everything() -> Result {
     Ok(())
 }
 
+/// What a statement that cuts finds behind the end of the ledger: number, events, shares, and its rows.
+type Found = Vec<(i64, i64, Option<String>, i64, uuid::Uuid)>;
+
+/// Cuts behind the end of the ledger; kept or undone.
+async fn cut(connection: &mut PgConnection, sql: &'static str, is_kept: bool) -> Result<Found> {
+    let mut transaction = connection.begin().await?;
+    let (number, xmax, open): (i64, String, Vec<String>) = sqlx::query_as(
+        "select number, pg_snapshot_xmax(snapshot)::text, array(select pg_snapshot_xip(snapshot)::text)
+         from outbox.batch order by number desc limit 1",
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    let query = sqlx::query(sql).bind(number).bind(xmax).bind(open);
+    let mut query = query
+        .bind(1_i32)
+        .bind(1_i64)
+        .bind(100_i64)
+        .bind(1_i64 << 20)
+        .bind(0_i64);
+    if sql == CUT_FEW {
+        query = query.bind(1_000_000_i64);
+    }
+    let rows = query.fetch_all(&mut *transaction).await?;
+    let found: std::result::Result<Found, sqlx::Error> = rows
+        .iter()
+        .map(|row| {
+            Ok((
+                row.try_get("number")?,
+                row.try_get("event_count")?,
+                row.try_get("shares")?,
+                row.try_get("position")?,
+                row.try_get("id")?,
+            ))
+        })
+        .collect();
+    if is_kept {
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    Ok(found?)
+}
+
+#[tokio::test]
+async fn a_few_are_the_same_batch_as_if_they_were_many() -> Result {
+    // GIVEN a batch beside a transaction that has appended and is open, one more that was undone, and events of two topics since
+    let world = World::new().await?;
+    let mut early = world.connect().await?;
+    let mut held = early.begin().await?;
+    append(&mut held, "t", 2).await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 3).await?;
+    assert_eq!(cut(&mut connection, CUT_FEW, true).await?.len(), 3);
+    let mut undone = connection.begin().await?;
+    append(&mut undone, "u", 2).await?;
+    undone.rollback().await?;
+    append(&mut connection, "u", 4).await?;
+    held.commit().await?;
+    // WHEN either statement cuts what is next, THEN it is the same
+    let few = cut(&mut connection, CUT_FEW, false).await?;
+    let many = cut(&mut connection, CUT_BATCH, false).await?;
+    assert_eq!(few.len(), 6);
+    assert_eq!(few, many);
+    let positions: Vec<i64> = few.iter().map(|row| row.3).collect();
+    assert_eq!(positions, [1, 2, 8, 9, 10, 11]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_drawn_in_a_piece_far_ahead_is_cut() -> Result {
+    // GIVEN a leader that leaves out the pieces ahead of what was drawn
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut connection = world.connect().await?;
+    let mut redis = world.redis().await?;
+    append(&mut connection, "t", 1).await?;
+    arrived(&mut redis, "outbox:t", 1).await?;
+    // WHEN the next position is in one of these, for one event and for more than few
+    let mut seen = 1;
+    for (drawn, count) in [(5_000_000_i64, 1), (20_000_000, 5_000), (50_000_000, 1)] {
+        sqlx::query("select setval('outbox.log_position', $1)")
+            .bind(drawn)
+            .execute(&mut connection)
+            .await?;
+        append(&mut connection, "t", count).await?;
+        // THEN it is published at once
+        seen += usize::try_from(count)?;
+        assert_eq!(arrived(&mut redis, "outbox:t", seen).await?.len(), seen);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
     // GIVEN 20,000 published rows, never analysed, and one open transaction
@@ -271,6 +366,18 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
                 "bigint, text, text[], integer, bigint, bigint, bigint, bigint",
                 CUT_BATCH,
                 "0, '3', '{5,9}', 1, 1, 100, 100, 0",
+            ),
+            (
+                "few",
+                "bigint, text, text[], integer, bigint, bigint, bigint, bigint, bigint",
+                CUT_FEW,
+                "0, '3', '{5,9}', 1, 1, 100, 100, 0, 100000",
+            ),
+            (
+                "arrived",
+                "text, text[], bigint, bigint",
+                HAS_ARRIVED,
+                "'3', '{5,9}', 0, 100000",
             ),
             (
                 "read",
@@ -317,6 +424,21 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
                 "{}",
                 plan.join("\n")
             );
+            // AND a look for a few finds them by transaction, and leaves out what is ahead before it begins
+            if name == "few" || name == "arrived" {
+                let pieces: Vec<&String> = plan
+                    .iter()
+                    .filter(|line| line.contains(" on log_standard_from_"))
+                    .collect();
+                assert!(
+                    pieces.len() == 2
+                        && pieces
+                            .iter()
+                            .all(|line| line.contains(" log_standard_from_1_transaction_id_position_idx ")),
+                    "{name}, analysed {analysed}: {}",
+                    plan.join("\n")
+                );
+            }
             // AND the next share is found from where the stream stands, not from the beginning of the ledger
             if name == "next" {
                 let has = |text: &str| plan.iter().any(|line| line.contains(text));

@@ -7,7 +7,9 @@ use sqlx::{Executor, PgConnection, Row};
 use system_tests::{Failure, Result, World};
 use uuid::Uuid;
 
-const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.sql");
+const CUT_FEW: &str = include_str!("../../outbox-core/queries/tail/cut_few.sql");
+/// Above every position that is drawn here.
+const THROUGH: i64 = 1_000_000;
 
 /// A writer's transaction.
 struct Writer {
@@ -122,7 +124,7 @@ impl Log {
             return Err(Failure::new("the end of the ledger was just read"));
         };
         let (xmax, open) = bounds(&snapshot);
-        let cut = sqlx::query(CUT_BATCH)
+        let cut = sqlx::query(CUT_FEW)
             .bind(number)
             .bind(xmax)
             .bind(open)
@@ -131,6 +133,7 @@ impl Log {
             .bind(100_i64)
             .bind(1_i64 << 20)
             .bind(0_i64)
+            .bind(THROUGH)
             .fetch_all(connection)
             .await;
         let rows = match cut {

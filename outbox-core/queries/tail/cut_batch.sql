@@ -5,6 +5,7 @@
 -- partitions than it has, the statement fails (OB428) and they are laid first: what is appended after a topic was set finds them.
 -- Stored events without a topic stay here: they are in no share, but in the batch, which is what subscriptions are woken for; and
 -- where nothing else is appended they would be looked at again by every cut.
+-- cut_few.sql finds the same, for less, where it is little.
 -- $1 number of the batch before, $2 xmax of its snapshot, $3 its open transactions, $4 era, $5 epoch of the leader,
 -- $6 up to how many rows are returned at once, $7 up to how many bytes of them, $8 floor of the era: what is not above it was
 -- appended before the era, perhaps on another server, and its transaction ids mean nothing here.

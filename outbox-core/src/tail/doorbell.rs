@@ -8,10 +8,14 @@
 //!          rows                    none                 lock taken          look: none
 //!  Awake ───────▶ Awake    Awake ───────▶ Drowsy ─────────────▶ Looking ───────────────▶ Asleep
 //!                            ▲              │ lock refused          │ rows                  │ ring, or a long while
-//!                            └──────────────┴───── Doze(1→20 ms) ◀──┴───────────────────────┘
+//!                            └──────────────┴─── Doze(¼→20 ms) ◀────┴───────────────────────┘
 //! ```
 
 use std::time::Duration;
+
+/// Events of a batch behind which the next one is looked for at once. A batch of a few takes about a millisecond: up to some three
+/// thousand events in a second nothing is waited for, and beyond that the pause makes batches that cost each event less.
+const CALM: i64 = 4;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +33,8 @@ pub enum Step {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// A cut brought rows.
-    Rows,
+    /// A cut brought so many events.
+    Rows(i64),
     /// There was nothing to cut.
     Nothing,
     /// The lock was taken.
@@ -56,8 +60,9 @@ pub struct Doorbell {
 
 impl Doorbell {
     /// `listening`: notifications arrive on this session (proven, not assumed). `slow_poll`: the floor while asleep.
-    /// `pace`: the pause after a look that brought rows, so that a stream of small transactions makes batches.
-    /// `doze`: first and longest pause between looks while an appender is in flight, or without notifications.
+    /// `pace`: the pause after a look that brought many events, so that a stream of small transactions makes batches.
+    /// `doze`: a short and the longest pause between looks while an appender is in flight, or without notifications. The first one is
+    /// a quarter of the short one, since most appenders are through by then, and each is twice as long as the one before.
     #[must_use]
     pub fn new(listening: bool, slow_poll: Duration, pace: Duration, doze: (Duration, Duration)) -> Self {
         Self {
@@ -65,7 +70,7 @@ impl Doorbell {
             slow_poll,
             pace,
             bounds: doze,
-            doze: doze.0,
+            doze: first(doze),
             asleep: false,
         }
     }
@@ -79,10 +84,14 @@ impl Doorbell {
     /// What follows from what was seen.
     pub fn after(&mut self, seen: Seen) -> Step {
         match seen {
-            Seen::Rows => {
+            Seen::Rows(events) => {
                 self.asleep = false;
-                self.doze = self.bounds.0;
-                Step::Doze(self.pace)
+                self.doze = first(self.bounds);
+                if events > CALM {
+                    Step::Doze(self.pace)
+                } else {
+                    Step::Look
+                }
             }
             Seen::Nothing if self.asleep => Step::Sleep(self.slow_poll),
             Seen::Nothing if self.listening => Step::TrySleep,
@@ -97,7 +106,7 @@ impl Doorbell {
             }
             Seen::Ring => {
                 self.asleep = false;
-                self.doze = self.bounds.0;
+                self.doze = first(self.bounds);
                 Step::Look
             }
             // Still asleep after a long while: look without giving the lock back, since nobody rang.
@@ -106,12 +115,16 @@ impl Doorbell {
     }
 }
 
+fn first((short, _): (Duration, Duration)) -> Duration {
+    short / 4
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SLOW: Duration = Duration::from_secs(5);
-    const PACE: Duration = Duration::from_millis(1);
+    const PACE: Duration = Duration::from_millis(2);
     const DOZE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
     #[test]
@@ -130,8 +143,16 @@ mod tests {
         let mut bell = Doorbell::new(true, SLOW, PACE, DOZE);
         bell.after(Seen::Nothing);
         bell.after(Seen::Locked);
-        assert_eq!(bell.after(Seen::Rows), Step::Doze(PACE));
+        assert_eq!(bell.after(Seen::Rows(1)), Step::Look);
         assert!(!bell.is_asleep());
+    }
+
+    #[test]
+    fn waits_for_more_only_behind_a_batch_of_many() {
+        let mut bell = Doorbell::new(true, SLOW, PACE, DOZE);
+        assert_eq!(bell.after(Seen::Rows(CALM)), Step::Look);
+        assert_eq!(bell.after(Seen::Rows(CALM + 1)), Step::Doze(PACE));
+        assert_eq!(bell.after(Seen::Timeout), Step::Look);
     }
 
     #[test]
@@ -145,7 +166,7 @@ mod tests {
             };
             pauses.push(pause);
         }
-        assert_eq!(pauses[0], DOZE.0);
+        assert_eq!(pauses[..3], [DOZE.0 / 4, DOZE.0 / 2, DOZE.0]);
         assert_eq!(pauses[7], DOZE.1);
     }
 

@@ -52,6 +52,8 @@ pub mod upkeep;
 
 pub(crate) mod history;
 
+mod look;
+
 mod error;
 
 mod options;

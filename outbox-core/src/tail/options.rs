@@ -10,9 +10,10 @@ pub struct Options {
     pub lease_ttl: Duration,
     /// The poll while asleep, if no notification comes. Default 5 s: a floor, not the way events are found.
     pub slow_poll: Duration,
-    /// The pause after a batch. Default 1 ms: a stream of small transactions makes batches instead of one fsync each.
+    /// The pause after a batch of many events. Default 2 ms: a stream of small transactions makes batches instead of one fsync each.
     pub pace: Duration,
-    /// First and longest pause between looks while an appender is in flight. Default 1 to 20 ms.
+    /// A short and the longest pause between looks while an appender is in flight: the first one is a quarter of the short one, and each
+    /// is twice as long as the one before. Default 1 and 20 ms.
     pub doze: (Duration, Duration),
     /// Batches of up to this many events come back with the cut itself, in one round trip. Default 1,000.
     pub first_rows: i64,
@@ -31,7 +32,7 @@ impl Default for Options {
         Self {
             lease_ttl: Duration::from_secs(4),
             slow_poll: Duration::from_secs(5),
-            pace: Duration::from_millis(1),
+            pace: Duration::from_millis(2),
             doze: (Duration::from_millis(1), Duration::from_millis(20)),
             first_rows: 1_000,
             first_bytes: 4 << 20,

@@ -13,6 +13,7 @@ use super::doorbell::{Doorbell, Seen, Step};
 use super::layout::Laid;
 use super::lease::Lease;
 use super::ledger::{self, Head, Refusal};
+use super::look::{Sight, wake_up};
 use super::pg::cut::{self, CutBounds};
 use super::pg::{Dial, Session, lay, reissue};
 use super::reissue::Order;
@@ -32,8 +33,7 @@ pub struct Tail {
     rung: bool,
     /// The doorbell's lock is to be given back: with the look that follows the ring, in the same round trip.
     waking: bool,
-    /// The batch before had several events: the next look will hardly find nothing.
-    is_lively: bool,
+    sight: Sight,
     /// When to look for topics without new events that should have more partitions.
     lay_at: Instant,
     lay_every: Duration,
@@ -92,7 +92,7 @@ impl Tail {
                 bell,
                 rung: true,
                 waking: false,
-                is_lively: false,
+                sight: Sight::default(),
                 lay_at: Instant::now(),
                 lay_every: if listening {
                     options.slow_poll.max(LAY_EVERY)
@@ -136,10 +136,20 @@ impl Tail {
     async fn look(&mut self, cuts: &mpsc::Sender<Cut>, token: &CancellationToken) -> Result<Seen, Error> {
         let asleep = self.bell.is_asleep();
         let rung = std::mem::take(&mut self.rung);
-        let is_expected = rung || std::mem::take(&mut self.is_lively);
         let waking = std::mem::take(&mut self.waking);
-        let (woken, found) = tokio::join!(self.wake_up(waking), self.cut(is_expected));
-        woken?;
+        let (session, head, bounds) = (&self.session, &self.head, self.bounds);
+        let is_expected = rung || self.sight.expects(session, head, bounds).await?;
+        let found = if is_expected {
+            // The lock is given back before the cut, in the same round trip.
+            let (woken, found) = tokio::join!(
+                wake_up(session, waking || asleep),
+                self.sight.cut(session, head, bounds)
+            );
+            woken?;
+            found
+        } else {
+            Ok(None)
+        };
         let found = match found {
             Err(error) if error.kind() == Kind::LayoutDue => self.lay().await?,
             Ok(None) if rung || Instant::now() >= self.lay_at => self.lay().await?,
@@ -147,41 +157,31 @@ impl Tail {
         };
         let Some(cut) = found else {
             self.compare_ledger().await?;
-            return Ok(Seen::Nothing);
+            // Without the lock nobody rings: it is taken again before any sleep.
+            return Ok(if asleep && is_expected {
+                Seen::Ring
+            } else {
+                Seen::Nothing
+            });
         };
         if rung {
             self.lay_at = self.lay_at.min(Instant::now() + self.lay_soon);
         }
-        self.wake_up(asleep).await?;
-        self.is_lively = cut.batch.event_count > 1;
+        wake_up(&self.session, asleep && !is_expected).await?;
+        let events = cut.batch.event_count;
+        self.sight.found(events);
         self.wrote_at = Instant::now();
         self.head = cut.batch.clone();
         metrics::counter!(observe::TAIL_BATCHES).increment(1);
-        metrics::counter!(observe::TAIL_EVENTS).increment(cut.batch.event_count.unsigned_abs());
+        metrics::counter!(observe::TAIL_EVENTS).increment(events.unsigned_abs());
         if cut.laid.is_none() {
-            metrics::histogram!(observe::TAIL_BATCH_SIZE).record(cut.batch.event_count as f64);
+            metrics::histogram!(observe::TAIL_BATCH_SIZE).record(events as f64);
         }
         tokio::select! {
             sent = cuts.send(cut) => drop(sent),
             () = token.cancelled() => {}
         }
-        Ok(Seen::Rows)
-    }
-
-    /// Most looks find nothing: two of three where events come one by one. So it is asked first whether there is anything, unless that is
-    /// expected.
-    async fn cut(&self, is_expected: bool) -> Result<Option<Cut>, Error> {
-        if is_expected || cut::has_arrived(&self.session, &self.head, self.bounds).await? {
-            return cut::cut_batch(&self.session, &self.head, self.bounds).await;
-        }
-        Ok(None)
-    }
-
-    async fn wake_up(&self, is_asleep: bool) -> Result<(), Error> {
-        if is_asleep {
-            cut::wake_up(&self.session).await?;
-        }
-        Ok(())
+        Ok(Seen::Rows(events))
     }
 
     /// Whether the ledger still ends where this tail left it. A cut that is refused would say so, and where nothing is appended
@@ -251,7 +251,7 @@ impl Tail {
 
     async fn pause(&mut self, pause: Duration, token: &CancellationToken) -> Result<Seen, Error> {
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = nap(pause) => {}
             Some(order) = self.orders.recv() => self.ordered = Some(order),
             () = token.cancelled() => {}
         }
@@ -279,6 +279,19 @@ impl Tail {
             }
             () = token.cancelled() => Ok(Seen::Timeout),
         }
+    }
+}
+
+/// The runtime's timer knows whole milliseconds only and is never early: a pause of one takes two.
+const COARSE: Duration = Duration::from_millis(4);
+
+async fn nap(pause: Duration) {
+    if pause >= COARSE {
+        return tokio::time::sleep(pause).await;
+    }
+    if !pause.is_zero() {
+        // Awaited for its end alone: a thread that could not be had is no pause.
+        drop(tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await);
     }
 }
 

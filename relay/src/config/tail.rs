@@ -21,7 +21,7 @@ pub const DEFAULT_POLL_MIN: Duration = Duration::from_millis(1);
 pub const DEFAULT_POLL_MAX: Duration = Duration::from_millis(20);
 
 /// A stream of small transactions makes batches instead of one flush each.
-pub const DEFAULT_PACE: Duration = Duration::from_millis(1);
+pub const DEFAULT_PACE: Duration = Duration::from_millis(2);
 
 section! {
     /// How the log is tailed.
@@ -30,7 +30,7 @@ section! {
         lease_ttl: Duration = DEFAULT_LEASE_TTL, Span(Duration::from_secs(1), Duration::from_secs(300));
         /// How often the log is looked at when no notification comes.
         slow_poll: Duration = DEFAULT_SLOW_POLL, Span(Duration::from_millis(10), Duration::from_secs(300));
-        /// The pause after a batch, in which the next one gathers. Longer costs delay and saves flushes; 0 is allowed.
+        /// The pause after a batch of many events, in which the next one gathers; after a few the next ones are looked for at once. Longer costs delay and saves flushes; 0 is allowed.
         pace: Duration = DEFAULT_PACE, Span(Duration::ZERO, Duration::from_secs(1));
         /// Rows that come back with the statement that cuts a batch; what is beyond them is read in chunks.
         first_rows: usize = DEFAULT_FIRST_ROWS, Count(1, 100_000);
@@ -38,7 +38,7 @@ section! {
         chunk_rows: usize = DEFAULT_CHUNK_ROWS, Count(1, 100_000);
         /// Bytes of payload per chunk, whichever of the two limits is reached first.
         chunk_bytes: usize = DEFAULT_CHUNK_BYTES, Bytes(64 * KIB, 256 * MIB);
-        /// First pause between two looks at the log while an appender is in flight, and with `postgres.listen = false`; it doubles up to `poll_max`.
+        /// A short pause between two looks at the log while an appender is in flight, and with `postgres.listen = false`: the first one is a quarter of it, and each is twice as long as the one before, up to `poll_max`.
         poll_min: Duration = DEFAULT_POLL_MIN, Span(Duration::from_millis(1), Duration::from_secs(1));
         /// Longest pause between two looks at the log while an appender is in flight.
         poll_max: Duration = DEFAULT_POLL_MAX, Span(Duration::from_millis(1), Duration::from_secs(5));

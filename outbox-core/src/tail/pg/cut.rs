@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::column::{get, snapshot, stream_of, unsigned};
@@ -12,6 +13,7 @@ use crate::tail::ledger::{Begun, Head, Refusal, Refused};
 use crate::tail::{Error, Kind};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
+const CUT_FEW: &str = include_str!("../../../queries/tail/cut_few.sql");
 const HAS_ARRIVED: &str = include_str!("../../../queries/tail/has_arrived.sql");
 const READ_END: &str = include_str!("../../../queries/tail/read_end.sql");
 const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
@@ -111,10 +113,15 @@ pub(crate) async fn record_refusal(session: &Session, refusal: &Refusal, epoch: 
         .map(drop)
 }
 
-/// Whether there is anything to cut after `head`: a fifth of what a cut costs that finds nothing.
-pub(crate) async fn has_arrived(session: &Session, head: &Batch, bounds: CutBounds) -> Result<bool, Error> {
-    let xmax = head.snapshot.xmax().to_string();
-    let open: Vec<String> = head.snapshot.open().iter().map(u64::to_string).collect();
+/// Whether there is anything to cut after `head` in pieces of the log that begin up to `through`, or anything was drawn above: a
+/// fifth of what a cut costs that finds nothing.
+pub(crate) async fn has_arrived(
+    session: &Session,
+    head: &Batch,
+    bounds: CutBounds,
+    through: i64,
+) -> Result<bool, Error> {
+    let (xmax, open) = unseen(head);
     let rows = session
         .query_within(
             HAS_ARRIVED,
@@ -122,6 +129,7 @@ pub(crate) async fn has_arrived(session: &Session, head: &Batch, bounds: CutBoun
                 (&xmax, Type::TEXT),
                 (&open, Type::TEXT_ARRAY),
                 (&bounds.floor, Type::INT8),
+                (&through, Type::INT8),
             ],
             LONGEST_CUT,
         )
@@ -129,7 +137,58 @@ pub(crate) async fn has_arrived(session: &Session, head: &Batch, bounds: CutBoun
     rows.first().map_or(Ok(false), |row| get(row, "has_arrived"))
 }
 
-/// Cuts the batch after `head`, if there is anything to cut. The batch is durable when this returns.
+/// What came of cutting a batch of few events.
+pub(crate) struct Few {
+    /// None: there are more than few, or some may be in pieces that were not looked at.
+    pub(crate) cut: Option<Cut>,
+    /// The highest position that was drawn.
+    pub(crate) drawn: i64,
+}
+
+/// Cuts the batch after `head` if it has few events, in pieces of the log that begin up to `through`. None where there is nothing to
+/// cut. The batch is durable when this returns.
+///
+/// [`Kind::LayoutDue`] if a topic should have more partitions than it has.
+pub(crate) async fn cut_few(
+    session: &Session,
+    head: &Batch,
+    bounds: CutBounds,
+    through: i64,
+) -> Result<Option<Few>, Error> {
+    crash_point!(BATCH_BEFORE_CUT);
+    let (xmax, open) = unseen(head);
+    let rows = session
+        .query_durably(
+            CUT_FEW,
+            &[
+                (&head.number, Type::INT8),
+                (&xmax, Type::TEXT),
+                (&open, Type::TEXT_ARRAY),
+                (&bounds.era, Type::INT4),
+                (&bounds.epoch, Type::INT8),
+                (&bounds.rows, Type::INT8),
+                (&bounds.bytes, Type::INT8),
+                (&bounds.floor, Type::INT8),
+                (&through, Type::INT8),
+            ],
+            LONGEST_CUT,
+        )
+        .await?;
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let drawn = get(first, "drawn")?;
+    let cut = match get::<Option<i64>>(first, "number")? {
+        Some(_) => {
+            crash_point!(BATCH_COMMITTED);
+            Some(told(&rows, first, head)?)
+        }
+        None => None,
+    };
+    Ok(Some(Few { cut, drawn }))
+}
+
+/// Cuts the batch after `head`, if there is anything to cut, however much. The batch is durable when this returns.
 ///
 /// [`Kind::LayoutDue`] if a topic should have more partitions than it has.
 pub(crate) async fn cut_batch(
@@ -138,8 +197,7 @@ pub(crate) async fn cut_batch(
     bounds: CutBounds,
 ) -> Result<Option<Cut>, Error> {
     crash_point!(BATCH_BEFORE_CUT);
-    let xmax = head.snapshot.xmax().to_string();
-    let open: Vec<String> = head.snapshot.open().iter().map(u64::to_string).collect();
+    let (xmax, open) = unseen(head);
     let rows = session
         .query_durably(
             CUT_BATCH,
@@ -160,6 +218,17 @@ pub(crate) async fn cut_batch(
         return Ok(None);
     };
     crash_point!(BATCH_COMMITTED);
+    told(&rows, first, head).map(Some)
+}
+
+/// The transactions that the batch before has not seen: from which on, and which below.
+fn unseen(head: &Batch) -> (String, Vec<String>) {
+    let open = head.snapshot.open().iter().map(u64::to_string).collect();
+    (head.snapshot.xmax().to_string(), open)
+}
+
+/// A batch as its statement tells it.
+fn told(rows: &[Row], first: &Row, head: &Batch) -> Result<Cut, Error> {
     let batch = Batch {
         number: get(first, "number")?,
         batch_id: unsigned(get(first, "batch_id")?)?,
@@ -173,18 +242,18 @@ pub(crate) async fn cut_batch(
         .map(|share| (share.stream.topic.as_str(), share.partitions))
         .collect();
     let rows = if has_rows {
-        event_rows(&rows, |topic| partitions.get(topic).copied().unwrap_or(1))?
+        event_rows(rows, |topic| partitions.get(topic).copied().unwrap_or(1))?
     } else {
         Vec::new()
     };
-    Ok(Some(Cut {
+    Ok(Cut {
         batch,
         before: head.snapshot.clone(),
         shares,
         rows,
         laid: None,
         behind: None,
-    }))
+    })
 }
 
 /// A share as the statement tells it: topic, slot, partitions, events, first and last position, first new position.
