@@ -217,9 +217,10 @@ async fn traced(
     for _ in 0..WATCHES_MAX {
         let mut connection = store.acquire("taking a connection to apply").await?;
         let mut tx = store.begin(&mut connection, watched).await?;
-        let backend = store.fence(&mut tx, &place.stream.key, place.lease).await?;
+        let stream = &place.stream.key;
+        let backend = store.fence(&mut tx, stream, place.lease, &events).await?;
         let entered = store
-            .enter_inbox(&mut tx, &place.stream.key, &place.flow, &events, &places)
+            .enter_inbox(&mut tx, stream, &place.flow, &events, &places)
             .await?;
         crash_point!(INBOX_ENTERED);
         let mut ids = events.iter().map(|(id, _)| *id);

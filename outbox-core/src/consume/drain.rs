@@ -88,7 +88,7 @@ async fn traced(
         .acquire("taking a connection to apply what is parked")
         .await?;
     let mut tx = store.begin(&mut connection, None).await?;
-    let backend = store.fence(&mut tx, &place.stream.key, place.lease).await?;
+    let backend = store.fence(&mut tx, &place.stream.key, place.lease, &[]).await?;
     let Some(is_whole) = store
         .lock_lane(&mut tx, &place.flow, lane, &place.stream.key)
         .await?

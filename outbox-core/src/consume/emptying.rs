@@ -173,6 +173,7 @@ impl<'a> Emptying<'a> {
         let events = [(parked.entry_id, event)];
         let (stream, flow) = (&self.place.stream.key, &self.place.flow);
         let store = self.place.store();
+        store.fence(tx, stream, self.place.lease, &events).await?;
         let entered = store.enter_inbox(tx, stream, flow, &events, &places).await?;
         Ok(entered.fresh.contains(&parked.entry_id))
     }

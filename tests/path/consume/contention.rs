@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::bench::{Bench, GROUP, Member, Order, TOPIC, note};
 
 const EVENTS: usize = 400;
-/// The class of the locks under which events are claimed (`claim_events.sql`).
+/// The class of the locks under which events are claimed (`fence.sql`).
 const CLAIM: i32 = 1_868_722_546;
 /// Rows that all keys share.
 const SHARED: i64 = 5;

@@ -31,7 +31,8 @@ impl Store {
         bounded("removing what is over", query.fetch_one(&self.pool)).await
     }
 
-    /// Records events as applied, each where it has its place. Tells which of them were not there before, and whether any key of the flow is parked.
+    /// Records events as applied, each where it has its place. They were claimed by [`Self::fence`] before. Tells which of them were
+    /// not there before, and whether any key of the flow is parked.
     pub(in crate::consume) async fn enter_inbox(
         &self,
         tx: &mut PgConnection,
@@ -43,15 +44,6 @@ impl Store {
         if events.is_empty() {
             return Ok(Entered::default());
         }
-        let (sources, ids): (Vec<&str>, Vec<&str>) = events
-            .iter()
-            .map(|(_, event)| (event.source.as_str(), event.id.as_str()))
-            .unzip();
-        let claim = sqlx::query(include_str!("../../../queries/consume/claim_events.sql"))
-            .bind(&self.consumer)
-            .bind(sources)
-            .bind(ids);
-        self.in_turn("claiming events", claim.execute(&mut *tx)).await?;
         let (mut ours, mut foreign) = (Rows::default(), Rows::default());
         for ((entry, event), place) in events.iter().zip(places) {
             match place {

@@ -3,6 +3,7 @@
 use super::Lease;
 use crate::consume::Error;
 use crate::consume::pg::{PgConnection, Store, bounded};
+use crate::event::{EntryId, Event};
 
 impl Store {
     pub(in crate::consume) async fn release_lease(&self, stream: &str, lease: Lease) -> Result<(), Error> {
@@ -24,20 +25,28 @@ impl Store {
         bounded("looking at the lease", query.fetch_one(&self.pool)).await
     }
 
-    /// Fails unless this lease still holds. Keeps a takeover waiting until the transaction ends. Answers who serves the
-    /// transaction.
+    /// Fails unless this lease still holds. Keeps a takeover waiting until the transaction ends, and whoever has one of these
+    /// events in hand, on whatever stream. Answers who serves the transaction.
     pub(in crate::consume) async fn fence(
         &self,
         tx: &mut PgConnection,
         stream: &str,
         lease: Lease,
+        events: &[(EntryId, &Event)],
     ) -> Result<i32, Error> {
-        let query = sqlx::query_scalar(include_str!("../../../queries/consume/fence.sql"))
+        let (sources, ids): (Vec<&str>, Vec<&str>) = events
+            .iter()
+            .map(|(_, event)| (event.source.as_str(), event.id.as_str()))
+            .unzip();
+        let query = sqlx::query_as(include_str!("../../../queries/consume/fence.sql"))
             .bind(&self.consumer)
             .bind(stream)
-            .bind(lease.epoch);
-        let backend: Option<i32> = bounded("checking the lease", query.fetch_optional(tx)).await?;
-        backend.ok_or(Error::Fenced)
+            .bind(lease.epoch)
+            .bind(sources)
+            .bind(ids);
+        let doing = "checking the lease and claiming events";
+        let backend: Option<(i32, i64)> = self.in_turn(doing, query.fetch_optional(tx)).await?;
+        backend.map(|(backend, _)| backend).ok_or(Error::Fenced)
     }
 
     pub(in crate::consume) fn lease_ms(&self) -> f64 {
