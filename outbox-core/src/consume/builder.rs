@@ -156,13 +156,14 @@ impl Builder {
         self
     }
 
-    /// Applies every event of a topic by an SQL function `schema.function(event json)` of the handlers' database.
+    /// Applies every event of a topic by an SQL function `schema.function(event json)` of the handlers' database. It is called for
+    /// one event after the other, by one statement for all that one transaction has; [`Self::handler_limit`] bounds that statement.
     #[must_use]
     pub fn call(mut self, topic: &str, function: &str) -> Self {
         match function.parse::<Function>() {
             Ok(function) => {
                 self.functions.push(function.clone());
-                self.on_handler(topic, Call::new(&function))
+                self.on_batch(topic, Call::new(&function))
             }
             Err(problem) => {
                 self.problems.push(format!("topic {topic}: {problem}"));

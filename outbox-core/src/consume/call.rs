@@ -1,9 +1,14 @@
 //! A handler without code: an SQL function of the handlers' database takes the event as JSON.
+//!
+//! All events of a transaction go over by one statement, which calls the function for one after the other. What it does for one of
+//! them it sees when it is called for the next: a function that writes is `volatile`, and each call has a snapshot of its own. If it
+//! raises, the statement is undone, and each event is tried alone.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use super::handler::{BoxFuture, Handler, HandlerError, HandlerResult};
+use super::handler::{BatchHandler, BoxFuture, HandlerError, HandlerResult};
 use super::pg::{self, PgConnection};
 use crate::event::{Event, envelope};
 
@@ -55,34 +60,42 @@ impl Function {
         format!("\"{}\".\"{}\"(json)", self.schema, self.name)
     }
 
+    /// Calls it for each of an array. A function that is volatile is called for what is sorted already.
     fn statement(&self) -> String {
-        format!("select \"{}\".\"{}\"($1::text::json)", self.schema, self.name)
+        format!(
+            "select \"{}\".\"{}\"(given.event::json) from unnest($1::text[]) with ordinality given (event, place) order by given.place",
+            self.schema, self.name
+        )
     }
 }
 
-/// Hands each event to an SQL function, as structured CloudEvents JSON whatever mode it came in.
+/// Hands events to an SQL function, as structured CloudEvents JSON whatever mode they came in.
 pub(super) struct Call {
-    statement: String,
+    statement: Arc<str>,
 }
 
 impl Call {
     pub(super) fn new(function: &Function) -> Self {
         Self {
-            statement: function.statement(),
+            statement: function.statement().into(),
         }
     }
 }
 
-impl Handler for Call {
+impl BatchHandler for Call {
     fn handle<'a>(
         &'a self,
         transaction: &'a mut PgConnection,
-        event: &'a Event,
+        events: &'a [Event],
     ) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
-            let json = String::from_utf8(envelope::structured(event))
+            let json = events
+                .iter()
+                .map(|event| String::from_utf8(envelope::structured(event)));
+            let json: Vec<String> = json
+                .collect::<Result<_, _>>()
                 .map_err(|_| HandlerError::new("the event is not UTF-8").permanent())?;
-            Ok(pg::call(transaction, &self.statement, &json).await?)
+            Ok(pg::call(transaction, self.statement.clone(), json).await?)
         })
     }
 }
@@ -96,7 +109,8 @@ mod tests {
         let function: Function = "shop.Apply_order".parse().expect("it is a name");
         assert_eq!(
             function.statement(),
-            "select \"shop\".\"Apply_order\"($1::text::json)"
+            "select \"shop\".\"Apply_order\"(given.event::json) from unnest($1::text[]) with ordinality given (event, place) \
+             order by given.place"
         );
         assert_eq!(function.signature(), "\"shop\".\"Apply_order\"(json)");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use outbox_migrations::Set;
 use sqlx::postgres::{PgDatabaseError, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Postgres, SqlSafeStr};
 
 pub use sqlx::PgConnection;
 pub(super) use sqlx::PgPool;
@@ -29,6 +29,10 @@ const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is only of use at once is not waited for longer.
 const SOON: Duration = Duration::from_secs(2);
+
+/// A connection that was in use so lately is handed out again without a question to the server. Of one that is gone the next
+/// transaction says so, as do those under way.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// With these SQLSTATEs the functions for operators refuse what they are asked for: a value that is not possible, nothing under
 /// that name, somebody else at work, a lease that ran out.
@@ -62,7 +66,11 @@ pub(super) fn parse(url: &str) -> Option<PgConnectOptions> {
 pub(super) fn connect(options: PgConnectOptions, connections: u32) -> PgPool {
     let pool = PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(STATEMENT_LIMIT);
+        .acquire_timeout(STATEMENT_LIMIT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move { Ok(state.idle_for < FRESH || connection.ping().await.is_ok()) })
+        });
     pool.connect_lazy_with(options)
 }
 
@@ -306,10 +314,13 @@ impl Store {
 /// inbox before, tells whether its handler commits too early.
 pub(super) async fn begin_attempt(tx: &mut PgConnection, watched: Option<EntryId>) -> Result<(), Error> {
     let statement = match watched {
-        Some(id) => format!("set local outbox.watched = '{id}'; savepoint outbox_event"),
-        None => "savepoint outbox_event".to_owned(),
+        Some(id) => AssertSqlSafe(format!(
+            "set local outbox.watched = '{id}'; savepoint outbox_event"
+        ))
+        .into_sql_str(),
+        None => "savepoint outbox_event".into_sql_str(),
     };
-    savepoint("setting a savepoint", tx, &statement).await
+    savepoint("setting a savepoint", tx, statement).await
 }
 
 /// After an attempt that succeeded, before the next one. Fails if the handler left the transaction otherwise than it was.
@@ -328,13 +339,14 @@ pub(super) async fn undo_attempt(tx: &mut PgConnection) -> Result<(), Error> {
     .await
 }
 
-async fn savepoint(doing: &'static str, tx: &mut PgConnection, statement: &str) -> Result<(), Error> {
-    bounded(
-        doing,
-        sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(tx),
-    )
-    .await
-    .map(drop)
+async fn savepoint(
+    doing: &'static str,
+    tx: &mut PgConnection,
+    statement: impl SqlSafeStr,
+) -> Result<(), Error> {
+    bounded(doing, sqlx::raw_sql(statement).execute(tx))
+        .await
+        .map(drop)
 }
 
 pub(super) async fn commit(tx: Transaction<'_>) -> Result<(), Error> {
@@ -461,10 +473,14 @@ pub(super) fn entry_id(text: &str) -> Result<EntryId, Error> {
     })
 }
 
-/// Calls an SQL function with the event as JSON.
-pub(super) async fn call(tx: &mut PgConnection, statement: &str, event: &str) -> Result<(), sqlx::Error> {
-    sqlx::query(AssertSqlSafe(statement.to_owned()))
-        .bind(event)
+/// Calls an SQL function with each of these events as JSON.
+pub(super) async fn call(
+    tx: &mut PgConnection,
+    statement: Arc<str>,
+    events: Vec<String>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(events)
         .execute(tx)
         .await
         .map(drop)
