@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::Set;
 
-/// Why a database could not be migrated. In every case nothing was changed.
+/// Why a database could not be migrated. A step that failed left nothing behind; the steps before it stay.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -30,6 +30,17 @@ pub enum Error {
         set: Set,
         /// Which step.
         version: i64,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
+    /// Somebody held a lock that a step needs for longer than it is asked for again.
+    Locked {
+        /// Which set.
+        set: Set,
+        /// Which step.
+        version: i64,
+        /// Who held locks on the schema when it was given up: processes with login, application and since when; none if nobody did any more.
+        held_by: Option<String>,
         /// What Postgres said.
         source: sqlx::Error,
     },
@@ -59,6 +70,10 @@ impl Error {
             Self::Changed { .. } => {
                 "use the release that made this database, or restore the file as it was released; nothing was touched"
             }
+            Self::Locked { .. } => {
+                "end the transactions of these processes (pg_terminate_backend, or rollback prepared) or wait for them, and migrate again: \
+                 it goes on with this step"
+            }
             Self::Step { source, .. } | Self::Database { source, .. } => match code(source).as_deref() {
                 Some("42501") => {
                     "migrate as the owner of the database or as a role that may create schemas and roles"
@@ -67,14 +82,16 @@ impl Error {
                 Some("42P07" | "42710" | "42723") => {
                     "schema outbox holds objects that no record table knows: use an empty schema or restore the record"
                 }
-                _ => "see what the server says; nothing was changed, so migrating again is safe",
+                _ => {
+                    "see what the server says; the step left nothing behind and those before it stay, so migrating again is safe"
+                }
             },
         }
     }
 
     /// Somebody holds a lock that a step needs. Waiting for another process that migrates is not this: that is waited for as it is.
     pub(crate) fn is_locked(&self) -> bool {
-        matches!(self, Self::Step { source, .. } if code(source).as_deref() == Some("55P03"))
+        matches!(self, Self::Step { source, .. } if is_lock_timeout(source))
     }
 
     /// Two databases of one cluster made the same role, or granted it, at the same moment.
@@ -89,9 +106,13 @@ impl Error {
                 }
                 _ => false,
             },
-            Self::Newer { .. } | Self::Changed { .. } => false,
+            Self::Locked { .. } | Self::Newer { .. } | Self::Changed { .. } => false,
         }
     }
+}
+
+pub(crate) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some("55P03")
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
@@ -117,6 +138,17 @@ impl fmt::Display for Error {
             Self::Step { set, version, source } => {
                 write!(out, "migration {version} of the {} failed: {source}", set.word())
             }
+            Self::Locked {
+                set,
+                version,
+                held_by,
+                ..
+            } => write!(
+                out,
+                "migration {version} of the {} waits for a lock that others hold, and was given up; in long transactions on the schema: {}",
+                set.word(),
+                held_by.as_deref().unwrap_or("nobody any more")
+            ),
             Self::Database { set, doing, source } => {
                 write!(out, "the {} could not be migrated, {doing}: {source}", set.word())
             }
@@ -127,7 +159,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Step { source, .. } | Self::Database { source, .. } => Some(source),
+            Self::Step { source, .. } | Self::Locked { source, .. } | Self::Database { source, .. } => {
+                Some(source)
+            }
             Self::Newer { .. } | Self::Changed { .. } => None,
         }
     }

@@ -7,8 +7,9 @@
 //! Authoritative for the state of a database is its record table; for what ought to be there, this crate.
 //!
 //! Invariants:
-//! * A run is one transaction under one advisory lock: two processes at once, or a crash in the middle, leave either
-//!   everything or nothing. The lock belongs to the transaction, so a transaction pooler is no obstacle.
+//! * A step is one transaction under one advisory lock: of two processes at once one applies it, and a crash in the middle leaves all of
+//!   it or nothing. The lock belongs to the transaction, so a transaction pooler is no obstacle.
+//! * A step is whole: a database between two of them is one of a version in between, in which services go on, and the next run goes on there.
 //! * A run with nothing to do changes nothing and needs no right to create.
 //! * A database that is newer than this binary is refused, and so is one whose applied files differ from these.
 //!

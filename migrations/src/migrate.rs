@@ -1,9 +1,17 @@
-//! Applying what is pending: one transaction, one lock, all or nothing.
+//! Applying what is pending: step by step, each in a transaction of its own under one lock.
+//!
+//! A step is whole: what works before it works after it, so a database between two steps is one of a version in between, and the next
+//! run goes on there. A step that must wait for a lock again and again repeats itself alone, not those before it.
 
 use sqlx::migrate::MigrateError;
-use sqlx::{Acquire, PgConnection};
+use sqlx::{Connection, PgConnection};
 
+use crate::error::is_lock_timeout;
 use crate::{Error, Set, Step, status};
+
+/// Whatever the defaults of the server, the database or the login are: a step that waits for a lock looks behind it at what was committed
+/// meanwhile, and under REPEATABLE READ would not see it.
+const BEGIN: &str = "begin isolation level read committed read write";
 
 /// One lock for both sets: both may have to create the schema. Next to the doorbell's number, which is "outbox" in ASCII.
 const LOCK: i64 = 122_550_254_464_889;
@@ -31,15 +39,58 @@ pub struct Report {
     pub version: i64,
 }
 
-/// Brings a set to the newest version this binary knows.
+/// Who holds a lock on anything of the schema in a transaction that is older than a step waits, the oldest first. A transaction that is
+/// prepared has no process.
+const LIST_HOLDERS: &str = "
+    select string_agg(said, '; ' order by since nulls first)
+    from (
+        select coalesce(
+                   'process ' || held.pid || ' (login ' || coalesce(busy.usename, 'unknown') || ', application \"' || coalesce(busy.application_name, '')
+                       || '\", ' || coalesce('in its transaction since ' || to_char(busy.xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC',
+                                             'since when is not ours to see') || ')',
+                   'prepared transaction ' || prepared.gid || ' (login ' || prepared.owner || ', since '
+                       || to_char(prepared.prepared at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC)') as said,
+               coalesce(busy.xact_start, prepared.prepared) as since
+        from (
+            select distinct l.pid, own.transactionid as transaction
+            from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
+            left join pg_catalog.pg_locks own
+                on l.pid is null and own.pid is null and own.virtualtransaction = l.virtualtransaction and own.locktype = 'transactionid'
+            where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
+              and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+              and c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = 'outbox')
+        ) held
+        left join pg_catalog.pg_stat_activity busy on busy.pid = held.pid
+        left join pg_catalog.pg_prepared_xacts prepared on prepared.transaction::text = held.transaction::text
+        where coalesce(busy.xact_start, prepared.prepared) < clock_timestamp() - interval '300 milliseconds' is not false
+        order by since nulls first
+        limit 5
+    ) holder";
+
+/// Brings a set to the newest version this binary knows. Each step is committed by itself: the connection must not be in a transaction, and one
+/// that is is refused.
 ///
 /// # Errors
-/// [`Error::Newer`] and [`Error::Changed`] before anything is touched; [`Error::Step`] and [`Error::Database`] with nothing changed,
-/// also when somebody holds a lock that a step needs for longer than a minute.
+/// [`Error::Newer`] and [`Error::Changed`] before anything is touched. [`Error::Step`] and [`Error::Database`] with nothing left behind of
+/// the step that failed, and [`Error::Locked`] when somebody holds a lock that it needs for longer than a minute; the steps before it
+/// stay, and the next run goes on behind them.
 pub async fn migrate(conn: &mut PgConnection, set: Set) -> Result<Report, Error> {
+    let mut applied = Vec::new();
     let (mut attempt, mut locked) = (1, 1);
     loop {
-        let pause = match attempt_once(&mut *conn, set).await {
+        let pause = match apply_next(&mut *conn, set).await {
+            Ok(Some(step)) => {
+                applied.push(step);
+                (attempt, locked) = (1, 1);
+                continue;
+            }
+            Ok(None) => {
+                return Ok(Report {
+                    set,
+                    applied,
+                    version: set.version(),
+                });
+            }
             Err(error) if attempt < ATTEMPTS && error.is_collision() => {
                 attempt += 1;
                 0.1 * f64::from(attempt)
@@ -48,7 +99,7 @@ pub async fn migrate(conn: &mut PgConnection, set: Set) -> Result<Report, Error>
                 locked += 1;
                 LOCK_PAUSE
             }
-            outcome => return outcome,
+            Err(error) => return Err(name_holders(conn, error).await),
         };
         sqlx::query("select pg_sleep($1)")
             .bind(pause)
@@ -62,18 +113,14 @@ pub async fn migrate(conn: &mut PgConnection, set: Set) -> Result<Report, Error>
     }
 }
 
-async fn attempt_once(conn: &mut PgConnection, set: Set) -> Result<Report, Error> {
+/// Applies the first step that is pending, and commits it. None: nothing was pending.
+async fn apply_next(conn: &mut PgConnection, set: Set) -> Result<Option<Step>, Error> {
     // Without the lock and without a right to create: the usual case at every start of a service.
-    let pending = unapplied(&mut *conn, set).await?;
-    if pending.is_empty() {
-        return Ok(Report {
-            set,
-            applied: pending,
-            version: set.version(),
-        });
+    if unapplied(&mut *conn, set).await?.is_none() {
+        return Ok(None);
     }
     let failed = |doing| move |source| Error::Database { set, doing, source };
-    let mut transaction = conn.begin().await.map_err(failed("beginning"))?;
+    let mut transaction = conn.begin_with(BEGIN).await.map_err(failed("beginning"))?;
     for statement in [
         "set local lock_timeout = '30s'",
         "set local search_path = pg_catalog, pg_temp",
@@ -88,27 +135,44 @@ async fn attempt_once(conn: &mut PgConnection, set: Set) -> Result<Report, Error
         .execute(&mut *transaction)
         .await
         .map_err(failed("waiting for another process that migrates"))?;
-    let pending = unapplied(&mut transaction, set).await?;
-    if !pending.is_empty() {
+    let next = unapplied(&mut transaction, set).await?;
+    if let Some(step) = next {
         sqlx::query(LOCK_WAIT)
             .execute(&mut *transaction)
             .await
             .map_err(failed("bounding the wait for locks"))?;
         ensure_schema(&mut transaction, set).await?;
         set.migrator()
-            .run_direct(None, &mut *transaction, false)
+            .run_direct(Some(step.version), &mut *transaction, false)
             .await
             .map_err(|error| from_sqlx(set, error))?;
     }
     transaction.commit().await.map_err(failed("committing"))?;
-    Ok(Report {
-        set,
-        applied: pending,
-        version: set.version(),
-    })
+    Ok(next)
 }
 
-async fn unapplied(conn: &mut PgConnection, set: Set) -> Result<Vec<Step>, Error> {
+/// Who held the lock, where one was not to be had. That they cannot be asked for is no second failure.
+async fn name_holders(conn: &mut PgConnection, error: Error) -> Error {
+    match error {
+        Error::Step { set, version, source } if is_lock_timeout(&source) => {
+            let held_by: Option<String> = sqlx::query_scalar(LIST_HOLDERS)
+                .persistent(false)
+                .fetch_one(conn)
+                .await
+                .unwrap_or_default();
+            Error::Locked {
+                set,
+                version,
+                held_by,
+                source,
+            }
+        }
+        other => other,
+    }
+}
+
+/// The first step that is pending.
+async fn unapplied(conn: &mut PgConnection, set: Set) -> Result<Option<Step>, Error> {
     let status = status(conn, set).await?;
     match status.applied {
         Some(found) if found > status.known => Err(Error::Newer {
@@ -116,7 +180,7 @@ async fn unapplied(conn: &mut PgConnection, set: Set) -> Result<Vec<Step>, Error
             found,
             known: status.known,
         }),
-        _ => Ok(status.pending),
+        _ => Ok(status.pending.first().copied()),
     }
 }
 

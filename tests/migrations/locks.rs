@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use outbox_migrations::{LOG_VERSION, Set, migrate_log};
+use outbox_migrations::{Error, LOG_VERSION, Set, State, migrate_log, status};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 use system_tests::patience::until;
-use system_tests::{Result, Schema, World};
+use system_tests::{Failure, Result, Schema, World};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A database as a binary left it whose newest step of the log was this one.
 pub(crate) async fn at_version(world: &World, version: i64) -> Result {
     let mut connection = world.connect().await?;
-    connection.execute("create schema outbox").await?;
+    connection.execute("create schema if not exists outbox").await?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/sql/log");
     let mut steps = Vec::new();
     for step in Set::Log.steps().iter().filter(|step| step.version <= version) {
@@ -85,5 +85,83 @@ async fn appends_go_on_beside_a_migration_while_somebody_holds_a_transaction_ope
     idle.execute("commit").await?;
     let report = migrating.await??;
     assert_eq!(report.version, LOG_VERSION);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_applied_stays_where_a_later_step_waits_in_vain_and_who_holds_the_lock_is_named() -> Result {
+    // GIVEN a database of a version before, and somebody who looked at what a later step changes, and lingers
+    let world = World::with_schema(Schema::Empty).await?;
+    at_version(&world, BEFORE_REFUSALS).await?;
+    let mut looker = world.connect().await?;
+    looker
+        .execute("set application_name = 'the lingerer'; begin; select count(*) from outbox.loss")
+        .await?;
+    let process: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut looker)
+        .await?;
+    // WHEN it is migrated THEN it gives up after a minute, and says who it was
+    let mut connection = world.connect().await?;
+    let failed = migrate_log(&mut connection).await.err();
+    let error = failed.ok_or_else(|| Failure::new("it did not wait"))?;
+    let Error::Locked { version, .. } = error else {
+        return Err(Failure::new(format!("something else: {error}")));
+    };
+    let said = error.to_string();
+    assert!(
+        said.contains(&format!(
+            "process {process} (login postgres, application \"the lingerer\", in its transaction since 20"
+        )),
+        "{said}"
+    );
+    // AND what the steps before it made is there, and services go on
+    let stands = status(&mut connection, Set::Log).await?;
+    assert_eq!(
+        (stands.applied, stands.state()),
+        (Some(version - 1), State::Behind)
+    );
+    assert!(version - 1 > BEFORE_REFUSALS, "{version}");
+    connection
+        .execute("select outbox.append('orders.placed', '{}')")
+        .await?;
+    // AND the next run goes on with it
+    looker.execute("commit").await?;
+    let report = migrate_log(&mut connection).await?;
+    assert_eq!(
+        (report.applied.first().map(|step| step.version), report.version),
+        (Some(version), LOG_VERSION)
+    );
+    Ok(())
+}
+
+/// The first version with streams.
+const STREAMS: i64 = 17;
+
+#[tokio::test]
+async fn services_append_between_any_two_steps() -> Result {
+    let world = World::with_schema(Schema::Empty).await?;
+    let mut service = world.connect().await?;
+    for version in BEFORE_REFUSALS..=LOG_VERSION {
+        // WHEN a run ends after this step
+        at_version(&world, version).await?;
+        // THEN what appended before appends, and so does what the step brought
+        service
+            .execute("select outbox.append('orders.placed', '{}', key => 'k')")
+            .await
+            .map_err(|error| Failure::new(format!("after step {version}: {error}")))?;
+        if version >= STREAMS {
+            service
+                .execute("select outbox.append_to_stream('order-1', null, '[{\"type\": \"placed\"}]')")
+                .await
+                .map_err(|error| Failure::new(format!("after step {version}: {error}")))?;
+        }
+    }
+    let rows: i64 = sqlx::query_scalar("select count(*) from outbox.log")
+        .fetch_one(&mut service)
+        .await?;
+    assert_eq!(
+        rows,
+        2 * (LOG_VERSION - BEFORE_REFUSALS + 1) - (STREAMS - BEFORE_REFUSALS)
+    );
     Ok(())
 }
