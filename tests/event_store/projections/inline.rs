@@ -40,6 +40,57 @@ async fn place(pool: &PgPool, stream: &str, commits: bool) -> Result {
     Ok(())
 }
 
+/// As a version left it that did not say on a schema whose it is.
+const UNMARKED: &str =
+    "comment on schema order_totals is null; update outbox.projection set created_at = '2000-01-01Z'";
+const IS_MARKED: &str = "select count(*) from pg_namespace where nspname = 'order_totals'
+     and obj_description(oid, 'pg_namespace') = 'outbox projection order_totals generation 1'";
+
+#[tokio::test]
+async fn tables_from_before_schemas_said_whose_they_are_are_its_own() -> Result {
+    // GIVEN an inline projection of a version before
+    let scene = scene().await?;
+    let run = || {
+        Running::of(ProjectionRunner::inline(
+            scene.pool.clone(),
+            quick(),
+            Totals::default(),
+        ))
+    };
+    let is_marked = async || {
+        until("its schema says whose it is", PATIENCE, async || {
+            Ok((scene.count(IS_MARKED).await? == 1).then_some(()))
+        })
+        .await
+    };
+    let running = run();
+    is_marked().await?;
+    running.stop().await?;
+    scene.administer(UNMARKED).await?;
+    // WHEN a process of this version runs it THEN the tables are taken for its own, and said to be
+    let running = run();
+    is_marked().await?;
+    place(&scene.pool, "order-1", true).await?;
+    running.stop().await?;
+    // WHEN the schema belongs to another login THEN it cannot be said, and that ends nobody
+    scene.administer(UNMARKED).await?;
+    scene
+        .administer("alter schema order_totals owner to postgres")
+        .await?;
+    let running = run();
+    order(&scene).await?;
+    until("it goes on with what was ordered", PATIENCE, async || {
+        Ok((scene
+            .count("select count(*) from outbox.projection_rebuild where started_at is not null")
+            .await?
+            == 1)
+            .then_some(()))
+    })
+    .await?;
+    running.kill().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn it_is_right_at_every_moment_and_built_anew_beside_writers() -> Result {
     // GIVEN a projection that is applied inline

@@ -274,12 +274,15 @@ async fn a_limit_of_a_transaction_parks_nobody_who_passes_alone() -> Result {
 
 #[tokio::test]
 async fn a_limit_of_a_statement_and_another_server_are_the_handlers_own() -> Result {
-    // GIVEN an event for which the handler asks for more than a statement may have, and one for which another server does not answer
+    // GIVEN an event for which the handler asks for more than a statement may have, and some for which another server does not answer, breaks
+    // off or is shut down, as this one says without being gone itself
     let scene = Scene::new().await?;
     let handler = Recorder::and(|transaction, event| {
         let code = match event.event.r#type.as_str() {
             "large" => "53400",
             "remote" => "08001",
+            "broken" => "08006",
+            "ended" => "57P01",
             _ => return Box::pin(async { Ok(()) }),
         };
         Box::pin(async move {
@@ -298,10 +301,14 @@ async fn a_limit_of_a_statement_and_another_server_are_the_handlers_own() -> Res
     scene.append("order-1", &["large"]).await?;
     scene.append("order-2", &["remote"]).await?;
     scene.append("order-3", &["placed"]).await?;
+    scene.append("order-4", &["broken"]).await?;
+    scene.append("order-5", &["ended"]).await?;
     let running = scene.start(quick("all"), handler);
     // THEN their streams wait, and the other one goes on
     assert_eq!(is_parked(&scene, "order-1").await?, (1, 2, "53400".to_owned()));
     assert_eq!(is_parked(&scene, "order-2").await?, (1, 2, "08001".to_owned()));
+    assert_eq!(is_parked(&scene, "order-4").await?, (1, 2, "08006".to_owned()));
+    assert_eq!(is_parked(&scene, "order-5").await?, (1, 2, "57P01".to_owned()));
     assert_eq!(scene.has_applied(1).await?, [("order-3".to_owned(), 1)]);
     running.stop().await
 }

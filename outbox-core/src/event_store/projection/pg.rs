@@ -112,7 +112,7 @@ pub(super) struct SchemaState {
     pub(super) is_there: bool,
     /// The generation that it was made for; none: it is somebody else's.
     pub(super) made_for: Option<i32>,
-    /// Whether the generation that was asked about has applied anything.
+    /// Whether the generation that was asked about has applied anything, or may have: the projection is from before schemas said whose they are.
     pub(super) has_events: bool,
 }
 

@@ -11,6 +11,7 @@ use super::catalogue::name_problem;
 use super::definition::{Applied, Projection};
 use super::pg::{self, PgPool, SchemaState, Seen};
 use super::rebuild;
+use crate::event_store;
 use crate::event_store::subscription::{Error, Runner, Subscription};
 use crate::verdict::Verdict;
 
@@ -201,8 +202,20 @@ impl ProjectionRunner {
                 has_events: true,
                 ..
             } => {
-                pg::own_schema(&mut tx, name, (name, generation)).await?;
-                return pg::commit(tx).await;
+                return match pg::own_schema(&mut tx, name, (name, generation)).await {
+                    Err(Error::Store(event_store::Error::Database { code, .. })) if code == "42501" => {
+                        tracing::warn!(
+                            projection = name,
+                            "the schema does not say whose it is, and belongs to another login: as its owner, comment on schema {name} is \
+                             'outbox projection {name} generation {generation}'"
+                        );
+                        Ok(())
+                    }
+                    marked => {
+                        marked?;
+                        pg::commit(tx).await
+                    }
+                };
             }
             SchemaState { is_there: true, .. } => {
                 return refused(format!(

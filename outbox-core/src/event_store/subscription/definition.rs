@@ -130,7 +130,8 @@ impl Subscription {
         self
     }
 
-    /// How long the partitions of a process that died stay with it; default 15 s.
+    /// How long the partitions of a process that died stay with it; default 15 s. Of one that vanished with its connection open (its host lost
+    /// power, its network is gone) that is in the middle of a handler: for `handler_limit`, where that is longer.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{AssertSqlSafe, Connection as _, Postgres};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -219,7 +220,7 @@ pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> Cause {
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Cause::Outage,
                 sqlx::Error::Database(error) => error
                     .code()
-                    .map_or(Cause::Handler(None), |code| cause_of_code(&code)),
+                    .map_or(Cause::Handler(None), |code| cause_of_refusal(&**error, &code)),
                 _ => Cause::Handler(None),
             };
         }
@@ -229,6 +230,17 @@ pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> Cause {
         next = error.source();
     }
     Cause::Handler(None)
+}
+
+/// As below; but a server that says no and goes on listening is not gone, whatever it says no with: another server that a handler asked
+/// through this one is (`postgres_fdw`, `dblink`), and its SQLSTATE is handed on.
+fn cause_of_refusal(error: &(dyn sqlx::error::DatabaseError + 'static), code: &str) -> Cause {
+    let refused = error.try_downcast_ref::<PgDatabaseError>();
+    let goes_on = refused.is_some_and(|refused| matches!(refused.severity(), PgSeverity::Error));
+    match cause_of_code(code) {
+        Cause::Outage if goes_on => Cause::Handler(Some(code.to_owned())),
+        cause => cause,
+    }
 }
 
 /// Whose doing a refusal with this SQLSTATE is.
