@@ -67,15 +67,22 @@ async fn a_plan_that_was_made_while_a_piece_was_empty_is_made_anew() -> Result {
         "a cut and a look that read what is new and nothing else",
         LIMIT,
         async || {
-            let before = [calls(&mut connection, CUT).await?, calls(&mut connection, LOOK).await?];
+            let before = [
+                calls(&mut connection, CUT).await?,
+                calls(&mut connection, LOOK).await?,
+            ];
             sqlx::query(append).bind(1_i64).execute(&mut connection).await?;
             appended += 1;
             until("it is published", LIMIT, async || {
                 Ok((i64::try_from(stream::length(&mut redis, STREAM).await?)? == appended).then_some(()))
             })
             .await?;
-            let after = [calls(&mut connection, CUT).await?, calls(&mut connection, LOOK).await?];
-            let pages = |n: usize| (after[n].1 - before[n].1) as f64 / (after[n].0 - before[n].0).max(1) as f64;
+            let after = [
+                calls(&mut connection, CUT).await?,
+                calls(&mut connection, LOOK).await?,
+            ];
+            let pages =
+                |n: usize| (after[n].1 - before[n].1) as f64 / (after[n].0 - before[n].0).max(1) as f64;
             most = most.max(pages(0));
             let is_narrow = |n: usize| after[n].0 > before[n].0 && pages(n) < FEW_PAGES;
             Ok((is_narrow(0) && is_narrow(1)).then_some(()))

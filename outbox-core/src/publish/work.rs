@@ -139,7 +139,11 @@ pub(super) fn read(
         // Given up with the term that wanted it.
         let found = match AbortOnDropHandle::new(bringing).await {
             Ok(found) => found,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is being taken down, and whoever waits here with it.
+                Err(_) => std::future::pending().await,
+            },
         };
         Done::Read { expected, found }
     })

@@ -22,6 +22,8 @@ const PAGES_OF_A_PIECE: f64 = 16.0;
 /// A row that is returned is a page of the log and, on the way to it, of an index; a large one has pages of its own besides. Batches are
 /// as large as producers and relay happen to be fast: more rows are no growth.
 const PAGES_OF_A_ROW: f64 = 4.0;
+/// What is more for a while only may be so many times what would be growth if it stayed.
+const FOR_A_WHILE: f64 = 2.0;
 /// Calls in a time from which on their mean says something.
 const ENOUGH_CALLS: f64 = 10.0;
 /// Samples of a time from which on it says something.
@@ -51,21 +53,23 @@ struct Line {
 }
 
 impl Line {
-    /// While behind: the last time has no more than the earlier ones. After it: the same. What was more for a while, and is gone while the backlog
-    /// and the snapshot are there still, comes from neither: shares differ in how many rows they have.
+    /// While behind: the last time has no more than the earlier ones. After it: the same. What is more for a while, and is gone while the backlog
+    /// and the snapshot are there still, comes from neither: shares differ in how many rows they have. It has a bound of its own.
     fn is_flat(&self) -> bool {
-        let grows = |earlier: usize, later: usize| match (self.means[earlier], self.means[later]) {
+        let grows = |earlier: usize, later: usize, times: f64| match (self.means[earlier], self.means[later])
+        {
             (Some(was), Some(is)) => {
                 let laid = (self.pieces[later].1 - self.pieces[earlier].0).max(0) as f64;
                 let more = (self.rows[later] - self.rows[earlier]).max(0.0);
-                is > was * self.bound.0 + self.bound.1 + laid * PAGES_OF_A_PIECE + more * PAGES_OF_A_ROW
+                is > times
+                    * (was * self.bound.0 + self.bound.1 + laid * PAGES_OF_A_PIECE + more * PAGES_OF_A_ROW)
             }
             _ => false,
         };
         // Before, first, second; calm, calmer.
-        ![(0, 2), (1, 2), (3, 4)]
+        ![(0, 1, FOR_A_WHILE), (0, 2, 1.0), (1, 2, 1.0), (3, 4, 1.0)]
             .into_iter()
-            .any(|(earlier, later)| grows(earlier, later))
+            .any(|(earlier, later, times)| grows(earlier, later, times))
     }
 }
 
@@ -344,6 +348,16 @@ mod tests {
         assert!(refusal(&report(memory, |_| 100.0, &WHOLE)).starts_with("memory of the relay is not flat"));
         let pages = |n: usize| if (20..30).contains(&n) { 400.0 } else { 100.0 };
         assert!(refusal(&report(|_| 200, pages, &WHOLE)).contains("to cut a batch is not flat"));
+    }
+
+    #[test]
+    fn what_is_more_for_a_while_is_named_where_it_is_much_more() {
+        let for_a_while = |much: u64| move |n: usize| if (20..25).contains(&n) { much } else { 200 };
+        assert_eq!(refusal(&report(for_a_while(300), |_| 100.0, &WHOLE)), "");
+        assert!(
+            refusal(&report(for_a_while(900), |_| 100.0, &WHOLE))
+                .starts_with("memory of the relay is not flat")
+        );
     }
 
     #[test]
