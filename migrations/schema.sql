@@ -100,9 +100,11 @@ begin
                                correlation_id, causation_id, traceparent, tracestate, extensions, octet_length(data::text), octet_length(data_binary),
                                s.payload_limit_bytes),
                 outbox.time_refusal("time"))
-            into strict problem
+            into problem
             from outbox.settings s;
-            if problem is not null then
+            if not found then
+                perform outbox.need_settings();
+            elsif problem is not null then
                 raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
             end if;
         end if;
@@ -117,6 +119,10 @@ begin
           and (greatest(octet_length(data::text), octet_length(data_binary)) <= s.payload_limit_bytes) is not false
         returning log.id into appended;
         exit when appended is not null;
+        if is_plain is not true then
+            raise exception 'nothing was inserted: a trigger on outbox.log refuses rows' using errcode = 'object_not_in_prerequisite_state',
+                hint = 'Look for triggers before insert on outbox.log and its pieces: the outbox has none.';
+        end if;
         -- Its payload or its source is too long for this database: which, is said by the refusal.
         is_plain := false;
     end loop;
@@ -144,6 +150,9 @@ declare
     appended bigint;
 begin
     select s.source, s.payload_limit_bytes into default_source, payload_limit_bytes from outbox.settings s;
+    if payload_limit_bytes is null then
+        perform outbox.need_settings();
+    end if;
     if cardinality(ids) > 1 then
         select e into twice from unnest(ids) e group by e having count(*) > 1 limit 1;
         if twice is not null then
@@ -1307,6 +1316,18 @@ $$;
 
 ALTER FUNCTION outbox.find_unseen(condition json, seen pg_snapshot, own xid8, own_through bigint, era_floor bigint, OUT "position" bigint, OUT type text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.find_untagged() RETURNS TABLE("position" bigint, tag text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select l.position, t.tag
+    from outbox.log l cross join lateral (select distinct u.tag from unnest(l.tags) u (tag)) t
+    where l.retention in ('stream', 'archive') and l.tags is not null
+      and not exists (select from outbox.event_tag known where known.tag = t.tag and known.position = l.position)
+$$;
+
+ALTER FUNCTION outbox.find_untagged() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.floor_of_new(done pg_snapshot, above bigint, through bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2199,6 +2220,22 @@ $$;
 
 ALTER FUNCTION outbox.keep_layout_growing() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.keep_misnamed(told json) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into outbox.misnamed_topic as known (topic, event_count, first_position, last_position)
+    select f.topic ->> 0, (f.topic ->> 1)::bigint, (f.topic ->> 2)::bigint, (f.topic ->> 3)::bigint from json_array_elements(told) f (topic)
+    on conflict (topic) do update
+    set event_count = known.event_count + excluded.event_count, first_position = least(known.first_position, excluded.first_position),
+        last_position = greatest(known.last_position, excluded.last_position), seen_at = excluded.seen_at;
+    return told::text;
+end
+$$;
+
+ALTER FUNCTION outbox.keep_misnamed(told json) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.keep_one_chain() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2542,6 +2579,21 @@ CREATE FUNCTION outbox.need_of(topics text[]) RETURNS text
 $$;
 
 ALTER FUNCTION outbox.need_of(topics text[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.need_settings() RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not exists (select from outbox.settings) then
+        raise exception 'event refused: outbox.settings has no row, which has the source and the payload limit of this database'
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'Put it back as it was: insert into outbox.settings (database_id, source, writer, payload_limit_bytes) values (…).';
+    end if;
+end
+$$;
+
+ALTER FUNCTION outbox.need_settings() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.new_event_id() RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
@@ -3868,6 +3920,18 @@ $$;
 
 ALTER FUNCTION outbox.refuse_low_keep() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.refuse_no_settings() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'outbox.settings keeps its one row: % refused', lower(tg_op)
+        using errcode = 'insufficient_privilege', hint = 'Every append reads it. Change it: update outbox.settings set …';
+end
+$$;
+
+ALTER FUNCTION outbox.refuse_no_settings() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.refuse_operation(number bigint, needed text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3996,9 +4060,12 @@ begin
     if new.removed is not null then
         return new;
     end if;
-    if not pg_try_advisory_xact_lock(outbox.removal_lock(new.topic)) or exists (select from outbox.removed r where r.topic = new.topic) then
-        raise exception 'refused: events of topic % were removed from the event store, and this relay is of a version that does not count them', new.topic
-            using errcode = 'object_not_in_prerequisite_state', hint = 'Stop it: a relay of the version of these migrations puts the topic out again.';
+    if not pg_try_advisory_xact_lock(outbox.removal_lock(new.topic)) then
+        raise exception 'stop this relay: events of topic % are being removed from the event store, and this relay is of a version that does not count them', new.topic
+            using errcode = 'object_not_in_prerequisite_state', hint = 'A relay of the version of these migrations puts the topic out again.';
+    elsif exists (select from outbox.removed r where r.topic = new.topic) then
+        raise exception 'stop this relay: events of topic % were removed from the event store, and this relay is of a version that does not count them', new.topic
+            using errcode = 'object_not_in_prerequisite_state', hint = 'A relay of the version of these migrations puts the topic out again.';
     end if;
     new.removed := 0;
     return new;
@@ -4117,9 +4184,10 @@ CREATE FUNCTION outbox.release_rebuild(projection text, reason text, accept_diff
 begin
     update outbox.projection_rebuild r
     set state = 'building', accept_differences = r.accept_differences or release_rebuild.accept_differences, reason = r.reason || '; ' || release_rebuild.reason
-    where r.projection = release_rebuild.projection and r.state = 'held';
+    where r.projection = release_rebuild.projection and (r.state = 'held' or r.state = 'building' and release_rebuild.accept_differences);
     if not found then
-        raise exception 'no rebuild of projection % is held', quote_nullable(left(projection, 100)) using errcode = 'no_data_found';
+        raise exception 'no rebuild of projection % is held', quote_nullable(left(projection, 100))
+            using errcode = 'no_data_found', hint = 'One that is building is released only with accept_differences.';
     end if;
 end
 $$;
@@ -5909,7 +5977,7 @@ CREATE TABLE outbox.log_audit (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -5940,7 +6008,7 @@ CREATE TABLE outbox.log_audit_from_1 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -5970,7 +6038,7 @@ CREATE TABLE outbox.log_audit_from_1048577 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6000,7 +6068,7 @@ CREATE TABLE outbox.log_audit_from_15728641 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6030,7 +6098,7 @@ CREATE TABLE outbox.log_audit_from_3145729 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6060,7 +6128,7 @@ CREATE TABLE outbox.log_audit_from_7340033 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6090,7 +6158,7 @@ CREATE TABLE outbox.log_durable (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6129,7 +6197,7 @@ CREATE TABLE outbox.log_standard (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6160,7 +6228,7 @@ CREATE TABLE outbox.log_standard_from_1 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6190,7 +6258,7 @@ CREATE TABLE outbox.log_standard_from_16515073 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6220,7 +6288,7 @@ CREATE TABLE outbox.log_standard_from_1835009 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6250,7 +6318,7 @@ CREATE TABLE outbox.log_standard_from_262145 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6280,7 +6348,7 @@ CREATE TABLE outbox.log_standard_from_33292289 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6310,7 +6378,7 @@ CREATE TABLE outbox.log_standard_from_3932161 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6340,7 +6408,7 @@ CREATE TABLE outbox.log_standard_from_66846721 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6370,7 +6438,7 @@ CREATE TABLE outbox.log_standard_from_786433 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6400,7 +6468,7 @@ CREATE TABLE outbox.log_standard_from_8126465 (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     retention text NOT NULL,
-    topic text,
+    topic text NOT NULL,
     key text,
     id uuid NOT NULL,
     source text NOT NULL,
@@ -6447,9 +6515,9 @@ CREATE TABLE outbox.log_stream (
     extensions json,
     data text,
     data_binary bytea,
-    stream bigint,
-    version bigint,
-    category integer,
+    stream bigint NOT NULL,
+    version bigint NOT NULL,
+    category integer NOT NULL,
     tags text[]
 );
 
@@ -6500,6 +6568,20 @@ CREATE TABLE outbox.master_key (
 ALTER TABLE outbox.master_key OWNER TO outbox_maintainer;
 
 COMMENT ON TABLE outbox.master_key IS 'Names of master keys that wrapped keys of subjects, and when each was retired: from then on it wraps none.';
+
+CREATE TABLE outbox.misnamed_topic (
+    topic text NOT NULL,
+    event_count bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT misnamed_topic_check CHECK ((last_position >= first_position)),
+    CONSTRAINT misnamed_topic_event_count_check CHECK ((event_count > 0))
+);
+
+ALTER TABLE outbox.misnamed_topic OWNER TO outbox_maintainer;
+
+COMMENT ON TABLE outbox.misnamed_topic IS 'Events inserted into the log by hand whose topic is no name: they are published nowhere. One row per topic, with the positions.';
 
 CREATE TABLE outbox.operation (
     number bigint NOT NULL,
@@ -9277,6 +9359,9 @@ ALTER TABLE ONLY outbox.loss
 ALTER TABLE ONLY outbox.master_key
     ADD CONSTRAINT master_key_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY outbox.misnamed_topic
+    ADD CONSTRAINT misnamed_topic_pkey PRIMARY KEY (topic);
+
 ALTER TABLE ONLY outbox.operation_item
     ADD CONSTRAINT operation_item_pkey PRIMARY KEY (operation, place);
 
@@ -9353,9 +9438,6 @@ ALTER TABLE ONLY outbox.stream_group
     ADD CONSTRAINT stream_group_pkey PRIMARY KEY (number);
 
 ALTER TABLE outbox.log_archive
-    ADD CONSTRAINT stream_is_counted CHECK (((stream IS NOT NULL) AND (version > 0) AND (category IS NOT NULL))) NOT VALID;
-
-ALTER TABLE outbox.log_stream
     ADD CONSTRAINT stream_is_counted CHECK (((stream IS NOT NULL) AND (version > 0) AND (category IS NOT NULL))) NOT VALID;
 
 ALTER TABLE ONLY outbox.stream_mark
@@ -9828,6 +9910,10 @@ CREATE TRIGGER keep_above_floor BEFORE UPDATE ON outbox.inbox_settings FOR EACH 
 
 CREATE CONSTRAINT TRIGGER keep_era_starts AFTER INSERT ON outbox.era DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.batch_number > 0)) EXECUTE FUNCTION outbox.keep_era_starts();
 
+CREATE TRIGGER keeps_its_row BEFORE DELETE ON outbox.settings FOR EACH ROW EXECUTE FUNCTION outbox.refuse_no_settings();
+
+CREATE TRIGGER keeps_its_row_as_a_whole BEFORE TRUNCATE ON outbox.settings FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_no_settings();
+
 CREATE TRIGGER knows_eras BEFORE UPDATE ON outbox.lease FOR EACH ROW EXECUTE FUNCTION outbox.refuse_without_eras();
 
 CREATE TRIGGER layout_grows BEFORE INSERT ON outbox.topic_layout FOR EACH ROW EXECUTE FUNCTION outbox.keep_layout_growing();
@@ -10016,6 +10102,9 @@ GRANT ALL ON FUNCTION outbox.find_finished(consumer text, streams text[], id tex
 
 REVOKE ALL ON FUNCTION outbox.find_unseen(condition json, seen pg_snapshot, own xid8, own_through bigint, era_floor bigint, OUT "position" bigint, OUT type text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.find_untagged() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.find_untagged() TO outbox_reader;
+
 REVOKE ALL ON FUNCTION outbox.floor_of_new(done pg_snapshot, above bigint, through bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean) FROM PUBLIC;
@@ -10111,6 +10200,9 @@ REVOKE ALL ON FUNCTION outbox.keep_era_starts() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_layout_growing() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.keep_misnamed(told json) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.keep_misnamed(told json) TO outbox_relay;
+
 REVOKE ALL ON FUNCTION outbox.keep_one_chain() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.keep_outcome() FROM PUBLIC;
@@ -10148,6 +10240,8 @@ GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.need_of(topics text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.need_settings() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.new_event_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.new_event_id() TO outbox_producer;
@@ -10265,6 +10359,8 @@ REVOKE ALL ON FUNCTION outbox.refuse_everything(filter jsonb, all_of_them boolea
 REVOKE ALL ON FUNCTION outbox.refuse_fall() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_low_keep() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.refuse_no_settings() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.refuse_operation(number bigint, needed text) FROM PUBLIC;
 
@@ -10495,6 +10591,8 @@ GRANT SELECT ON TABLE outbox.log_migration TO outbox_subscriber;
 
 GRANT SELECT,INSERT ON TABLE outbox.loss TO outbox_relay;
 GRANT SELECT ON TABLE outbox.loss TO outbox_observer;
+
+GRANT SELECT ON TABLE outbox.misnamed_topic TO outbox_relay;
 
 GRANT SELECT ON TABLE outbox.operation TO outbox_consumer;
 

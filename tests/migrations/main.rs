@@ -8,6 +8,10 @@ mod roles;
 
 mod eras;
 
+mod grants;
+
+mod held;
+
 mod inbox_days;
 
 mod locks;

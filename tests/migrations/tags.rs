@@ -24,6 +24,16 @@ async fn found(connection: &mut PgConnection, tag: &str) -> Result<Vec<String>> 
 
 #[tokio::test]
 async fn tags_from_before_are_found_those_of_open_transactions_included() -> Result {
+    are_found_by("read committed").await
+}
+
+/// A step that looks behind its lock must see what was committed while it waited, whatever the default.
+#[tokio::test]
+async fn tags_from_before_are_found_where_transactions_are_repeatable_read_by_default() -> Result {
+    are_found_by("repeatable read").await
+}
+
+async fn are_found_by(isolation: &'static str) -> Result {
     let world = World::with_schema(Schema::Empty).await?;
     let tags = Set::Log.steps().iter().find(|step| step.name == "tags");
     at_version(
@@ -47,6 +57,10 @@ async fn tags_from_before_are_found_those_of_open_transactions_included() -> Res
     append(&mut open, "any-4", "open").await?;
     late.execute("begin; select 1").await?;
     let mut migrating = world.connect().await?;
+    sqlx::query("select set_config('default_transaction_isolation', $1, false)")
+        .bind(isolation)
+        .execute(&mut migrating)
+        .await?;
     let migrating = tokio::spawn(async move { migrate_log(&mut migrating).await });
     let mut watcher = world.connect().await?;
     until("the migration waits for who appended", LIMIT, async || {
@@ -84,5 +98,54 @@ async fn tags_from_before_are_found_those_of_open_transactions_included() -> Res
         .fetch_one(&mut connection)
         .await?;
     assert_eq!(rows, 6);
+    Ok(())
+}
+
+/// The newest step that could be applied under a default of REPEATABLE READ.
+const IN_ONE_TRANSACTION: i64 = 32;
+
+#[tokio::test]
+async fn tags_that_a_migration_left_out_are_put_in() -> Result {
+    // GIVEN a database in which tags of some events are not in their index, archived ones among them, and one whose event is gone
+    let world = World::with_schema(Schema::Empty).await?;
+    at_version(&world, IN_ONE_TRANSACTION).await?;
+    let mut connection = world.connect().await?;
+    for (stream, tag) in [
+        ("any-1", "kept"),
+        ("any-2", "lost"),
+        ("any-3", "lost"),
+        ("any-4", "lost"),
+    ] {
+        append(&mut connection, stream, tag).await?;
+    }
+    connection
+        .execute("select outbox.archive_stream('any-3', null, 'old'); select outbox.tombstone_stream('any-4', 'gone')")
+        .await?;
+    // As no migration can do it any more.
+    connection
+        .execute(
+            "set session_replication_role = replica; delete from outbox.event_tag where tag = 'lost'; set session_replication_role = origin",
+        )
+        .await?;
+    assert!(found(&mut connection, "lost").await?.is_empty());
+    // WHEN it is migrated THEN they are found
+    migrate_log(&mut connection).await?;
+    assert_eq!(found(&mut connection, "lost").await?, ["any-2", "any-3"]);
+    assert_eq!(found(&mut connection, "kept").await?, ["any-1"]);
+    let rows: i64 = sqlx::query_scalar("select count(*) from outbox.event_tag")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!(rows, 3);
+    // AND a statement tells whether any is missing
+    let missing = "select count(*) from outbox.find_untagged()";
+    let count: i64 = sqlx::query_scalar(missing).fetch_one(&mut connection).await?;
+    assert_eq!(count, 0);
+    connection
+        .execute(
+            "set session_replication_role = replica; delete from outbox.event_tag where tag = 'kept'; set session_replication_role = origin",
+        )
+        .await?;
+    let count: i64 = sqlx::query_scalar(missing).fetch_one(&mut connection).await?;
+    assert_eq!(count, 1);
     Ok(())
 }

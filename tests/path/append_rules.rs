@@ -1,4 +1,5 @@
-//! The library and `outbox.append` must agree on what an event may be: the same verdict, the same field, the same rule.
+//! The library and every function that appends must agree on what an event may be: the same verdict, the same field, the same rule. The log
+//! itself has no checks: nobody else inserts there.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use outbox_core::event::ExtensionValue;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use system_tests::{Result, World};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -37,7 +38,8 @@ const OPTIONAL: [&str; 11] = [
     "tracestate",
 ];
 
-/// Both take arrays of one here.
+/// All ways to append. Each takes the same arrays of one here.
+const WAYS: [&str; 6] = [BATCH, EVENT, APPEND, OUTGOING, STREAM, STREAMS];
 const BATCH: &str = "select outbox.append_batch(array[gen_random_uuid()], $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 const EVENT: &str = "select outbox.append_event(gen_random_uuid(), ($1::text[])[1], ($2::text[])[1], ($3::text[])[1], ($4::text[])[1], \
      ($5::text[])[1], ($6::timestamptz[])[1], ($7::text[])[1], ($8::text[])[1], ($9::text[])[1], ($10::text[])[1], ($11::text[])[1], \
@@ -48,6 +50,31 @@ const OUTGOING: &str = "insert into outbox.outgoing (topic, key, type, source, s
      values (($1::text[])[1], ($2::text[])[1], ($3::text[])[1], ($4::text[])[1], ($5::text[])[1], ($6::timestamptz[])[1], ($7::text[])[1], \
      ($8::text[])[1], ($9::text[])[1], ($10::text[])[1], ($11::text[])[1], ($12::text[])[1], ($13::text[])[1], ($14::text[])[1]::json, \
      ($15::text[])[1]::json, ($16::bytea[])[1])";
+/// Traces are extensions there.
+const APPEND: &str = "select outbox.append(topic => ($1::text[])[1], key => ($2::text[])[1], type => ($3::text[])[1], source => ($4::text[])[1], \
+     subject => ($5::text[])[1], \"time\" => ($6::timestamptz[])[1], data_content_type => ($7::text[])[1], data_schema => ($8::text[])[1], \
+     schema_version => ($9::text[])[1], correlation_id => ($10::text[])[1], causation_id => ($11::text[])[1], \
+     extensions => nullif((coalesce(($14::text[])[1]::jsonb, '{}') || jsonb_strip_nulls(jsonb_build_object('traceparent', ($12::text[])[1], \
+         'tracestate', ($13::text[])[1])))::text, '{}')::json, \
+     data => ($15::text[])[1]::json, data_binary => ($16::bytea[])[1])";
+/// A stream is the key of its events, and their type is named.
+const STREAM: &str = "select outbox.append_to_stream('any-1', null, json_build_array(json_strip_nulls(json_build_object('topic', ($1::text[])[1], \
+     'type', coalesce(($3::text[])[1], ($1::text[])[1]), 'source', ($4::text[])[1], 'subject', ($5::text[])[1], 'time', ($6::timestamptz[])[1]::text, \
+     'data_content_type', ($7::text[])[1], 'data_schema', ($8::text[])[1], 'schema_version', ($9::text[])[1], 'correlation_id', ($10::text[])[1], \
+     'causation_id', ($11::text[])[1], 'traceparent', ($12::text[])[1], 'tracestate', ($13::text[])[1], 'extensions', ($14::text[])[1]::json, \
+     'data', ($15::text[])[1]::json, 'data_base64', encode(($16::bytea[])[1], 'base64'))))) where ($2::text[])[1] is null";
+const STREAMS: &str = "select * from outbox.append_to_streams(array['any-1'], array[null::bigint], array[1], array[gen_random_uuid()], $1, \
+     array[coalesce(($3::text[])[1], ($1::text[])[1])], $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, array[null]) \
+     where ($2::text[])[1] is null";
+
+/// Rows that break what the log had checks for.
+const BROKEN: &str = "select count(*) from outbox.log \
+     where (octet_length(topic) <= 200 and topic ~ '^[A-Za-z0-9._-]+$') is false or (octet_length(type) <= 200 and type ~ '^[A-Za-z0-9._-]+$') is false \
+        or (source <> '') is false or (data is null or data_binary is null) is false \
+        or (coalesce(octet_length(data), 0) <= 16777216 and coalesce(octet_length(data_binary), 0) <= 16777216) is false \
+        or (topic is not null or stream is not null) is false \
+        or ((stream is null) = (version is null) and (stream is null) = (category is null) \
+            and (stream is null) = (retention not in ('stream', 'archive')) and version > 0) is false";
 
 impl Case {
     fn ordinary() -> Self {
@@ -150,6 +177,14 @@ impl Case {
             .bind(vec![self.binary.clone()])
             .execute(&mut *transaction)
             .await;
+        if outcome.is_ok() {
+            let (rows, broken): (i64, i64) = sqlx::query_as(AssertSqlSafe(format!(
+                "select (select count(*) from outbox.log), ({BROKEN})"
+            )))
+            .fetch_one(&mut *transaction)
+            .await?;
+            assert_eq!((rows, broken), (1, 0), "{statement} let it through: {self:?}");
+        }
         transaction.rollback().await?;
         match outcome {
             Ok(_) => Ok(None),
@@ -170,8 +205,14 @@ impl Case {
         };
         // For people, who have no column to name: it is taken out of the extensions.
         let is_trace = |name: &String| name == "traceparent" || name == "tracestate";
-        for statement in [BATCH, EVENT, OUTGOING] {
-            if statement != BATCH && self.extensions.keys().any(is_trace) {
+        for statement in WAYS {
+            if [EVENT, APPEND, OUTGOING].contains(&statement) && self.extensions.keys().any(is_trace) {
+                continue;
+            }
+            // A key is that of the stream, and an empty topic is none.
+            if (statement == STREAM || statement == STREAMS)
+                && (self.optional.contains_key("key") || self.topic.is_empty())
+            {
                 continue;
             }
             let database = self.by_database(statement, connection).await?;
@@ -377,5 +418,31 @@ async fn what_postgres_cannot_even_take_is_refused_before() -> Result {
             "it was sent: {case:?}"
         );
     }
+    Ok(())
+}
+
+/// Whatever else is to insert there must ask the same rules, and be tried here.
+#[tokio::test]
+async fn nobody_else_inserts_into_the_log() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let found: Vec<String> = sqlx::query_scalar(
+        "select said.name from (
+             select p.proname::text as name, pg_get_functiondef(p.oid) as definition
+             from pg_proc p where p.pronamespace in ('outbox'::regnamespace, 'outbox_ops'::regnamespace)
+             union all
+             select format('%s on %s', r.rulename, r.ev_class::regclass), pg_get_ruledef(r.oid)
+             from (select w.oid, w.rulename, w.ev_class from pg_rewrite w join pg_class c on c.oid = w.ev_class
+                   where c.relnamespace in ('outbox'::regnamespace, 'outbox_ops'::regnamespace)) r
+         ) said
+         where said.definition ~* 'insert\\s+into\\s+outbox\\.\"?log(_(standard|audit|durable|stream|archive)[a-z0-9_]*)?\"?[\\s(]'
+         order by 1",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    assert_eq!(
+        found,
+        ["append_batch", "append_event", "append_many", "append_to_streams"]
+    );
     Ok(())
 }

@@ -8,6 +8,8 @@ mod arrivals;
 
 mod at_rest;
 
+mod by_hand;
+
 mod check;
 
 mod cli;

@@ -5,6 +5,8 @@
 -- partitions than it has, the statement fails (OB428) and they are laid first: what is appended after a topic was set finds them.
 -- Stored events without a topic stay here: they are in no share, but in the batch, which is what subscriptions are woken for; and
 -- where nothing else is appended they would be looked at again by every cut.
+-- So do rows whose topic is no name, which no function of the outbox inserts: no stream could be made of them, and one would stop all topics.
+-- They are kept by name beside the batch, and told once (`misnamed`).
 -- cut_few.sql finds the same, for less, where it is little.
 -- $1 number of the batch before, $2 xmax of its snapshot, $3 its open transactions, $4 era, $5 epoch of the leader,
 -- $6 up to how many rows are returned at once, $7 up to how many bytes of them, $8 floor of the era: what is not above it was
@@ -21,21 +23,24 @@ with flushed as materialized (
     select topic, position, false from outbox.log where transaction_id = any($3::text[]::xid8[]) and position > $8::bigint
 ), topic_share as materialized (
     select topic, count(*) as event_count, min(position) as first_position, max(position) as last_position,
-           min(position) filter (where is_new) as first_new_position
+           min(position) filter (where is_new) as first_new_position,
+           -- Null where there is none. Length and characters apart, as everywhere.
+           topic ~ '^[A-Za-z0-9._-]+$' and octet_length(topic) <= 200 as is_name
     from arrived
     group by topic
 ), share as materialized (
     select topic, 0 as partition, event_count, first_position, last_position, first_new_position
     from topic_share, layout
-    where topic_share.topic is not null and (layout.laid is null or not layout.laid -> 'partitions' ? topic_share.topic)
+    where topic_share.is_name and (layout.laid is null or not layout.laid -> 'partitions' ? topic_share.topic)
     union all
     -- The rows of topics with partitions, counted again by partition, in the same snapshot.
     select parted.topic, parted.partition, parted.event_count, parted.first_position, parted.last_position, parted.first_new_position
     from outbox.partition_shares($2::text, $3::text[], (select laid from layout), $8::bigint) parted
     where (select laid from layout) is not null
 ), total as materialized (
-    select coalesce(sum(event_count) filter (where topic is not null), 0)::bigint as event_count,
-           min(first_position) as first_position, max(last_position) as last_position
+    select coalesce(sum(event_count) filter (where is_name), 0)::bigint as event_count,
+           min(first_position) as first_position, max(last_position) as last_position,
+           json_agg(json_build_array(topic, event_count, first_position, last_position)) filter (where not is_name) as misnamed
     from topic_share
     having count(*) > 0
 ), cut as (
@@ -53,7 +58,7 @@ with flushed as materialized (
     from cut, share
 ), seen as (
     insert into outbox.topic (name)
-    select topic_share.topic from topic_share where topic_share.topic is not null and not exists (select from outbox.topic known where known.name = topic_share.topic)
+    select topic_share.topic from topic_share where topic_share.is_name and not exists (select from outbox.topic known where known.name = topic_share.topic)
     on conflict do nothing
 ), few as (
     select row.*, sum(row.bytes) over (order by row.position) as bytes_so_far
@@ -61,12 +66,12 @@ with flushed as materialized (
         select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes
         from outbox.log l
         where l.transaction_id >= $2::text::xid8 and l.position > $8::bigint and l.topic is not null
-          and (select event_count from total) between 1 and $6::bigint
+          and (select event_count from total where misnamed is null) between 1 and $6::bigint
         union all
         select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512
         from outbox.log l
         where l.transaction_id = any($3::text[]::xid8[]) and l.position > $8::bigint and l.topic is not null
-          and (select event_count from total) between 1 and $6::bigint
+          and (select event_count from total where misnamed is null) between 1 and $6::bigint
     ) row
 )
 select cut.number, cut.batch_id, cut.snapshot::text as snapshot, cut.event_count, cut.first_position, cut.last_position,
@@ -77,6 +82,9 @@ select cut.number, cut.batch_id, cut.snapshot::text as snapshot, cut.event_count
        case when row_number() over (order by few.position) = 1 and exists (select from outbox.category) then
            pg_notify('outbox_batch', cut.number::text) is not null
        end as has_told,
+       case when row_number() over (order by few.position) = 1 and (select misnamed from total) is not null then
+           outbox.keep_misnamed((select misnamed from total))
+       end as misnamed,
        few.position, few.topic, few.key, few.id, few.source, few.type, few.subject, few.time, few.recorded_at, few.data_content_type,
        few.data_schema, few.schema_version, few.correlation_id, few.causation_id, few.traceparent, few.tracestate,
        few.extensions::text as extensions, few.data, few.data_binary

@@ -1,5 +1,6 @@
 -- The same as cut_batch.sql for a batch of few events, which nearly all are: its rows are read once and counted as they are, and pieces
--- of the log ahead of what was drawn are not looked at. A batch of more than that is not cut here; one row without a number says so.
+-- of the log ahead of what was drawn are not looked at. A batch of more than that is not cut here, nor one with a topic that is no name; one row
+-- without a number says so.
 -- Pieces ahead: every position came from the sequence before its row was inserted, so what this statement sees is not above what the
 -- sequence says while it runs. If that is above $9, one row without a number says how far it is, and nothing is cut.
 -- Below there is no such bound: an open transaction holds a position however low. The floor is written as no index can use it: with
@@ -24,14 +25,15 @@ with flushed as materialized (
     limit $6::bigint + 1
 ), topic_share as materialized (
     select topic, count(*) as event_count, min(position) as first_position, max(position) as last_position,
-           min(position) filter (where transaction_id >= $2::text::xid8) as first_new_position
+           min(position) filter (where transaction_id >= $2::text::xid8) as first_new_position,
+           topic ~ '^[A-Za-z0-9._-]+$' and octet_length(topic) <= 200 as is_name
     from arrived
     group by topic
 ), total as materialized (
     select coalesce(sum(event_count) filter (where topic is not null), 0)::bigint as event_count,
            min(first_position) as first_position, max(last_position) as last_position
     from topic_share
-    having sum(event_count) between 1 and $6::bigint and (select drawn.position from drawn) <= $9::bigint
+    having sum(event_count) between 1 and $6::bigint and (select drawn.position from drawn) <= $9::bigint and bool_and(is_name) is not false
 ), share as materialized (
     select topic, 0 as partition, topic_share.event_count, topic_share.first_position, topic_share.last_position, first_new_position
     from topic_share, layout

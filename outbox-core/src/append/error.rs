@@ -131,7 +131,7 @@ impl fmt::Display for Error {
             ErrorKind::Count { sent, appended } => {
                 write!(
                     f,
-                    "{sent} events were sent but the database says that it appended {appended}"
+                    "{sent} events were sent but the database says that it appended {appended}: a trigger on outbox.log takes rows away"
                 )
             }
         }

@@ -11,6 +11,8 @@ pub enum Kind {
     Timeout,
     /// The server refused a statement.
     Statement,
+    /// A row that this relay would write breaks a constraint of its table.
+    Constraint,
     /// The server takes no writes: it is a standby, or it was made read only.
     ReadOnly,
     /// The server lacks something: room on its disk, memory, connections.
@@ -34,6 +36,10 @@ impl Kind {
             Self::Timeout => "look for locks and load on Postgres; the relay reconnects and reads the ledger",
             Self::Statement => {
                 "check the role's grants (outbox_relay, outbox_maintainer) and `outbox-relay migrate`"
+            }
+            Self::Constraint => {
+                "a row of the ledger would break the constraint that is named: somebody wrote to schema outbox by hand, or the relay is not of \
+                 the version of the schema; look at the newest rows of outbox.log and outbox.batch, and at `outbox-relay check`; the relay keeps trying"
             }
             Self::ReadOnly => {
                 "point DATABASE_URL at the primary (target_session_attrs=read-write), promote the standby, or lift \
@@ -94,6 +100,7 @@ impl Error {
             | Kind::Superseded
             | Kind::LayoutDue
             | Kind::Statement
+            | Kind::Constraint
             | Kind::ReadOnly
             | Kind::Resources => Verdict::Retry,
             Kind::Refused | Kind::Shape => Verdict::Stop,

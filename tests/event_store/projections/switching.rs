@@ -56,6 +56,39 @@ async fn a_live_one_that_is_far_behind_is_waited_for_and_that_is_said() -> Resul
 }
 
 #[tokio::test]
+async fn a_live_one_that_is_far_behind_is_left_behind_where_a_person_wants_that() -> Result {
+    // GIVEN a live one that does not come on, and a rebuild that waits for it
+    let scene = scene().await?;
+    append_some(&scene, 2).await?;
+    let running = asynchronous(&scene.pool, Totals::default());
+    becomes_right(&scene).await?;
+    let mut holder = scene.world.connect().await?;
+    let mut held = holder.begin().await?;
+    held.execute("select from outbox.subscription_checkpoint where generation = 1 for update")
+        .await?;
+    append_some(&scene, 2 * MANY).await?;
+    order(&scene).await?;
+    says(&scene, "the live one has many events before it").await?;
+    // WHEN it is released as it waits THEN that is refused, unless differences are accepted
+    let plain = operate(&scene, "select outbox.release_rebuild('order_totals', 'go on')").await;
+    assert!(plain.is_err(), "it is not held");
+    operate(
+        &scene,
+        "select outbox.release_rebuild('order_totals', 'it will never come on', true)",
+    )
+    .await?;
+    // The switch takes the checkpoint of the live one for itself.
+    held.rollback().await?;
+    let said = rebuild_is(&scene, "switched").await?;
+    assert!(
+        said.contains("not compared, since the live one was far behind") || said.contains("same rows"),
+        "{said}"
+    );
+    becomes_right(&scene).await?;
+    running.stop().await
+}
+
+#[tokio::test]
 async fn a_live_one_that_is_paused_is_not_compared_with_what_a_person_wants_in_any_case() -> Result {
     // GIVEN a live one that a person paused because it is wrong, and that knows nothing of what came since
     let scene = scene().await?;

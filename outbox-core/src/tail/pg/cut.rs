@@ -235,6 +235,9 @@ fn told(rows: &[Row], first: &Row, head: &Batch) -> Result<Cut, Error> {
         snapshot: snapshot(first, "snapshot")?,
         event_count: get(first, "event_count")?,
     };
+    if let Some(misnamed) = get::<Option<String>>(first, "misnamed")? {
+        tell_misnamed(&misnamed);
+    }
     let shares = read_shares(&get::<String>(first, "shares")?)?;
     let has_rows = get::<Option<i64>>(first, "position")?.is_some();
     let partitions: HashMap<&str, u16> = shares
@@ -254,6 +257,18 @@ fn told(rows: &[Row], first: &Row, head: &Batch) -> Result<Cut, Error> {
         laid: None,
         behind: None,
     })
+}
+
+/// Rows that somebody inserted by hand: they are published nowhere, and everything else goes on.
+fn tell_misnamed(found: &str) {
+    // Whoever inserted it chose the text and its length.
+    let found: String = found.chars().take(1000).collect();
+    tracing::error!(
+        found,
+        "EVENTS-WITHOUT-A-TOPIC: rows of outbox.log have a topic that is no name (1 to 200 of A-Z a-z 0-9 . _ -): [topic, events, first position, \
+         last position]; no function of the outbox inserts such rows, and they are published nowhere; outbox.misnamed_topic keeps them, and \
+         docs/recovering.md says how to append them again"
+    );
 }
 
 /// A share as the statement tells it: topic, slot, partitions, events, first and last position, first new position.

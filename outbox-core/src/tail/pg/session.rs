@@ -374,6 +374,8 @@ fn translate(error: &tokio_postgres::Error) -> Error {
         }
         "23505" => Kind::Superseded,
         "OB428" => Kind::LayoutDue,
+        // Not null, check, exclusion: of the row itself, whoever writes it.
+        "23502" | "23514" | "23P01" => Kind::Constraint,
         // Somebody's lock was waited for, or somebody cancelled.
         "55P03" | "57014" => Kind::Timeout,
         "42883" | "42P01" | "42703" => Kind::Refused,

@@ -1,0 +1,137 @@
+//! What somebody did by hand in schema outbox, as a member of its owner: it stops nobody else, and is said.
+
+use std::time::Duration;
+
+use sqlx::{Executor, PgConnection};
+use system_tests::{Failure, Relay, Result, World};
+
+use crate::arrivals::arrived;
+use crate::publish::append;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_row_whose_topic_is_no_name_stops_no_topic() -> Result {
+    // GIVEN a relay
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).start()?;
+    let mut connection = world.connect().await?;
+    relay.leads().await?;
+    append(&mut connection, "orders", 1).await?;
+    // WHEN rows are inserted by hand that no function of the outbox would insert, in one transaction with one that is right
+    connection
+        .execute(
+            "begin;
+             insert into outbox.log (retention, topic, id, source, type) values ('standard', 'no name', gen_random_uuid(), '/', 'a');
+             insert into outbox.log (retention, topic, id, source, type) values ('standard', 'no name', gen_random_uuid(), '/', 'a');
+             insert into outbox.log (retention, topic, id, source, type) values ('audit', repeat('x', 201), gen_random_uuid(), '/', 'a');
+             insert into outbox.log (retention, topic, id, source, type, data_content_type, data, data_binary)
+             values ('standard', 'orders', gen_random_uuid(), '/', 'two.payloads', 'application/json', '{}', '\\x00')",
+        )
+        .await?;
+    append(&mut connection, "orders", 2).await?;
+    connection.execute("commit").await?;
+    append(&mut connection, "parcels", 3).await?;
+    // THEN everything with a topic goes on
+    let mut redis = world.redis().await?;
+    assert_eq!(arrived(&mut redis, "outbox:orders", 3).await?.len(), 3);
+    assert_eq!(arrived(&mut redis, "outbox:parcels", 1).await?.len(), 1);
+    // AND the rest is kept by name, and said once
+    relay.logs("EVENTS-WITHOUT-A-TOPIC", LIMIT).await?;
+    let kept: Vec<(String, i64, i64)> = sqlx::query_as(
+        "select left(topic, 7), event_count, last_position - first_position from outbox.misnamed_topic order by first_position",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    assert_eq!(kept, [("no name".to_owned(), 2, 1), ("xxxxxxx".to_owned(), 1, 0)]);
+    let topics: Vec<String> = sqlx::query_scalar("select name from outbox.topic order by name")
+        .fetch_all(&mut connection)
+        .await?;
+    assert_eq!(topics, ["orders", "parcels"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_constraint_that_the_ledger_would_break_is_said_and_waited_out() -> Result {
+    // GIVEN a relay, and a constraint that somebody added to the ledger
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).start()?;
+    let mut connection = world.connect().await?;
+    relay.leads().await?;
+    connection
+        .execute("alter table outbox.batch add constraint added_by_hand check (number < 1) not valid")
+        .await?;
+    // WHEN something is appended THEN what is in the way is named, as what it is
+    append(&mut connection, "orders", 1).await?;
+    let line = relay
+        .logs("would break the constraint that is named", LIMIT)
+        .await?;
+    assert!(line.contains("added_by_hand"), "{line}");
+    // AND it goes on by itself when that is gone
+    connection
+        .execute("alter table outbox.batch drop constraint added_by_hand")
+        .await?;
+    let mut redis = world.redis().await?;
+    assert_eq!(arrived(&mut redis, "outbox:orders", 1).await?.len(), 1);
+    Ok(())
+}
+
+async fn said(connection: &mut PgConnection, statement: &'static str) -> Result<String> {
+    match connection.execute(statement).await {
+        Err(sqlx::Error::Database(error)) => Ok(format!(
+            "{} {}",
+            error.code().unwrap_or_default(),
+            error.message()
+        )),
+        other => Err(Failure::new(format!("{statement}: {other:?}"))),
+    }
+}
+
+const ONE: &str = "select outbox.append('orders', '{}')";
+const ONE_WITH_SUBJECT: &str = "select outbox.append('orders', '{}', subject => 's')";
+const MANY: &str = "select outbox.append_batch(array[gen_random_uuid()], array['orders'], array[null], array[null], array['/shop'], array[null],
+     array[null::timestamptz], array[null], array[null], array[null], array[null], array[null], array[null], array[null], array[null],
+     array[to_json(repeat('x', 300000))::text], array[null::bytea])";
+
+#[tokio::test]
+async fn the_settings_keep_their_row_and_nothing_is_appended_without_it() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    for statement in ["delete from outbox.settings", "truncate outbox.settings"] {
+        let refused = said(&mut connection, statement).await?;
+        assert!(
+            refused.starts_with("42501 outbox.settings keeps its one row"),
+            "{refused}"
+        );
+    }
+    // A restore may leave it out all the same.
+    connection
+        .execute("set session_replication_role = replica; delete from outbox.settings; set session_replication_role = origin")
+        .await?;
+    for statement in [ONE, ONE_WITH_SUBJECT, MANY] {
+        let refused = said(&mut connection, statement).await?;
+        assert!(
+            refused.starts_with("55000 event refused: outbox.settings has no row"),
+            "{statement}: {refused}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_trigger_that_takes_rows_away_is_named() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    connection
+        .execute(
+            "create function public.take_away() returns trigger language plpgsql as 'begin return null; end';
+             create trigger take_away before insert on outbox.log_standard for each row execute function public.take_away();
+             set statement_timeout = '60s'",
+        )
+        .await?;
+    for statement in [ONE, ONE_WITH_SUBJECT] {
+        let refused = said(&mut connection, statement).await?;
+        assert!(refused.starts_with("55000 nothing was"), "{statement}: {refused}");
+    }
+    Ok(())
+}
