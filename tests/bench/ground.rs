@@ -5,7 +5,8 @@ use std::time::Duration;
 use sqlx::Connection;
 use system_tests::patience::until;
 use system_tests::{Database, Failure, Invocation, Relay, Result, Schema, World, stream};
-use xtask::servers::{Kind, Permission, Postgres, Redis, ensure};
+
+use super::speed::servers;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const PARTITIONS: [usize; 2] = [1, 8];
@@ -19,12 +20,7 @@ pub(crate) struct Ground {
 impl Ground {
     /// Starts the servers and publishes as many events on a topic of one partition and on one of eight.
     pub(crate) async fn prepare(events: usize) -> Result<Self> {
-        ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
-        let postgres = Postgres::options()
-            .fsync(true)
-            .set("shared_buffers", "256MB")
-            .set("max_wal_size", "4GB");
-        let world = World::with_own_servers(postgres, Redis::options()).await?;
+        let world = servers::start(&[]).await?;
         let ground = Self { world, events };
         let mut connection = ground.world.connect().await?;
         for partitions in PARTITIONS {

@@ -27,10 +27,11 @@ mod store;
 
 mod turn;
 
-use std::process::Command;
 use std::time::Instant;
 
 use system_tests::{Failure, Result};
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 
 use options::Options;
 use report::Report;
@@ -45,17 +46,38 @@ async fn main() -> Result {
         return speed::through::member::run(rest).await;
     }
     let options = Options::parse(rest)?;
-    match name.as_str() {
-        "all" => all(rest),
-        "bounded" => bounded::run(options.events.map(u64::try_from).transpose()?).await,
-        // It writes a page with tables of its own.
-        "peers" => peers::run(&options).await,
+    // What is given up is dropped, and takes its servers, processes and files with it.
+    tokio::select! {
+        done = run(name, &options, rest) => done,
+        told = told_to_end() => Err(Failure::new(format!("{name}: given up after {}", told?))),
+    }
+}
+
+async fn run(name: &str, options: &Options, rest: &[String]) -> Result {
+    match name {
+        "all" => all(rest).await,
+        "bounded" => {
+            options.whole(name)?;
+            bounded::run(options.events.map(u64::try_from).transpose()?).await
+        }
+        // These write pages with tables of their own.
+        "peers" => peers::run(options).await,
         name => {
-            let report = measure(name, &options).await?;
+            let report = measure(name, options).await?;
             report.write(options.folder().as_deref())?;
             report.verdict()
         }
     }
+}
+
+/// Waits for a signal that asks this program to end, and says which.
+async fn told_to_end() -> Result<&'static str> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
 }
 
 async fn measure(name: &str, options: &Options) -> Result<Report> {
@@ -76,14 +98,25 @@ async fn measure(name: &str, options: &Options) -> Result<Report> {
 }
 
 /// Each in a process of its own, so that one that fails, however it does, ends itself only.
-fn all(rest: &[String]) -> Result {
+async fn all(rest: &[String]) -> Result {
     let program = std::env::current_exe()?;
     let mut failed = Vec::new();
     let began = Instant::now();
     for (number, name) in (1..).zip(xtask::bench::ALL) {
         eprintln!("=== {number} of {}: {name}", xtask::bench::ALL.len());
         let since = Instant::now();
-        let ended = Command::new(&program).arg(name).args(rest).status()?;
+        let mut child = Command::new(&program).arg(name).args(rest).spawn()?;
+        let ended = tokio::select! {
+            ended = child.wait() => ended?,
+            told = told_to_end() => {
+                // By the terminal it was told itself.
+                if let Some(id) = child.id() {
+                    xtask::servers::signal(id, "TERM").ok();
+                }
+                child.wait().await?;
+                return Err(Failure::new(format!("{name}: given up after {}", told?)));
+            }
+        };
         eprintln!("=== {name}: {ended}, {} s", since.elapsed().as_secs());
         if !ended.success() {
             failed.push(*name);

@@ -19,13 +19,27 @@ The measure is what Postgres can do: raw inserts of the same rows, one statement
 connections.
 ";
 
+/// How to read it, an item each.
+const READ_IT: [&str; 5] = [
+    "**Batches against one by one**: what many events of one transaction save against one event to a transaction, with one transaction at a \
+     time, is the flush of the write-ahead log.",
+    "**Concurrency** helps as long as cores are left: Postgres, Redis and the consumer share those of this machine. The raw inserts of four and \
+     eight connections have all of them for themselves, and each statement of theirs is a row; an event of a consumer has three statements in \
+     its turn (its savepoint, the handler's, the end of the savepoint) besides its part of those for all: the lease, the inbox, the keys that wait.",
+    "**`on_batch`** leaves these three out: one statement for all events of a transaction. Use it where that is possible.",
+    "**Eight partitions** are for more members on more machines; on two cores they are no faster than one.",
+    "The statement that enters events into the inbox looks for each of them by key, whatever the plan \
+     ([`events_are_looked_for_by_key_although_the_inbox_was_empty_when_it_was_planned`](../../tests/path/consume/days.rs)): planned while the inbox \
+     was empty, it once read all of it for each transaction until the server had its first statistics.",
+];
+
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
     let runs = options.runs(5, 1);
+    let cases = wanted(options)?;
     let ground = Ground::prepare(options.size(EVENTS, EVENTS / 10)).await?;
-    let cases = Case::all();
     let mut series: Vec<Series> = cases.iter().map(|_| Series::rate()).collect();
-    for run in 0..=runs {
+    for run in options.rounds(runs) {
         for (case, series) in cases.iter().zip(&mut series) {
             let seconds = case.run(&ground).await?;
             eprintln!("run {run} of {runs}: {case}: {seconds:.2} s");
@@ -46,8 +60,16 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         title: "How a consumer's settings change its speed",
         head: HEAD,
         lines,
-        notes: Vec::new(),
+        notes: READ_IT.map(str::to_owned).to_vec(),
         facts,
         is_quick: options.quick,
     })
+}
+
+/// Those that are wanted, and what they are compared with.
+fn wanted(options: &Options) -> Result<Vec<Case>> {
+    let all = Case::all();
+    let wanted = options.of(all.clone(), Case::to_string)?;
+    let is_needed = |case: &Case| wanted.iter().any(|one| one == case || one.measure() == *case);
+    Ok(all.into_iter().filter(is_needed).collect())
 }

@@ -1,5 +1,6 @@
 //! The command line of a measure: how large, how often, and where its page goes.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use system_tests::{Failure, Result};
@@ -48,6 +49,11 @@ impl Options {
         self.runs.unwrap_or(if self.quick { quick } else { whole }).max(1)
     }
 
+    /// The rounds to make. The one with number 0 warms up and does not count; a quick run, which says nothing about speed, has none.
+    pub(crate) fn rounds(&self, runs: usize) -> RangeInclusive<usize> {
+        usize::from(self.quick)..=runs
+    }
+
     /// One of two sizes.
     pub(crate) fn size<T>(&self, whole: T, quick: T) -> T {
         if self.quick { quick } else { whole }
@@ -60,9 +66,70 @@ impl Options {
             .is_none_or(|words| case.contains(words.as_str()))
     }
 
+    /// Those of the cases that are wanted.
+    ///
+    /// # Errors
+    /// When none is, with the names of all.
+    pub(crate) fn of<T>(
+        &self,
+        cases: impl IntoIterator<Item = T>,
+        name: impl Fn(&T) -> String,
+    ) -> Result<Vec<T>> {
+        let (wanted, others): (Vec<T>, Vec<T>) = cases.into_iter().partition(|case| self.wants(&name(case)));
+        if wanted.is_empty() {
+            let names: Vec<String> = others.iter().map(name).collect();
+            return Err(Failure::new(format!(
+                "no case has the words of --only in its name: {}",
+                names.join("; ")
+            )));
+        }
+        Ok(wanted)
+    }
+
+    /// For a measure whose parts are nothing by themselves.
+    ///
+    /// # Errors
+    /// When only some cases are wanted.
+    pub(crate) fn whole(&self, name: &str) -> Result {
+        match self.only {
+            None => Ok(()),
+            Some(_) => Err(Failure::new(format!(
+                "{name} is measured as a whole: it does not take --only"
+            ))),
+        }
+    }
+
     /// Where the page goes, if anywhere.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         let usual = (!self.quick && self.only.is_none()).then(|| FOLDER.into());
         self.folder.clone().or(usual)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+
+    #[test]
+    fn only_what_is_wanted_is_left_and_nothing_is_an_error() {
+        let only = |words: &str| Options {
+            only: Some(words.to_owned()),
+            ..Options::default()
+        };
+        let of = |options: Options| options.of(["one a", "one b", "two"], |case| (*case).to_owned());
+        assert_eq!(of(Options::default()).ok().map(|cases| cases.len()), Some(3));
+        assert_eq!(of(only("one")).ok(), Some(vec!["one a", "one b"]));
+        assert!(of(only("three")).is_err_and(|error| error.to_string().contains("one b; two")));
+        assert!(only("one").whole("it").is_err() && Options::default().whole("it").is_ok());
+    }
+
+    #[test]
+    fn a_quick_run_has_no_round_that_warms_up() {
+        let quick = Options {
+            quick: true,
+            ..Options::default()
+        };
+        assert_eq!(quick.rounds(1), 1..=1);
+        assert_eq!(Options::default().rounds(5), 0..=5);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Not part of what a change must pass: how fast a machine is decides nothing.
 
-use crate::example::become_release;
+use crate::example::{become_release, become_tested};
 use crate::servers::{Error, Kind, Permission, Result, ensure};
 
 /// What `all` runs, in this order. A name is here once it is a measure of the program.
@@ -13,7 +13,10 @@ pub const ALL: &[&str] = &[
 /// What only runs when it is named: it takes long, or needs more than the two servers.
 const ALONE: &[&str] = &["matrix", "bounded", "peers"];
 
-/// Builds for speed and becomes the benchmark.
+/// What is measured as a whole, so that words that choose cases mean nothing.
+const WHOLE: &[&str] = &["all", "backlog", "idle", "bounded"];
+
+/// Builds for speed and becomes the benchmark. A quick run says nothing about speed, so it may be of what the tests build.
 ///
 /// # Errors
 /// On other arguments, when a server is missing and may not be installed, and when the program cannot be built.
@@ -21,12 +24,19 @@ pub fn run(arguments: &[String]) -> Result<()> {
     if let Err(why) = check(arguments) {
         let names = [ALL, ALONE].concat().join(", ");
         return Err(Error::new(format!(
-            "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain, pinned, store and peers also --events N, store and peers --only WORDS, \
-             bounded only --rows N"
+            "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain, pinned, store and peers also --events N; those with cases --only WORDS; \
+             --quick also --unoptimised; bounded only --rows N"
         )));
     }
     ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
-    become_release("bench", arguments)
+    let (unoptimised, arguments): (Vec<String>, Vec<String>) = arguments
+        .iter()
+        .cloned()
+        .partition(|word| word == "--unoptimised");
+    match unoptimised.is_empty() {
+        true => become_release("bench", &arguments),
+        false => become_tested("bench", &arguments),
+    }
 }
 
 fn check(arguments: &[String]) -> std::result::Result<(), String> {
@@ -35,18 +45,20 @@ fn check(arguments: &[String]) -> std::result::Result<(), String> {
     if name != "all" && !ALL.contains(&name) && !ALONE.contains(&name) {
         return Err(format!("there is no measure {name:?}"));
     }
+    let is_quick = arguments.iter().any(|word| word == "--quick");
     while let Some(word) = words.next() {
         let fits = match word {
             "--quick" | "--runs" | "--folder" => name != "bounded",
+            "--unoptimised" => is_quick,
             "--events" => matches!(name, "store" | "drain" | "pinned" | "peers"),
-            "--only" => name != "bounded" && name != "all",
+            "--only" => !WHOLE.contains(&name),
             "--rows" => name == "bounded",
             _ => false,
         };
         if !fits {
             return Err(format!("{name} does not take {word}"));
         }
-        if word == "--quick" {
+        if matches!(word, "--quick" | "--unoptimised") {
             continue;
         }
         let value = words.next().ok_or_else(|| format!("{word} has no value"))?;
@@ -76,12 +88,16 @@ mod tests {
             "store --events x",
             "store --only",
             "all --only load",
+            "idle --only relay",
+            "drain --unoptimised",
         ] {
             assert!(check(&words(bad)).is_err(), "{bad}");
         }
         for good in [
             "all",
             "all --quick",
+            "all --quick --unoptimised",
+            "commit --only NOTIFY",
             "store --events 5 --only load",
             "bounded --rows 3",
             "consume --quick --runs 2",

@@ -33,6 +33,15 @@ pub(crate) fn become_release(name: &str, arguments: &[String]) -> Result<()> {
     become_file(&target.join("release").join(name), arguments)
 }
 
+/// The same with a program of the system tests as `cargo xtask test` builds it: with all features, so that nothing is built that it built.
+///
+/// # Errors
+/// When it cannot be built or started.
+pub(crate) fn become_tested(name: &str, arguments: &[String]) -> Result<()> {
+    build("what tests build", &[], &["--workspace", "--all-features"])?;
+    become_file(&me()?.with_file_name(name), arguments)
+}
+
 /// The same with a program of the fault lab, and a relay that has its crash points: built for speed, so that the machine is busy
 /// with what is tested.
 ///

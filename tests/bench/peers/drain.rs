@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ground::{Room, failed};
 use super::running::{Running, probe};
-use crate::speed::ground::redis_cli;
+use crate::speed::program::redis_cli;
 
 /// Nobody is so slow that this is too short for what is asked of it here.
 const LIMIT: Duration = Duration::from_secs(900);

@@ -4,11 +4,12 @@
 //! other: when one is left its database is dropped, with its slot, and Redis is emptied.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamId, StreamRangeReply};
+use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 use system_tests::{Failure, Result, Schema, World};
 use tokio_postgres::{Client, NoTls, Statement};
 use xtask::servers::{Kind as Server, Permission, Postgres, Redis, ensure};
@@ -39,6 +40,36 @@ pub(crate) struct Room {
     database_url: String,
     redis_url: String,
     redis: MultiplexedConnection,
+}
+
+/// A reader that is blocked until its stream has more.
+pub(crate) struct More {
+    redis: MultiplexedConnection,
+    stream: String,
+    after: String,
+}
+
+impl More {
+    /// Whether entries came since it was asked last, or come within this time. Takes those that are there at once.
+    pub(crate) async fn comes(&mut self, within: Duration) -> Result<bool> {
+        let reply: Option<StreamReadReply> = redis::cmd("XREAD")
+            .arg("COUNT")
+            .arg(PAGE)
+            .arg("BLOCK")
+            .arg(u64::try_from(within.as_millis())?)
+            .arg("STREAMS")
+            .arg(&self.stream)
+            .arg(&self.after)
+            .query_async(&mut self.redis)
+            .await?;
+        let keys = reply.into_iter().flat_map(|reply| reply.keys);
+        let last = keys.flat_map(|key| key.ids).last();
+        let has_more = last.is_some();
+        if let Some(entry) = last {
+            self.after = entry.id;
+        }
+        Ok(has_more)
+    }
 }
 
 /// A connection of a producer.
@@ -178,6 +209,22 @@ impl Room {
         Ok(redis::Client::open(self.redis_url.as_str())?
             .get_multiplexed_async_connection_with_config(&config)
             .await?)
+    }
+
+    /// Who waits for what comes behind its last entry.
+    pub(crate) async fn more(&self) -> Result<More> {
+        let mut redis = self.redis().await?;
+        let stream = self.peer.stream().to_owned();
+        let last: StreamRangeReply = redis::cmd("XREVRANGE")
+            .arg(&stream)
+            .arg(&["+", "-", "COUNT", "1"])
+            .query_async(&mut redis)
+            .await?;
+        let after = last
+            .ids
+            .first()
+            .map_or_else(|| "0".to_owned(), |entry| entry.id.clone());
+        Ok(More { redis, stream, after })
     }
 
     pub(crate) async fn connect(&self) -> Result<Client> {

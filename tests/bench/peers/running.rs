@@ -14,7 +14,7 @@ use super::ground::{Room, failed};
 use super::install::Installed;
 use super::mark::{Mark, PROBE};
 use super::peer::Peer;
-use crate::speed::usage;
+use crate::speed::memory::peak_bytes;
 
 /// Generous: a Java program starts in it on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -148,10 +148,10 @@ impl<'a> Running<'a> {
         self.note_memory();
         if let Some(child) = &mut self.child {
             xtask::servers::signal(child.id(), "TERM")?;
-            let since = Instant::now();
-            while child.try_wait()?.is_none() && since.elapsed() < LIMIT / 4 {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
+            // One that does not end is killed.
+            until("it ends", LIMIT / 4, async || Ok(child.try_wait()?))
+                .await
+                .ok();
         }
         self.kill()
     }
@@ -165,7 +165,7 @@ impl<'a> Running<'a> {
     fn note_memory(&mut self) {
         if let Some(child) = &self.child {
             // Gone: then what was noted before stays.
-            self.peak = self.peak.max(usage::peak_bytes(child.id()).unwrap_or_default());
+            self.peak = self.peak.max(peak_bytes(child.id()).unwrap_or_default());
         }
     }
 

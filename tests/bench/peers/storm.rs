@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use system_tests::patience::until;
 use system_tests::{Failure, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,8 @@ const WRITERS: u64 = 4;
 const HOT_KEYS: u64 = 20;
 /// Between two transactions of a writer, so that the slowest peer gets to the end.
 const PAUSE: Duration = Duration::from_millis(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// While no entry comes, it is looked at so often whether the peer lives.
+const LOOK_AT_IT: Duration = Duration::from_secs(1);
 /// A kill comes so long after the stream grew, at most: somewhere in what a peer does, and not where growing is seen.
 const LATER: Duration = Duration::from_millis(30);
 /// Without a new entry for this long, what is missing is lost. Longer than any lease or timeout of a peer.
@@ -84,6 +86,7 @@ async fn storm(
     running.start(room)?;
     for attempt in 0..kills * ATTEMPTS {
         grown(room, running, events / (kills + 1)).await?;
+        // Not waiting for anything: a moment that nobody chose.
         tokio::time::sleep(moments.random_range(Duration::ZERO..LATER)).await;
         running.kill()?;
         // Nobody publishes now: what is not there yet waits.
@@ -107,30 +110,20 @@ async fn storm(
 /// Waits until so many more entries are there.
 async fn grown(room: &mut Room, running: &mut Running<'_>, step: u64) -> Result {
     let aim = room.length().await? + step;
-    let since = Instant::now();
-    while room.length().await? < aim {
+    until("more after a kill", LIMIT, async || {
         running.tend(room)?;
-        if since.elapsed() > LIMIT {
-            return Err(failed(
-                &room.peer(),
-                format!("nothing more after a kill: {}", running.log_tail()),
-            ));
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-    Ok(())
+        Ok((room.length().await? >= aim).then_some(()))
+    })
+    .await
+    .map_err(|failure| failed(&room.peer(), format!("{failure}: {}", running.log_tail())))
 }
 
 /// Waits until all is there and nothing more comes, or until nothing has come for long.
 async fn settled(room: &mut Room, running: &mut Running<'_>) -> Result<Verdict> {
-    let mut length = room.length().await?;
+    let mut more = room.more().await?;
     let (began, mut changed) = (Instant::now(), Instant::now());
     let mut judged: Option<Verdict> = None;
     loop {
-        let now = room.length().await?;
-        if now != length {
-            (length, changed, judged) = (now, Instant::now(), None);
-        }
         if changed.elapsed() > QUIET {
             let verdict = match judged {
                 Some(verdict) => verdict,
@@ -146,7 +139,9 @@ async fn settled(room: &mut Room, running: &mut Running<'_>) -> Result<Verdict> 
             return Err(failed(&room.peer(), what));
         }
         running.tend(room)?;
-        tokio::time::sleep(LOOK_AGAIN * 200).await;
+        if more.comes(LOOK_AT_IT).await? {
+            (changed, judged) = (Instant::now(), None);
+        }
     }
 }
 

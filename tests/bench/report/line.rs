@@ -57,6 +57,15 @@ impl Line {
             .is_none_or(|floor| !judged.values().is_empty() && judged.keeps(floor))
     }
 
+    /// False when there is no value, or a rate of nothing. A count or a cost may be 0.
+    pub(super) fn has_happened(&self) -> bool {
+        let sides = std::iter::once(&self.ours).chain(self.limit.as_ref().map(|(_, limit)| limit));
+        let is_there = |series: &Series| {
+            !series.values().is_empty() && (series.better() == Better::Lower || series.median() > 0.0)
+        };
+        sides.into_iter().all(is_there)
+    }
+
     fn verdict(&self) -> &'static str {
         match (self.floor, self.aim) {
             (None, None) => "",

@@ -106,11 +106,21 @@ impl Report {
         Ok(())
     }
 
-    /// A quick run judges nothing.
+    /// A quick run judges nothing, but that something happened.
     ///
     /// # Errors
-    /// With the lines whose floors do not hold.
+    /// With the lines whose floors do not hold, or of which nothing was measured.
     pub(crate) fn verdict(&self) -> Result {
+        let nothing = self.lines.iter().find(|line| !line.has_happened());
+        if let Some(line) = nothing {
+            return Err(Failure::new(format!(
+                "{}: nothing happened: {}",
+                self.name, line.what
+            )));
+        }
+        if self.lines.is_empty() {
+            return Err(Failure::new(format!("{}: nothing was measured", self.name)));
+        }
         let missed: Vec<&str> = self
             .lines
             .iter()
@@ -176,6 +186,14 @@ mod tests {
         assert!(report.verdict().is_err());
         report.is_quick = true;
         assert!(report.verdict().is_ok());
+        report.lines.push(Line::new("second", of([0.0, 0.0])));
+        assert!(
+            report
+                .verdict()
+                .is_err_and(|error| error.to_string().contains("nothing happened: second"))
+        );
+        report.lines.clear();
+        assert!(report.verdict().is_err());
         assert!(report.markdown().contains("A quick run"));
     }
 }

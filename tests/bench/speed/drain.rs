@@ -7,7 +7,9 @@ use system_tests::patience::until;
 use system_tests::{Relay, Result};
 
 use super::ground::{Copy, Ground, Sink};
-use super::{resp, usage};
+use super::memory::peak_bytes;
+use super::resp;
+use super::usage::Usage;
 use crate::options::Options;
 use crate::report::{Better, Line, Report, Series};
 
@@ -16,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// Rows that one transaction fills in.
 const FILLED_AT_ONCE: i64 = 20_000;
 
-const HEAD: &str = "1,000,000 events (`--quick`: 100,000) of one topic and 1,000 keys, each with a payload of 200 bytes, are in the log, and nothing of them is on a
+const HEAD: &str = "1,000,000 events (`--quick`: 50,000) of one topic and 1,000 keys, each with a payload of 200 bytes, are in the log, and nothing of them is on a
 stream; once with one partition, once with eight. The log was filled by transactions of 20,000 rows, vacuumed and analysed. Each run has a
 copy of that database whose pages are not in the memory of Postgres, an empty Redis, and a relay that starts then, with the settings that
 it has by itself. Time counts from the moment at which its `/readyz` says that it leads, and once more from the start of its process, until
@@ -58,11 +60,18 @@ struct Case {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
-    let events = options.events.unwrap_or(options.size(1_000_000, 100_000));
+    let events = options.events.unwrap_or(options.size(1_000_000, 50_000));
     let runs = options.runs(5, 1);
     let mut lines = Vec::new();
     let mut facts = None;
-    for partitions in [1, 8] {
+    let all = [1, 8].into_iter();
+    let all = all.flat_map(|partitions| Sink::ALL.map(|sink| Case::new(partitions, sink)));
+    let mut wanted = options.of(all, Case::title)?;
+    while let Some(first) = wanted.first() {
+        let partitions = first.partitions;
+        let (mut cases, others): (Vec<Case>, Vec<Case>) =
+            wanted.into_iter().partition(|case| case.partitions == partitions);
+        wanted = others;
         let ground = Ground::prepare().await?;
         let known = ground.facts().await?;
         facts.get_or_insert(known);
@@ -70,8 +79,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             ground.partitions(TOPIC, partitions)?;
         }
         fill(ground.connect().await?, events).await?;
-        let mut cases = Sink::ALL.map(|sink| Case::new(partitions, sink));
-        for run in 0..=runs {
+        for run in options.rounds(runs) {
             for case in &mut cases {
                 case.once(&ground, events, run > 0).await?;
                 eprintln!("run {run} of {runs}: {}", case.title());
@@ -131,7 +139,7 @@ pub(super) async fn drain(
 ) -> Result<Drained> {
     let streams = streams(partitions);
     let mut redis = ground.redis(sink).await?;
-    let before = ground.cpu(sink)?;
+    let before = ground.usage(sink)?;
     let started = Instant::now();
     let mut relay: Relay = ground.relay(copy.url(), sink).start()?;
     relay.leads().await?;
@@ -146,16 +154,19 @@ pub(super) async fn drain(
     })
     .await?;
     let (since_leading, since_start) = (led.elapsed().as_secs_f64(), started.elapsed().as_secs_f64());
-    let after = ground.cpu(sink)?;
+    let after = ground.usage(sink)?;
     let process = relay.process_id();
-    let (relay_cpu, peak_bytes) = (usage::cpu_seconds(process)?, usage::peak_bytes(process)?);
+    let (relay_cpu, peak_bytes) = (
+        Usage::of(process)?.seconds_since(&Usage::default()),
+        peak_bytes(process)?,
+    );
     relay.terminate().await?;
     Ok(Drained {
         since_leading,
         since_start,
         relay_cpu,
-        postgres_cpu: after.postgres - before.postgres,
-        redis_cpu: after.redis - before.redis,
+        postgres_cpu: after.postgres.seconds_since(&before.postgres),
+        redis_cpu: after.redis.seconds_since(&before.redis),
         peak_bytes,
     })
 }
@@ -194,9 +205,9 @@ impl Case {
         let mut redis = ground.redis(self.sink).await?;
         let file = resp::read_back(&mut redis, &streams(self.partitions), events).await?;
         ground.empty(self.sink).await?;
-        let before = ground.cpu(self.sink)?.redis;
+        let before = ground.usage(self.sink)?.redis;
         let raw_seconds = resp::send(&ground.redis_url(self.sink), &file, events)?;
-        let raw_cpu = ground.cpu(self.sink)?.redis - before;
+        let raw_cpu = ground.usage(self.sink)?.redis.seconds_since(&before);
         eprintln!(
             "{events} events: {:.2} s since leading, {:.2} s since the start; redis-cli {raw_seconds:.2} s",
             drained.since_leading, drained.since_start

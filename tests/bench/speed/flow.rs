@@ -3,31 +3,22 @@
 //!
 //! Arrivals are drawn from a seed, with gaps as of people who know nothing of each other. Each is one `outbox.append`, prepared, a
 //! transaction of its own, by the first connection that is free; a connection is a key, so that order per key is known. What is
-//! measured begins when the commit returned to its client and ends when the reader's answer is read, in a thread of its own.
+//! measured begins when the commit returned to its client and ends when the answer of the [`Reader`] is there.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use redis::Commands as _;
-use redis::streams::{StreamReadOptions, StreamReadReply};
 use system_tests::{Failure, Login, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::ground::{Ground, Sink};
-use super::resp;
+use super::quantile::Quantiles;
+use super::reader::Reader;
 
 pub(super) const TOPIC: &str = "bench.flowing";
 const CONNECTIONS: usize = 32;
-/// How long a reader is blocked at most before it looks whether it is still wanted.
-const BLOCKED: usize = 200;
-/// How long entries may stay away after the last commit.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// So late an event may be begun and still be on time.
 const ON_TIME: Duration = Duration::from_millis(1);
 const APPEND: &str = "select outbox.append($1, $2::text::json, key => $3)";
@@ -44,24 +35,15 @@ pub(super) struct Flow {
     pub(super) seed: u64,
 }
 
-/// What was measured, each sorted, in milliseconds.
-#[derive(Clone, Debug, Default)]
+/// What was measured, in milliseconds.
+#[derive(Clone, Debug)]
 pub(super) struct Delays {
     /// From the return of a commit until its entry was read.
-    pub(super) seen: Vec<f64>,
+    pub(super) seen: Quantiles,
     /// From the moment at which an event was to come until its commit returned.
-    pub(super) committed: Vec<f64>,
+    pub(super) committed: Quantiles,
     /// Which part of the events was begun within a millisecond of its moment.
     pub(super) on_time: f64,
-}
-
-/// The value that this share is not above, of sorted values.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted
-        .get(rank.clamp(1, sorted.len().max(1)) - 1)
-        .copied()
-        .unwrap_or_default()
 }
 
 /// One event: when it was to come, and when its commit returned.
@@ -81,23 +63,23 @@ impl Flow {
         let reader = Reader::start(&ground.redis_url(sink))?;
         let begins = Instant::now() + Duration::from_millis(100);
         let committed = self.produce(database_url, begins).await?;
-        let seen = reader.finish(committed.len())?;
+        let seen = reader.finish(committed.len()).await?;
         let counts_from = begins + self.warms;
-        let mut delays = Delays::default();
-        let (mut counted, mut on_time) = (0_u32, 0_u32);
+        let (mut delays, mut commits) = (Vec::new(), Vec::new());
+        let mut on_time = 0_u32;
         for event in committed.iter().filter(|event| event.due >= counts_from) {
             let read = seen
                 .get(&event.number)
                 .ok_or_else(|| Failure::new(format!("event {} was never read", event.number)))?;
-            delays.seen.push(milliseconds(event.returned, *read));
-            delays.committed.push(milliseconds(event.due, event.returned));
-            counted += 1;
+            delays.push(milliseconds(event.returned, *read));
+            commits.push(milliseconds(event.due, event.returned));
             on_time += u32::from(event.begun.saturating_duration_since(event.due) <= ON_TIME);
         }
-        delays.seen.sort_by(f64::total_cmp);
-        delays.committed.sort_by(f64::total_cmp);
-        delays.on_time = f64::from(on_time) / f64::from(counted.max(1));
-        Ok(delays)
+        Ok(Delays {
+            on_time: f64::from(on_time) / (delays.len().max(1) as f64),
+            seen: Quantiles::of(delays),
+            committed: Quantiles::of(commits),
+        })
     }
 
     async fn produce(self, database_url: &str, begins: Instant) -> Result<Vec<Committed>> {
@@ -117,7 +99,11 @@ impl Flow {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 number += 1;
                 // Whoever is free; when nobody is, the event waits, and its delay counts from the moment it was due.
-                while let Some(writer) = frees.blocking_recv() {
+                loop {
+                    // Without writers there is nobody to wait for: the run failed, or was given up.
+                    let Some(writer) = frees.blocking_recv() else {
+                        return number;
+                    };
                     if writer.send((number, due)).is_ok() {
                         break;
                     }
@@ -183,109 +169,4 @@ fn milliseconds(from: Instant, to: Instant) -> f64 {
     // An entry may be read before the answer to its commit is.
     let backward = from.saturating_duration_since(to).as_secs_f64();
     (forward - backward) * 1e3
-}
-
-/// A thread that is blocked in XREAD.
-struct Reader {
-    thread: JoinHandle<Result<HashMap<u64, Instant>>>,
-    is_over: Arc<AtomicBool>,
-    wanted: std::sync::mpsc::Sender<usize>,
-}
-
-impl Reader {
-    /// Reads from the first entry of the stream on that is written from now on.
-    fn start(url: &str) -> Result<Self> {
-        let mut redis = redis::Client::open(url)?.get_connection()?;
-        let stream = format!("outbox:{TOPIC}");
-        let last: redis::streams::StreamRangeReply = redis.xrevrange_count(&stream, "+", "-", 1)?;
-        let after = last.ids.first().map_or("0".to_owned(), |entry| entry.id.clone());
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (wanted, asked) = std::sync::mpsc::channel();
-        let over = Arc::clone(&is_over);
-        let thread = std::thread::spawn(move || read(redis, &stream, after, &asked, &over));
-        Ok(Self {
-            thread,
-            is_over,
-            wanted,
-        })
-    }
-
-    /// Waits until it has so many, and returns when it had each.
-    fn finish(self, events: usize) -> Result<HashMap<u64, Instant>> {
-        self.wanted
-            .send(events)
-            .map_err(|_| Failure::new("the reader ended before its time"))?;
-        let since = Instant::now();
-        while !self.thread.is_finished() {
-            if since.elapsed() > PATIENCE {
-                self.is_over.store(true, Ordering::Relaxed);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let seen = self
-            .thread
-            .join()
-            .map_err(|_| Failure::new("the reader panicked"))??;
-        match seen.len() == events {
-            true => Ok(seen),
-            false => Err(Failure::new(format!("{} of {events} were read", seen.len()))),
-        }
-    }
-}
-
-fn read(
-    mut redis: redis::Connection,
-    stream: &str,
-    mut after: String,
-    asked: &std::sync::mpsc::Receiver<usize>,
-    is_over: &AtomicBool,
-) -> Result<HashMap<u64, Instant>> {
-    let blocked = StreamReadOptions::default().block(BLOCKED);
-    let mut seen = HashMap::new();
-    let mut newest: HashMap<Vec<u8>, u64> = HashMap::new();
-    let mut wanted = None;
-    while wanted.is_none_or(|wanted| seen.len() < wanted) && !is_over.load(Ordering::Relaxed) {
-        let reply: Option<StreamReadReply> = redis.xread_options(&[stream], &[&after], &blocked)?;
-        let now = Instant::now();
-        for entry in reply
-            .into_iter()
-            .flat_map(|reply| reply.keys)
-            .flat_map(|key| key.ids)
-        {
-            let event: Vec<u8> = entry
-                .get("event")
-                .ok_or_else(|| Failure::new(format!("entry {} has no event", entry.id)))?;
-            let number = resp::number(&event)
-                .ok_or_else(|| Failure::new(format!("entry {} has no number", entry.id)))?;
-            let number = u64::try_from(number)?;
-            if seen.insert(number, now).is_some() {
-                return Err(Failure::new(format!("event {number} came twice")));
-            }
-            let key = resp::text(&event, b"\"partitionkey\":\"").unwrap_or_default();
-            if newest.insert(key, number).is_some_and(|before| before > number) {
-                return Err(Failure::new(format!(
-                    "event {number} came behind a later one of its key"
-                )));
-            }
-            after = entry.id;
-        }
-        wanted = wanted.or_else(|| asked.try_recv().ok());
-    }
-    Ok(seen)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quantile;
-
-    #[test]
-    fn a_quantile_is_a_value_that_came() {
-        let values: Vec<f64> = (1..=1000).map(f64::from).collect();
-        assert!((quantile(&values, 0.5) - 500.0).abs() < 1e-9);
-        assert!((quantile(&values, 0.99) - 990.0).abs() < 1e-9);
-        assert!((quantile(&values, 0.999) - 999.0).abs() < 1e-9);
-        assert!((quantile(&values, 1.0) - 1000.0).abs() < 1e-9);
-        assert!((quantile(&[3.0], 0.5) - 3.0).abs() < 1e-9);
-        assert!(quantile(&[], 0.5).abs() < 1e-9);
-    }
 }

@@ -3,7 +3,6 @@
 //! A database that was filled once is copied file by file for each run, so that each begins with the same pages, all of them on disk
 //! and none in the server's memory: what a relay finds that was away.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -11,10 +10,11 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use system_tests::login::equipped;
 use system_tests::patience::until;
 use system_tests::relay::RelayOptions;
-use system_tests::{Failure, Invocation, Relay, Result, World};
-use xtask::servers::{Kind, Permission, Postgres, Redis, ensure, find};
+use system_tests::{Failure, Invocation, Result, World};
+use xtask::servers::Redis;
 
-use super::usage;
+use super::servers::{self, Processes};
+use super::usage::Usage;
 use crate::report::Facts;
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -39,32 +39,24 @@ impl Sink {
     }
 }
 
-/// Seconds of CPU.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cpu {
-    pub(crate) postgres: f64,
-    pub(crate) redis: f64,
+/// What the servers used so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Used {
+    pub(crate) postgres: Usage,
+    pub(crate) redis: Usage,
 }
 
 /// The servers. Dropped: stopped and removed.
 pub(crate) struct Ground {
     world: World,
     everysec: Redis,
-    postgres_process: u32,
-    memory_process: u32,
+    processes: Processes,
 }
 
 impl Ground {
     pub(crate) async fn prepare() -> Result<Self> {
-        ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
-        let postgres = Postgres::options()
-            .fsync(true)
-            .set("shared_buffers", "256MB")
-            .set("max_wal_size", "4GB");
-        let gone = || Failure::new("a server of the measure does not run");
-        let mut world = World::with_own_servers(postgres, Redis::options()).await?;
-        let postgres_process = world.postgres()?.process_id().ok_or_else(gone)?;
-        let memory_process = world.redis_server()?.process_id().ok_or_else(gone)?;
+        let mut world = servers::start(&[]).await?;
+        let processes = servers::processes(&mut world)?;
         // When the file is written anew is decided between runs, not in the middle of one.
         let everysec = equipped(Redis::options())
             .set("appendonly", "yes")
@@ -74,52 +66,28 @@ impl Ground {
         Ok(Self {
             world,
             everysec,
-            postgres_process,
-            memory_process,
+            processes,
         })
     }
 
     /// The machine and the servers. Takes the load of this moment.
     pub(crate) async fn facts(&self) -> Result<Facts> {
-        let mut facts = Facts::of_machine();
-        let mut connection = self.connect().await?;
-        let version: String = sqlx::query_scalar("show server_version")
-            .fetch_one(&mut connection)
-            .await?;
-        let mut settings = Vec::new();
-        for name in ["fsync", "synchronous_commit", "shared_buffers", "max_wal_size"] {
-            let value: String = sqlx::query_scalar("select current_setting($1)")
-                .bind(name)
-                .fetch_one(&mut connection)
-                .await?;
-            settings.push(format!("{name} {value}"));
-        }
-        connection.close().await?;
-        let info: String = redis::cmd("INFO")
-            .arg("server")
-            .query_async(&mut self.redis(Sink::Memory).await?)
-            .await?;
-        let redis = info
-            .lines()
-            .find_map(|line| line.strip_prefix("redis_version:"))
-            .unwrap_or("not known");
-        facts.add("Postgres", format!("{version}; {}", settings.join(", ")));
+        let mut facts = servers::tell(Facts::of_machine(), &self.world).await?;
         facts.add(
-            "Redis",
-            format!("{redis}; appendonly no, and where said appendonly yes with appendfsync everysec"),
+            "Redis with AOF",
+            "the same with appendonly yes, appendfsync everysec",
         );
-        facts.add("between them", "loopback, no TLS; all on the same cores");
         Ok(facts)
-    }
-
-    #[expect(dead_code, reason = "for measures to come")]
-    pub(crate) fn world(&self) -> &World {
-        &self.world
     }
 
     /// The log's database, as superuser.
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
         self.world.connect().await
+    }
+
+    /// A database of the same server that nobody copies, as superuser.
+    pub(crate) async fn server(&self) -> Result<PgConnection> {
+        Ok(PgConnection::connect(&self.in_database("postgres")).await?)
     }
 
     pub(crate) fn redis_url(&self, sink: Sink) -> String {
@@ -163,17 +131,17 @@ impl Ground {
     }
 
     /// Of the servers, so far.
-    pub(crate) fn cpu(&self, sink: Sink) -> Result<Cpu> {
-        Ok(Cpu {
-            postgres: usage::cpu_seconds_of_all(self.postgres_process)?,
-            redis: usage::cpu_seconds(self.redis_process(sink)?)?,
+    pub(crate) fn usage(&self, sink: Sink) -> Result<Used> {
+        Ok(Used {
+            postgres: Usage::of_family(self.processes.postgres)?,
+            redis: Usage::of(self.redis_process(sink)?)?,
         })
     }
 
     /// The process of a Redis.
-    pub(crate) fn redis_process(&self, sink: Sink) -> Result<u32> {
+    fn redis_process(&self, sink: Sink) -> Result<u32> {
         match sink {
-            Sink::Memory => Ok(self.memory_process),
+            Sink::Memory => Ok(self.processes.redis),
             Sink::Everysec => self
                 .everysec
                 .process_id()
@@ -183,9 +151,7 @@ impl Ground {
 
     /// A relay as people run it, with the settings that it has by itself, between a database and a Redis.
     pub(crate) fn relay(&self, database_url: &str, sink: Sink) -> RelayOptions {
-        Relay::command(&["run"])
-            .set("DATABASE_URL", database_url)
-            .set("REDIS_URL", self.redis_url(sink))
+        servers::relay(database_url, &self.redis_url(sink))
     }
 
     /// Gives a topic of the log's database so many partitions.
@@ -200,7 +166,7 @@ impl Ground {
 
     /// Copies the log's database, which nobody may be connected to. The copy of that name is made anew.
     pub(crate) async fn copy(&self, name: &str) -> Result<Copy> {
-        let mut server = PgConnection::connect(&self.in_database("postgres")).await?;
+        let mut server = self.server().await?;
         let from = self.world.log().name();
         server
             .execute(AssertSqlSafe(format!(
@@ -229,7 +195,7 @@ impl Ground {
 
     /// Drops a copy.
     pub(crate) async fn drop_copy(&self, copy: Copy) -> Result {
-        let mut server = PgConnection::connect(&self.in_database("postgres")).await?;
+        let mut server = self.server().await?;
         let name = copy.name;
         server
             .execute(AssertSqlSafe(format!("drop database {name} with (force)")))
@@ -258,24 +224,5 @@ impl Copy {
 
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
         Ok(PgConnection::connect(&self.url).await?)
-    }
-}
-
-/// `redis-cli`, beside the server.
-pub(crate) fn redis_cli() -> Result<PathBuf> {
-    beside(Kind::Redis, "redis-cli")
-}
-
-/// `pgbench`, beside the server.
-pub(crate) fn pgbench() -> Result<PathBuf> {
-    beside(Kind::Postgres, "pgbench")
-}
-
-fn beside(kind: Kind, program: &str) -> Result<PathBuf> {
-    let server = find(kind).ok_or_else(|| Failure::new(format!("no {}", kind.title())))?;
-    let path = server.with_file_name(program);
-    match path.is_file() {
-        true => Ok(path),
-        false => Err(Failure::new(format!("there is no {program} beside the server"))),
     }
 }

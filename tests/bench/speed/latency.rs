@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, Executor as _};
 use system_tests::Result;
 
-use super::flow::{Delays, Flow, quantile};
+use super::flow::{Delays, Flow};
 use super::ground::{Copy, Ground, Sink};
+use super::quantile::Quantiles;
 use crate::options::Options;
 use crate::report::{Line, Report, Series};
 
@@ -28,22 +29,23 @@ Every run is checked: each event is read once, and those of a key in order.
 ";
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
+    let rates = options.of(RATES, |rate| title_of(*rate))?;
     let runs = options.runs(5, 1);
     let lasts = Duration::from_secs(options.size(30, 5));
     let ground = Ground::prepare().await?;
     let facts = ground.facts().await?;
     prepare(&ground).await?;
-    let mut found: Vec<[Series; 5]> = RATES
+    let mut found: Vec<[Series; 5]> = rates
         .iter()
         .map(|_| std::array::from_fn(|_| Series::delay()))
         .collect();
-    let mut commits: Vec<[Series; 2]> = RATES
+    let mut commits: Vec<[Series; 2]> = rates
         .iter()
         .map(|_| std::array::from_fn(|_| Series::delay()))
         .collect();
     let (mut notes, mut late) = (Vec::new(), 0.0_f64);
-    for run in 0..=runs {
-        for ((rate, series), commits) in RATES.into_iter().zip(&mut found).zip(&mut commits) {
+    for run in options.rounds(runs) {
+        for ((rate, series), commits) in rates.iter().copied().zip(&mut found).zip(&mut commits) {
             let seed = rand::random();
             let flow = Flow {
                 rate,
@@ -55,7 +57,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             let floor = floor(&ground, &copy, options.size(1_000, 200)).await?;
             let delays = once(&ground, &copy, flow).await?;
             ground.drop_copy(copy).await?;
-            let seen = |share| quantile(&delays.seen, share);
+            let seen = |share| delays.seen.at(share);
             eprintln!(
                 "run {run} of {runs}: {rate} per s, seed {seed}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; floor {floor:.2} ms; {:.1} % on time",
                 seen(0.5),
@@ -69,14 +71,14 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
                     .iter_mut()
                     .zip(values)
                     .for_each(|(series, value)| series.push(value));
-                commits[0].push(quantile(&delays.committed, 0.5));
-                commits[1].push(quantile(&delays.committed, 0.99));
+                commits[0].push(delays.committed.at(0.5));
+                commits[1].push(delays.committed.at(0.99));
                 late = late.max(1.0 - delays.on_time);
             }
         }
     }
     let mut lines = Vec::new();
-    for ((rate, series), commits) in RATES.into_iter().zip(found).zip(commits) {
+    for ((rate, series), commits) in rates.into_iter().zip(found).zip(commits) {
         lines.extend(lines_of(rate, series, commits));
     }
     notes.push(format!(
@@ -94,9 +96,14 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     })
 }
 
+/// As its lines begin, and `--only` names it.
+fn title_of(rate: u32) -> String {
+    format!("{rate} per s")
+}
+
 fn lines_of(rate: u32, [p50, p99, p999, most, floor]: [Series; 5], commits: [Series; 2]) -> Vec<Line> {
     let [commit_p50, commit_p99] = commits;
-    let title = |what: &str| format!("{rate} per s: {what}");
+    let title = |what: &str| format!("{}: {what}", title_of(rate));
     vec![
         Line::new(title("p50"), p50)
             .against("a commit and two round trips", floor)
@@ -150,13 +157,7 @@ async fn floor(ground: &Ground, copy: &Copy, probes: usize) -> Result<f64> {
             .zip(times)
             .for_each(|(all, time)| all.push(time.as_secs_f64() * 1e3));
     }
-    Ok(took
-        .iter_mut()
-        .map(|all| {
-            all.sort_by(f64::total_cmp);
-            quantile(all, 0.5)
-        })
-        .sum())
+    Ok(took.into_iter().map(|all| Quantiles::of(all).at(0.5)).sum())
 }
 
 /// The table of the probes.

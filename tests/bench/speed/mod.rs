@@ -1,11 +1,15 @@
 //! How near the path is to what Postgres and Redis can do without it, on servers of its own that write to disk.
 //!
-//! One module per measure, each with `run(&Options) -> Result<Report>`; what they share is `ground` (the servers, the relay) and
-//! `usage` (what a process used). A measure knows nothing of another.
+//! One module per measure, each with `run(&Options) -> Result<Report>`; what they share is `servers` and `ground` (these,
+//! and copies of a database), `usage` and `memory` (what a process used), `flow` and `schedule` (events that come at random, or at their times). A measure knows nothing of another.
 
 pub(crate) mod ground;
 
-pub(crate) mod usage;
+pub(crate) mod memory;
+
+pub(crate) mod program;
+
+mod usage;
 
 pub(crate) mod drain;
 
@@ -17,13 +21,13 @@ mod pgbench;
 
 mod flow;
 
+mod reader;
+
 pub(crate) mod latency;
 
 pub(crate) mod pinned;
 
 pub(crate) mod servers;
-
-mod threads;
 
 mod quantile;
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use system_tests::{Failure, Result};
 use tempfile::NamedTempFile;
 
-use super::ground::pgbench;
+use super::program::pgbench;
 
 /// What it did.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,7 @@ pub(super) async fn repeat(url: &str, script: &str, clients: u32, seconds: u32) 
         .arg("--file")
         .arg(file.path())
         .arg(url)
+        .kill_on_drop(true)
         .output()
         .await?;
     let said = String::from_utf8_lossy(&ended.stdout);

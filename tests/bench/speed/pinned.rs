@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use system_tests::Result;
+use system_tests::{Failure, Result};
 
 use super::drain::{self, drain};
-use super::flow::{Flow, quantile};
+use super::flow::Flow;
 use super::ground::{Copy, Ground, Sink};
 use super::{latency, resp};
 use crate::options::Options;
@@ -24,9 +24,9 @@ nothing on disk:
 * **pinned**: a `REPEATABLE READ` transaction took its snapshot in that database before anything came, and stays open to the end;
 * **stranger**: a transaction that wrote a row of a table of its own in that database stays open to the end.
 
-1,000 events come in a second for five minutes (`--quick`: 8 seconds), by a schedule with random gaps as in [How late an event is](latency.md); the last
-minute of them is measured. Then 200 in a second for 30 seconds (`--quick`: 5). Then the relay stops, 1,000,000 events of another topic are
-filled in (`--quick`: 50,000), as in [How fast a backlog is published](drain.md), and a relay starts and publishes them. So a backlog meets a snapshot that
+1,000 events come in a second for five minutes (`--quick`: 5 seconds), by a schedule with random gaps as in [How late an event is](latency.md); the last
+minute of them is measured. Then 200 in a second for 30 seconds (`--quick`: 4). Then the relay stops, 1,000,000 events of another topic are
+filled in (`--quick`: 30,000), as in [How fast a backlog is published](drain.md), and a relay starts and publishes them. So a backlog meets a snapshot that
 was held for more than five minutes.
 
 Ratios are to the free one of the same round. Speed must stay at 0.9 of it (0.97 is wanted), and a delay at 1 / 0.9. Every run is
@@ -45,8 +45,6 @@ enum Other {
 type Found = [Series; 5];
 
 impl Other {
-    const ALL: [Self; 3] = [Self::Free, Self::Pinned, Self::Stranger];
-
     /// The connection that must stay.
     async fn begin(self, copy: &Copy) -> Result<PgConnection> {
         let mut connection = copy.connect().await?;
@@ -64,6 +62,15 @@ impl Other {
             }
         }
         Ok(connection)
+    }
+
+    /// As its lines begin.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Pinned => "a snapshot is held",
+            Self::Stranger => "a stranger's write transaction is open",
+        }
     }
 
     async fn once(self, ground: &Ground, sizes: Sizes) -> Result<[f64; 5]> {
@@ -84,7 +91,7 @@ impl Other {
                 seed: rand::random(),
             };
             let delays = flow.run(ground, copy.url(), Sink::Memory).await?;
-            found.extend([quantile(&delays.seen, 0.5), quantile(&delays.seen, 0.99)]);
+            found.extend([delays.seen.at(0.5), delays.seen.at(0.99)]);
         }
         relay.terminate().await?;
         drain::fill(copy.connect().await?, sizes.events).await?;
@@ -110,11 +117,14 @@ struct Sizes {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
+    // Without anybody it is what the others are compared with.
+    let mut others = options.of([Other::Pinned, Other::Stranger], |other| other.title().to_owned())?;
+    others.insert(0, Other::Free);
     let runs = options.runs(3, 1);
     let small = Sizes {
-        events: 50_000,
-        held: Duration::from_secs(8),
-        calm: Duration::from_secs(5),
+        events: 30_000,
+        held: Duration::from_secs(5),
+        calm: Duration::from_secs(4),
     };
     let whole = Sizes {
         events: options.events.unwrap_or(1_000_000),
@@ -124,18 +134,15 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let ground = Ground::prepare().await?;
     let facts = ground.facts().await?;
     latency::prepare(&ground).await?;
-    let mut found = Other::ALL.map(|_| empty());
-    for run in 0..=runs {
+    let mut found: Vec<Found> = others.iter().map(|_| empty()).collect();
+    for run in options.rounds(runs) {
         // The round that warms up need not wait for a snapshot to grow old; without it a quick one is long enough.
         let sizes = if run == 0 {
             small
         } else {
             options.size(whole, small)
         };
-        if run == 0 && options.quick {
-            continue;
-        }
-        for (other, series) in Other::ALL.into_iter().zip(&mut found) {
+        for (other, series) in others.iter().copied().zip(&mut found) {
             eprintln!("run {run} of {runs}: {other:?}");
             let values = other.once(&ground, sizes).await?;
             if run > 0 {
@@ -146,13 +153,11 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             }
         }
     }
-    let [free, pinned, stranger] = found;
-    let mut lines = lines_of("a snapshot is held", pinned, &free);
-    lines.extend(lines_of(
-        "a stranger's write transaction is open",
-        stranger,
-        &free,
-    ));
+    let mut found = others.into_iter().zip(found);
+    let (_, free) = found.next().ok_or_else(|| Failure::new("nothing was measured"))?;
+    let lines = found
+        .flat_map(|(other, series)| lines_of(other.title(), series, &free))
+        .collect();
     Ok(Report {
         name: "pinned",
         title: "While a snapshot or a transaction is held",

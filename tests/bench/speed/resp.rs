@@ -11,7 +11,7 @@ use system_tests::stream::EntryId;
 use system_tests::{Failure, Result};
 use tempfile::NamedTempFile;
 
-use super::ground::redis_cli;
+use super::program::redis_cli;
 
 const PAGE: usize = 2_000;
 /// What is in front of the number in the payload of an event.

@@ -1,6 +1,6 @@
 //! Servers for a measure that wants them its own way, and what a report says of them.
 //!
-//! As `ground` has them (a Postgres that writes to disk, a Redis that keeps nothing), besides the settings that the measure adds.
+//! A Postgres that writes to disk and a Redis that keeps nothing, besides the settings that the measure adds.
 
 use sqlx::Connection;
 use system_tests::relay::RelayOptions;
@@ -42,10 +42,10 @@ pub(crate) fn processes(world: &mut World) -> Result<Processes> {
 }
 
 /// A relay as people run it, with the settings that it has by itself.
-pub(crate) fn relay(world: &World) -> RelayOptions {
+pub(crate) fn relay(database_url: &str, redis_url: &str) -> RelayOptions {
     Relay::command(&["run"])
-        .set("DATABASE_URL", world.database_url())
-        .set("REDIS_URL", world.redis_url())
+        .set("DATABASE_URL", database_url)
+        .set("REDIS_URL", redis_url)
 }
 
 /// Adds what the servers say of themselves to what was noted of the machine before it had anything to do.

@@ -31,10 +31,12 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    pub(crate) fn all() -> Vec<Self> {
-        let append = |transactions, events, connections, one_stream| {
+    /// A fifth as large where it is quick.
+    pub(crate) fn all(is_quick: bool) -> Vec<Self> {
+        let part = if is_quick { 5 } else { 1 };
+        let append = |transactions: usize, events, connections, one_stream| {
             Self::Append(Append {
-                transactions,
+                transactions: transactions / part,
                 events,
                 connections,
                 one_stream,
@@ -45,8 +47,10 @@ impl Case {
             append(1_500, 1, 1, false),
             append(6_000, 1, 16, false),
             append(200, 100, 1, true),
-            Self::Load { times: 100 },
-            Self::Project { events: 10_000 },
+            Self::Load { times: 100 / part },
+            Self::Project {
+                events: if is_quick { 2_000 } else { 10_000 },
+            },
         ]
     }
 

@@ -1,7 +1,7 @@
 //! How fast the event store appends, loads and projects, beside raw inserts and selects of the same rows on the same server, in turns:
 //! in a store that is empty, and in one that is full.
 
-use system_tests::{Failure, Result};
+use system_tests::Result;
 
 mod append;
 
@@ -35,17 +35,13 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
     let events = options.events.unwrap_or(options.size(EVENTS, 20_000));
     let runs = options.runs(5, 1);
-    let mut cases = Case::all();
-    cases.retain(|case| options.wants(&case.to_string()));
-    if cases.is_empty() {
-        return Err(Failure::new("no case has these words in its name"));
-    }
+    let cases = options.of(Case::all(options.quick), Case::to_string)?;
     let mut ground = Ground::prepare().await?;
     let mut lines = Vec::new();
     for stored in [0, events] {
         ground.fill(stored).await?;
         let mut series: Vec<[Series; 2]> = cases.iter().map(|_| [Series::rate(), Series::rate()]).collect();
-        for run in 0..=runs {
+        for run in options.rounds(runs) {
             for (case, [ours, raw]) in cases.iter().zip(&mut series) {
                 let (operations, seconds) = case.ours(&mut ground).await?;
                 let (raw_operations, raw_seconds) = case.raw(&mut ground).await?;

@@ -6,9 +6,9 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
 use sqlx::{Executor, PgConnection};
 use system_tests::relay::RelayOptions;
-use system_tests::{Database, Failure, Relay, Result, Schema, World};
+use system_tests::{Database, Failure, Result, Schema, World};
 
-use super::LOOK_AGAIN;
+use super::{LOOK_AGAIN, servers};
 
 /// Longer than a cut of the largest log takes, and a takeover.
 const STALLED: Duration = Duration::from_secs(120);
@@ -99,9 +99,7 @@ impl Log {
 
     /// As people run it.
     pub(super) fn relay(&self) -> RelayOptions {
-        Relay::command(&["run"])
-            .set("DATABASE_URL", &self.database_url)
-            .set("REDIS_URL", &self.redis_url)
+        servers::relay(&self.database_url, &self.redis_url)
     }
 
     /// Entries on all streams.

@@ -10,20 +10,20 @@ use system_tests::{Failure, Relay, Result};
 
 mod log;
 
+use super::memory::peak_bytes;
 use super::servers::{self, Processes};
-use super::threads::Usage;
-use super::usage::peak_bytes;
+use super::usage::Usage;
 use crate::options::Options;
 use crate::report::{Better, Facts, Line, Report, Series};
 use log::Log;
 
 /// Events behind: much, and little.
-const MUCH: (u64, u64) = (10_000_000, 1_000_000);
-const LITTLE: (u64, u64) = (100_000, 50_000);
+const MUCH: (u64, u64) = (10_000_000, 300_000);
+const LITTLE: (u64, u64) = (100_000, 20_000);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 const HEAD: &str = "\
-Two logs on the same servers: one has 10,000,000 events that were never published (`--quick`: 1,000,000), the other 100,000 (50,000), of
+Two logs on the same servers: one has 10,000,000 events that were never published (`--quick`: 300,000), the other 100,000 (20,000), of
 some 200 bytes, over four topics and 1,000 keys. Both are filled by inserts as large as 100,000 rows, and vacuumed. A relay with the
 settings that it has by itself is started, and what it costs to publish the middle three fifths of the small log is measured there, and
 of as many events in the large one: time by the monotonic clock, and time on a processor of the relay, of all of Postgres and of Redis, as
@@ -64,6 +64,7 @@ const OF: [Of; 6] = [
 ];
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
+    options.whole("backlog")?;
     let facts = Facts::of_machine();
     let runs = options.runs(5, 1);
     let mut world = servers::start(&[]).await?;
@@ -73,7 +74,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let mut large = Log::large(&world, much).await?;
     eprintln!("{much} events behind after {:.0?}", begun.elapsed());
     let mut costs: Vec<(Cost, Cost)> = Vec::new();
-    for run in 0..=runs {
+    for run in options.rounds(runs) {
         let (in_large, mut relay) = slice(&large, little, processes).await?;
         relay.terminate().await?;
         let mut small = Log::small(&world, little).await?;
@@ -84,7 +85,8 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         eprintln!("run {run} of {runs}: {much} behind: {in_large:.1?}; {little} behind: {in_small:.1?}");
         costs.push((in_large, in_small));
     }
-    let (first, costs) = costs.split_first().ok_or_else(|| Failure::new("no round"))?;
+    let first = *costs.first().ok_or_else(|| Failure::new("no round"))?;
+    let costs = &costs[usize::from(!options.quick)..];
     let (rest, rate, peak) = rest(&mut large).await?;
     let mut lines = lines(costs, &much.to_string(), &little.to_string());
     lines.push(rest_line(

@@ -22,11 +22,11 @@ use crate::report::{Facts, Line, Report, Series};
 
 /// Events of one run.
 const EVENTS: usize = 100_000;
-const QUICK: usize = 8_000;
+const QUICK: usize = 4_000;
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
 
 const HEAD: &str = "\
-A real relay publishes 100,000 events of some 200 bytes and 1,000 keys (`--quick`: 8,000) on a topic of one partition and on one of
+A real relay publishes 100,000 events of some 200 bytes and 1,000 keys (`--quick`: 4,000) on a topic of one partition and on one of
 eight. Then they are applied again and again, with the settings that a consumer has by itself (32 events to a transaction, four
 transactions of a stream at a time, order per key kept, ten connections to a member), each time by a new group in a database of its
 own, which is on a Postgres that writes to disk. **One member** applies the topic of one partition; **four members**, each with a pool
@@ -94,14 +94,11 @@ impl Case {
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
     let runs = options.runs(5, 1);
+    let cases = options.of(Case::ALL, |case| case.title())?;
     let ground = Ground::prepare(options.size(EVENTS, QUICK)).await?;
-    let cases: Vec<Case> = Case::ALL
-        .into_iter()
-        .filter(|case| options.wants(&case.title()))
-        .collect();
     let nothing = || [Series::rate(), Series::rate(), Series::delay()];
     let mut series: Vec<[Series; 3]> = cases.iter().map(|_| nothing()).collect();
-    for run in 0..=runs {
+    for run in options.rounds(runs) {
         for (case, [ours, limit, starts]) in cases.iter().zip(&mut series) {
             let ((seconds, first), raw) = (ours_once(*case, &ground).await?, raw_once(*case, &ground).await?);
             eprintln!(

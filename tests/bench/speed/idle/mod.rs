@@ -14,7 +14,7 @@ mod told;
 
 use super::schedule::Schedule;
 use super::servers::{self, Processes};
-use super::threads::Usage;
+use super::usage::Usage;
 use crate::options::Options;
 use crate::report::{Facts, Report};
 use counts::Counts;
@@ -24,13 +24,13 @@ const TOPIC: &str = "idle.steady";
 const EVENTS: u64 = 1_000;
 const LIMIT: Duration = Duration::from_secs(120);
 /// A window is as long as the longest of their intervals, so that each has its turn in it once.
-const WINDOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(10));
+const WINDOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(6));
 /// Until what the last event set going is over.
-const SETTLED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
+const SETTLED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(3));
 
 const HEAD: &str = "\
 A relay and `outbox-relay consume`, both with the settings that they have by themselves, publish and apply 1,000 events. Twenty seconds
-later windows of a minute begin (`--quick`: five, and ten seconds long), in which nothing is appended: one that is thrown away, and one for
+later windows of a minute begin (`--quick`: three, and six seconds long), in which nothing is appended: one that is thrown away, and one for
 each run. Then the consumer is stopped, and the relay has as many windows alone, which tells their commands at Redis apart. Log and
 inbox are two databases, so that queries at Postgres are told apart by database.
 
@@ -41,6 +41,7 @@ a second, the aim of 12 one in five seconds.
 ";
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
+    options.whole("idle")?;
     let facts = Facts::of_machine();
     let runs = options.runs(3, 1);
     let window = options.size(WINDOW.0, WINDOW.1);
@@ -53,7 +54,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         .await?;
     let shop = world.another_database(Schema::Inbox).await?;
     prepare(&shop).await?;
-    let mut relay = servers::relay(&world).start()?;
+    let mut relay = servers::relay(world.database_url(), world.redis_url()).start()?;
     relay.leads().await?;
     let mut consumer = Relay::command(&[
         "consume",
@@ -75,9 +76,9 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let mut counts = Counts::open(&world, &shop).await?;
     let (mut both, mut alone) = (Vec::new(), Vec::new());
     let ids = [relay.process_id(), consumer.process_id()];
-    for run in 0..=runs {
+    for run in options.rounds(runs) {
         both.push(minute(&mut counts, ids.to_vec(), processes, window).await?);
-        eprintln!("run {run} of {runs}: {:.1?}", both[run]);
+        eprintln!("run {run} of {runs}: {:.1?}", both.last());
     }
     let told = counts.texts_since_begin().await?;
     let commands = counts.commands_since_begin().await?;
@@ -94,7 +95,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         name: "idle",
         title: "What they do when there is nothing to do",
         head: HEAD,
-        lines: lines(&both[1..], &alone),
+        lines: lines(&both[usize::from(!options.quick)..], &alone),
         notes: notes(&told, &commands, minutes),
         facts: servers::tell(facts, &world).await?,
         is_quick: options.quick,

@@ -74,13 +74,22 @@ What must hold must hold for the worst of them too: it has a line of its own.
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
     let runs = options.runs(10, 1);
+    let wanted = options.of([(End::Kill, 6.0, 2.0), (End::Term, 1.0, 0.2)], |(end, ..)| {
+        end.name().to_owned()
+    })?;
+    let ends: Vec<End> = wanted.iter().map(|(end, ..)| *end).collect();
+    let rounds = options.rounds(runs);
+    let first_that_counts = 1 - rounds.start();
     let world = servers::start(&[]).await?;
-    let seen = takeovers(&world, runs + 1).await?;
+    let seen = takeovers(&world, &ends, rounds.count()).await?;
     let mut lines = Vec::new();
-    for (end, floor, aim) in [(End::Kill, 6.0, 2.0), (End::Term, 1.0, 0.2)] {
+    for (end, floor, aim) in wanted {
         let of = |value: fn(&Takeover) -> Duration| {
             let mut series = Series::new("s", Better::Lower);
-            let takeovers = seen.iter().filter(|takeover| takeover.end == end).skip(1);
+            let takeovers = seen
+                .iter()
+                .filter(|takeover| takeover.end == end)
+                .skip(first_that_counts);
             takeovers.for_each(|takeover| series.push(value(takeover).as_secs_f64()));
             series
         };
@@ -107,8 +116,8 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
 }
 
 /// Ends leaders in turns, each way so many times, and returns what was seen.
-async fn takeovers(world: &World, times: usize) -> Result<Vec<Takeover>> {
-    let options = servers::relay(world);
+async fn takeovers(world: &World, ends: &[End], times: usize) -> Result<Vec<Takeover>> {
+    let options = servers::relay(world.database_url(), world.redis_url());
     let mut relays = [options.start()?, options.start()?];
     for relay in &mut relays {
         relay.ready().await?;
@@ -126,7 +135,7 @@ async fn takeovers(world: &World, times: usize) -> Result<Vec<Takeover>> {
     .await?;
     let mut signals = Vec::new();
     for turn in 0..times {
-        for end in [End::Kill, End::Term] {
+        for end in ends.iter().copied() {
             tokio::time::sleep(SETTLED + Duration::from_millis(AGES[turn % AGES.len()])).await;
             signals.push(strike(world, &mut relays, end, &seen).await?);
             for relay in &mut relays {

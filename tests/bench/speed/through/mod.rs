@@ -24,9 +24,9 @@ use told::{in_words, lines_of, sessions_note};
 
 const RATE: u64 = 5_000;
 const CONNECTIONS: u64 = 32;
-const SECONDS: (u64, u64) = (60, 10);
+const SECONDS: (u64, u64) = (60, 5);
 /// Of the round that is thrown away.
-const WARM_SECONDS: (u64, u64) = (10, 5);
+const WARM_SECONDS: (u64, u64) = (10, 1);
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// What is done in which way.
@@ -64,7 +64,7 @@ const CASES: [Case; 3] = [
 ];
 
 const HEAD: &str = "\
-Producers append 5,000 events a second for 60 seconds (`--quick`: 10), some 200 bytes each, over 32 connections and 800 keys, by a
+Producers append 5,000 events a second for 60 seconds (`--quick`: 5), some 200 bytes each, over 32 connections and 800 keys, by a
 schedule that waits for nobody; a relay publishes them, and a consumer in a process of its own applies them, one row to an event: either
 `outbox-relay consume` with an SQL function that is called for each, or a program with the library, whose handler takes all events of a
 transaction (`on_batch`). All have the settings that they have by themselves. Log and effects are two databases of one Postgres that
@@ -82,6 +82,7 @@ share was whose is told below the table, by the login of the session.
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
+    let cases = options.of(CASES, |case| case.title.to_owned())?;
     let runs = options.runs(3, 1);
     let seconds = options.size(SECONDS.0, SECONDS.1);
     let warm = options.size(WARM_SECONDS.0, WARM_SECONDS.1);
@@ -89,11 +90,11 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let processes = servers::processes(&mut world)?;
     let shop = world.another_database(Schema::Inbox).await?;
     effects::prepare(&shop).await?;
-    let mut relay = servers::relay(&world).start()?;
+    let mut relay = servers::relay(world.database_url(), world.redis_url()).start()?;
     relay.leads().await?;
     let mut lines = Vec::new();
     let mut notes = Vec::new();
-    for case in CASES.into_iter().filter(|case| options.wants(case.title)) {
+    for case in cases {
         let title = case.title;
         let mut consumer = case.consumer(&world, &shop).await?;
         let mut done = Vec::new();

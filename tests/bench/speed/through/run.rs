@@ -8,7 +8,7 @@ use system_tests::{Database, Failure, Relay, Result, World};
 use super::super::quantile::Quantiles;
 use super::super::schedule::{Produced, Schedule};
 use super::super::servers::Processes;
-use super::super::threads::{Usage, sessions};
+use super::super::usage::{Usage, sessions};
 use super::{LIMIT, effects};
 
 /// What one run showed.
