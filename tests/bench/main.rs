@@ -11,6 +11,8 @@ mod case;
 
 mod ground;
 
+mod limits;
+
 mod matrix;
 
 mod options;
@@ -61,6 +63,7 @@ async fn run(name: &str, options: &Options, rest: &[String]) -> Result {
             bounded::run(options.events.map(u64::try_from).transpose()?).await
         }
         // These write pages with tables of their own.
+        "limits" => limits::run(options),
         "peers" => peers::run(options).await,
         name => {
             let report = measure(name, options).await?;

@@ -8,13 +8,14 @@ use crate::servers::{Error, Kind, Permission, Result, ensure};
 /// What `all` runs, in this order. A name is here once it is a measure of the program.
 pub const ALL: &[&str] = &[
     "drain", "commit", "latency", "pinned", "consume", "backlog", "through", "idle", "takeover", "store",
+    "limits",
 ];
 
 /// What only runs when it is named: it takes long, or needs more than the two servers.
 const ALONE: &[&str] = &["matrix", "bounded", "peers"];
 
 /// What is measured as a whole, so that words that choose cases mean nothing.
-const WHOLE: &[&str] = &["all", "backlog", "idle", "bounded"];
+const WHOLE: &[&str] = &["all", "backlog", "idle", "limits", "bounded"];
 
 /// Builds for speed and becomes the benchmark. A quick run says nothing about speed, so it may be of what the tests build.
 ///
@@ -98,6 +99,7 @@ mod tests {
             "all --quick",
             "all --quick --unoptimised",
             "commit --only NOTIFY",
+            "limits --quick",
             "store --events 5 --only load",
             "bounded --rows 3",
             "consume --quick --runs 2",

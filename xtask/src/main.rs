@@ -25,7 +25,8 @@ cargo xtask orders [--data FOLDER]
 
 cargo xtask bench NAME [--quick] [--runs N] [--folder DIR]
     How near the path is to what Postgres and Redis do alone, from release builds: a table, and docs/benchmarks/NAME with page, picture, JSON.
-    NAME            drain, commit, latency, pinned, consume, backlog, through, idle, takeover, store; all: one after the other, and what failed at the end; matrix: a consumer in other settings;
+    NAME            drain, commit, latency, pinned, consume, backlog, through, idle, takeover, store; limits: where it ends, computed from
+                    what these wrote; all: one after the other, and what failed at the end; matrix: a consumer in other settings;
                     bounded and peers, see below
     --quick         small, to see that it works: prints, writes nothing and judges nothing
     --unoptimised   of --quick: from the build of the tests, as CI runs it
