@@ -7,14 +7,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use redis::Value;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 use system_tests::{Failure, Result, Schema, World};
 use tokio_postgres::{Client, NoTls, Statement};
 use xtask::servers::{Kind as Server, Permission, Postgres, Redis, ensure};
 
-use super::mark::{Mark, PROBE, Verdict};
+use super::mark::{Mark, PROBE, Verdict, found};
 use super::peer::Peer;
 use crate::report::Facts;
 
@@ -333,15 +332,6 @@ impl Producer {
         self.client.query(&self.insert, &[key, payload]).await?;
         Ok(())
     }
-}
-
-/// The mark of an entry.
-pub(crate) fn found<'a>(fields: impl Iterator<Item = &'a Value>) -> Option<Mark> {
-    let mut texts = fields.filter_map(|value| match value {
-        Value::BulkString(bytes) => Some(bytes.as_slice()),
-        _ => None,
-    });
-    texts.find_map(Mark::find)
 }
 
 async fn connect(url: &str) -> Result<Client> {

@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use redis::Value;
+
 const BEGIN: &[u8] = b"mark=";
 /// The key of events that only show that a peer works, which nobody counts.
 pub(crate) const PROBE: &str = "probe";
@@ -90,17 +92,20 @@ impl Verdict {
     }
 }
 
-/// The value below which this share of them is; 0 without values.
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(at.saturating_sub(1)).copied().unwrap_or_default()
+/// The mark of an entry, in the first of its fields that has one.
+pub(crate) fn found<'a>(fields: impl Iterator<Item = &'a Value>) -> Option<Mark> {
+    let mut texts = fields.filter_map(|value| match value {
+        Value::BulkString(bytes) => Some(bytes.as_slice()),
+        _ => None,
+    });
+    texts.find_map(Mark::find)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
 
-    use super::{Mark, Verdict, quantile};
+    use super::{Mark, Verdict};
 
     fn mark(key: &str, number: u64) -> Mark {
         Mark {
@@ -151,13 +156,5 @@ mod tests {
         );
         let all = Verdict::of(&HashMap::from([("b".to_owned(), 1)]), &entries[5..]);
         assert_eq!((all.lost, all.complete), (0, Some(1)));
-    }
-
-    #[test]
-    fn a_quantile_is_a_value_that_was_there() {
-        let values: Vec<f64> = (1..=100).map(f64::from).collect();
-        assert!((quantile(&values, 0.5) - 50.0).abs() < f64::EPSILON);
-        assert!((quantile(&values, 0.99) - 99.0).abs() < f64::EPSILON);
-        assert!(quantile(&[], 0.5).abs() < f64::EPSILON);
     }
 }

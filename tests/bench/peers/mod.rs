@@ -13,7 +13,7 @@ mod install;
 
 mod latency;
 
-mod mark;
+pub(crate) mod mark;
 
 mod page;
 
@@ -42,8 +42,8 @@ use running::Running;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// Rates of the delays, in events a second.
-const CALM: u64 = 200;
-const BUSY: u64 = 1_000;
+const CALM: u32 = 200;
+const BUSY: u32 = 1_000;
 
 /// How large a round is.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,8 @@ struct Size {
     delay: Duration,
     /// For producers, with it and without.
     load: Duration,
+    /// Of the moments at which events come: the same for all of a round.
+    seed: u64,
 }
 
 impl Size {
@@ -69,6 +71,7 @@ impl Size {
         kills: 10,
         delay: Duration::from_secs(15),
         load: Duration::from_secs(8),
+        seed: 0,
     };
     const QUICK: Self = Self {
         events: 10_000,
@@ -77,6 +80,7 @@ impl Size {
         kills: 3,
         delay: Duration::from_secs(3),
         load: Duration::from_secs(2),
+        seed: 0,
     };
 
     /// How large the backlog of somebody is who published so many a second in a small one. Whoever is within twice the time of the
@@ -135,7 +139,15 @@ impl Measure {
                 Row::Alone,
                 Row::Memory,
             ],
-            Self::Delay => &[Row::P50At200, Row::P99At200, Row::P50At1000, Row::P99At1000],
+            Self::Delay => &[
+                Row::P50At200,
+                Row::P99At200,
+                Row::RateAt200,
+                Row::P50At1000,
+                Row::P99At1000,
+                Row::RateAt1000,
+                Row::BelowZero,
+            ],
             Self::Producers => &[Row::Producers, Row::Published],
             Self::Storm => &[
                 Row::Waiting,
@@ -164,17 +176,18 @@ impl Measure {
             Self::Delay => {
                 running.start(room)?;
                 running.works(room).await?;
-                let calm = running
-                    .beside(room, latency::measure(room, CALM, size.delay))
-                    .await?;
-                let busy = running
-                    .beside(room, latency::measure(room, BUSY, size.delay))
-                    .await?;
+                let calm = latency::measure(room, CALM, size.delay, size.seed);
+                let calm = running.beside(room, calm).await?;
+                let busy = latency::measure(room, BUSY, size.delay, size.seed);
+                let busy = running.beside(room, busy).await?;
                 Ok(vec![
-                    (Row::P50At200, calm.p50),
-                    (Row::P99At200, calm.p99),
-                    (Row::P50At1000, busy.p50),
-                    (Row::P99At1000, busy.p99),
+                    (Row::P50At200, calm.seen.at(0.5)),
+                    (Row::P99At200, calm.seen.at(0.99)),
+                    (Row::RateAt200, calm.rate),
+                    (Row::P50At1000, busy.seen.at(0.5)),
+                    (Row::P99At1000, busy.seen.at(0.99)),
+                    (Row::RateAt1000, busy.rate),
+                    (Row::BelowZero, (calm.below_zero + busy.below_zero) as f64),
                 ])
             }
             Self::Producers => {
@@ -281,7 +294,9 @@ pub(crate) async fn run(options: &Options) -> Result {
     let (runs, whole) = (options.runs(3, 1), size);
     // The round that warms up is a small one; a quick run has none.
     for run in usize::from(options.quick)..=runs {
-        let of_round = if run == 0 { Size::QUICK } else { size };
+        let mut of_round = if run == 0 { Size::QUICK } else { size };
+        of_round.seed = rand::random();
+        eprintln!("run {run} of {runs}: moments of seed {}", of_round.seed);
         for measure in Measure::ALL {
             for place in turns(found.len(), run) {
                 let found = &mut found[place];

@@ -18,7 +18,9 @@ set up as its own documentation says and tuned by it (`bench/peers`, a folder wi
   to the entry with which no event is missing any more. *Without such a start*: what it took before, from the start of its process to
   the only event that waited for it, is left out. How large the backlog of each is, is told below: who is slow has one for half a minute or so, by
   what it did in the round that warms up. Raw XADD is `redis-cli --pipe` with the very entries that this peer wrote, into the emptied Redis.
-* **Delay**: from COMMIT returned to the entry in the hands of a reader that blocks in XREAD; the first fifth is thrown away.
+* **Delay**: from COMMIT returned to the entry in the hands of a reader that blocks in XREAD, both on blocking sockets; the first fifth is thrown
+  away. Events come by a schedule with random gaps that waits for nobody, over 32 connections, at the same moments for all of a round. An
+  entry that is read before the answer to its commit has a delay below zero, which counts as it is; how many is told, and the rate reached.
 * **Producers**: commits of 32 clients, one event each, with the peer running, as a part of the commits of bare inserts of the same row
   without any peer, one after the other in the same round; and how many events the peer published a second in that time.
 * **Memory**: the most that the peer's process had resident in the backlog.

@@ -12,8 +12,11 @@ pub(crate) enum Row {
     Alone,
     P50At200,
     P99At200,
+    RateAt200,
     P50At1000,
     P99At1000,
+    RateAt1000,
+    BelowZero,
     Producers,
     Published,
     Memory,
@@ -26,7 +29,7 @@ pub(crate) enum Row {
 
 impl Row {
     /// In the order of the page.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Drain,
         Self::Later,
         Self::OfRaw,
@@ -34,8 +37,11 @@ impl Row {
         Self::Alone,
         Self::P50At200,
         Self::P99At200,
+        Self::RateAt200,
         Self::P50At1000,
         Self::P99At1000,
+        Self::RateAt1000,
+        Self::BelowZero,
         Self::Producers,
         Self::Published,
         Self::Memory,
@@ -55,8 +61,11 @@ impl Row {
             Self::Alone => "from its start to an only event, ms",
             Self::P50At200 => "delay at 200/s, p50, ms",
             Self::P99At200 => "delay at 200/s, p99, ms",
+            Self::RateAt200 => "committed at 200/s, events/s",
             Self::P50At1000 => "delay at 1,000/s, p50, ms",
             Self::P99At1000 => "delay at 1,000/s, p99, ms",
+            Self::RateAt1000 => "committed at 1,000/s, events/s",
+            Self::BelowZero => "read before the answer to their commit, events",
             Self::Producers => "producers, part of bare inserts",
             Self::Published => "published while producers commit, events/s",
             Self::Memory => "memory at most, MiB",
@@ -71,7 +80,9 @@ impl Row {
     /// Without values.
     pub(crate) fn series(self) -> Series {
         match self {
-            Self::Drain | Self::Later | Self::Published => Series::rate(),
+            Self::Drain | Self::Later | Self::Published | Self::RateAt200 | Self::RateAt1000 => {
+                Series::rate()
+            }
             Self::OfRaw | Self::Producers => Series::new("ratio", Better::Higher),
             Self::First
             | Self::Alone
@@ -81,7 +92,7 @@ impl Row {
             | Self::P99At1000 => Series::delay(),
             Self::Memory => Series::new("MiB", Better::Lower),
             Self::Waiting => Series::new("events", Better::Higher),
-            Self::Lost | Self::Phantom | Self::Doubled | Self::Reordered => {
+            Self::BelowZero | Self::Lost | Self::Phantom | Self::Doubled | Self::Reordered => {
                 Series::new("events", Better::Lower)
             }
         }
@@ -94,6 +105,9 @@ impl Row {
 
     /// What another row was measured under: nobody is better by it.
     pub(crate) fn is_circumstance(self) -> bool {
-        matches!(self, Self::Waiting)
+        matches!(
+            self,
+            Self::Waiting | Self::RateAt200 | Self::RateAt1000 | Self::BelowZero
+        )
     }
 }

@@ -1,172 +1,327 @@
 //! Events that come by a schedule, whether or not those before them are through: when each commit returned, and when a reader that is
 //! blocked in `XREAD` had the entry.
 //!
-//! Arrivals are drawn from a seed, with gaps as of people who know nothing of each other. Each is one `outbox.append`, prepared, a
-//! transaction of its own, by the first connection that is free; a connection is a key, so that order per key is known. What is
-//! measured begins when the commit returned to its client and ends when the answer of the [`Reader`] is there.
+//! Each is a transaction of its own, prepared, by the first session that is free; a session is a key, so that order per key is known.
+//! What is measured begins when a producer has `ReadyForQuery` behind its commit, and ends when the reader has the answer that its event
+//! is in. Both are threads on blocking sockets. An entry may be read before its producer has the answer: then its delay is below zero,
+//! counts as it is, and is told.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
+use redis::Commands as _;
+use redis::streams::{StreamReadOptions, StreamReadReply};
 use system_tests::{Failure, Login, Result};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
-use super::ground::{Ground, Sink};
+use super::arrivals::{Arrivals, Done, Worker};
 use super::quantile::Quantiles;
-use super::reader::Reader;
+use super::session::Session;
+use crate::peers::mark::{Mark, found};
 
-pub(super) const TOPIC: &str = "bench.flowing";
-const CONNECTIONS: usize = 32;
+const SESSIONS: usize = 32;
+/// How long a reader is blocked at most before it looks whether it is still wanted, in milliseconds.
+const BLOCKED: usize = 200;
+/// How long entries may stay away after the last commit.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// So late an event may be begun and still be on time.
 const ON_TIME: Duration = Duration::from_millis(1);
-const APPEND: &str = "select outbox.append($1, $2::text::json, key => $3)";
+/// Sessions are open by then.
+const LEAD: Duration = Duration::from_millis(100);
 
 /// What is to come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flow {
-    /// Events in a second.
-    pub(super) rate: u32,
-    /// How long they come.
-    pub(super) lasts: Duration,
-    /// How long before they count.
-    pub(super) warms: Duration,
-    pub(super) seed: u64,
+pub(crate) struct Flow {
+    pub(crate) arrivals: Arrivals,
+    /// How long they come before they count.
+    pub(crate) warms: Duration,
+}
+
+/// What producers send of a key and data.
+pub(crate) type Dress = Arc<dyn Fn(&str, String) -> String + Send + Sync>;
+
+/// Where events go in, and where they come out.
+#[derive(Clone)]
+pub(crate) struct Path {
+    pub(crate) database_url: String,
+    /// Takes the key and the data.
+    pub(crate) append: String,
+    pub(crate) dress: Dress,
+    pub(crate) redis_url: String,
+    pub(crate) stream: String,
+    /// In front of its keys: events of another flow are not looked at.
+    pub(crate) word: String,
 }
 
 /// What was measured, in milliseconds.
 #[derive(Clone, Debug)]
-pub(super) struct Delays {
+pub(crate) struct Delays {
     /// From the return of a commit until its entry was read.
-    pub(super) seen: Quantiles,
+    pub(crate) seen: Quantiles,
     /// From the moment at which an event was to come until its commit returned.
-    pub(super) committed: Quantiles,
+    pub(crate) committed: Quantiles,
     /// Which part of the events was begun within a millisecond of its moment.
-    pub(super) on_time: f64,
+    pub(crate) on_time: f64,
+    /// Events that were committed in a second.
+    pub(crate) rate: f64,
+    /// Of those that count: read before the answer to their commit was.
+    pub(crate) below_zero: usize,
+    /// Entries of events that were read before.
+    pub(crate) doubled: u64,
+    /// Events that first came behind a later one of their key.
+    pub(crate) reordered: u64,
 }
 
-/// One event: when it was to come, and when its commit returned.
-struct Committed {
-    number: u64,
-    due: Instant,
-    begun: Instant,
-    returned: Instant,
+impl Path {
+    /// Through our own function and relay.
+    pub(super) fn ours(database_url: &str, redis_url: String) -> Self {
+        Self {
+            database_url: Login::Producer.database_url(database_url),
+            append: "select outbox.append('bench.flowing', $2::text::json, key => $1::text)".to_owned(),
+            dress: Arc::new(|_, data| data),
+            redis_url,
+            stream: "outbox:bench.flowing".to_owned(),
+            word: "flow".to_owned(),
+        }
+    }
 }
 
 impl Flow {
-    /// Lets them come into a database whose relay runs, and waits until all of them were read.
+    /// Lets them come into a database that somebody publishes from, and waits until all of them were read.
     ///
     /// # Errors
-    /// When an entry is missing or comes twice, or those of a key come in another order.
-    pub(super) async fn run(self, ground: &Ground, database_url: &str, sink: Sink) -> Result<Delays> {
-        let reader = Reader::start(&ground.redis_url(sink))?;
-        let begins = Instant::now() + Duration::from_millis(100);
-        let committed = self.produce(database_url, begins).await?;
-        let seen = reader.finish(committed.len()).await?;
-        let counts_from = begins + self.warms;
-        let (mut delays, mut commits) = (Vec::new(), Vec::new());
-        let mut on_time = 0_u32;
-        for event in committed.iter().filter(|event| event.due >= counts_from) {
-            let read = seen
-                .get(&event.number)
-                .ok_or_else(|| Failure::new(format!("event {} was never read", event.number)))?;
-            delays.push(milliseconds(event.returned, *read));
-            commits.push(milliseconds(event.due, event.returned));
-            on_time += u32::from(event.begun.saturating_duration_since(event.due) <= ON_TIME);
-        }
-        Ok(Delays {
-            on_time: f64::from(on_time) / (delays.len().max(1) as f64),
-            seen: Quantiles::of(delays),
-            committed: Quantiles::of(commits),
-        })
+    /// When an entry is missing.
+    pub(crate) async fn run(self, path: Path) -> Result<Delays> {
+        tokio::task::spawn_blocking(move || self.block(&path)).await?
     }
 
-    async fn produce(self, database_url: &str, begins: Instant) -> Result<Vec<Committed>> {
-        let url = Login::Producer.database_url(database_url);
-        let (free, mut frees) = mpsc::channel::<oneshot::Sender<(u64, Instant)>>(CONNECTIONS);
-        let (done, mut dones) = mpsc::unbounded_channel();
-        let mut tasks = JoinSet::new();
-        for key in 0..CONNECTIONS {
-            tasks.spawn(writer(url.clone(), key, free.clone(), done.clone()));
+    fn block(self, path: &Path) -> Result<Delays> {
+        let producers: Vec<Producer> = (0..SESSIONS)
+            .map(|session| Producer::open(path, session))
+            .collect::<Result<_>>()?;
+        let reader = Reader::start(path)?;
+        let begins = Instant::now() + LEAD;
+        let committed = self.arrivals.run(begins, producers)?;
+        let read = reader.finish(committed.len())?;
+        self.delays(begins, &committed, &read)
+    }
+
+    /// Pure.
+    fn delays(self, begins: Instant, committed: &[Done<()>], read: &Read) -> Result<Delays> {
+        let from = begins + self.warms;
+        let (mut seen, mut appended, mut on_time) = (Vec::new(), Vec::new(), 0_u32);
+        let mut last = from;
+        for event in committed.iter().filter(|event| event.due >= from) {
+            let at = read
+                .seen
+                .get(&event.number)
+                .ok_or_else(|| Failure::new(format!("event {} was never read", event.number)))?;
+            seen.push(milliseconds(event.returned, *at));
+            appended.push(milliseconds(event.due, event.returned));
+            on_time += u32::from(event.begun.saturating_duration_since(event.due) <= ON_TIME);
+            last = last.max(event.returned);
         }
-        drop((free, done));
-        // On a thread: the runtime's timer knows whole milliseconds only, and would let what comes in one of them come at once.
-        let number = tokio::task::spawn_blocking(move || {
-            let mut random = StdRng::seed_from_u64(self.seed);
-            let (mut due, mut number) = (begins, 0_u64);
-            while due < begins + self.lasts {
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                number += 1;
-                // Whoever is free; when nobody is, the event waits, and its delay counts from the moment it was due.
-                loop {
-                    // Without writers there is nobody to wait for: the run failed, or was given up.
-                    let Some(writer) = frees.blocking_recv() else {
-                        return number;
-                    };
-                    if writer.send((number, due)).is_ok() {
-                        break;
-                    }
-                }
-                let gap = -(1.0 - random.random::<f64>()).ln() / f64::from(self.rate);
-                due += Duration::from_secs_f64(gap);
-            }
-            number
+        let counted = seen.len() as f64;
+        Ok(Delays {
+            on_time: f64::from(on_time) / counted.max(1.0),
+            rate: counted / (last - from).max(ON_TIME).as_secs_f64(),
+            below_zero: seen.iter().filter(|delay| **delay < 0.0).count(),
+            doubled: read.doubled,
+            reordered: read.reordered,
+            seen: Quantiles::of(seen),
+            committed: Quantiles::of(appended),
         })
-        .await?;
-        while let Some(ended) = tasks.join_next().await {
-            ended??;
-        }
-        let mut committed = Vec::new();
-        while let Some(event) = dones.recv().await {
-            committed.push(event);
-        }
-        match committed.len() as u64 == number {
-            true => Ok(committed),
-            false => Err(Failure::new(format!(
-                "{} commits of {number} events",
-                committed.len()
+    }
+}
+
+impl Delays {
+    /// Fails when an event came twice or turned around with one of its key: what publishes it promises neither happens undisturbed.
+    pub(crate) fn in_order_and_once(self) -> Result<Self> {
+        match (self.doubled, self.reordered) {
+            (0, 0) => Ok(self),
+            (doubled, reordered) => Err(Failure::new(format!(
+                "{doubled} events came twice, {reordered} behind a later one of their key"
             ))),
         }
     }
 }
 
-/// Says that it is free, appends what it is given, and so on until nobody listens.
-async fn writer(
-    url: String,
-    key: usize,
-    free: mpsc::Sender<oneshot::Sender<(u64, Instant)>>,
-    done: mpsc::UnboundedSender<Committed>,
-) -> Result {
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    let append = client.prepare(APPEND).await?;
-    let key = format!("key-{key}");
-    loop {
-        let (give, given) = oneshot::channel();
-        if free.send(give).await.is_err() {
-            return Ok(());
-        }
-        let Ok((number, due)) = given.await else {
-            return Ok(());
-        };
-        let payload = format!(r#"{{"number":{number},"filling":"{}"}}"#, "x".repeat(170));
-        let begun = Instant::now();
-        client.query_one(&append, &[&TOPIC, &payload, &key]).await?;
-        let returned = Instant::now();
-        done.send(Committed {
-            number,
-            due,
-            begun,
-            returned,
+fn milliseconds(from: Instant, to: Instant) -> f64 {
+    let forward = to.saturating_duration_since(from).as_secs_f64();
+    let backward = from.saturating_duration_since(to).as_secs_f64();
+    (forward - backward) * 1e3
+}
+
+/// A session that appends.
+struct Producer {
+    session: Session,
+    key: String,
+    payload: String,
+    dress: Dress,
+}
+
+impl Producer {
+    fn open(path: &Path, number: usize) -> Result<Self> {
+        Ok(Self {
+            session: Session::open(&path.database_url, &path.append)?,
+            key: format!("{}-{number}", path.word),
+            payload: String::new(),
+            dress: Arc::clone(&path.dress),
         })
-        .map_err(|_| Failure::new("nobody notes what was committed"))?;
     }
 }
 
-fn milliseconds(from: Instant, to: Instant) -> f64 {
-    let forward = to.saturating_duration_since(from).as_secs_f64();
-    // An entry may be read before the answer to its commit is.
-    let backward = from.saturating_duration_since(to).as_secs_f64();
-    (forward - backward) * 1e3
+impl Worker for Producer {
+    type Took = ();
+
+    fn ready(&mut self, number: u64) {
+        let key = self.key.clone();
+        self.payload = (self.dress)(&self.key, Mark { key, number }.data());
+    }
+
+    fn go(&mut self) -> Result {
+        self.session.execute(&[&self.key, &self.payload])
+    }
+}
+
+/// What a reader saw.
+#[derive(Default)]
+struct Read {
+    /// When each was there first.
+    seen: HashMap<u64, Instant>,
+    newest: HashMap<String, u64>,
+    doubled: u64,
+    reordered: u64,
+}
+
+impl Read {
+    fn take(&mut self, mark: Mark, now: Instant) {
+        if self.seen.contains_key(&mark.number) {
+            self.doubled += 1;
+            return;
+        }
+        self.seen.insert(mark.number, now);
+        let newest = self.newest.entry(mark.key).or_default();
+        self.reordered += u64::from(mark.number < *newest);
+        *newest = mark.number.max(*newest);
+    }
+}
+
+/// A thread that is blocked in XREAD.
+struct Reader {
+    thread: JoinHandle<Result<Read>>,
+    is_over: Arc<AtomicBool>,
+    wanted: std::sync::mpsc::Sender<usize>,
+}
+
+impl Reader {
+    /// Reads from the first entry of the stream on that is written from now on.
+    fn start(path: &Path) -> Result<Self> {
+        let mut redis = redis::Client::open(path.redis_url.as_str())?.get_connection()?;
+        let (stream, word) = (path.stream.clone(), format!("{}-", path.word));
+        let last: redis::streams::StreamRangeReply = redis.xrevrange_count(&stream, "+", "-", 1)?;
+        let after = last.ids.first().map_or("0".to_owned(), |entry| entry.id.clone());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (wanted, asked) = std::sync::mpsc::channel();
+        let over = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || read(redis, &stream, &word, after, &asked, &over));
+        Ok(Self {
+            thread,
+            is_over,
+            wanted,
+        })
+    }
+
+    /// Waits until it has so many, and returns when it had each.
+    fn finish(self, events: usize) -> Result<Read> {
+        // A reader that ended already says why below.
+        self.wanted.send(events).ok();
+        let since = Instant::now();
+        while !self.thread.is_finished() {
+            if since.elapsed() > PATIENCE {
+                self.is_over.store(true, Ordering::Relaxed);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let read = self
+            .thread
+            .join()
+            .map_err(|_| Failure::new("the reader panicked"))??;
+        match read.seen.len() == events {
+            true => Ok(read),
+            false => Err(Failure::new(format!("{} of {events} were read", read.seen.len()))),
+        }
+    }
+}
+
+fn read(
+    mut redis: redis::Connection,
+    stream: &str,
+    word: &str,
+    mut after: String,
+    asked: &std::sync::mpsc::Receiver<usize>,
+    is_over: &AtomicBool,
+) -> Result<Read> {
+    let blocked = StreamReadOptions::default().block(BLOCKED);
+    let mut all = Read::default();
+    let mut wanted = None;
+    while wanted.is_none_or(|wanted| all.seen.len() < wanted) && !is_over.load(Ordering::Relaxed) {
+        let reply: Option<StreamReadReply> = redis.xread_options(&[stream], &[&after], &blocked)?;
+        let now = Instant::now();
+        for entry in reply
+            .into_iter()
+            .flat_map(|reply| reply.keys)
+            .flat_map(|key| key.ids)
+        {
+            if let Some(mark) = found(entry.map.values()).filter(|mark| mark.key.starts_with(word)) {
+                all.take(mark, now);
+            }
+            after = entry.id;
+        }
+        wanted = wanted.or_else(|| asked.try_recv().ok());
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Arrivals, Done, Flow, Mark, Read};
+    use system_tests::Result;
+
+    #[test]
+    fn a_delay_below_zero_counts_as_it_is_and_what_comes_again_is_told() -> Result {
+        let flow = Flow {
+            arrivals: Arrivals {
+                rate: 2,
+                lasts: Duration::from_secs(1),
+                seed: 1,
+            },
+            warms: Duration::ZERO,
+        };
+        let begins = Instant::now();
+        let at = |ms| begins + Duration::from_millis(ms);
+        let done = |number, due, returned| Done {
+            number,
+            due: at(due),
+            begun: at(due),
+            returned: at(returned),
+            took: (),
+        };
+        let mut read = Read::default();
+        for (key, number, ms) in [("a", 2, 499), ("a", 1, 520), ("a", 2, 530)] {
+            let key = key.to_owned();
+            read.take(Mark { key, number }, at(ms));
+        }
+        let delays = flow.delays(begins, &[done(1, 100, 510), done(2, 450, 500)], &read)?;
+        assert!((delays.seen.at(0.5) + 1.0).abs() < 1e-6 && (delays.seen.at(1.0) - 10.0).abs() < 1e-6);
+        assert_eq!((delays.below_zero, delays.doubled, delays.reordered), (1, 1, 1));
+        assert!((delays.rate - 2.0 / 0.51).abs() < 1e-6 && (delays.on_time - 1.0).abs() < 1e-9);
+        assert!(delays.in_order_and_once().is_err());
+        assert!(flow.delays(begins, &[done(3, 100, 510)], &read).is_err());
+        Ok(())
+    }
 }

@@ -5,25 +5,31 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, Executor as _};
 use system_tests::Result;
 
-use super::flow::{Delays, Flow};
+use super::arrivals::{Arrivals, Worker};
+use super::flow::{Delays, Flow, Path};
 use super::ground::{Copy, Ground, Sink};
 use super::quantile::Quantiles;
+use super::session::Session;
 use crate::options::Options;
 use crate::report::{Line, Report, Series};
+use crate::turn::turns;
 
 const RATES: [u32; 2] = [200, 1_000];
-/// Probes of the floor are as far apart as the events of the slower flow, so that they meet processes that wait as those do.
-const BETWEEN_PROBES: Duration = Duration::from_millis(5);
+/// Threads that probe what a flow costs at least; none has to wait for another at the faster rate.
+const PROBERS: usize = 16;
+/// Of the probes that are thrown away.
+const PROBES_WARM: Duration = Duration::from_millis(500);
 
 const HEAD: &str = "Events come by a schedule of 200 and of 1,000 in a second with random gaps (Poisson), for 30 seconds (`--quick`: 5), whether or not those before
 them are through; each is a transaction with one `outbox.append` over one of 32 connections, payload 200 bytes. The delay begins when
-the commit returned to its client, and ends when a reader that is blocked in `XREAD` has the entry. The first two seconds do not count. The relay
-has the settings that it has by itself; Redis keeps nothing on disk, Postgres everything.
+the commit returned to its client (`ReadyForQuery` is read), and ends when a reader that is blocked in `XREAD` has the entry. Producers and reader
+are threads on blocking sockets, with nothing between a socket and the clock. An entry that is read before the answer to its commit is has a delay
+below zero, which counts as it is. The first two seconds do not count. The relay has the settings that it has by itself; Redis keeps nothing on disk, Postgres everything.
 
 The relay cannot do with less than **one durable commit** (what is in a batch is committed before it is published), **a round trip to
-Postgres** and **one to Redis**. They are measured just before each flow on the same servers with nothing else at work, 200 in a second
-one after the other: an `insert` of one row that is committed, `select 1`, and `PING`; each from a connection of its own, prepared. What stands
-beside p50 is the sum of their medians.
+Postgres** and **one to Redis**. They are measured just before each flow on the same servers with nothing else at work, by threads of the same kind, as many
+in a second as the flow has and with the same gaps: an `insert` of one row that is committed, `select 1`, and `PING`, one after the other; each from
+a connection of its own, prepared. What stands beside p50 is the sum of their medians.
 
 Every run is checked: each event is read once, and those of a key in order.
 ";
@@ -39,31 +45,36 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         .iter()
         .map(|_| std::array::from_fn(|_| Series::delay()))
         .collect();
+    let mut reached: Vec<Series> = rates.iter().map(|_| Series::rate()).collect();
     let mut commits: Vec<[Series; 2]> = rates
         .iter()
         .map(|_| std::array::from_fn(|_| Series::delay()))
         .collect();
-    let (mut notes, mut late) = (Vec::new(), 0.0_f64);
+    let (mut notes, mut late, mut below_zero) = (Vec::new(), 0.0_f64, 0);
     for run in options.rounds(runs) {
-        for ((rate, series), commits) in rates.iter().copied().zip(&mut found).zip(&mut commits) {
+        for place in turns(rates.len(), run) {
+            let (rate, series, commits) = (rates[place], &mut found[place], &mut commits[place]);
             let seed = rand::random();
+            let arrivals = |lasts| Arrivals { rate, lasts, seed };
             let flow = Flow {
-                rate,
-                lasts,
+                arrivals: arrivals(lasts),
                 warms: Duration::from_secs(2),
-                seed,
             };
             let copy = ground.copy("flowing").await?;
-            let floor = floor(&ground, &copy, options.size(1_000, 200)).await?;
+            let probed = Duration::from_secs(options.size(8, 2));
+            let floor = floor(&ground, &copy, arrivals(probed)).await?;
             let delays = once(&ground, &copy, flow).await?;
             ground.drop_copy(copy).await?;
             let seen = |share| delays.seen.at(share);
             eprintln!(
-                "run {run} of {runs}: {rate} per s, seed {seed}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; floor {floor:.2} ms; {:.1} % on time",
+                "run {run} of {runs}: {rate} per s ({:.0} reached), seed {seed}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; floor {floor:.2} ms; \
+                 {:.1} % on time; {} below zero",
+                delays.rate,
                 seen(0.5),
                 seen(0.99),
                 seen(1.0),
-                delays.on_time * 100.0
+                delays.on_time * 100.0,
+                delays.below_zero
             );
             if run > 0 {
                 let values = [seen(0.5), seen(0.99), seen(0.999), seen(1.0), floor];
@@ -73,17 +84,23 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
                     .for_each(|(series, value)| series.push(value));
                 commits[0].push(delays.committed.at(0.5));
                 commits[1].push(delays.committed.at(0.99));
+                reached[place].push(delays.rate);
                 late = late.max(1.0 - delays.on_time);
+                below_zero += delays.below_zero;
             }
         }
     }
     let mut lines = Vec::new();
-    for ((rate, series), commits) in rates.into_iter().zip(found).zip(commits) {
+    for (((rate, series), commits), reached) in rates.into_iter().zip(found).zip(commits).zip(reached) {
         lines.extend(lines_of(rate, series, commits));
+        lines.push(Line::new(format!("{rate} per s: committed"), reached));
     }
     notes.push(format!(
         "In the worst run {:.1} % of the events were begun more than a millisecond after their moment.",
         late * 100.0
+    ));
+    notes.push(format!(
+        "{below_zero} delays of all runs are below zero: the entry was read before the answer to its commit was."
     ));
     Ok(Report {
         name: "latency",
@@ -124,40 +141,59 @@ async fn once(ground: &Ground, copy: &Copy, flow: Flow) -> Result<Delays> {
     ground.empty(Sink::Memory).await?;
     let mut relay = ground.relay(copy.url(), Sink::Memory).start()?;
     relay.leads().await?;
-    let delays = flow.run(ground, copy.url(), Sink::Memory).await?;
+    let path = Path::ours(copy.url(), ground.redis_url(Sink::Memory));
+    let delays = flow.run(path).await?;
     relay.terminate().await?;
-    Ok(delays)
+    delays.in_order_and_once()
+}
+
+/// A thread that does what a relay cannot do without.
+struct Prober {
+    committing: Session,
+    asking: Session,
+    redis: redis::Connection,
+}
+
+impl Worker for Prober {
+    type Took = [Duration; 3];
+
+    fn ready(&mut self, _number: u64) {}
+
+    fn go(&mut self) -> Result<Self::Took> {
+        let began = Instant::now();
+        self.committing.execute(&[])?;
+        let committed = Instant::now();
+        self.asking.execute(&[])?;
+        let asked = Instant::now();
+        redis::cmd("PING").query::<()>(&mut self.redis)?;
+        Ok([committed - began, asked - committed, asked.elapsed()])
+    }
 }
 
 /// The sum of the medians of a durable commit, a round trip to Postgres, and one to Redis, in milliseconds.
-async fn floor(ground: &Ground, copy: &Copy, probes: usize) -> Result<f64> {
-    let connect = async || -> Result<tokio_postgres::Client> {
-        let (client, connection) = tokio_postgres::connect(copy.url(), tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+async fn floor(ground: &Ground, copy: &Copy, arrivals: Arrivals) -> Result<f64> {
+    let (url, redis_url) = (copy.url().to_owned(), ground.redis_url(Sink::Memory));
+    let probe = move || {
+        let client = redis::Client::open(redis_url)?;
+        let probers: Vec<Prober> = (0..PROBERS)
+            .map(|_| {
+                Ok(Prober {
+                    committing: Session::open(&url, "insert into bench.probe (n) values (1)")?,
+                    asking: Session::open(&url, "select 1")?,
+                    redis: client.get_connection()?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        let begins = Instant::now();
+        let mut done = arrivals.run(begins, probers)?;
+        done.retain(|probe| probe.due >= begins + PROBES_WARM);
+        let median = |part: usize| {
+            let times = done.iter().map(|probe| probe.took[part].as_secs_f64() * 1e3);
+            Quantiles::of(times).at(0.5)
+        };
+        Ok((0..3).map(median).sum())
     };
-    let (committing, asking) = (connect().await?, connect().await?);
-    let mut redis = ground.redis(Sink::Memory).await?;
-    let insert = committing
-        .prepare("insert into bench.probe (n) values (1)")
-        .await?;
-    let select = asking.prepare("select 1").await?;
-    let mut took: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::new());
-    for _ in 0..probes {
-        tokio::time::sleep(BETWEEN_PROBES).await;
-        let began = Instant::now();
-        committing.execute(&insert, &[]).await?;
-        let committed = Instant::now();
-        asking.query_one(&select, &[]).await?;
-        let asked = Instant::now();
-        redis::cmd("PING").query_async::<()>(&mut redis).await?;
-        let pinged = Instant::now();
-        let times = [committed - began, asked - committed, pinged - asked];
-        took.iter_mut()
-            .zip(times)
-            .for_each(|(all, time)| all.push(time.as_secs_f64() * 1e3));
-    }
-    Ok(took.into_iter().map(|all| Quantiles::of(all).at(0.5)).sum())
+    tokio::task::spawn_blocking(probe).await?
 }
 
 /// The table of the probes.

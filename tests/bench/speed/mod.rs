@@ -1,7 +1,8 @@
 //! How near the path is to what Postgres and Redis can do without it, on servers of its own that write to disk.
 //!
 //! One module per measure, each with `run(&Options) -> Result<Report>`; what they share is `servers` and `ground` (these,
-//! and copies of a database), `usage` and `memory` (what a process used), `flow` and `schedule` (events that come at random, or at their times). A measure knows nothing of another.
+//! and copies of a database), `usage` and `memory` (what a process used), `arrivals`, `flow` and `schedule` (things and events that come at
+//! random, or at their times). A measure knows nothing of another.
 
 pub(crate) mod ground;
 
@@ -19,9 +20,11 @@ pub(crate) mod commit;
 
 mod pgbench;
 
-mod flow;
+pub(crate) mod arrivals;
 
-mod reader;
+mod session;
+
+pub(crate) mod flow;
 
 pub(crate) mod latency;
 
@@ -29,7 +32,7 @@ pub(crate) mod pinned;
 
 pub(crate) mod servers;
 
-mod quantile;
+pub(crate) mod quantile;
 
 mod schedule;
 
