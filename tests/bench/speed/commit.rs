@@ -8,28 +8,30 @@ use system_tests::patience::until;
 use system_tests::{Failure, Login, Result, stream};
 
 use super::ground::{Copy, Ground, Sink};
-use super::pgbench::repeat;
+use super::pgbench::{Much, repeat};
 use crate::options::Options;
 use crate::report::{Better, Line, Report, Series};
+use crate::turn::turns;
 
 const CLIENTS: u32 = 32;
 const LIMIT: Duration = Duration::from_secs(600);
 const STREAM: &str = "outbox:bench.committed";
 
 const HEAD: &str = "`pgbench --protocol prepared` with 32 clients and two threads; each transaction is one statement that brings one event of 200 bytes, over 1,000
-keys, 15 seconds at a time (`--quick`: 2). Each run has a copy of a database with an empty log. All commits are durable.
+keys, 15 seconds at a time (`--quick`: 2). Each run has a copy of a database with an empty log. All commits are durable. The payload is bound as a
+parameter, and is another one each time; ids are ordered by time, made by the same function (`outbox.new_event_id()`) for all.
 
-* **Ours**: `select outbox.append('bench.committed', …, key => …)`, the function that producers call, by a login that may append and
+* **Ours**: `select outbox.append('bench.committed', …::json, key => …)`, the function that producers call, by a login that may append and
   nothing else. No relay is there, so its lock is free and the doorbell does not ring.
 * **Raw**: `insert` of the same values into a table that is not partitioned, has the same columns and defaults (position by a
   sequence, transaction id, time of the clock), and the same three indexes: unique on id and source, topic and position, transaction id and
-  position. No function, trigger or CHECK; `gen_random_uuid()` as id.
+  position. No trigger, and no function but that of the id.
 * **Raw with NOTIFY**: the same, and `pg_notify` in the same statement, with one session that listens: what a poller does that wants to be
   woken.
 * **Ours with the relay**: the relay runs on the same two cores and publishes into Redis meanwhile; it is beside raw inserts that have
-  both cores for themselves.
+  both cores for themselves. How much it published by the end of the time, and what was left, is told: a relay that waits costs nothing.
 * Where it goes: **raw inserts into the log itself**, by a superuser, so without the function; once with its triggers off. What is left
-  beside raw inserts then are the partitions and CHECKs.
+  beside raw inserts then are the partitions.
 
 WAL is all that the server wrote meanwhile, by the commits that came of it; full pages after a checkpoint are in it.
 
@@ -37,20 +39,38 @@ Every run is checked: as many rows as transactions, and with the relay as many e
 ";
 
 const OURS: &str = r#"\set key random(1, 1000)
-select outbox.append('bench.committed', '{"number":1,"filling":"FILLING"}', key => 'key-' || :key);
+\set number random(1, 1000000000)
+select outbox.append('bench.committed', (PAYLOAD)::json, key => 'key-' || :key::text);
 "#;
+/// Variables of `pgbench` are bound as parameters.
+const PAYLOAD: &str = r#"'{"number":' || :number::text || ',"filling":"' || :filling::text || '"}'"#;
 const RAW: &str = r#"\set key random(1, 1000)
+\set number random(1, 1000000000)
 insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
-values ('standard', 'bench.committed', 'key-' || :key, gen_random_uuid(), '/bench', 'bench.committed', 'application/json', '{"number":1,"filling":"FILLING"}');
+values ('standard', 'bench.committed', 'key-' || :key::text, outbox.new_event_id(), '/bench', 'bench.committed', 'application/json', PAYLOAD);
 "#;
 const RAW_WITH_NOTIFY: &str = r#"\set key random(1, 1000)
+\set number random(1, 1000000000)
 with put as (
     insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
-    values ('standard', 'bench.committed', 'key-' || :key, gen_random_uuid(), '/bench', 'bench.committed', 'application/json', '{"number":1,"filling":"FILLING"}')
+    values ('standard', 'bench.committed', 'key-' || :key::text, outbox.new_event_id(), '/bench', 'bench.committed', 'application/json', PAYLOAD)
     returning 1
 )
 select pg_notify('bench', '') from put;
 "#;
+
+/// What was done in one run.
+#[derive(Clone, Copy, Debug)]
+struct Once {
+    /// Commits in a second.
+    rate: f64,
+    /// Bytes that the server wrote for each.
+    wal: f64,
+    /// Events on the stream when the last of them was over, for a second of that time.
+    published: f64,
+    /// Events that were not.
+    left: f64,
+}
 
 /// A transaction of producers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +102,7 @@ impl Way {
             Self::RawWithNotify => RAW_WITH_NOTIFY,
             Self::Log | Self::LogWithTriggers => &RAW.replace("bench.raw", "outbox.log"),
         };
-        script.replace("FILLING", &"x".repeat(170))
+        script.replace("PAYLOAD", PAYLOAD)
     }
 
     fn count(self) -> &'static str {
@@ -94,8 +114,7 @@ impl Way {
         }
     }
 
-    /// Commits in a second, and bytes of WAL for each.
-    async fn once(self, ground: &Ground, seconds: u32) -> Result<[f64; 2]> {
+    async fn once(self, ground: &Ground, seconds: u32) -> Result<Once> {
         let copy = ground.copy("committed").await?;
         let url = match self {
             // A producer may not insert by itself, and triggers are turned off by a superuser.
@@ -119,14 +138,17 @@ impl Way {
             let started = relay.insert(ground.relay(copy.url(), Sink::Memory).start()?);
             started.leads().await?;
         }
+        let filling = ("filling", "x".repeat(170));
         let written = wal(ground).await?;
-        let done = repeat(&url, &self.script(), CLIENTS, seconds).await?;
+        let done = repeat(&url, &self.script(), &[filling], CLIENTS, Much::Seconds(seconds)).await?;
         let written = wal(ground).await? - written;
+        let mut published = 0;
         if let Some(listener) = listener {
             listener.abort();
         }
         if let Some(mut relay) = relay {
             let mut redis = ground.redis(Sink::Memory).await?;
+            published = i64::try_from(stream::length(&mut redis, STREAM).await?)?;
             until("all that was committed is published", LIMIT, async || {
                 let length = stream::length(&mut redis, STREAM).await?;
                 Ok((i64::try_from(length)? == done.transactions).then_some(()))
@@ -136,7 +158,12 @@ impl Way {
         }
         self.check(&copy, done.transactions).await?;
         ground.drop_copy(copy).await?;
-        Ok([done.rate, written / done.transactions as f64])
+        Ok(Once {
+            rate: done.rate,
+            wal: written / done.transactions as f64,
+            published: published as f64 / f64::from(seconds),
+            left: (done.transactions - published) as f64,
+        })
     }
 
     async fn check(self, copy: &Copy, transactions: i64) -> Result {
@@ -229,16 +256,19 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         .into_iter()
         .map(|way| (way, [Series::rate(), Series::new("bytes", Better::Lower)]))
         .collect();
+    let (mut published, mut left) = (Series::rate(), Series::new("events", Better::Lower));
     for run in options.rounds(runs) {
-        for (way, series) in &mut found {
-            let values = way.once(&ground, seconds).await?;
-            let [rate, wal] = values;
-            eprintln!("run {run} of {runs}: {way:?}: {rate:.0} commits per s, {wal:.0} bytes of WAL each");
+        for place in turns(found.len(), run) {
+            let (way, [rates, wals]) = &mut found[place];
+            let once = way.once(&ground, seconds).await?;
+            eprintln!("run {run} of {runs}: {way:?}: {once:.0?}");
             if run > 0 {
-                series
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(series, value)| series.push(value));
+                rates.push(once.rate);
+                wals.push(once.wal);
+            }
+            if run > 0 && *way == Way::OursWithRelay {
+                published.push(once.published);
+                left.push(once.left);
             }
         }
     }
@@ -250,6 +280,10 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         .iter()
         .filter_map(|comparison| comparison.line(of))
         .collect();
+    if !left.values().is_empty() {
+        lines.push(Line::new("what the relay published meanwhile", published));
+        lines.push(Line::new("what was left to publish then", left));
+    }
     if let (Some(ours), Some(raw)) = (of(Way::Ours, 1), of(Way::Raw, 1)) {
         lines.push(Line::new("WAL of a commit that appends", ours).against("raw inserts", raw));
     }
@@ -276,6 +310,7 @@ async fn prepare(ground: &Ground) -> Result {
              create unique index on bench.raw (id, source);
              create index on bench.raw (topic, position);
              create index on bench.raw (transaction_id, position);
+             grant execute on function outbox.new_event_id() to test_producer;
              grant usage on schema bench to test_producer;
              grant usage on sequence bench.position to test_producer;
              grant insert, select on bench.raw to test_producer",

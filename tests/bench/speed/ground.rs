@@ -80,6 +80,11 @@ impl Ground {
         Ok(facts)
     }
 
+    /// The address of the log's database, as superuser.
+    pub(crate) fn log_url(&self) -> &str {
+        self.world.database_url()
+    }
+
     /// The log's database, as superuser.
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
         self.world.connect().await

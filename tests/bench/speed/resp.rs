@@ -1,6 +1,6 @@
 //! The entries of streams as the bytes that `redis-cli --pipe` sends: read back, checked, put into a file, sent.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::process::{Command, Stdio};
@@ -16,6 +16,8 @@ use super::program::redis_cli;
 const PAGE: usize = 2_000;
 /// What is in front of the number in the payload of an event.
 const NUMBER: &[u8] = b"\"number\"";
+/// What is in front of its key.
+const KEY: &[u8] = b"\"partitionkey\":\"";
 
 /// An entry: its id, and its fields with their values.
 type Raw = (String, Vec<Vec<u8>>);
@@ -25,11 +27,11 @@ struct Reading<'a> {
     stream: &'a str,
     page: VecDeque<(EntryId, Raw)>,
     after: String,
-    number: i64,
+    newest: HashMap<Vec<u8>, i64>,
 }
 
 /// Writes all entries of these streams as commands into a file, in the order of their ids, and checks that they are the events 1 to
-/// `events`: the numbers rise on each stream, and none is missing.
+/// `events`: the numbers of each key rise on each stream, and none is missing.
 pub(super) async fn read_back(
     redis: &mut MultiplexedConnection,
     streams: &[String],
@@ -87,7 +89,7 @@ impl<'a> Reading<'a> {
             stream,
             page: VecDeque::new(),
             after: "-".to_owned(),
-            number: 0,
+            newest: HashMap::new(),
         }
     }
 
@@ -120,13 +122,16 @@ impl<'a> Reading<'a> {
             .get(1)
             .and_then(|event| number(event))
             .ok_or_else(|| Failure::new(format!("entry {id} has no number")))?;
-        if number <= self.number {
+        let key = fields
+            .get(1)
+            .and_then(|event| text(event, KEY))
+            .unwrap_or_default();
+        if let Some(before) = self.newest.insert(key, number).filter(|before| *before >= number) {
             return Err(Failure::new(format!(
-                "{}: event {number} behind event {}",
-                self.stream, self.number
+                "{}: event {number} behind event {before} of its key",
+                self.stream
             )));
         }
-        self.number = number;
         write!(writer, "*{}\r\n", fields.len() + 3)?;
         for word in [b"XADD", self.stream.as_bytes(), id.as_bytes()] {
             bulk(writer, word)?;

@@ -8,6 +8,7 @@ use super::append::Append;
 use super::ground::Ground;
 use super::load;
 use super::project;
+use super::rebuild;
 
 /// One thing that is measured.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +17,10 @@ pub(crate) enum Case {
     Append(Append),
     /// Reads of a stream of a thousand events, whole.
     Load { times: usize },
-    /// A projection that reads this many events, one row each.
+    /// A subscription that is new, and reads this many events, one row each.
     Project { events: u32 },
+    /// A projection of this many events, one row each, that is built anew beside the live one and takes its place.
+    Rebuild { events: u32 },
 }
 
 impl fmt::Display for Case {
@@ -25,7 +28,8 @@ impl fmt::Display for Case {
         match self {
             Self::Append(append) => append.fmt(f),
             Self::Load { .. } => f.write_str("loads of a stream of 1,000 events"),
-            Self::Project { .. } => f.write_str("events projected, a row each"),
+            Self::Project { .. } => f.write_str("events projected by a new subscription, a row each"),
+            Self::Rebuild { .. } => f.write_str("events of a projection built anew, a row each"),
         }
     }
 }
@@ -51,6 +55,9 @@ impl Case {
             Self::Project {
                 events: if is_quick { 2_000 } else { 10_000 },
             },
+            Self::Rebuild {
+                events: if is_quick { 2_000 } else { 10_000 },
+            },
         ]
     }
 
@@ -58,7 +65,7 @@ impl Case {
     pub(crate) fn must_reach(&self) -> (f64, f64) {
         match self {
             Self::Append(_) | Self::Load { .. } => (0.7, 0.85),
-            Self::Project { .. } => (0.5, 0.85),
+            Self::Project { .. } | Self::Rebuild { .. } => (0.5, 0.85),
         }
     }
 
@@ -68,6 +75,7 @@ impl Case {
             Self::Append(append) => append.ours(ground).await,
             Self::Load { times } => load::ours(ground, times).await,
             Self::Project { events } => project::ours(ground, events).await,
+            Self::Rebuild { events } => rebuild::ours(ground, events).await,
         }
     }
 
@@ -76,7 +84,7 @@ impl Case {
         match *self {
             Self::Append(append) => append.raw(ground).await,
             Self::Load { times } => load::raw(ground, times).await,
-            Self::Project { events } => project::raw(ground, events).await,
+            Self::Project { events } | Self::Rebuild { events } => project::raw(ground, events).await,
         }
     }
 }

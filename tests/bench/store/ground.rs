@@ -53,9 +53,13 @@ impl Ground {
             self.filled = through;
             eprintln!("{through} of {events} events are in the store");
         }
-        connection.execute("analyze").await?;
+        connection.execute("vacuum (analyze)").await?;
         connection.execute("checkpoint").await?;
         Ok(())
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -16,8 +16,7 @@ use super::load::row;
 const LIMIT: Duration = Duration::from_secs(600);
 /// Events of each stream, and of each append.
 const EVENTS_PER_STREAM: u32 = 1_000;
-const TABLE: &str =
-    "create table bench.effect (stream text not null, version bigint not null, type text not null)";
+const TABLE: &str = "create table bench.effect (n bigint generated always as identity, stream text not null, version bigint not null, type text not null)";
 const EFFECT: &str = "insert into bench.effect (stream, version, type) values ($1, $2, $3)";
 const RAW_SELECT: &str = "select position, recorded_at, version, id, source, type, subject, time, data_content_type, data_schema, schema_version,
     correlation_id, causation_id, traceparent, tracestate, extensions::text as extensions, tags, topic, data, data_binary, stream::text
@@ -44,12 +43,8 @@ impl EventHandler for Effect {
 }
 
 pub(super) async fn ours(ground: &mut Ground, events: u32) -> Result<(usize, f64)> {
-    let category = format!("projected{}", ground.new_streams(1).start);
+    let category = stored(ground, events).await?;
     let mut connection = ground.connect().await?;
-    for stream in 0..events / EVENTS_PER_STREAM {
-        let name = StreamName::new(&category, stream)?;
-        append(&mut connection, &name, 0, EVENTS_PER_STREAM as usize).await?;
-    }
     empty(&mut connection).await?;
     let token = CancellationToken::new();
     let began = Instant::now();
@@ -65,7 +60,19 @@ pub(super) async fn ours(ground: &mut Ground, events: u32) -> Result<(usize, f64
     let seconds = began.elapsed().as_secs_f64();
     token.cancel();
     running.await??;
+    check(&mut connection, events).await?;
     Ok((events as usize, seconds))
+}
+
+/// Appends the events to streams of a category of their own, and names it.
+pub(super) async fn stored(ground: &mut Ground, events: u32) -> Result<String> {
+    let category = format!("projected{}", ground.new_streams(1).start);
+    let mut connection = ground.connect().await?;
+    for stream in 0..events / EVENTS_PER_STREAM {
+        let name = StreamName::new(&category, stream)?;
+        append(&mut connection, &name, 0, EVENTS_PER_STREAM as usize).await?;
+    }
+    Ok(category)
 }
 
 pub(super) async fn raw(ground: &mut Ground, events: u32) -> Result<(usize, f64)> {
@@ -106,10 +113,25 @@ pub(super) async fn raw(ground: &mut Ground, events: u32) -> Result<(usize, f64)
             None => break,
         }
     }
-    if done != events as usize {
-        return Err(Failure::new(format!("{done} rows of {events}")));
+    let seconds = began.elapsed().as_secs_f64();
+    check(&mut connection, events).await?;
+    Ok((done, seconds))
+}
+
+/// Each event has one effect, and those of a stream are in its order.
+async fn check(connection: &mut PgConnection, events: u32) -> Result {
+    let (effects, distinct, turned): (i64, i64, i64) = sqlx::query_as(
+        "select count(*), count(distinct (stream, version)), count(*) filter (where version <> coalesce(before, 0) + 1)
+         from (select stream, version, lag(version) over (partition by stream order by n) as before from bench.effect) effect",
+    )
+    .fetch_one(connection)
+    .await?;
+    if (effects, distinct, turned) == (i64::from(events), i64::from(events), 0) {
+        return Ok(());
     }
-    Ok((done, began.elapsed().as_secs_f64()))
+    Err(Failure::new(format!(
+        "{effects} effects of {distinct} of {events} events, {turned} not behind the one before it"
+    )))
 }
 
 async fn empty(connection: &mut PgConnection) -> Result {

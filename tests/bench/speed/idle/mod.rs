@@ -36,8 +36,8 @@ inbox are two databases, so that queries at Postgres are told apart by database.
 
 A query is a statement that `pg_stat_statements` counted, `begin` and `commit` too. A command is one that Redis counted, whoever sent
 it, but for `INFO`, which is how it is asked. A wake-up is a switch to a thread of the process, as the kernel counts them; CPU is in
-nanoseconds by thread, told in milliseconds. Everything is told for a minute. The floor of 60 queries a minute for each of the two is one
-a second, the aim of 12 one in five seconds.
+nanoseconds by thread, told in milliseconds. Everything is told for a minute. The floor of 60 queries a minute is one a second, the aim of 12 one
+in five seconds: of each of the two, and of both together.
 ";
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {

@@ -26,6 +26,8 @@ pub(super) fn lines(both: &[Minute], alone: &[Minute]) -> Vec<Line> {
         let queries = series("a minute", both, &|minute| minute.queries[place]);
         lines.push(Line::new(format!("queries of the {who}"), queries).must_reach(60.0, 12.0));
     }
+    let sum = series("a minute", both, &|minute| minute.queries.iter().sum());
+    lines.push(Line::new("queries of both together", sum).must_reach(60.0, 12.0));
     lines.push(Line::new(
         "commands at Redis, relay and consumer",
         series("a minute", both, &|minute| minute.commands),
