@@ -18,6 +18,8 @@ pub mod orders;
 
 pub mod bench;
 
+pub mod flame;
+
 pub mod ablate;
 
 pub mod chaos;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{ablate, bench, chaos, demo, import_check, model, orders, test, upgrade};
+use xtask::{ablate, bench, chaos, demo, flame, import_check, model, orders, test, upgrade};
 
 const USAGE: &str = "\
 cargo xtask test [--quick] [--install-deny] [arguments of cargo nextest run …]
@@ -58,6 +58,9 @@ cargo xtask bench peers [--quick] [--runs N] [--events N] [--only WORDS]
     Needs cargo, go, mvn and python3 for those that are run. An hour or so; writes docs/benchmarks/peers.
     --only WORDS    only peers with these words in their names, and ours
 
+cargo xtask flame FILE PICTURE TITLE
+    The samples of a process that `perf record` left in FILE, as a picture of who called whom (docs/benchmarks/flames.md).
+
 cargo xtask upgrade [COMMIT]
     A relay of an older version beside one of this version, under load, and back.
     COMMIT          of the older version; default: the version before this one
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Some("chaos") => chaos::run(&arguments.collect::<Vec<_>>()),
         Some("upgrade") => upgrade::run(&arguments.collect::<Vec<_>>()),
         Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
+        Some("flame") => flame::run(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
