@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use outbox_core::event::envelope::{binary_fields, decode_structured, write_structured};
+use outbox_core::event::envelope::{Page, Written, binary_fields, decode_structured, write_structured};
 use outbox_core::event::{Data, EntryId, Event};
 use outbox_core::tail::{StreamId, partition_of};
 
@@ -47,7 +47,29 @@ fn envelope(event: &Event, number: usize, out: &mut Vec<u8>) {
     write_structured(&view, out);
 }
 
-/// As the publisher does: a buffer per event.
+/// As the publisher does with a backlog: written when they are read, page after page, what precedes each said later.
+fn pages(events: &[Event]) -> Vec<Written> {
+    let mut page = Page::default();
+    let mut written = Vec::with_capacity(events.len());
+    for event in events {
+        page.write(&event.view());
+        if page.is_full() {
+            written.extend(page.take());
+        }
+    }
+    written.extend(page.take());
+    written
+}
+
+/// The same bytes as by hand, of events that were written before.
+fn from_pages(events: &[Written], out: &mut Vec<u8>) {
+    out.clear();
+    for (number, event) in events.iter().enumerate() {
+        event.write_structured(id(number.saturating_sub(1)), out);
+    }
+}
+
+/// As the publisher does with what was just appended: a buffer per event.
 fn envelopes(events: &[Event]) -> Vec<Vec<u8>> {
     let each = events.iter().enumerate().map(|(number, event)| {
         let mut json = Vec::with_capacity(200 + 256);
@@ -104,6 +126,9 @@ fn allocations(events: &[Event]) {
     count("structured, a buffer each", || envelopes(events));
     let mut out = Vec::with_capacity(1 << 20);
     count("structured, one buffer", || structured_in_one(events, &mut out));
+    count("written ahead, on pages", || pages(events));
+    let written = pages(events);
+    count("structured, from pages", || from_pages(&written, &mut out));
     count("binary", || binaries(events));
     count("read again", || read_again(&entries));
     count("partition of 8", || partitions(events));
@@ -163,6 +188,11 @@ fn times(criterion: &mut Criterion, events: &[Event]) {
     group.bench_function("structured, one buffer", |b| {
         b.iter(|| structured_in_one(black_box(events), &mut out));
     });
+    group.bench_function("written ahead, on pages", |b| b.iter(|| pages(black_box(events))));
+    let written = pages(events);
+    group.bench_function("structured, from pages", |b| {
+        b.iter(|| from_pages(black_box(&written), &mut out));
+    });
     group.bench_function("binary", |b| b.iter(|| binaries(black_box(events))));
     group.bench_function("read again", |b| b.iter(|| read_again(black_box(&entries))));
     group.bench_function("partition of 8", |b| b.iter(|| partitions(black_box(events))));
@@ -184,6 +214,8 @@ fn main() {
     by_hand(&events, &mut Vec::new(), &mut out);
     assert_eq!(commands(envelopes(&events)), out, "the bytes differ");
     assert_eq!(read_again(&envelopes(&events)), EVENTS);
+    from_pages(&pages(&events), &mut out);
+    assert_eq!(envelopes(&events).concat(), out, "the bytes differ");
     allocations(&events);
     let mut criterion = Criterion::default().configure_from_args();
     times(&mut criterion, &events);

@@ -310,6 +310,73 @@ async fn a_database_that_began_to_write_meanwhile_is_noticed_by_the_next_parcel(
 }
 
 #[tokio::test]
+async fn a_backlog_of_every_kind_of_event_goes_out_as_it_was_appended() -> Result {
+    // GIVEN a log of small events among which some are larger than a chunk has room for each, and no relay so far
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    sqlx::query(
+        r#"select outbox.append('all',
+                case when n % 7 > 0 then json_build_object('n', n, 'said', E'a "b"\né', 'filling', repeat('x', case when n % 997 = 0 then 20000 else 10 end)) end,
+                key => case when n % 3 > 0 then 'k-' || n end, subject => case when n % 5 = 0 then E'a "subject"\té' end,
+                "time" => case when n % 2 = 0 then '0001-01-01 00:00:00.000001+00'::timestamptz end,
+                extensions => case when n % 4 = 0 then '{"zone":"a \"b\"","attempt":3,"test":true}'::json end,
+                data_binary => case when n % 7 = 0 then decode(repeat('00ff', case when n % 49 = 0 then 9000 else 3 end), 'hex') end)
+            from generate_series(1, 3000) n"#,
+    )
+    .execute(&mut connection)
+    .await?;
+    // WHEN a relay publishes it
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut redis = world.redis().await?;
+    let found = arrived(&mut redis, "outbox:all", 3000).await?;
+    // THEN every entry says what its row says, in order, and names the one before it
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        r#"select position, concat_ws('|', id, key, subject, to_char(coalesce(time, recorded_at) at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                extensions ->> 'zone', extensions ->> 'attempt', extensions ->> 'test', data, translate(encode(data_binary, 'base64'), E'\n', ''))
+            from outbox.log where topic = 'all' order by position"#,
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    assert_eq!((found.len(), rows.len()), (3000, 3000));
+    let mut previous = None;
+    for (entry, (position, expected)) in found.iter().zip(rows) {
+        assert_eq!(
+            (entry.id.1.cast_signed(), entry.previous_id),
+            (position, previous)
+        );
+        assert_eq!(told(&entry.json)?, expected);
+        previous = Some(entry.id);
+    }
+    Ok(())
+}
+
+/// What an event says, as its row was asked for it above: payloads byte for byte.
+fn told(json: &str) -> Result<String> {
+    let members: std::collections::HashMap<String, Box<serde_json::value::RawValue>> =
+        serde_json::from_str(json)?;
+    let names = [
+        "id",
+        "partitionkey",
+        "subject",
+        "time",
+        "zone",
+        "attempt",
+        "test",
+        "data",
+        "data_base64",
+    ];
+    let texts = names
+        .iter()
+        .filter_map(|name| members.get(*name).map(|raw| (*name, raw.get())));
+    let plain = texts.map(|(name, raw)| match name {
+        "data" | "attempt" | "test" => Ok(raw.to_owned()),
+        _ => Ok(serde_json::from_str(raw)?),
+    });
+    Ok(plain.collect::<Result<Vec<String>>>()?.join("|"))
+}
+
+#[tokio::test]
 async fn binary_mode_is_one_field_per_attribute() -> Result {
     // GIVEN a relay in binary mode
     let world = World::new().await?;

@@ -12,6 +12,7 @@ const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.s
 const CUT_FEW: &str = include_str!("../../outbox-core/queries/tail/cut_few.sql");
 const HAS_ARRIVED: &str = include_str!("../../outbox-core/queries/tail/has_arrived.sql");
 const READ_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_share.sql");
+const READ_WIDE_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_wide_share.sql");
 const READ_PARTITIONS: &str = include_str!("../../outbox-core/queries/tail/read_partitions.sql");
 const NEXT_SHARE: &str = include_str!("../../outbox-core/queries/tail/next_share.sql");
 const TAKE_LEASE: &str = include_str!("../../outbox-core/queries/tail/take_lease.sql");
@@ -381,8 +382,14 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
             ),
             (
                 "read",
-                "text, bigint, bigint, bigint, text, text[], text, bigint, bigint",
+                "text, bigint, bigint, bigint, text, text[], text, bigint, integer",
                 READ_SHARE,
+                "'t', 0, 100, 1, '3', '{5,9}', '9:9:', 10, 1000",
+            ),
+            (
+                "read_wide",
+                "text, bigint, bigint, bigint, text, text[], text, bigint, bigint",
+                READ_WIDE_SHARE,
                 "'t', 0, 100, 1, '3', '{5,9}', '9:9:', 10, 1000",
             ),
             (

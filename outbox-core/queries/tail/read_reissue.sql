@@ -9,7 +9,7 @@ select row.position, row.topic, row.key, row.id, row.source, row.type, row.subje
        row.data_schema, row.schema_version, row.correlation_id, row.causation_id, row.traceparent, row.tracestate,
        row.extensions::text as extensions, row.data, row.data_binary
 from (
-    select merged.*, sum(merged.bytes) over (order by merged.position) as bytes_so_far
+    select merged.*, sum(merged.bytes) over (order by merged.position rows unbounded preceding) as bytes_so_far
     from (
         (
             select l.*, coalesce(octet_length(l.data), octet_length(l.data_binary), 0) + 512 as bytes

@@ -26,7 +26,7 @@ mod data;
 pub(crate) use data::without_content;
 pub use data::{Data, DataView};
 
-mod entry_id;
+pub(crate) mod entry_id;
 pub use entry_id::{EntryId, NotAnEntryId};
 
 mod error;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use super::{DataView, EntryId, ExtensionValue};
+use super::{Data, DataView, EntryId, Event, ExtensionValue};
 
 /// A borrowed [`super::Event`], field for field.
 #[derive(Clone, Copy, PartialEq)]
@@ -32,6 +33,42 @@ pub struct View<'a> {
     /// None is the same as an empty map.
     pub extensions: Option<&'a BTreeMap<String, ExtensionValue>>,
     pub data: Option<DataView<'a>>,
+}
+
+impl View<'_> {
+    /// The event with texts of its own.
+    ///
+    /// # Errors
+    /// Data that is said to be JSON is not.
+    pub fn to_event(&self) -> Result<Event, serde_json::Error> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let data = self.data.map(|data| {
+            Ok(match data {
+                DataView::Json(json) => Data::Json(RawValue::from_string(json.to_owned())?),
+                DataView::Text(text) => Data::Text(text.to_owned()),
+                DataView::Binary(bytes) => Data::Binary(bytes.to_vec()),
+            })
+        });
+        Ok(Event {
+            id: self.id.to_owned(),
+            source: self.source.to_owned(),
+            r#type: self.r#type.to_owned(),
+            subject: owned(self.subject),
+            time: self.time,
+            data_content_type: owned(self.data_content_type),
+            data_schema: owned(self.data_schema),
+            key: owned(self.key),
+            recorded_at: self.recorded_at,
+            schema_version: owned(self.schema_version),
+            correlation_id: owned(self.correlation_id),
+            causation_id: owned(self.causation_id),
+            traceparent: owned(self.traceparent),
+            tracestate: owned(self.tracestate),
+            previous_id: self.previous_id,
+            extensions: self.extensions.cloned().unwrap_or_default(),
+            data: data.transpose()?,
+        })
+    }
 }
 
 /// No payload, no key, no subject, no extension values.

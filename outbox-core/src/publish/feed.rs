@@ -3,16 +3,17 @@
 //! Memory is bounded by what all lanes hold together; a lane that finds no room reads its rows later.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::gather::{Brought, gather};
 use super::lane::{Gate, Lane, Place, Portion};
 use super::leader::Leader;
 use super::sink::Halt;
-use super::{Error, work};
+use super::{Error, Mode, work};
 use crate::event::EntryId;
 use crate::tail::StreamId;
 use crate::tail::batch::{Batch, BoundShare, Cut, Share};
-use crate::tail::row::Row;
+use crate::tail::row::{Form, Row};
 
 /// How many reads from the log may be in flight: they share one connection.
 const READS_IN_FLIGHT: usize = 4;
@@ -20,7 +21,7 @@ const READS_IN_FLIGHT: usize = 4;
 impl Leader {
     /// Takes a cut: each lane learns how far the ledger goes for it.
     pub(super) fn take(&mut self, cut: Cut) {
-        let mut by_stream: BTreeMap<StreamId, VecDeque<Row>> = BTreeMap::new();
+        let mut by_stream: BTreeMap<Arc<StreamId>, VecDeque<Row>> = BTreeMap::new();
         for row in cut.rows {
             by_stream.entry(row.stream.clone()).or_default().push_back(row);
         }
@@ -28,7 +29,7 @@ impl Leader {
             self.lay(laid);
             for share in &cut.shares {
                 let row = laid.row(&share.stream, &self.publisher.database_id);
-                by_stream.insert(share.stream.clone(), VecDeque::from([row]));
+                by_stream.insert(row.stream.clone(), VecDeque::from([row]));
             }
         }
         self.head.batch = cut.batch.clone();
@@ -122,9 +123,16 @@ impl Leader {
             room = room.saturating_sub(expected);
             self.reads += 1;
             self.expected_bytes += expected;
-            let database_id = self.publisher.database_id.clone();
+            let wanted = work::Wanted {
+                expected,
+                database_id: self.publisher.database_id.clone(),
+                form: match self.options.mode {
+                    Mode::Structured => Form::Written,
+                    Mode::Binary => Form::Event,
+                },
+            };
             self.in_flight
-                .push(work::read(self.reader.clone(), reading, expected, database_id));
+                .push(work::read(self.reader.clone(), reading, wanted));
             self.read_last = stream;
         }
     }

@@ -5,6 +5,7 @@
 //! aside or takes longer, reads alone until it comes to where another stands, and goes on with it from there.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::lane::{Lane, Place};
 use crate::tail::StreamId;
@@ -24,6 +25,8 @@ pub(super) struct Reader {
     pub(super) share: Option<BoundShare>,
     /// What it has seen of that share.
     after: i64,
+    /// The most that a row had of those that it was brought last.
+    widest: usize,
 }
 
 /// What is to be read at once for some streams of one topic.
@@ -107,6 +110,7 @@ impl Reader {
             handed: lane.handed,
             share: lane.unread_share().cloned(),
             after: lane.standing().map_or(0, |(_, after)| after),
+            widest: lane.widest,
         }
     }
 
@@ -229,7 +233,14 @@ impl Reading {
             only,
             passed: first.passed.clone(),
             era_floor: first.era_floor,
+            is_wide: self.is_wide(),
         })
+    }
+
+    /// Whether one of them was brought a row just now of which a whole chunk would be too much.
+    fn is_wide(&self) -> bool {
+        let mean = usize::try_from(self.bytes / self.rows.max(1)).unwrap_or(usize::MAX);
+        self.readers.iter().any(|reader| reader.widest > mean)
     }
 
     /// The rows that came of a section, to each its own.
@@ -241,7 +252,7 @@ impl Reading {
             Some(last) if is_cut_short => last.position,
             _ => section.last_position,
         };
-        let mut by_stream: BTreeMap<StreamId, VecDeque<Row>> = BTreeMap::new();
+        let mut by_stream: BTreeMap<Arc<StreamId>, VecDeque<Row>> = BTreeMap::new();
         for row in rows {
             by_stream.entry(row.stream.clone()).or_default().push_back(row);
         }

@@ -86,9 +86,7 @@ impl Leader {
             _ => observe::PUBLISH_REJECTED,
         };
         metrics::counter!(counter, "topic" => stream.topic.clone()).increment(1);
-        let next = lane
-            .next_event()
-            .map(|(place, row)| (place, row.event.id.clone()));
+        let next = lane.next_event().map(|(place, row)| (place, row.event_id()));
         let (at, event_id) = next.map_or((lane.progress, None), |(place, id)| (place, Some(id)));
         let come = pg::Come::from(&*lane);
         lane.halt(Gate::SetAside);

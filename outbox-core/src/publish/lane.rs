@@ -88,6 +88,8 @@ pub struct Lane {
     pub kept: Option<EntryId>,
     /// Entries below may have been trimmed.
     pub floor: EntryId,
+    /// The most that a row of the portion held last has, in bytes.
+    pub widest: usize,
     /// When it was last asked for the entry at its end: that entry, how long the stream was, and in which round.
     pub compared: Option<(EntryId, u64, u64)>,
     ready: VecDeque<Portion>,
@@ -116,6 +118,7 @@ impl Lane {
             dirty: false,
             kept: None,
             floor: EntryId::MIN,
+            widest: 0,
             compared: None,
             ready: VecDeque::new(),
             held_bytes: 0,
@@ -156,6 +159,7 @@ impl Lane {
             "rows must follow what is held"
         );
         self.handed = place(last.position);
+        self.widest = portion.rows.iter().map(|row| row.bytes).max().unwrap_or(0);
         self.held_bytes += portion.bytes();
         self.ready.push_back(portion);
     }
@@ -361,9 +365,12 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::event::Event;
     use crate::tail::batch::Share;
+    use crate::tail::row::Content;
 
     const ROOM: usize = 1 << 20;
 
@@ -377,8 +384,8 @@ mod tests {
     fn portion(batch_number: i64, positions: &[i64]) -> Portion {
         let rows = positions.iter().map(|position| Row {
             position: *position,
-            stream: StreamId::whole("t"),
-            event: Event::new(position.to_string(), "/s", "t"),
+            stream: Arc::new(StreamId::whole("t")),
+            content: Content::Event(Box::new(Event::new(position.to_string(), "/s", "t"))),
             bytes: 10,
         });
         Portion {

@@ -89,6 +89,6 @@ pub use error::{Error, Kind};
 pub use options::{Mode, Options};
 pub(crate) use pg::{OPEN_REFUSAL, UNKNOWN_BATCHES, UNKNOWN_ENTRIES};
 pub use sink::{
-    Announced, Answer, Entry, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection, Top,
+    Announced, Answer, Entry, Fields, Mark, Marked, Parcel, Predecessor, Receipt, Sink, SinkConnection, Top,
 };
 pub use stream::StreamName;

@@ -70,10 +70,13 @@ impl Openings {
 mod tests {
     use std::collections::VecDeque;
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::event::{EntryId, Event};
     use crate::publish::lane::{Place, Portion};
     use crate::tail::layout::Generation;
+    use crate::tail::row::Content;
     use crate::tail::row::Row;
 
     fn stream(slot: i32) -> StreamId {
@@ -92,8 +95,8 @@ mod tests {
             batch_id: batch,
             rows: VecDeque::from([Row {
                 position: 1,
-                stream: stream(slot),
-                event: Event::new("e", "/s", "t"),
+                stream: Arc::new(stream(slot)),
+                content: Content::Event(Box::new(Event::new("e", "/s", "t"))),
                 bytes: 1,
             }]),
             is_again: false,

@@ -3,12 +3,12 @@
 //! Each entry names its predecessor: the one before it in the parcel, or the entry last put on the stream.
 
 use super::retention::Retentions;
-use super::sink::{Entry, Mark, Parcel};
+use super::sink::{Entry, Fields, Mark, Parcel};
 use super::{Mode, Options, StreamName};
-use crate::event::EntryId;
-use crate::event::envelope;
+use crate::event::envelope::{self, EVENT_FIELD};
+use crate::event::{EntryId, Event};
 use crate::publish::lane::Lane;
-use crate::tail::row::Row;
+use crate::tail::row::{Content, Row};
 
 /// Who publishes.
 #[derive(Clone, Debug)]
@@ -38,11 +38,7 @@ pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Opt
     let mut previous = lane.chain;
     for row in rows {
         let entry = entry(row, batch_id, previous, options.mode);
-        let bytes: usize = entry
-            .fields
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let bytes = entry.bytes();
         if bytes > options.max_entry_bytes {
             if entries.is_empty() {
                 return Some(Packed::TooLarge { bytes });
@@ -68,32 +64,44 @@ pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Opt
     }))
 }
 
-/// One row as an entry of its stream.
+/// One row as an entry of its stream. One that was written when it was read is an entry of structured mode.
 pub(crate) fn entry(row: &Row, batch_id: u64, previous: EntryId, mode: Mode) -> Entry {
-    let mut view = row.event.view();
+    let id = EntryId {
+        batch_id,
+        position: row.position.unsigned_abs(),
+    };
+    let fields = match &row.content {
+        Content::Written { event, id, .. } => Fields::Written {
+            event: event.clone(),
+            previous,
+            id: *id,
+        },
+        Content::Event(event) => Fields::Each {
+            id: event.id.clone(),
+            fields: fields(event, previous, mode),
+        },
+    };
+    Entry { id, fields }
+}
+
+fn fields(event: &Event, previous: EntryId, mode: Mode) -> Vec<(String, Vec<u8>)> {
+    let mut view = event.view();
     view.previous_id = Some(previous);
-    let fields = match mode {
+    match mode {
         Mode::Structured => {
-            let mut json = Vec::with_capacity(row.bytes + 256);
+            let mut json = Vec::new();
             envelope::write_structured(&view, &mut json);
-            vec![("event".to_owned(), json)]
+            vec![(EVENT_FIELD.to_owned(), json)]
         }
         Mode::Binary => envelope::binary_fields(&view),
-    };
-    Entry {
-        id: EntryId {
-            batch_id,
-            position: row.position.unsigned_abs(),
-        },
-        event_id: row.event.id.clone(),
-        fields,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::event::Event;
     use crate::publish::lane::{Place, Portion};
     use crate::tail::StreamId;
 
@@ -116,8 +124,8 @@ mod tests {
             event.subject = Some("x".repeat(*size));
             Row {
                 position: 10 + n as i64,
-                stream: StreamId::whole("t"),
-                event,
+                stream: Arc::new(StreamId::whole("t")),
+                content: Content::Event(Box::new(event)),
                 bytes: *size,
             }
         });
@@ -159,7 +167,10 @@ mod tests {
                 position: 11
             }
         );
-        let text = String::from_utf8(parcel.entries[1].fields[0].1.clone()).unwrap();
+        let [(_, json)] = &parcel.entries[1].clone().into_fields()[..] else {
+            panic!("one field")
+        };
+        let text = String::from_utf8_lossy(json);
         assert!(text.contains(r#""previousid":"9-10""#), "{text}");
     }
 

@@ -11,6 +11,7 @@ use super::work::{self, Done};
 use super::{Error, Kind, pg};
 use crate::observe;
 use crate::tail::StreamId;
+use crate::tail::row::Row;
 
 /// Payload bytes on their way to the sink at once, or one parcel if it is larger: each is in memory three times until it is
 /// confirmed, and a sink that takes one command after the other gains nothing from more.
@@ -215,7 +216,7 @@ impl Leader {
             metrics::counter!(observe::PUBLISH_REPEATED, "topic" => stream.topic.clone())
                 .increment(settled.repeated as u64);
         }
-        if let Some(recorded) = confirmed.first().and_then(|row| row.event.recorded_at) {
+        if let Some(recorded) = confirmed.first().and_then(Row::recorded_at) {
             let delay = (time::OffsetDateTime::now_utc() - recorded)
                 .as_seconds_f64()
                 .max(0.0);

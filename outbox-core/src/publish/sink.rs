@@ -4,9 +4,11 @@
 //! that failed is dropped, and its successor is compared with the ledger before anything is sent on it.
 
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use super::Error;
 use crate::event::EntryId;
+use crate::event::envelope::{EVENT_FIELD, Written};
 
 /// Opens connections to a broker.
 pub trait Sink: Send + Sync {
@@ -71,14 +73,73 @@ pub type Seen = (EntryId, Option<String>);
 pub type Step = (Vec<String>, Option<String>);
 
 /// One event on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// `<batch_id>-<position>`.
     pub id: EntryId,
+    /// What it says.
+    pub fields: Fields,
+}
+
+/// The fields of an entry.
+#[derive(Clone, Debug)]
+pub enum Fields {
+    /// One field `event`: an event that was written when it was read.
+    Written {
+        /// The event but for its predecessor.
+        event: Written,
+        /// The entry before it.
+        previous: EntryId,
+        /// Its id.
+        id: Uuid,
+    },
+    /// As they are.
+    Each {
+        /// Id of the event.
+        id: String,
+        /// By name.
+        fields: Vec<(String, Vec<u8>)>,
+    },
+}
+
+impl Entry {
     /// Id of the event: what a stored entry is compared by.
-    pub event_id: String,
-    /// Fields of the entry.
-    pub fields: Vec<(String, Vec<u8>)>,
+    #[must_use]
+    pub fn event_id(&self) -> String {
+        match &self.fields {
+            Fields::Written { id, .. } => id.to_string(),
+            Fields::Each { id, .. } => id.clone(),
+        }
+    }
+
+    /// Bytes of its fields.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.fields {
+            Fields::Written { event, previous, .. } => EVENT_FIELD.len() + event.structured_bytes(*previous),
+            Fields::Each { fields, .. } => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
+        }
+    }
+
+    /// Its fields, names and values.
+    #[must_use]
+    pub fn into_fields(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let bytes = |(name, value): (String, Vec<u8>)| (name.into_bytes(), value);
+        self.fields.into_each().into_iter().map(bytes).collect()
+    }
+}
+
+impl Fields {
+    /// Names and values.
+    #[must_use]
+    pub fn into_each(self) -> Vec<(String, Vec<u8>)> {
+        match self {
+            Self::Written { event, previous, .. } => {
+                vec![(EVENT_FIELD.to_owned(), event.structured(previous))]
+            }
+            Self::Each { fields, .. } => fields,
+        }
+    }
 }
 
 /// Who published last on a stream.

@@ -4,10 +4,10 @@ use tracing::{Span, field};
 
 use super::Error;
 use super::lane::Lane;
-use super::sink::{Answer, Parcel, Receipt};
-use crate::event::EntryId;
+use super::sink::{Answer, Entry, Parcel, Receipt};
+use crate::event::{EntryId, Event, envelope};
 use crate::span;
-use crate::tail::row::Row;
+use crate::tail::StreamId;
 
 /// The spans of a parcel on its way, one per entry. None where nobody wants spans.
 pub(super) struct Sending(Vec<Span>);
@@ -18,12 +18,13 @@ impl Sending {
         if !span::is_wanted() {
             return Self(Vec::new());
         }
-        let rows = lane.head(parcel.entries.len(), usize::MAX).map(|(_, rows)| rows);
-        let sent = rows.into_iter().flatten().zip(&parcel.entries);
-        Self(
-            sent.map(|(row, entry)| begin(row, &parcel.stream, entry.id))
-                .collect(),
-        )
+        // Here an event is read again: without spans nobody needs more of it than its bytes.
+        let read = |entry: &Entry| envelope::decode_entry(&entry.clone().into_fields()).ok();
+        let of = |entry: &Entry| match read(entry) {
+            Some(event) => begin(&event, &lane.stream, &parcel.stream, entry.id),
+            None => Span::none(),
+        };
+        Self(parcel.entries.iter().map(of).collect())
     }
 
     /// Ends them with what became of each event.
@@ -37,8 +38,7 @@ impl Sending {
     }
 }
 
-fn begin(row: &Row, key: &str, id: EntryId) -> Span {
-    let (event, stream) = (&row.event, &row.stream);
+fn begin(event: &Event, stream: &StreamId, key: &str, id: EntryId) -> Span {
     let span = tracing::debug_span!(
         target: span::TARGET,
         parent: None,

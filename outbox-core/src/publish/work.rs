@@ -14,6 +14,7 @@ use super::sink::{Announced, Marked, Parcel, Receipt, SinkConnection, Step};
 use super::span::Sending;
 use crate::tail::pg::Session;
 use crate::tail::pg::rows::{self, Come};
+use crate::tail::row::Form;
 use crate::tail::{self, StreamId};
 
 /// A connection to the sink, told from those before it: what fails on an earlier one says nothing about this one.
@@ -127,15 +128,20 @@ pub(super) fn announce(
     })
 }
 
+/// What a read should bring.
+pub(super) struct Wanted {
+    /// So many bytes.
+    pub(super) expected: usize,
+    /// Whose entries those are that say that a topic moved on.
+    pub(super) database_id: String,
+    pub(super) form: Form,
+}
+
 /// Reads what comes next in some lanes of a topic: in a task of its own, so that rows become events while the leader packs and settles.
-pub(super) fn read(
-    session: Arc<Session>,
-    reading: Reading,
-    expected: usize,
-    database_id: String,
-) -> BoxFuture<'static, Done> {
+pub(super) fn read(session: Arc<Session>, reading: Reading, wanted: Wanted) -> BoxFuture<'static, Done> {
+    let expected = wanted.expected;
     Box::pin(async move {
-        let bringing = tokio::spawn(async move { bring(&session, reading, &database_id).await });
+        let bringing = tokio::spawn(async move { bring(&session, reading, &wanted).await });
         // Given up with the term that wanted it.
         let found = match AbortOnDropHandle::new(bringing).await {
             Ok(found) => found,
@@ -152,7 +158,7 @@ pub(super) fn read(
 async fn bring(
     session: &Session,
     mut reading: Reading,
-    database_id: &str,
+    wanted: &Wanted,
 ) -> Result<Vec<Brought>, tail::Error> {
     let come: Vec<Come> = reading
         .readers
@@ -168,11 +174,11 @@ async fn bring(
         let found = rows::next_shares(session, &first.stream.topic, &come).await?;
         reading.begin(found);
     }
-    let mut brought = reading.take_ready(database_id);
+    let mut brought = reading.take_ready(&wanted.database_id);
     brought.extend(reading.take_waiting());
     if let Some(section) = reading.section() {
         let (rows, bytes) = reading.limits();
-        let found = rows::read_section(session, &section, rows, bytes).await?;
+        let found = rows::read_section(session, &section, rows, bytes, wanted.form).await?;
         brought.extend(reading.split(&section, found));
     }
     Ok(brought)

@@ -9,6 +9,9 @@ use super::row::Row;
 use super::snapshot::Snapshot;
 use super::stream::StreamId;
 
+/// What a row counts besides its payload: the attributes of an ordinary event.
+pub(crate) const ROW_BYTES: i64 = 512;
+
 /// A row of the ledger.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -98,6 +101,21 @@ pub struct Section {
     /// Of a re-issue: up to this position everything was appended before its era, and is committed or gone, whatever its
     /// transaction ids are. 0 for a batch.
     pub era_floor: i64,
+    /// Large payloads were met just before: there may be more.
+    pub is_wide: bool,
+}
+
+impl Section {
+    /// The most bytes of a payload with which so many rows stay within so many bytes; 0 if that should not be tried.
+    #[must_use]
+    pub fn widest_payload(&self, rows: i64, bytes: i64) -> i32 {
+        if self.is_wide {
+            return 0;
+        }
+        i32::try_from(bytes / rows.max(1) - ROW_BYTES)
+            .unwrap_or(i32::MAX)
+            .max(0)
+    }
 }
 
 /// What one row of the ledger brought.

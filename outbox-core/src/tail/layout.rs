@@ -6,12 +6,13 @@
 //! it has passed that entry on each of its streams.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::row::Row;
+use super::row::{Content, Row};
 use super::stream::StreamId;
 use crate::event::{Data, Event};
 
@@ -121,8 +122,8 @@ impl Laid {
         event.data = RawValue::from_string(data).ok().map(Data::Json);
         Row {
             position: 0,
-            stream: stream.clone(),
-            event,
+            stream: Arc::new(stream.clone()),
+            content: Content::Event(Box::new(event)),
             bytes: 512,
         }
     }
@@ -174,11 +175,14 @@ mod tests {
         };
         let stream = |slot| StreamId::from_slot("orders", slot).unwrap();
         let row = laid.row(&stream(1), "d");
-        assert_eq!((row.position, row.event.r#type.as_str()), (0, MOVED));
-        assert_eq!(row.event.id, laid.row(&stream(1), "d").event.id);
-        assert_ne!(row.event.id, laid.row(&stream(2), "d").event.id);
-        assert_ne!(row.event.id, laid.row(&stream(1), "another").event.id);
-        let Some(Data::Json(data)) = &row.event.data else {
+        assert_eq!(row.event_id(), laid.row(&stream(1), "d").event_id());
+        assert_ne!(row.event_id(), laid.row(&stream(2), "d").event_id());
+        assert_ne!(row.event_id(), laid.row(&stream(1), "another").event_id());
+        let Content::Event(event) = &row.content else {
+            panic!("an event")
+        };
+        assert_eq!((row.position, event.r#type.as_str()), (0, MOVED));
+        let Some(Data::Json(data)) = &event.data else {
             panic!("data")
         };
         assert_eq!(data.get(), r#"{"topic":"orders","generation":2,"from":4,"to":8}"#);

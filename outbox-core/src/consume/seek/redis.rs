@@ -180,7 +180,7 @@ impl Streams {
         let mut ask = Pipeline::with_capacity(entries.len() + 1);
         for (number, entry) in entries.iter().enumerate() {
             let command = ask.cmd("XADD").arg(prelude).arg(entry.id.to_string());
-            for (name, value) in &entry.fields {
+            for (name, value) in entry.clone().into_fields() {
                 command.arg(name).arg(value);
             }
             // Behind the first already: who is killed in the middle of sending leaves nothing that stays.

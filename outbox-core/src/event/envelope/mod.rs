@@ -22,6 +22,9 @@ pub use binary::decode_binary;
 mod structured;
 pub use structured::{decode_structured, write_structured};
 
+mod written;
+pub use written::{Page, Written};
+
 /// The field of an entry that holds a structured event.
 pub const EVENT_FIELD: &str = "event";
 

@@ -93,7 +93,81 @@ fn entry(event: &Event) -> Vec<(Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
+/// The same, member by member by the JSON writer that escapes everything it is given: what the hand-written one is held to.
+fn by_serde(event: &Event) -> String {
+    let mut members = vec![r#""specversion":"1.0""#.to_owned()];
+    let mut add = |name: &str, json: String| members.push(format!("{}:{json}", quoted(name)));
+    let instant = |time: OffsetDateTime| {
+        let mut written = Vec::new();
+        super::super::timestamp::write(&mut written, time);
+        quoted(&String::from_utf8_lossy(&written))
+    };
+    add("id", quoted(&event.id));
+    add("source", quoted(&event.source));
+    add("type", quoted(&event.r#type));
+    let texts = [
+        ("subject", event.subject.as_deref().map(quoted)),
+        ("time", event.time.map(instant)),
+        ("datacontenttype", event.data_content_type.as_deref().map(quoted)),
+        ("dataschema", event.data_schema.as_deref().map(quoted)),
+        ("partitionkey", event.key.as_deref().map(quoted)),
+        ("recordedtime", event.recorded_at.map(instant)),
+        ("schemaversion", event.schema_version.as_deref().map(quoted)),
+        ("correlationid", event.correlation_id.as_deref().map(quoted)),
+        ("causationid", event.causation_id.as_deref().map(quoted)),
+        ("traceparent", event.traceparent.as_deref().map(quoted)),
+        ("tracestate", event.tracestate.as_deref().map(quoted)),
+        ("previousid", event.previous_id.map(|id| quoted(&id.to_string()))),
+    ];
+    for (name, json) in texts {
+        json.into_iter().for_each(|json| add(name, json));
+    }
+    for (name, value) in &event.extensions {
+        add(
+            name,
+            serde_json::to_string(value).expect("a value has a JSON form"),
+        );
+    }
+    match &event.data {
+        None => {}
+        Some(Data::Json(raw)) => add("data", raw.get().to_owned()),
+        Some(Data::Text(text)) => add("data", quoted(text)),
+        Some(Data::Binary(bytes)) => {
+            use base64::Engine as _;
+            add(
+                "data_base64",
+                quoted(&base64::engine::general_purpose::STANDARD.encode(bytes)),
+            );
+        }
+    }
+    format!("{{{}}}", members.join(","))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("text has a JSON form")
+}
+
 proptest! {
+    #[test]
+    fn events_written_before_their_place_is_known_are_the_same_bytes(events in vec(event(), 1..6), previous in vec((any::<u64>(), any::<u64>()), 6)) {
+        let mut page = Page::default();
+        for event in &events {
+            page.write(&event.view());
+        }
+        let written: Vec<Written> = page.take().collect();
+        prop_assert_eq!(written.len(), events.len());
+        for ((mut event, written), (batch_id, position)) in events.into_iter().zip(written).zip(previous) {
+            let previous = EntryId::new(batch_id, position);
+            event.previous_id = Some(previous);
+            let bytes = written.structured(previous);
+            prop_assert_eq!(String::from_utf8_lossy(&bytes), by_serde(&event));
+            prop_assert_eq!(&bytes, &structured(&event));
+            prop_assert_eq!(bytes.len(), written.structured_bytes(previous));
+            prop_assert_eq!(event.view().to_event().expect("JSON"), event);
+        }
+        prop_assert!(page.take().next().is_none(), "what was taken is not on the page any more");
+    }
+
     #[test]
     fn structured_mode_loses_nothing(event in event()) {
         let bytes = structured(&event);

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::{Data, DataView, Error, ErrorKind, Event, ExtensionValue, View, is_json, timestamp};
+use super::super::{
+    Data, DataView, EntryId, Error, ErrorKind, Event, ExtensionValue, View, is_json, timestamp,
+};
 use super::assembly::{Assembly, twice, unfit};
 
 /// Room for the attributes of an ordinary event, so that writing one allocates once.
@@ -18,30 +20,49 @@ const ATTRIBUTES_BYTES: usize = 512;
 
 /// Appends the borrowed event in structured mode to `out`.
 pub fn write_structured(event: &View<'_>, out: &mut Vec<u8>) {
-    out.reserve(ATTRIBUTES_BYTES + event.data.map_or(0, |data| data.as_bytes().len()));
-    out.extend_from_slice(br#"{"specversion":"1.0""#);
-    text(out, "id", Some(event.id));
-    text(out, "source", Some(event.source));
-    text(out, "type", Some(event.r#type));
-    text(out, "subject", event.subject);
-    instant(out, "time", event.time);
-    text(out, "datacontenttype", event.data_content_type);
-    text(out, "dataschema", event.data_schema);
-    text(out, "partitionkey", event.key);
-    instant(out, "recordedtime", event.recorded_at);
-    text(out, "schemaversion", event.schema_version);
-    text(out, "correlationid", event.correlation_id);
-    text(out, "causationid", event.causation_id);
-    text(out, "traceparent", event.traceparent);
-    text(out, "tracestate", event.tracestate);
+    write_head(event, out);
     if let Some(id) = event.previous_id {
-        write!(out, r#","previousid":"{id}""#).expect("memory takes every write");
+        write_previous(id, out);
     }
+    write_tail(event, out);
+}
+
+/// What stands before `previousid`: it is known before the entry's place on its stream is.
+pub(super) fn write_head(event: &View<'_>, out: &mut Vec<u8>) {
+    out.reserve(ATTRIBUTES_BYTES + event.data.map_or(0, |data| data.as_bytes().len()));
+    out.extend_from_slice(br#"{"specversion":"1.0","id":"#);
+    string(out, event.id);
+    text(out, br#","source":"#, Some(event.source));
+    text(out, br#","type":"#, Some(event.r#type));
+    text(out, br#","subject":"#, event.subject);
+    instant(out, br#","time":""#, event.time);
+    text(out, br#","datacontenttype":"#, event.data_content_type);
+    text(out, br#","dataschema":"#, event.data_schema);
+    text(out, br#","partitionkey":"#, event.key);
+    instant(out, br#","recordedtime":""#, event.recorded_at);
+    text(out, br#","schemaversion":"#, event.schema_version);
+    text(out, br#","correlationid":"#, event.correlation_id);
+    text(out, br#","causationid":"#, event.causation_id);
+    text(out, br#","traceparent":"#, event.traceparent);
+    text(out, br#","tracestate":"#, event.tracestate);
+}
+
+/// The member between the two.
+pub(super) fn write_previous(id: EntryId, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#","previousid":""#);
+    id.write(out);
+    out.push(b'"');
+}
+
+/// What stands behind `previousid`.
+pub(super) fn write_tail(event: &View<'_>, out: &mut Vec<u8>) {
     for (name, value) in event.extensions.into_iter().flatten() {
+        out.push(b',');
+        string(out, name);
+        out.push(b':');
         match value {
-            ExtensionValue::String(value) => text(out, name, Some(value)),
+            ExtensionValue::String(value) => string(out, value),
             ExtensionValue::Boolean(_) | ExtensionValue::Integer(_) => {
-                member(out, name);
                 write!(out, "{value}").expect("memory takes every write");
             }
         }
@@ -49,44 +70,51 @@ pub fn write_structured(event: &View<'_>, out: &mut Vec<u8>) {
     match event.data {
         None => {}
         Some(DataView::Json(json)) => {
-            member(out, "data");
+            out.extend_from_slice(br#","data":"#);
             out.extend_from_slice(json.as_bytes());
         }
-        Some(DataView::Text(value)) => text(out, "data", Some(value)),
+        Some(DataView::Text(value)) => text(out, br#","data":"#, Some(value)),
         Some(DataView::Binary(bytes)) => base64_member(out, bytes),
     }
     out.push(b'}');
 }
 
-fn member(out: &mut Vec<u8>, name: &str) {
-    out.push(b',');
-    string(out, name);
-    out.push(b':');
-}
-
+/// A string of JSON. Most have nothing to escape, and are copied as they are.
 fn string(out: &mut Vec<u8>, value: &str) {
-    serde_json::to_writer(out, value).expect("memory takes every write");
+    let needs_escape = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    // Without an end before the last byte the compiler looks at many at a time.
+    if value
+        .as_bytes()
+        .iter()
+        .fold(false, |any, byte| any | needs_escape(byte))
+    {
+        serde_json::to_writer(out, value).expect("memory takes every write");
+        return;
+    }
+    out.push(b'"');
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'"');
 }
 
-fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+/// A member whose name is written as it is: comma, name, colon.
+fn text(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
     if let Some(value) = value {
-        member(out, name);
+        out.extend_from_slice(name);
         string(out, value);
     }
 }
 
-fn instant(out: &mut Vec<u8>, name: &str, value: Option<time::OffsetDateTime>) {
+/// The same with the quote before a time.
+fn instant(out: &mut Vec<u8>, name: &[u8], value: Option<time::OffsetDateTime>) {
     if let Some(value) = value {
-        member(out, name);
-        out.push(b'"');
+        out.extend_from_slice(name);
         timestamp::write(out, value);
         out.push(b'"');
     }
 }
 
 fn base64_member(out: &mut Vec<u8>, bytes: &[u8]) {
-    member(out, "data_base64");
-    out.push(b'"');
+    out.extend_from_slice(br#","data_base64":""#);
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     let written = STANDARD

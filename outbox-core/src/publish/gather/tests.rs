@@ -4,6 +4,7 @@ use crate::publish::lane::{Gate, Portion};
 use crate::tail::batch::Share;
 use crate::tail::layout::{Generation, Laid};
 use crate::tail::reissue::Above;
+use crate::tail::row::Content;
 
 const PARTITIONS: u16 = 4;
 const BATCH: i64 = 7;
@@ -42,8 +43,8 @@ fn share(partition: u16, batch_number: i64, first_position: i64, last_position: 
 fn row(partition: u16, position: i64) -> Row {
     Row {
         position,
-        stream: stream(partition),
-        event: Event::new(position.to_string(), "/s", "t"),
+        stream: Arc::new(stream(partition)),
+        content: Content::Event(Box::new(Event::new(position.to_string(), "/s", "t"))),
         bytes: 10,
     }
 }
@@ -111,6 +112,35 @@ fn shares_whose_rows_are_told_in_different_ways_are_not_read_together() {
     assert!(!waiting[0].lacks_rows(), "it is read next");
     assert_eq!(partitions(&reading), [0, 2]);
     assert_eq!(reading.section().unwrap().last_position, 100);
+}
+
+#[test]
+fn after_a_large_payload_the_bytes_are_summed_up_until_none_is_large() {
+    let mut lanes = lanes(&[Some(20), Some(20)]);
+    let most = |lanes: &BTreeMap<StreamId, Lane>| {
+        let reading = gather(lanes, &stream(0), 10, 20_000).unwrap();
+        let (rows, bytes) = reading.limits();
+        assert_eq!((rows, bytes), (20, 40_000));
+        reading.section().unwrap().widest_payload(rows, bytes)
+    };
+    assert_eq!(
+        most(&lanes),
+        2_000 - 512,
+        "with so many rows the sum is within its bound"
+    );
+    for (batch_number, bytes, expected) in [(1, 2_001, 0), (2, 2_000, 1_488)] {
+        let mut brought = row(1, 1);
+        brought.bytes = bytes;
+        lanes.get_mut(&stream(1)).unwrap().hold(Portion {
+            batch_number,
+            batch_id: 1,
+            rows: VecDeque::from([brought]),
+            is_again: false,
+        });
+        // It stands where it stood: only what it was brought is another.
+        lanes.get_mut(&stream(1)).unwrap().handed = Place::default();
+        assert_eq!(most(&lanes), expected);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One connection to Redis: parcels, marks, and looks at what is stored.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -9,14 +10,16 @@ use redis::{Pipeline, Value};
 use super::layout::read_layout;
 use super::replicas::Replicas;
 use super::reply::{self, Refusal};
+use super::socket::Socket;
 use super::value::{bytes, text};
 use super::weigh::{self, Known, PAGE_BYTES, Weight};
-use super::{search, unfit};
+use super::{pack, search, unfit};
 use crate::event::{EntryId, Event, envelope};
 use crate::observe;
 use crate::publish::sink::foreign;
 use crate::publish::{
-    Announced, Answer, Entry, Error, Kind, Mark, Marked, Parcel, Predecessor, Receipt, SinkConnection, Top,
+    Announced, Answer, Entry, Error, Fields, Kind, Mark, Marked, Parcel, Predecessor, Receipt,
+    SinkConnection, Top,
 };
 
 /// Streams whose length is asked for with one round trip.
@@ -26,17 +29,32 @@ const PLANNED_AT_ONCE: usize = 1_000;
 /// Pages with which one look at quiet streams ends: it is not the only thing that the leader does.
 const PAGES_AT_MOST: usize = 16;
 
+/// What carries commands and answers.
+pub(super) enum Wire {
+    /// Over plain TCP.
+    Socket(Socket),
+    /// Over everything else: TLS, Unix sockets, RESP 3.
+    Driver(MultiplexedConnection),
+}
+
+/// How many commands' memory is kept for the next ones, and how large it may be: an ordinary parcel, twice.
+const KEPT: usize = 4;
+const KEPT_BYTES: usize = 1 << 20;
+
 /// A connection that reports its failures and does not mend them.
 pub(super) struct Connection {
-    redis: MultiplexedConnection,
+    wire: Wire,
+    /// Memory of commands that were sent, for the next ones.
+    sent: Mutex<Vec<Vec<u8>>>,
     replicas: Option<Replicas>,
     pub(super) known: Known,
 }
 
 impl Connection {
-    pub(super) fn new(redis: MultiplexedConnection, replicas: Option<Replicas>) -> Self {
+    pub(super) fn new(wire: Wire, replicas: Option<Replicas>) -> Self {
         Self {
-            redis,
+            wire,
+            sent: Mutex::default(),
             replicas,
             known: Known::default(),
         }
@@ -111,17 +129,49 @@ impl Connection {
 
     pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
         let count = pipeline.len();
-        self.redis
-            .clone()
-            .req_packed_commands(pipeline, 0, count)
-            .await
-            .map_err(|error| reply::failed("no answer from Redis", &error))
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        match &self.wire {
+            Wire::Socket(socket) => {
+                let (answers, _) = socket.send(pipeline.get_packed_pipeline(), count).await?;
+                Ok(answers)
+            }
+            Wire::Driver(driver) => driver
+                .clone()
+                .req_packed_commands(pipeline, 0, count)
+                .await
+                .map_err(|error| reply::failed("no answer from Redis", &error)),
+        }
+    }
+
+    async fn send_parcel(&self, parcel: &mut Parcel) -> Result<Vec<Value>, Error> {
+        let replicas = self.replicas.as_ref();
+        let Wire::Socket(socket) = &self.wire else {
+            return self.send(&transaction(parcel, replicas)).await;
+        };
+        let kept = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut commands = kept().pop().unwrap_or_default();
+        let count = pack::pack(parcel, replicas, &mut commands);
+        // Its ids are all that is needed afterwards.
+        for entry in &mut parcel.entries {
+            if let Fields::Each { fields, .. } = &mut entry.fields {
+                fields.clear();
+            }
+        }
+        let (answers, mut commands) = socket.send(commands, count).await?;
+        // One that was large is given back: most parcels are not.
+        if commands.capacity() <= KEPT_BYTES && kept().len() < KEPT {
+            commands.clear();
+            kept().push(commands);
+        }
+        Ok(answers)
     }
 
     async fn put(&self, mut parcel: Parcel) -> Result<Receipt, Error> {
         crash_point!(PARCEL_BEFORE_SEND);
         let replicas = self.replicas.as_ref();
-        let mut replies = self.send(&transaction(&mut parcel, replicas)).await?;
+        let mut replies = self.send_parcel(&mut parcel).await?;
         crash_point!(PARCEL_SENT);
         let waited = replicas.and_then(|_| replies.pop());
         let queued_refusal = replies.iter().find_map(|reply| match reply {
@@ -435,38 +485,20 @@ impl Connection {
     }
 }
 
-/// The mark and the predecessor are read first: a stream that somebody else began to write to, and one that lost its end,
-/// are noticed by the very next parcel.
-/// The fields move out of the parcel: its ids are all that is needed afterwards.
+/// The same transaction as commands of the driver. The fields move out of the parcel: its ids are all that is needed afterwards.
 fn transaction(parcel: &mut Parcel, replicas: Option<&Replicas>) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(parcel.entries.len() + 7);
     pipeline.cmd("MULTI");
-    pipeline
-        .cmd("XREVRANGE")
-        .arg(&parcel.mark.0)
-        .arg("+")
-        .arg("-")
-        .arg("COUNT")
-        .arg(1);
-    if parcel.predecessor > EntryId::MIN {
-        let id = parcel.predecessor.to_string();
-        pipeline.cmd("XRANGE").arg(&parcel.stream).arg(&id).arg(&id);
-    }
+    pack::look_before(&mut pipeline, parcel);
     for entry in &mut parcel.entries {
         let command = pipeline.cmd("XADD").arg(&parcel.stream).arg(entry.id.to_string());
-        for (field, value) in std::mem::take(&mut entry.fields) {
+        let id = entry.event_id();
+        let fields = Vec::new();
+        for (field, value) in std::mem::replace(&mut entry.fields, Fields::Each { id, fields }).into_each() {
             command.arg(field).arg(value);
         }
     }
-    let (key, mark) = &parcel.mark;
-    mark_command(&mut pipeline, key, mark);
-    if let Some(replicas) = replicas {
-        replicas.write(&mut pipeline);
-    }
-    pipeline.cmd("EXEC");
-    if let Some(replicas) = replicas {
-        replicas.wait(&mut pipeline);
-    }
+    pack::mark_behind(&mut pipeline, parcel, replicas);
     pipeline
 }
 
@@ -488,9 +520,9 @@ pub(super) fn mark_command(pipeline: &mut Pipeline, key: &str, mark: &Mark) {
 }
 
 fn already_there(parcel: &Parcel, entry: &Entry, stored: &HashMap<EntryId, String>) -> Answer {
-    let (stream, id, event_id) = (&parcel.stream, entry.id, &entry.event_id);
+    let (stream, id, event_id) = (&parcel.stream, entry.id, entry.event_id());
     match stored.get(&id) {
-        Some(found) if found == event_id => Answer::Repeated,
+        Some(found) if *found == event_id => Answer::Repeated,
         Some(found) => Answer::Lost(format!(
             "stream {stream} holds event {found} under {id} where event {event_id} belongs: somebody else writes to it"
         )),
@@ -600,8 +632,10 @@ mod tests {
 
     use super::*;
 
-    /// The names of the commands that a parcel of one entry is sent as.
-    fn commands(replicas: Option<&Replicas>) -> Vec<String> {
+    /// The names of the commands that a parcel of two entries is sent as, by either way of packing them.
+    fn commands(predecessor: EntryId, replicas: Option<&Replicas>) -> Vec<String> {
+        let mut page = envelope::Page::default();
+        page.write(&Event::new("e", "/é", "t").view());
         let mut parcel = Parcel {
             stream: "outbox:t".to_owned(),
             mark: (
@@ -613,15 +647,40 @@ mod tests {
                     retention: 0,
                 },
             ),
-            predecessor: EntryId::MIN,
+            predecessor,
             floor: EntryId::MIN,
-            entries: vec![Entry {
-                id: EntryId::new(2, 1),
-                event_id: "e".to_owned(),
-                fields: vec![("id".to_owned(), b"e".to_vec())],
-            }],
+            entries: vec![
+                Entry {
+                    id: EntryId::new(2, 1),
+                    fields: Fields::Each {
+                        id: "e".to_owned(),
+                        fields: vec![
+                            ("id".to_owned(), b"e\r\n\0".to_vec()),
+                            ("data".to_owned(), Vec::new()),
+                        ],
+                    },
+                },
+                Entry {
+                    id: EntryId::new(1_795_000_000_000, u64::MAX),
+                    fields: Fields::Written {
+                        event: page.take().next().expect("what was written"),
+                        previous: EntryId::new(2, 1),
+                        id: uuid::Uuid::nil(),
+                    },
+                },
+            ],
         };
-        transaction(&mut parcel, replicas)
+        let mut packed = Vec::new();
+        let count = pack::pack(&parcel, replicas, &mut packed);
+        let pipeline = transaction(&mut parcel, replicas);
+        assert_eq!(
+            (count, String::from_utf8_lossy(&packed)),
+            (
+                pipeline.len(),
+                String::from_utf8_lossy(&pipeline.get_packed_pipeline())
+            )
+        );
+        pipeline
             .cmd_iter()
             .filter_map(|command| match command.args_iter().next() {
                 Some(redis::Arg::Simple(name)) => Some(String::from_utf8_lossy(name).into_owned()),
@@ -632,14 +691,25 @@ mod tests {
 
     #[test]
     fn waiting_for_replicas_costs_nothing_where_nobody_asks_for_it() {
-        let off = ["MULTI", "XREVRANGE", "XADD", "XADD", "EXEC"];
-        assert_eq!(commands(None), off);
+        let off = ["MULTI", "XREVRANGE", "XADD", "XADD", "XADD", "EXEC"];
+        assert_eq!(commands(EntryId::MIN, None), off);
+        let behind = ["MULTI", "XREVRANGE", "XRANGE", "XADD", "XADD", "XADD", "EXEC"];
+        assert_eq!(commands(EntryId::new(1, 1), None), behind);
         let one = Replicas {
             count: 1,
             within: Duration::from_secs(1),
             key: "outbox:@replicas".to_owned(),
         };
-        let on = ["MULTI", "XREVRANGE", "XADD", "XADD", "SET", "EXEC", "WAIT"];
-        assert_eq!(commands(Some(&one)), on);
+        let on = [
+            "MULTI",
+            "XREVRANGE",
+            "XADD",
+            "XADD",
+            "XADD",
+            "SET",
+            "EXEC",
+            "WAIT",
+        ];
+        assert_eq!(commands(EntryId::MIN, Some(&one)), on);
     }
 }

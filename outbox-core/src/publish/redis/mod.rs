@@ -4,11 +4,16 @@
 //! are explicit: Redis refuses an id that is not above the stream's top, so a parcel sent again, by whomever, adds nothing.
 //! A refused id counts as published only after the event stored under it was compared.
 //!
+//! Over plain TCP commands and answers go over a socket of our own (`socket`), packed and read without the driver (`pack`, `resp`); the
+//! driver connects for everything else, and both ways send the same bytes.
+//!
 //! No Lua, no client that reconnects by itself, no command newer than Redis 6.2.
 
 mod connection;
 
 mod layout;
+
+mod pack;
 
 mod recover;
 
@@ -16,7 +21,11 @@ mod replicas;
 
 mod reply;
 
+mod resp;
+
 mod search;
+
+mod socket;
 
 mod streams;
 
@@ -31,9 +40,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
 use super::{Error, Kind, Sink, SinkConnection};
-use connection::Connection;
+use connection::{Connection, Wire};
 pub(super) use recover::Whole;
 pub use replicas::Replicas;
+use socket::Socket;
 pub(super) use streams::Streams;
 
 /// How long to wait for Redis, and for whom behind it.
@@ -92,7 +102,15 @@ impl RedisSink {
 impl Sink for RedisSink {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn SinkConnection>, Error>> {
         Box::pin(async move {
-            let connection = Connection::new(self.dial().await?, self.limits.replicas.clone());
+            let limits = &self.limits;
+            let socket = Socket::open(&self.client, limits.connect, limits.answer)
+                .await
+                .map_err(|error| reply::failed("cannot connect to Redis", &error))?;
+            let wire = match socket {
+                Some(socket) => Wire::Socket(socket),
+                None => Wire::Driver(self.dial().await?),
+            };
+            let connection = Connection::new(wire, limits.replicas.clone());
             connection.check_fitness().await?;
             Ok(Box::new(connection) as Box<dyn SinkConnection>)
         })

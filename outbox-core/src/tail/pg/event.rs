@@ -1,19 +1,25 @@
-//! Rows of the log as events for their streams. Where each column is, is looked up once for all rows of a statement.
+//! Rows of the log as events. Where each column is, is looked up once for all rows of a statement, and the texts of a row are
+//! borrowed from what the server sent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use time::OffsetDateTime;
 use tokio_postgres::Row as PgRow;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::column::value;
-use crate::event::{Data, Event, ExtensionValue, extensions_from_json};
-use crate::tail::row::Row;
-use crate::tail::{Error, Kind, StreamId};
+use crate::event::{DataView, ExtensionValue, View, extensions_from_json};
+use crate::tail::batch::ROW_BYTES;
+use crate::tail::row::{Content, Row};
+use crate::tail::{Error, Kind, StreamId, partition_of};
 
 /// Where the columns of `outbox.log` are: by name it would be a search for each value of each row.
-struct Columns {
+pub(super) struct Columns {
     position: usize,
-    topic: usize,
+    /// Not there where all rows are of one topic.
+    topic: Option<usize>,
     key: usize,
     id: usize,
     source: usize,
@@ -31,17 +37,19 @@ struct Columns {
     extensions: usize,
     data: usize,
     data_binary: usize,
+    /// Not there where every payload comes along.
+    is_wide: Option<usize>,
 }
 
 impl Columns {
-    fn of(row: &PgRow) -> Result<Self, Error> {
+    pub(super) fn of(row: &PgRow) -> Result<Self, Error> {
+        let find = |name: &str| row.columns().iter().position(|column| column.name() == name);
         let at = |name: &str| {
-            let found = row.columns().iter().position(|column| column.name() == name);
-            found.ok_or_else(|| Error::new(Kind::Shape, format!("rows without a column {name}")))
+            find(name).ok_or_else(|| Error::new(Kind::Shape, format!("rows without a column {name}")))
         };
         Ok(Self {
             position: at("position")?,
-            topic: at("topic")?,
+            topic: find("topic"),
             key: at("key")?,
             id: at("id")?,
             source: at("source")?,
@@ -59,69 +67,142 @@ impl Columns {
             extensions: at("extensions")?,
             data: at("data")?,
             data_binary: at("data_binary")?,
+            is_wide: find("is_wide"),
         })
     }
 }
 
-/// Turns rows of the log into events for their streams; `partitions` says how many a topic has.
+/// What a row says, with room for what its event borrows besides.
+pub(super) struct Read<'a> {
+    pub(super) position: i64,
+    pub(super) id: Uuid,
+    pub(super) recorded_at: OffsetDateTime,
+    /// For bounds.
+    pub(super) bytes: usize,
+    row: &'a PgRow,
+    at: &'a Columns,
+    id_text: [u8; Hyphenated::LENGTH],
+    extensions: Option<BTreeMap<String, ExtensionValue>>,
+    data: Option<DataView<'a>>,
+}
+
+impl<'a> Read<'a> {
+    pub(super) fn of(row: &'a PgRow, at: &'a Columns) -> Result<Self, Error> {
+        let id: Uuid = value(row, at.id)?;
+        let mut id_text = [0; Hyphenated::LENGTH];
+        id.hyphenated().encode_lower(&mut id_text);
+        let extensions: Option<&str> = value(row, at.extensions)?;
+        let data = match value::<Option<&str>>(row, at.data)? {
+            Some(text) => Some(DataView::Json(text)),
+            None => value::<Option<&[u8]>>(row, at.data_binary)?.map(DataView::Binary),
+        };
+        Ok(Self {
+            position: value(row, at.position)?,
+            id,
+            recorded_at: value(row, at.recorded_at)?,
+            bytes: data.map_or(0, |data| data.as_bytes().len()) + ROW_BYTES as usize,
+            row,
+            at,
+            id_text,
+            extensions: extensions.map(read_extensions).transpose()?,
+            data,
+        })
+    }
+
+    /// The topic, where the statement tells it.
+    pub(super) fn topic(&self) -> Result<Option<&'a str>, Error> {
+        self.at.topic.map(|at| value(self.row, at)).transpose()
+    }
+
+    /// The payload was left out, since it is too large to come with so many others.
+    pub(super) fn is_left_out(&self) -> Result<bool, Error> {
+        let is_wide: Option<Option<bool>> = self.at.is_wide.map(|at| value(self.row, at)).transpose()?;
+        Ok(is_wide.flatten() == Some(true))
+    }
+
+    /// What its partition goes by.
+    pub(super) fn key(&self) -> Result<&str, Error> {
+        Ok(value::<Option<&str>>(self.row, self.at.key)?.unwrap_or(self.id_text()))
+    }
+
+    fn id_text(&self) -> &str {
+        std::str::from_utf8(&self.id_text).unwrap_or_default()
+    }
+
+    /// The event, borrowed.
+    pub(super) fn view(&self) -> Result<View<'_>, Error> {
+        let (row, at) = (self.row, self.at);
+        let happened_at: Option<OffsetDateTime> = value(row, at.time)?;
+        Ok(View {
+            id: self.id_text(),
+            source: value(row, at.source)?,
+            r#type: value(row, at.r#type)?,
+            subject: value(row, at.subject)?,
+            time: Some(happened_at.unwrap_or(self.recorded_at)),
+            data_content_type: value(row, at.data_content_type)?,
+            data_schema: value(row, at.data_schema)?,
+            key: value(row, at.key)?,
+            recorded_at: Some(self.recorded_at),
+            schema_version: value(row, at.schema_version)?,
+            correlation_id: value(row, at.correlation_id)?,
+            causation_id: value(row, at.causation_id)?,
+            traceparent: value(row, at.traceparent)?,
+            tracestate: value(row, at.tracestate)?,
+            previous_id: None,
+            extensions: self.extensions.as_ref(),
+            data: self.data,
+        })
+    }
+}
+
+/// Turns rows of the log that name their topics into events for their streams; `partitions` says how many a topic has.
 pub(crate) fn event_rows(rows: &[PgRow], partitions: impl Fn(&str) -> u16) -> Result<Vec<Row>, Error> {
     let Some(first) = rows.first() else {
         return Ok(Vec::new());
     };
     let columns = Columns::of(first)?;
+    let mut last: Option<Arc<StreamId>> = None;
     rows.iter()
-        .map(|row| event_row(row, &columns, &partitions))
+        .map(|row| {
+            let read = Read::of(row, &columns)?;
+            let topic = read
+                .topic()?
+                .ok_or_else(|| Error::new(Kind::Shape, "rows without a column topic"))?;
+            let partition = partition(&read, partitions(topic))?;
+            let same = last
+                .take()
+                .filter(|stream| stream.partition == partition && stream.topic == topic);
+            let stream = same.unwrap_or_else(|| {
+                Arc::new(StreamId {
+                    topic: topic.to_owned(),
+                    partition,
+                })
+            });
+            last = Some(stream.clone());
+            event_row(&read, stream)
+        })
         .collect()
 }
 
-fn event_row(row: &PgRow, at: &Columns, partitions: impl Fn(&str) -> u16) -> Result<Row, Error> {
-    let id: uuid::Uuid = value(row, at.id)?;
-    let recorded_at: time::OffsetDateTime = value(row, at.recorded_at)?;
-    let happened_at: Option<time::OffsetDateTime> = value(row, at.time)?;
-    let extensions: Option<&str> = value(row, at.extensions)?;
-    let (data, bytes) = payload(row, at)?;
-    let event = Event {
-        id: id.to_string(),
-        source: value(row, at.source)?,
-        r#type: value(row, at.r#type)?,
-        subject: value(row, at.subject)?,
-        time: Some(happened_at.unwrap_or(recorded_at)),
-        data_content_type: value(row, at.data_content_type)?,
-        data_schema: value(row, at.data_schema)?,
-        key: value(row, at.key)?,
-        recorded_at: Some(recorded_at),
-        schema_version: value(row, at.schema_version)?,
-        correlation_id: value(row, at.correlation_id)?,
-        causation_id: value(row, at.causation_id)?,
-        traceparent: value(row, at.traceparent)?,
-        tracestate: value(row, at.tracestate)?,
-        previous_id: None,
-        extensions: extensions.map_or(Ok(BTreeMap::new()), read_extensions)?,
-        data,
-    };
-    let topic: String = value(row, at.topic)?;
-    let count = partitions(&topic);
-    let stream = StreamId::of(topic, &event, count);
-    Ok(Row {
-        position: value(row, at.position)?,
-        stream,
-        event,
-        bytes: bytes + 512,
-    })
+/// The partition of a row in a topic that has so many.
+pub(super) fn partition(read: &Read<'_>, partitions: u16) -> Result<Option<u16>, Error> {
+    (partitions > 1)
+        .then(|| Ok(partition_of(read.key()?, partitions)))
+        .transpose()
 }
 
-fn payload(row: &PgRow, at: &Columns) -> Result<(Option<Data>, usize), Error> {
-    if let Some(text) = value::<Option<String>>(row, at.data)? {
-        let bytes = text.len();
-        let raw = RawValue::from_string(text)
-            .map_err(|error| Error::with_source(Kind::Shape, "a stored payload is not JSON", error))?;
-        return Ok((Some(Data::Json(raw)), bytes));
-    }
-    let binary: Option<Vec<u8>> = value(row, at.data_binary)?;
-    Ok(binary.map_or((None, 0), |binary| {
-        let bytes = binary.len();
-        (Some(Data::Binary(binary)), bytes)
-    }))
+/// A row whose event is written when it is packed.
+pub(super) fn event_row(read: &Read<'_>, stream: Arc<StreamId>) -> Result<Row, Error> {
+    let event = read
+        .view()?
+        .to_event()
+        .map_err(|error| Error::with_source(Kind::Shape, "a stored payload is not JSON", error))?;
+    Ok(Row {
+        position: read.position,
+        stream,
+        content: Content::Event(Box::new(event)),
+        bytes: read.bytes,
+    })
 }
 
 fn read_extensions(text: &str) -> Result<BTreeMap<String, ExtensionValue>, Error> {

@@ -16,6 +16,8 @@ pub(crate) mod column;
 
 mod event;
 
+mod intake;
+
 pub mod rows;
 
 pub(crate) mod history;

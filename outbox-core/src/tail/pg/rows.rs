@@ -4,15 +4,16 @@ use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::column::{above, get, passed, small, snapshot, stream_of, unsigned};
-use super::event::event_rows;
+use super::intake::Intake;
 use super::session::Session;
 use crate::tail::batch::{BoundShare, Section, Share};
 use crate::tail::layout::{Generation, Laid};
-use crate::tail::row::Row;
-use crate::tail::{Error, StreamId};
+use crate::tail::row::{Form, Row};
+use crate::tail::{Error, Kind, StreamId};
 
 const READ_REISSUE: &str = include_str!("../../../queries/tail/read_reissue.sql");
 const READ_SHARE: &str = include_str!("../../../queries/tail/read_share.sql");
+const READ_WIDE_SHARE: &str = include_str!("../../../queries/tail/read_wide_share.sql");
 const READ_PARTITIONS: &str = include_str!("../../../queries/tail/read_partitions.sql");
 const NEXT_SHARE: &str = include_str!("../../../queries/tail/next_share.sql");
 
@@ -83,8 +84,9 @@ pub(crate) async fn read_share(
         only: share.stream.partition.map(|partition| vec![i32::from(partition)]),
         passed: bound.passed.clone(),
         era_floor: bound.era_floor,
+        is_wide: false,
     };
-    read_section(session, &section, rows, bytes).await
+    read_section(session, &section, rows, bytes, Form::Event).await
 }
 
 fn bound_share(topic: &str, row: &PgRow) -> Result<BoundShare, Error> {
@@ -123,13 +125,42 @@ fn bound_share(topic: &str, row: &PgRow) -> Result<BoundShare, Error> {
     })
 }
 
-/// The next rows of a section, at most `rows` of them and about `bytes`.
+/// The next rows of a section, at most `rows` of them and about `bytes`, in the form that is wanted.
+///
+/// Where no payload is large, which is found out on the way, the number of rows bounds the bytes, and nothing is summed up.
 pub(crate) async fn read_section(
     session: &Session,
     section: &Section,
     rows: i64,
     bytes: i64,
+    form: Form,
 ) -> Result<Vec<Row>, Error> {
+    let most = section.widest_payload(rows, bytes);
+    if section.only.is_none() && section.passed.is_empty() && most > 0 {
+        let found = read(session, section, (rows, Bound::Payload(most)), form).await?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    let found = read(session, section, (rows, Bound::Sum(bytes)), form).await?;
+    found.ok_or_else(|| Error::new(Kind::Shape, "a payload was left out that was asked for"))
+}
+
+/// What bounds the bytes of a statement.
+#[derive(Clone, Copy)]
+enum Bound {
+    /// The bytes of each payload, with the number of rows.
+    Payload(i32),
+    /// The sum of the bytes.
+    Sum(i64),
+}
+
+async fn read(
+    session: &Session,
+    section: &Section,
+    (rows, bound): (i64, Bound),
+    form: Form,
+) -> Result<Option<Vec<Row>>, Error> {
     // No new transactions in it: the first arm has nothing to find.
     let first_new = section.first_new_position.unwrap_or(section.last_position + 1);
     let xmax = section.before.xmax().to_string();
@@ -145,24 +176,34 @@ pub(crate) async fn read_section(
         (&open, Type::TEXT_ARRAY),
         (&snapshot, Type::TEXT),
         (&rows, Type::INT8),
-        (&bytes, Type::INT8),
     ];
+    match &bound {
+        Bound::Payload(most) => parameters.push((most, Type::INT4)),
+        Bound::Sum(bytes) => parameters.push((bytes, Type::INT8)),
+    }
     let (snapshots, positions) = passed(&section.passed);
-    let found = match &section.only {
+    let sql = match &section.only {
         only if !section.passed.is_empty() => {
             parameters.push((&snapshots, Type::TEXT_ARRAY));
             parameters.push((&positions, Type::INT8_ARRAY));
             parameters.push((&partitions, Type::INT4));
             parameters.push((only, Type::INT4_ARRAY));
             parameters.push((&section.era_floor, Type::INT8));
-            session.query(READ_REISSUE, &parameters).await?
+            READ_REISSUE
         }
-        None => session.query(READ_SHARE, &parameters).await?,
         Some(only) => {
             parameters.push((&partitions, Type::INT4));
             parameters.push((only, Type::INT4_ARRAY));
-            session.query(READ_PARTITIONS, &parameters).await?
+            READ_PARTITIONS
         }
+        None => match bound {
+            Bound::Payload(_) => READ_SHARE,
+            Bound::Sum(_) => READ_WIDE_SHARE,
+        },
     };
-    event_rows(&found, |_| section.partitions)
+    let mut intake = Intake::new(&section.topic, section.partitions, form);
+    session
+        .query_each(sql, &parameters, &mut |row| intake.take(row))
+        .await?;
+    intake.finish()
 }

@@ -235,6 +235,37 @@ impl Session {
         self.bounded(work, limit).await
     }
 
+    /// Runs one statement and gives each row to `take` as it arrives, without keeping them.
+    pub(crate) async fn query_each(
+        &self,
+        sql: &'static str,
+        parameters: Parameters<'_>,
+        take: &mut (dyn FnMut(&Row) -> Result<(), Error> + Send),
+    ) -> Result<(), Error> {
+        if self.pooled {
+            return self.query(sql, parameters).await?.iter().try_for_each(take);
+        }
+        let work = async {
+            if self.plans_are_old() {
+                self.client.batch_execute("discard plans").await?;
+            }
+            let statement = self.statement(sql, parameters).await?;
+            let values = parameters.iter().map(|(value, _)| *value);
+            let rows = self.client.query_raw(&statement, values).await?;
+            let mut rows = std::pin::pin!(rows);
+            let mut taken = Ok(());
+            while let Some(row) = rows.next().await {
+                let row = row?;
+                // What follows is read and let go.
+                if taken.is_ok() {
+                    taken = take(&row);
+                }
+            }
+            Ok(taken)
+        };
+        self.bounded(work, self.limit).await?
+    }
+
     /// Runs a script of statements without parameters.
     pub(crate) async fn batch(&self, sql: &str) -> Result<(), Error> {
         self.bounded(self.client.batch_execute(sql), self.limit).await

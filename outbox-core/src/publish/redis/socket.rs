@@ -1,0 +1,223 @@
+//! A connection of our own over plain TCP: what is sent is packed before, and answers are read as they come.
+//!
+//! The driver connects for everything else, and for TLS and Unix sockets; here it only makes itself known (user, password,
+//! database). Its commands are objects with texts of their own, and its reader of answers is made for whatever a server may say: both
+//! together took more processor time of a drain than Redis' own answers.
+//!
+//! One task owns the socket. It fails as a whole: what is in flight then is unknown, and whoever asks learns why.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::socket2::SockRef;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ProtocolVersion, RedisError, Value};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::reply;
+use super::resp::Answers;
+use crate::publish::{Error, Kind};
+
+/// Requests that may wait for the socket: each lane has one at a time.
+const WAITING: usize = 64;
+
+/// A connection; dropped, it is closed.
+pub(super) struct Socket {
+    requests: mpsc::Sender<Request>,
+    /// How long an answer may take.
+    limit: Duration,
+    why: Arc<OnceLock<String>>,
+    _carrying: AbortOnDropHandle<()>,
+}
+
+struct Request {
+    bytes: Vec<u8>,
+    answers: usize,
+    done: oneshot::Sender<Done>,
+}
+
+/// The answers, and the memory of what was sent.
+type Done = (Vec<Value>, Vec<u8>);
+
+impl Socket {
+    /// Connects over plain TCP; none if the client is made for something else.
+    pub(super) async fn open(
+        client: &Client,
+        connect: Duration,
+        limit: Duration,
+    ) -> Result<Option<Self>, RedisError> {
+        let info = client.get_connection_info();
+        let login = info.redis_settings();
+        let ConnectionAddr::Tcp(host, port) = info.addr() else {
+            return Ok(None);
+        };
+        if login.protocol() != ProtocolVersion::RESP2 {
+            return Ok(None);
+        }
+        let opening = async {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let settings = info.tcp_settings();
+            stream.set_nodelay(settings.nodelay())?;
+            let socket = SockRef::from(&stream);
+            if let Some(keepalive) = settings.keepalive() {
+                socket.set_tcp_keepalive(keepalive)?;
+            }
+            #[cfg(target_os = "linux")]
+            socket.set_tcp_user_timeout(settings.user_timeout())?;
+            let lent = Lent(Arc::new(Mutex::new(stream)));
+            let known = MultiplexedConnection::new_with_config(
+                login,
+                Lent(lent.0.clone()),
+                AsyncConnectionConfig::new(),
+            );
+            // What the driver made of the stream goes, and the stream comes back.
+            drop(known.await?);
+            Arc::into_inner(lent.0)
+                .map(|stream| stream.into_inner().unwrap_or_else(PoisonError::into_inner))
+                .ok_or_else(|| io::Error::other("the stream is in use").into())
+        };
+        let stream = tokio::time::timeout(connect, opening)
+            .await
+            .map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))
+            .and_then(|opened: Result<TcpStream, RedisError>| opened)?;
+        let (requests, waiting) = mpsc::channel(WAITING);
+        let why = Arc::new(OnceLock::new());
+        let said = why.clone();
+        let carrying = tokio::spawn(async move {
+            if let Err(error) = carry(&stream, waiting).await {
+                said.get_or_init(|| error.to_string());
+            }
+        });
+        Ok(Some(Self {
+            requests,
+            limit,
+            why,
+            _carrying: AbortOnDropHandle::new(carrying),
+        }))
+    }
+
+    /// Sends commands that were packed, and brings so many answers, with the memory of the commands.
+    pub(super) async fn send(&self, bytes: Vec<u8>, answers: usize) -> Result<Done, Error> {
+        let (done, coming) = oneshot::channel();
+        let request = Request { bytes, answers, done };
+        let asking = async {
+            self.requests.send(request).await.ok()?;
+            coming.await.ok()
+        };
+        match tokio::time::timeout(self.limit, asking).await {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => {
+                let why = self.why.get().map_or("the connection was closed", String::as_str);
+                Err(Error::new(Kind::SinkDown, format!("no answer from Redis: {why}")))
+            }
+            Err(_) => {
+                let late = RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
+                Err(reply::failed("no answer from Redis", &late))
+            }
+        }
+    }
+}
+
+/// A request whose answers are not all there.
+struct Open {
+    answers: usize,
+    values: Vec<Value>,
+    sent: Vec<u8>,
+    done: oneshot::Sender<Done>,
+}
+
+/// Writes requests in their order and reads while it writes: a server that waits for room for its answers would read no more.
+async fn carry(stream: &TcpStream, mut requests: mpsc::Receiver<Request>) -> io::Result<()> {
+    let mut open: VecDeque<Open> = VecDeque::new();
+    // The one that is being written, counted from the front, and how much of it is.
+    let (mut at, mut written) = (0, 0);
+    let mut answers = Answers::default();
+    loop {
+        let interest = match at < open.len() {
+            true => Interest::READABLE | Interest::WRITABLE,
+            false => Interest::READABLE,
+        };
+        tokio::select! {
+            biased;
+            request = requests.recv(), if open.len() < WAITING => match request {
+                Some(Request { bytes, answers, done }) => {
+                    let values = Vec::with_capacity(answers);
+                    open.push_back(Open { answers, values, sent: bytes, done });
+                }
+                // Nobody asks any more.
+                None => return Ok(()),
+            },
+            ready = stream.ready(interest) => drop(ready?),
+        }
+        while let Some(request) = open.get(at) {
+            match stream.try_write(&request.sent[written..]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+            if written == request.sent.len() {
+                (at, written) = (at + 1, 0);
+            }
+        }
+        loop {
+            match stream.try_read_buf(answers.room()) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+            while let Some(value) = answers.next().map_err(|broken| io::Error::other(broken.0))? {
+                let first = open
+                    .front_mut()
+                    .ok_or_else(|| io::Error::other("an answer that nobody asked for"))?;
+                first.values.push(value);
+                if first.values.len() == first.answers
+                    && at > 0
+                    && let Some(whole) = open.pop_front()
+                {
+                    at -= 1;
+                    // Whoever asked may have given up.
+                    whole.done.send((whole.values, whole.sent)).ok();
+                }
+            }
+        }
+    }
+}
+
+/// A stream that is lent out.
+struct Lent(Arc<Mutex<TcpStream>>);
+
+impl Lent {
+    fn with<T>(&self, act: impl FnOnce(Pin<&mut TcpStream>) -> T) -> T {
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(Pin::new(&mut stream))
+    }
+}
+
+impl AsyncRead for Lent {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_read(cx, out))
+    }
+}
+
+impl AsyncWrite for Lent {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|stream| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It goes on without the driver.
+        Poll::Ready(Ok(()))
+    }
+}
