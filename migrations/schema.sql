@@ -22,6 +22,28 @@ $$;
 
 ALTER FUNCTION outbox.accept(n bigint, problem text) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.accepts(topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    problem text := coalesce(
+        outbox.refusal(topic, key, type, source, subject, data_content_type, data_schema, schema_version, correlation_id, causation_id,
+                       traceparent, tracestate, extensions, data_bytes, binary_bytes, payload_limit_bytes),
+        outbox.time_refusal("time"));
+begin
+    if payload_limit_bytes is null then
+        raise exception 'event refused: outbox.settings has no row, so nobody knows the source and the payload limit of this database'
+            using errcode = 'object_not_in_prerequisite_state', hint = 'insert into outbox.settings default values, then set source and writer as they were';
+    elsif problem is not null then
+        raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
+    end if;
+    return true;
+end
+$$;
+
+ALTER FUNCTION outbox.accepts(topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.add_inbox_day(moment timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4529,10 +4551,8 @@ CREATE FUNCTION outbox.ring() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    if current_setting('outbox.notify', true) is distinct from 'off'
-       and not pg_try_advisory_xact_lock_shared(122550254464888)
-       and (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
-            or exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp()))
+    if (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+        or exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp()))
        and pg_notification_queue_usage() < 0.5 then
         notify outbox;
     end if;
@@ -5380,6 +5400,15 @@ CREATE FUNCTION outbox.with_data(entry_fields bytea[], data json) RETURNS bytea[
 $_$;
 
 ALTER FUNCTION outbox.with_data(entry_fields bytea[], data json) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.without_trace(extensions json) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate')
+$$;
+
+ALTER FUNCTION outbox.without_trace(extensions json) OWNER TO outbox_maintainer;
 
 CREATE TABLE outbox.batch (
     number bigint NOT NULL,
@@ -6628,6 +6657,30 @@ ALTER TABLE outbox.operation ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE VIEW outbox.outgoing AS
+ SELECT NULL::uuid AS id,
+    NULL::text AS topic,
+    NULL::text AS key,
+    NULL::text AS type,
+    NULL::text AS source,
+    NULL::text AS subject,
+    NULL::timestamp with time zone AS "time",
+    NULL::text AS data_content_type,
+    NULL::text AS data_schema,
+    NULL::text AS schema_version,
+    NULL::text AS correlation_id,
+    NULL::text AS causation_id,
+    NULL::text AS traceparent,
+    NULL::text AS tracestate,
+    NULL::json AS extensions,
+    NULL::json AS data,
+    NULL::bytea AS data_binary
+  WHERE false;
+
+ALTER TABLE outbox.outgoing OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox.outgoing IS 'Insert here to append an event; the same as outbox.append. Always empty.';
 
 CREATE TABLE outbox.parked_stream (
     subscription text NOT NULL,
@@ -9266,6 +9319,8 @@ ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_3932160 FOR VAL
 
 ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_786432 FOR VALUES FROM ('786432') TO ('1835008');
 
+ALTER TABLE ONLY outbox.outgoing ALTER COLUMN id SET DEFAULT outbox.new_event_id();
+
 ALTER TABLE ONLY outbox.batch
     ADD CONSTRAINT batch_pkey PRIMARY KEY (number);
 
@@ -9832,6 +9887,75 @@ ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_3932160_pkey;
 
 ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_786432_pkey;
 
+CREATE RULE append AS
+    ON INSERT TO outbox.outgoing DO INSTEAD  INSERT INTO outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)  SELECT COALESCE(( SELECT t.retention
+                   FROM outbox.topic t
+                  WHERE (t.name = n.topic)), 'standard'::text) AS "coalesce",
+            n.topic,
+            n.key,
+            n.id,
+            COALESCE(n.source, s.source) AS "coalesce",
+            n.type,
+            n.subject,
+            n."time",
+            COALESCE(n.data_content_type,
+                CASE
+                    WHEN (n.data IS NOT NULL) THEN 'application/json'::text
+                    WHEN (n.data_binary IS NOT NULL) THEN 'application/octet-stream'::text
+                    ELSE NULL::text
+                END) AS "coalesce",
+            n.data_schema,
+            n.schema_version,
+            n.correlation_id,
+            n.causation_id,
+            n.traceparent,
+            n.tracestate,
+            n.extensions,
+            (n.data)::text AS data,
+            n.data_binary
+           FROM LATERAL ( SELECT new.id,
+                    new.topic,
+                    new.key,
+                    COALESCE(new.type, new.topic) AS type,
+                    new.source,
+                    new.subject,
+                    new."time",
+                    new.data_content_type,
+                    new.data_schema,
+                    new.schema_version,
+                    new.correlation_id,
+                    new.causation_id,
+                    COALESCE(new.traceparent, (new.extensions ->> 'traceparent'::text)) AS traceparent,
+                    COALESCE(new.tracestate, (new.extensions ->> 'tracestate'::text)) AS tracestate,
+                        CASE
+                            WHEN (((new.extensions -> 'traceparent'::text) IS NULL) AND ((new.extensions -> 'tracestate'::text) IS NULL)) THEN new.extensions
+                            ELSE outbox.without_trace(new.extensions)
+                        END AS extensions,
+                    new.data,
+                    new.data_binary) n,
+            ( SELECT settings.source,
+                    settings.payload_limit_bytes
+                   FROM outbox.settings
+                 LIMIT 1) s
+          WHERE (((n.topic ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.topic) <= 200) AND ((n.type = n.topic) OR ((n.type ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.type) <= 200))) AND (n.source IS DISTINCT FROM ''::text) AND (octet_length(COALESCE(n.source, s.source)) <= 1024) AND ((n.key IS NULL) OR ((octet_length(n.key) >= 1) AND (octet_length(n.key) <= 1024))) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.extensions) = 0) AND ((n.correlation_id IS NULL) OR ((octet_length(n.correlation_id) >= 1) AND (octet_length(n.correlation_id) <= 2048))) AND ((n.causation_id IS NULL) OR ((octet_length(n.causation_id) >= 1) AND (octet_length(n.causation_id) <= 2048))) AND ((n.traceparent IS NULL) OR ((octet_length(n.traceparent) >= 1) AND (octet_length(n.traceparent) <= 2048))) AND ((n.tracestate IS NULL) OR ((octet_length(n.tracestate) >= 1) AND (octet_length(n.tracestate) <= 2048))) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, n.type, COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate, n.extensions, octet_length((n.data)::text), octet_length(n.data_binary), s.payload_limit_bytes))
+  RETURNING log.id,
+    log.topic,
+    log.key,
+    log.type,
+    log.source,
+    log.subject,
+    log."time",
+    log.data_content_type,
+    log.data_schema,
+    log.schema_version,
+    log.correlation_id,
+    log.causation_id,
+    log.traceparent,
+    log.tracestate,
+    log.extensions,
+    (log.data)::json AS data,
+    log.data_binary;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.batch FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.category FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -9896,7 +10020,7 @@ CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.subject_step FOR
 
 CREATE TRIGGER checkpoint_rises BEFORE UPDATE ON outbox.subscription_checkpoint FOR EACH ROW WHEN (((new.era < old.era) OR ((new.era = old.era) AND (pg_snapshot_xmax(new.done) < pg_snapshot_xmax(old.done))))) EXECUTE FUNCTION outbox.refuse_return();
 
-CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT EXECUTE FUNCTION outbox.ring();
+CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT WHEN (((current_setting('outbox.notify'::text, true) IS DISTINCT FROM 'off'::text) AND (NOT pg_try_advisory_xact_lock_shared('122550254464888'::bigint)))) EXECUTE FUNCTION outbox.ring();
 
 CREATE TRIGGER entry_stays BEFORE UPDATE OF consumer, stream, entry_id, source, id, entry_fields ON outbox.dead_letter FOR EACH ROW WHEN (((((((old.consumer IS DISTINCT FROM new.consumer) OR (old.stream IS DISTINCT FROM new.stream)) OR (old.entry_id IS DISTINCT FROM new.entry_id)) OR (old.source IS DISTINCT FROM new.source)) OR (old.id IS DISTINCT FROM new.id)) OR (old.entry_fields IS DISTINCT FROM new.entry_fields))) EXECUTE FUNCTION outbox.keep_entry();
 
@@ -9997,6 +10121,9 @@ GRANT USAGE ON SCHEMA outbox_ops TO outbox_reader;
 GRANT USAGE ON SCHEMA outbox_ops TO outbox_consumer;
 
 REVOKE ALL ON FUNCTION outbox.accept(n bigint, problem text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.accepts(topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.accepts(topic text, key text, type text, source text, subject text, "time" timestamp with time zone, data_content_type text, data_schema text, schema_version text, correlation_id text, causation_id text, traceparent text, tracestate text, extensions json, data_bytes integer, binary_bytes integer, payload_limit_bytes integer) TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.add_inbox_day(moment timestamp with time zone) TO outbox_consumer;
@@ -10506,6 +10633,9 @@ GRANT ALL ON FUNCTION outbox.waiting_transactions() TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.with_data(entry_fields bytea[], data json) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.without_trace(extensions json) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.without_trace(extensions json) TO outbox_producer;
+
 GRANT SELECT,INSERT ON TABLE outbox.batch TO outbox_relay;
 GRANT SELECT ON TABLE outbox.batch TO outbox_observer;
 
@@ -10580,6 +10710,7 @@ GRANT SELECT ON TABLE outbox.lease TO outbox_observer;
 GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_relay;
 GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_observer;
 GRANT SELECT ON SEQUENCE outbox.log_position TO outbox_subscriber;
+GRANT USAGE ON SEQUENCE outbox.log_position TO outbox_producer;
 
 GRANT SELECT ON TABLE outbox.log TO outbox_relay;
 
@@ -10605,6 +10736,8 @@ GRANT SELECT ON TABLE outbox.operation_item TO outbox_consumer;
 GRANT UPDATE(state) ON TABLE outbox.operation_item TO outbox_consumer;
 
 GRANT UPDATE(changed_at) ON TABLE outbox.operation_item TO outbox_consumer;
+
+GRANT SELECT,INSERT ON TABLE outbox.outgoing TO outbox_producer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_stream TO outbox_subscriber;
 GRANT SELECT ON TABLE outbox.parked_stream TO outbox_operator;

@@ -51,9 +51,10 @@ async fn an_insert_is_an_append() -> Result {
     )
     .execute(&mut producer)
     .await?;
-    let order: Vec<String> = sqlx::query_scalar("select key from outbox.log where topic = 'many' order by position")
-        .fetch_all(&mut owner)
-        .await?;
+    let order: Vec<String> =
+        sqlx::query_scalar("select key from outbox.log where topic = 'many' order by position")
+            .fetch_all(&mut owner)
+            .await?;
     assert_eq!(order, (1..=100).map(|n| n.to_string()).collect::<Vec<_>>());
     Ok(())
 }
@@ -87,7 +88,11 @@ async fn what_the_library_sends_is_planned_once() -> Result {
     let world = World::new().await?;
     let mut connection = world.connect().await?;
     for number in 0..20 {
-        append::append(&mut connection, NewEvent::new("planned").key("k").json_text(number.to_string())).await?;
+        append::append(
+            &mut connection,
+            NewEvent::new("planned").key("k").json_text(number.to_string()),
+        )
+        .await?;
     }
     // Postgres plans five times for the values at hand before it may decide for one plan.
     let (custom, generic): (i64, i64) = sqlx::query_as(
@@ -95,6 +100,10 @@ async fn what_the_library_sends_is_planned_once() -> Result {
     )
     .fetch_one(&mut connection)
     .await?;
-    assert_eq!((custom, generic), (5, 14), "the first append is a call of the function");
+    assert_eq!(
+        (custom, generic),
+        (5, 14),
+        "the first append is a call of the function"
+    );
     Ok(())
 }

@@ -83,7 +83,7 @@ pub(super) const WANTED: [Wanted; 19] = [
     ),
     ours(
         "commit",
-        "commits that append, no relay",
+        "the library's append, no relay",
         "commits that append, 32 clients",
         "commits/s",
         22_000.0,

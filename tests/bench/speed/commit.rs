@@ -19,16 +19,17 @@ const STREAM: &str = "outbox:bench.committed";
 
 const HEAD: &str = "`pgbench --protocol prepared` with 32 clients and two threads; each transaction is one statement that brings one event of 200 bytes, over 1,000
 keys, 15 seconds at a time (`--quick`: 2). Each run has a copy of a database with an empty log. All commits are durable. The payload is bound as a
-parameter, and is another one each time; ids are ordered by time, made by the same function (`outbox.new_event_id()`) for all.
+parameter, and is another one each time; ids are ordered by time and given by the client for all, as the library gives them.
 
-* **Ours**: `select outbox.append('bench.committed', …::json, key => …)`, the function that producers call, by a login that may append and
-  nothing else. No relay is there, so its lock is free and the doorbell does not ring.
+* **The library's append**: the statement that the library prepares for an event, by a login that may append and nothing else. Attributes that the
+  event does not have are bound too, as null. No relay is there, so its lock is free and the doorbell does not ring.
+* **`outbox.append`**: `select outbox.append('bench.committed', …::json, key => …, id => …)`, the function that producers in other languages call.
 * **Raw**: `insert` of the same values into a table that is not partitioned, has the same columns and defaults (position by a
   sequence, transaction id, time of the clock), and the same three indexes: unique on id and source, topic and position, transaction id and
-  position. No trigger, and no function but that of the id.
+  position. No trigger, no function.
 * **Raw with NOTIFY**: the same, and `pg_notify` in the same statement, with one session that listens: what a poller does that wants to be
   woken.
-* **Ours with the relay**: the relay runs on the same two cores and publishes into Redis meanwhile; it is beside raw inserts that have
+* **With the relay**: the library's append, and the relay runs on the same two cores and publishes into Redis meanwhile; it is beside raw inserts that have
   both cores for themselves. How much it published by the end of the time, and what was left, is told: a relay that waits costs nothing.
 * Where it goes: **raw inserts into the log itself**, by a superuser, so without the function; once with its triggers off. What is left
   beside raw inserts then are the partitions.
@@ -38,26 +39,26 @@ WAL is all that the server wrote meanwhile, by the commits that came of it; full
 Every run is checked: as many rows as transactions, and with the relay as many entries.
 ";
 
-const OURS: &str = r#"\set key random(1, 1000)
-\set number random(1, 1000000000)
-select outbox.append('bench.committed', (PAYLOAD)::json, key => 'key-' || :key::text);
-"#;
 /// Variables of `pgbench` are bound as parameters.
-const PAYLOAD: &str = r#"'{"number":' || :number::text || ',"filling":"' || :filling::text || '"}'"#;
-const RAW: &str = r#"\set key random(1, 1000)
+const VARIABLES: &str = r#"\set key random(1, 1000)
 \set number random(1, 1000000000)
-insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
-values ('standard', 'bench.committed', 'key-' || :key::text, outbox.new_event_id(), '/bench', 'bench.committed', 'application/json', PAYLOAD);
+\set serial :serial + 1
 "#;
-const RAW_WITH_NOTIFY: &str = r#"\set key random(1, 1000)
-\set number random(1, 1000000000)
-with put as (
+const PAYLOAD: &str = r#"'{"number":' || :number::text || ',"filling":"' || :filling::text || '"}'"#;
+const ID: &str =
+    "(lpad(:serial::text, 8, '0') || '-0000-7000-8000-' || lpad(:client_id::text, 12, '0'))::uuid";
+const KEY: &str = "'key-' || :key::text";
+/// As the library sends it. `pgbench` has no null to bind.
+const LIBRARY: &str = include_str!("../../../outbox-core/queries/append/plain.sql");
+const FUNCTION: &str = "select outbox.append('bench.committed', (PAYLOAD)::json, key => KEY, id => ID);";
+const RAW: &str = "insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
+values ('standard', 'bench.committed', KEY, ID, '/bench', 'bench.committed', 'application/json', PAYLOAD);";
+const RAW_WITH_NOTIFY: &str = "with put as (
     insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
-    values ('standard', 'bench.committed', 'key-' || :key::text, outbox.new_event_id(), '/bench', 'bench.committed', 'application/json', PAYLOAD)
+    values ('standard', 'bench.committed', KEY, ID, '/bench', 'bench.committed', 'application/json', PAYLOAD)
     returning 1
 )
-select pg_notify('bench', '') from put;
-"#;
+select pg_notify('bench', '') from put;";
 
 /// What was done in one run.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +76,11 @@ struct Once {
 /// A transaction of producers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    Ours,
+    Library,
+    Function,
     Raw,
     RawWithNotify,
-    OursWithRelay,
+    LibraryWithRelay,
     /// The raw insert into the log itself, whose triggers do not fire.
     Log,
     /// The same, and they do.
@@ -86,31 +88,35 @@ enum Way {
 }
 
 impl Way {
-    const ALL: [Self; 6] = [
-        Self::Ours,
+    const ALL: [Self; 7] = [
+        Self::Library,
+        Self::Function,
         Self::Raw,
         Self::RawWithNotify,
-        Self::OursWithRelay,
+        Self::LibraryWithRelay,
         Self::Log,
         Self::LogWithTriggers,
     ];
 
     fn script(self) -> String {
-        let script = match self {
-            Self::Ours | Self::OursWithRelay => OURS,
-            Self::Raw => RAW,
-            Self::RawWithNotify => RAW_WITH_NOTIFY,
-            Self::Log | Self::LogWithTriggers => &RAW.replace("bench.raw", "outbox.log"),
+        let statement = match self {
+            Self::Library | Self::LibraryWithRelay => as_bound(LIBRARY),
+            Self::Function => FUNCTION.to_owned(),
+            Self::Raw => RAW.to_owned(),
+            Self::RawWithNotify => RAW_WITH_NOTIFY.to_owned(),
+            Self::Log | Self::LogWithTriggers => RAW.replace("bench.raw", "outbox.log"),
         };
-        script.replace("PAYLOAD", PAYLOAD)
+        let statement = statement
+            .replace("PAYLOAD", PAYLOAD)
+            .replace("KEY", KEY)
+            .replace("ID", ID);
+        format!("{VARIABLES}{statement}\n")
     }
 
     fn count(self) -> &'static str {
         match self {
-            Self::Ours | Self::OursWithRelay | Self::Log | Self::LogWithTriggers => {
-                "select count(*) from outbox.log"
-            }
             Self::Raw | Self::RawWithNotify => "select count(*) from bench.raw",
+            _ => "select count(*) from outbox.log",
         }
     }
 
@@ -133,7 +139,7 @@ impl Way {
             _ => None,
         };
         let mut relay = None;
-        if self == Self::OursWithRelay {
+        if self == Self::LibraryWithRelay {
             ground.empty(Sink::Memory).await?;
             let started = relay.insert(ground.relay(copy.url(), Sink::Memory).start()?);
             started.leads().await?;
@@ -181,6 +187,20 @@ impl Way {
     }
 }
 
+/// The library's statement with what it binds.
+fn as_bound(statement: &str) -> String {
+    let nothing = |statement: String, place: usize| {
+        statement.replace(&format!("${place}::text"), "nullif(:nothing::text, '-')")
+    };
+    let statement = statement
+        .trim_end()
+        .replace("$1::uuid", "ID")
+        .replace("$2::text", "'bench.committed'::text")
+        .replace("$3::text", "KEY")
+        .replace("$11::text::json", "(PAYLOAD)::json");
+    (4..=10).rev().fold(statement, nothing) + ";"
+}
+
 /// A line of the table.
 #[derive(Clone, Copy)]
 struct Comparison {
@@ -193,14 +213,14 @@ struct Comparison {
 }
 
 impl Comparison {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self {
             bounds: Some((0.85, 0.95)),
-            ..Self::beside_raw("commits that append, no relay", Way::Ours)
+            ..Self::beside_raw("the library's append, no relay", Way::Library)
         },
         Self {
-            title: "commits that append, no relay",
-            ours: Way::Ours,
+            title: "the library's append, no relay",
+            ours: Way::Library,
             limit: Way::RawWithNotify,
             beside: "raw inserts with NOTIFY",
             bounds: Some((3.0, 4.0)),
@@ -208,9 +228,20 @@ impl Comparison {
         Self {
             bounds: Some((0.6, 0.75)),
             ..Self::beside_raw(
-                "commits that append, the relay publishes meanwhile",
-                Way::OursWithRelay,
+                "the library's append, the relay publishes meanwhile",
+                Way::LibraryWithRelay,
             )
+        },
+        Self {
+            bounds: Some((0.85, 0.95)),
+            ..Self::beside_raw("outbox.append, no relay", Way::Function)
+        },
+        Self {
+            title: "outbox.append, no relay",
+            ours: Way::Function,
+            limit: Way::RawWithNotify,
+            beside: "raw inserts with NOTIFY",
+            bounds: Some((3.0, 4.0)),
         },
         Self::beside_raw(
             "raw inserts with NOTIFY, which are nothing of ours",
@@ -266,7 +297,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
                 rates.push(once.rate);
                 wals.push(once.wal);
             }
-            if run > 0 && *way == Way::OursWithRelay {
+            if run > 0 && *way == Way::LibraryWithRelay {
                 published.push(once.published);
                 left.push(once.left);
             }
@@ -284,7 +315,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         lines.push(Line::new("what the relay published meanwhile", published));
         lines.push(Line::new("what was left to publish then", left));
     }
-    if let (Some(ours), Some(raw)) = (of(Way::Ours, 1), of(Way::Raw, 1)) {
+    if let (Some(ours), Some(raw)) = (of(Way::Library, 1), of(Way::Raw, 1)) {
         lines.push(Line::new("WAL of a commit that appends", ours).against("raw inserts", raw));
     }
     Ok(Report {
