@@ -218,6 +218,9 @@ pub(crate) async fn cut_batch(
         return Ok(None);
     };
     crash_point!(BATCH_COMMITTED);
+    if let Some(misnamed) = get::<Option<String>>(first, "misnamed")? {
+        tell_misnamed(&misnamed);
+    }
     told(&rows, first, head).map(Some)
 }
 
@@ -235,9 +238,6 @@ fn told(rows: &[Row], first: &Row, head: &Batch) -> Result<Cut, Error> {
         snapshot: snapshot(first, "snapshot")?,
         event_count: get(first, "event_count")?,
     };
-    if let Some(misnamed) = get::<Option<String>>(first, "misnamed")? {
-        tell_misnamed(&misnamed);
-    }
     let shares = read_shares(&get::<String>(first, "shares")?)?;
     let has_rows = get::<Option<i64>>(first, "position")?.is_some();
     let partitions: HashMap<&str, u16> = shares
