@@ -1,6 +1,7 @@
 //! What is embedded: the two sets and their steps. A file that has been released never changes again.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -96,23 +97,32 @@ impl Set {
         }
     }
 
-    pub(crate) fn migrations(self) -> Vec<Migration> {
-        self.steps()
-            .iter()
-            .map(|step| {
-                Migration::new(
-                    step.version,
-                    Cow::Borrowed(step.name),
-                    MigrationType::Simple,
-                    SqlStr::from_static(step.sql),
-                    false,
-                )
-            })
-            .collect()
+    /// Made once: their checksums are of all that is embedded, and are asked for with every step.
+    pub(crate) fn migrations(self) -> &'static [Migration] {
+        static OF_LOG: OnceLock<Vec<Migration>> = OnceLock::new();
+        static OF_INBOX: OnceLock<Vec<Migration>> = OnceLock::new();
+        let made = match self {
+            Self::Log => &OF_LOG,
+            Self::Inbox => &OF_INBOX,
+        };
+        made.get_or_init(|| {
+            let steps = self.steps().iter();
+            steps
+                .map(|step| {
+                    Migration::new(
+                        step.version,
+                        Cow::Borrowed(step.name),
+                        MigrationType::Simple,
+                        SqlStr::from_static(step.sql),
+                        false,
+                    )
+                })
+                .collect()
+        })
     }
 
     pub(crate) fn migrator(self) -> Migrator {
-        let mut migrator = Migrator::with_migrations(self.migrations());
+        let mut migrator = Migrator::with_migrations(self.migrations().to_vec());
         migrator.dangerous_set_table_name(self.record_table());
         // Our own lock is held by then; sqlx's belongs to the session and stays behind after an error.
         migrator.set_locking(false);
