@@ -436,7 +436,7 @@ async fn nobody_else_inserts_into_the_log() -> Result {
                    where c.relnamespace in ('outbox'::regnamespace, 'outbox_ops'::regnamespace)) r
          ) said
          where said.definition ~* 'insert\\s+into\\s+outbox\\.\"?log(_(standard|audit|durable|stream|archive)[a-z0-9_]*)?\"?[\\s(]'
-         order by 1",
+         order by said.name collate \"C\"",
     )
     .fetch_all(&mut connection)
     .await?;
