@@ -442,7 +442,14 @@ async fn nobody_else_inserts_into_the_log() -> Result {
     .await?;
     assert_eq!(
         found,
-        ["append_batch", "append_event", "append_many", "append_to_streams"]
+        [
+            "append on outbox.outgoing",
+            "append_batch",
+            "append_event",
+            "append_many",
+            "append_stored",
+            "append_to_streams"
+        ]
     );
     Ok(())
 }
