@@ -29,7 +29,7 @@ cargo xtask bench NAME [--quick] [--runs N] [--folder DIR]
                     what these wrote; all: one after the other, and what failed at the end; matrix: a consumer in other settings;
                     bounded and peers, see below
     --quick         small, to see that it works: prints, writes nothing and judges nothing
-    --unoptimised   of --quick: from the build of the tests, as CI runs it
+    --unoptimised   of --quick: from the build of the tests
     --runs N        how many rounds count
     --folder DIR    for page, picture and JSON
     --events N      of drain, pinned and store: how many there are
