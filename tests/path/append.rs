@@ -293,7 +293,7 @@ async fn a_producer_can_append_and_nothing_else() -> Result {
         "insert into outbox.log (retention, topic, id, source, type) values ('standard', 'a', gen_random_uuid(), '/x', 'a')",
         "update outbox.log set transaction_id = '3'",
         "delete from outbox.log",
-        "select nextval('outbox.log_position')",
+        // Drawing one is what an append does, too; it leaves a gap and nothing else.
         "select setval('outbox.log_position', 1)",
         "update outbox.settings set payload_limit_bytes = 1",
         "insert into outbox.batch select * from outbox.batch",
