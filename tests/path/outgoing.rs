@@ -96,7 +96,7 @@ async fn what_the_library_sends_is_planned_once() -> Result {
     }
     // Postgres plans five times for the values at hand before it may decide for one plan.
     let (custom, generic): (i64, i64) = sqlx::query_as(
-        "select custom_plans, generic_plans from pg_prepared_statements where statement like '%outbox.outgoing%'",
+        "select custom_plans, generic_plans from pg_prepared_statements where statement like 'insert into outbox.outgoing%'",
     )
     .fetch_one(&mut connection)
     .await?;

@@ -45,10 +45,15 @@ begin
 end
 $$;
 
--- The extensions without those that have columns of their own.
+-- The extensions without those that have columns of their own. Strict, so that it is not entered for an event without any.
 create function outbox.without_trace(extensions json) returns json
-language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-    select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate')
+language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+    if extensions -> 'traceparent' is null and extensions -> 'tracestate' is null then
+        return extensions;
+    end if;
+    return (select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate'));
+end
 $$;
 
 -- What is inserted here is appended: an insert is planned as one into the log, with the rules, the defaults and the retention of the
@@ -68,32 +73,33 @@ create rule append as on insert to outbox.outgoing do instead
 insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
                         correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
 select coalesce((select t.retention from outbox.topic t where t.name = n.topic), 'standard'), n.topic, n.key, n.id, coalesce(n.source, s.source),
-       n.type, n.subject, n."time",
+       coalesce(n.type, n.topic), n.subject, n."time",
        coalesce(n.data_content_type, case when n.data is not null then 'application/json' when n.data_binary is not null then 'application/octet-stream' end),
-       n.data_schema, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate, n.extensions, n.data::text, n.data_binary
+       n.data_schema, n.schema_version, n.correlation_id, n.causation_id, coalesce(n.traceparent, n.extensions ->> 'traceparent'),
+       coalesce(n.tracestate, n.extensions ->> 'tracestate'), outbox.without_trace(n.extensions), n.data::text, n.data_binary
 from lateral (
-        select new.id as id, new.topic as topic, new.key as key, coalesce(new.type, new.topic) as type, new.source as source, new.subject as subject,
-               new."time" as "time", new.data_content_type as data_content_type, new.data_schema as data_schema,
-               new.schema_version as schema_version, new.correlation_id as correlation_id, new.causation_id as causation_id,
-               coalesce(new.traceparent, new.extensions ->> 'traceparent') as traceparent,
-               coalesce(new.tracestate, new.extensions ->> 'tracestate') as tracestate,
-               case when new.extensions -> 'traceparent' is null and new.extensions -> 'tracestate' is null then new.extensions
-                    else outbox.without_trace(new.extensions) end as extensions,
-               new.data as data, new.data_binary as data_binary
-     ) n, (select source, payload_limit_bytes from outbox.settings limit 1) s
+        select new.id as id, new.topic as topic, new.key as key, new.type as type, new.source as source, new.subject as subject, new."time" as "time",
+               new.data_content_type as data_content_type, new.data_schema as data_schema, new.schema_version as schema_version,
+               new.correlation_id as correlation_id, new.causation_id as causation_id, new.traceparent as traceparent, new.tracestate as tracestate,
+               new.extensions as extensions, new.data as data, new.data_binary as data_binary
+     ) n,
+     -- The limit has the planner know that there is one, though nobody ever analyses so small a table.
+     (select source, payload_limit_bytes from outbox.settings limit 1) s
 where (n.topic ~ '^[A-Za-z0-9._-]+$' and octet_length(n.topic) <= 200
-      and (n.type = n.topic or n.type ~ '^[A-Za-z0-9._-]+$' and octet_length(n.type) <= 200)
+      and (n.type is null or n.type ~ '^[A-Za-z0-9._-]+$' and octet_length(n.type) <= 200)
       and n.source is distinct from '' and octet_length(coalesce(n.source, s.source)) <= 1024
       and (n.key is null or octet_length(n.key) between 1 and 1024)
-      and num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.extensions) = 0
+      and num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0
+      and (n.schema_version is null or octet_length(n.schema_version) between 1 and 2048)
       and (n.correlation_id is null or octet_length(n.correlation_id) between 1 and 2048)
       and (n.causation_id is null or octet_length(n.causation_id) between 1 and 2048)
       and (n.traceparent is null or octet_length(n.traceparent) between 1 and 2048)
       and (n.tracestate is null or octet_length(n.tracestate) between 1 and 2048)
       and (n.data is null or n.data_binary is null)
       and coalesce(octet_length(n.data::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes
-   or outbox.accepts(n.topic, n.key, n.type, coalesce(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version,
-                     n.correlation_id, n.causation_id, n.traceparent, n.tracestate, n.extensions, octet_length(n.data::text),
+   or outbox.accepts(n.topic, n.key, coalesce(n.type, n.topic), coalesce(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema,
+                     n.schema_version, n.correlation_id, n.causation_id, coalesce(n.traceparent, n.extensions ->> 'traceparent'),
+                     coalesce(n.tracestate, n.extensions ->> 'tracestate'), outbox.without_trace(n.extensions), octet_length(n.data::text),
                      octet_length(n.data_binary), s.payload_limit_bytes))
 returning log.id, log.topic, log.key, log.type, log.source, log.subject, log."time", log.data_content_type, log.data_schema, log.schema_version,
           log.correlation_id, log.causation_id, log.traceparent, log.tracestate, log.extensions, log.data::json, log.data_binary;
