@@ -1,4 +1,4 @@
--- The same as cut_batch.sql for a batch of few events, which nearly all are: its rows are read once and counted as they are, and pieces
+-- Which rows are in the next batch, where they are few, as nearly always: they are those of cut_batch.sql, read once and counted as they are; and pieces
 -- of the log ahead of what was drawn are not looked at. A batch of more than that is not cut here, nor one with a topic that is no name; one row
 -- without a number says so.
 -- Pieces ahead: every position came from the sequence before its row was inserted, so what this statement sees is not above what the
