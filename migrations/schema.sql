@@ -5402,10 +5402,15 @@ $_$;
 ALTER FUNCTION outbox.with_data(entry_fields bytea[], data json) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.without_trace(extensions json) RETURNS json
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate')
+begin
+    if extensions -> 'traceparent' is null and extensions -> 'tracestate' is null then
+        return extensions;
+    end if;
+    return (select json_object_agg(e.key, e.value) from json_each(extensions) e where e.key not in ('traceparent', 'tracestate'));
+end
 $$;
 
 ALTER FUNCTION outbox.without_trace(extensions json) OWNER TO outbox_maintainer;
@@ -9895,7 +9900,7 @@ CREATE RULE append AS
             n.key,
             n.id,
             COALESCE(n.source, s.source) AS "coalesce",
-            n.type,
+            COALESCE(n.type, n.topic) AS "coalesce",
             n.subject,
             n."time",
             COALESCE(n.data_content_type,
@@ -9908,15 +9913,15 @@ CREATE RULE append AS
             n.schema_version,
             n.correlation_id,
             n.causation_id,
-            n.traceparent,
-            n.tracestate,
-            n.extensions,
+            COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)) AS "coalesce",
+            COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)) AS "coalesce",
+            outbox.without_trace(n.extensions) AS without_trace,
             (n.data)::text AS data,
             n.data_binary
            FROM LATERAL ( SELECT new.id,
                     new.topic,
                     new.key,
-                    COALESCE(new.type, new.topic) AS type,
+                    new.type,
                     new.source,
                     new.subject,
                     new."time",
@@ -9925,19 +9930,16 @@ CREATE RULE append AS
                     new.schema_version,
                     new.correlation_id,
                     new.causation_id,
-                    COALESCE(new.traceparent, (new.extensions ->> 'traceparent'::text)) AS traceparent,
-                    COALESCE(new.tracestate, (new.extensions ->> 'tracestate'::text)) AS tracestate,
-                        CASE
-                            WHEN (((new.extensions -> 'traceparent'::text) IS NULL) AND ((new.extensions -> 'tracestate'::text) IS NULL)) THEN new.extensions
-                            ELSE outbox.without_trace(new.extensions)
-                        END AS extensions,
+                    new.traceparent,
+                    new.tracestate,
+                    new.extensions,
                     new.data,
                     new.data_binary) n,
             ( SELECT settings.source,
                     settings.payload_limit_bytes
                    FROM outbox.settings
                  LIMIT 1) s
-          WHERE (((n.topic ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.topic) <= 200) AND ((n.type = n.topic) OR ((n.type ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.type) <= 200))) AND (n.source IS DISTINCT FROM ''::text) AND (octet_length(COALESCE(n.source, s.source)) <= 1024) AND ((n.key IS NULL) OR ((octet_length(n.key) >= 1) AND (octet_length(n.key) <= 1024))) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.extensions) = 0) AND ((n.correlation_id IS NULL) OR ((octet_length(n.correlation_id) >= 1) AND (octet_length(n.correlation_id) <= 2048))) AND ((n.causation_id IS NULL) OR ((octet_length(n.causation_id) >= 1) AND (octet_length(n.causation_id) <= 2048))) AND ((n.traceparent IS NULL) OR ((octet_length(n.traceparent) >= 1) AND (octet_length(n.traceparent) <= 2048))) AND ((n.tracestate IS NULL) OR ((octet_length(n.tracestate) >= 1) AND (octet_length(n.tracestate) <= 2048))) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, n.type, COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate, n.extensions, octet_length((n.data)::text), octet_length(n.data_binary), s.payload_limit_bytes))
+          WHERE (((n.topic ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.topic) <= 200) AND ((n.type IS NULL) OR ((n.type ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.type) <= 200))) AND (n.source IS DISTINCT FROM ''::text) AND (octet_length(COALESCE(n.source, s.source)) <= 1024) AND ((n.key IS NULL) OR ((octet_length(n.key) >= 1) AND (octet_length(n.key) <= 1024))) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.schema_version IS NULL) OR ((octet_length(n.schema_version) >= 1) AND (octet_length(n.schema_version) <= 2048))) AND ((n.correlation_id IS NULL) OR ((octet_length(n.correlation_id) >= 1) AND (octet_length(n.correlation_id) <= 2048))) AND ((n.causation_id IS NULL) OR ((octet_length(n.causation_id) >= 1) AND (octet_length(n.causation_id) <= 2048))) AND ((n.traceparent IS NULL) OR ((octet_length(n.traceparent) >= 1) AND (octet_length(n.traceparent) <= 2048))) AND ((n.tracestate IS NULL) OR ((octet_length(n.tracestate) >= 1) AND (octet_length(n.tracestate) <= 2048))) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)), outbox.without_trace(n.extensions), octet_length((n.data)::text), octet_length(n.data_binary), s.payload_limit_bytes))
   RETURNING log.id,
     log.topic,
     log.key,

@@ -133,7 +133,12 @@ mod tests {
             let picture = chart(axes, &series);
             assert_eq!(picture.matches("<polyline").count(), 2);
             assert!(picture.contains("first") && picture.contains("A title") && !picture.contains("NaN"));
-            assert!(picture.contains("70.0,280.0 800.0,64.0"), "{picture}");
+            // From one of a hundred, or the least there is, to the most.
+            let begins = if is_logarithmic { "280.0" } else { "277.8" };
+            assert!(
+                picture.contains(&format!("70.0,{begins} 800.0,64.0")),
+                "{picture}"
+            );
         }
         assert_eq!(ticks(true, 0.0, 2.0), [1.0, 10.0, 100.0]);
         assert_eq!(told(2_500_000.0), "2.5 M");

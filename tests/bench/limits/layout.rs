@@ -156,10 +156,11 @@ mod tests {
             apply: Service::new(0.002, 0.000_06, 128),
         };
         let of = |bound| fewest(costs, Pattern::BURSTY, 100_000.0, bound);
-        let (Some(tight), Some(wide)) = (of(0.03), of(0.3)) else {
+        // In bursts a batch of the consumer alone takes 10 ms: 30 ms is out of reach with any number.
+        let (Some(tight), Some(wide)) = (of(0.05), of(0.5)) else {
             panic!("both can be held");
         };
-        assert!(tight.databases >= wide.databases && tight.nodes >= wide.nodes);
+        assert!(tight.databases > wide.databases && tight.nodes >= wide.nodes);
         assert!(tight.databases * tight.streams >= wide.databases * wide.streams);
         assert!(wide.databases >= filled(&costs, 100_000.0, 1.0).databases);
         assert_eq!(of(0.001), None);
