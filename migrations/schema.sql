@@ -5402,7 +5402,7 @@ $_$;
 ALTER FUNCTION outbox.with_data(entry_fields bytea[], data json) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.without_trace(extensions json) RETURNS json
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
@@ -9915,7 +9915,10 @@ CREATE RULE append AS
             n.causation_id,
             COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)) AS "coalesce",
             COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)) AS "coalesce",
-            outbox.without_trace(n.extensions) AS without_trace,
+                CASE
+                    WHEN (n.extensions IS NOT NULL) THEN outbox.without_trace(n.extensions)
+                    ELSE NULL::json
+                END AS "case",
             (n.data)::text AS data,
             n.data_binary
            FROM LATERAL ( SELECT new.id,
@@ -9939,7 +9942,11 @@ CREATE RULE append AS
                     settings.payload_limit_bytes
                    FROM outbox.settings
                  LIMIT 1) s
-          WHERE (((n.topic ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.topic) <= 200) AND ((n.type IS NULL) OR ((n.type ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.type) <= 200))) AND (n.source IS DISTINCT FROM ''::text) AND (octet_length(COALESCE(n.source, s.source)) <= 1024) AND ((n.key IS NULL) OR ((octet_length(n.key) >= 1) AND (octet_length(n.key) <= 1024))) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.schema_version IS NULL) OR ((octet_length(n.schema_version) >= 1) AND (octet_length(n.schema_version) <= 2048))) AND ((n.correlation_id IS NULL) OR ((octet_length(n.correlation_id) >= 1) AND (octet_length(n.correlation_id) <= 2048))) AND ((n.causation_id IS NULL) OR ((octet_length(n.causation_id) >= 1) AND (octet_length(n.causation_id) <= 2048))) AND ((n.traceparent IS NULL) OR ((octet_length(n.traceparent) >= 1) AND (octet_length(n.traceparent) <= 2048))) AND ((n.tracestate IS NULL) OR ((octet_length(n.tracestate) >= 1) AND (octet_length(n.tracestate) <= 2048))) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)), outbox.without_trace(n.extensions), octet_length((n.data)::text), octet_length(n.data_binary), s.payload_limit_bytes))
+          WHERE (((n.topic ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.topic) <= 200) AND ((n.type IS NULL) OR ((n.type ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.type) <= 200))) AND (n.source IS DISTINCT FROM ''::text) AND (octet_length(COALESCE(n.source, s.source)) <= 1024) AND ((n.key IS NULL) OR ((octet_length(n.key) >= 1) AND (octet_length(n.key) <= 1024))) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.schema_version IS NULL) OR ((octet_length(n.schema_version) >= 1) AND (octet_length(n.schema_version) <= 2048))) AND ((n.correlation_id IS NULL) OR ((octet_length(n.correlation_id) >= 1) AND (octet_length(n.correlation_id) <= 2048))) AND ((n.causation_id IS NULL) OR ((octet_length(n.causation_id) >= 1) AND (octet_length(n.causation_id) <= 2048))) AND ((n.traceparent IS NULL) OR ((octet_length(n.traceparent) >= 1) AND (octet_length(n.traceparent) <= 2048))) AND ((n.tracestate IS NULL) OR ((octet_length(n.tracestate) >= 1) AND (octet_length(n.tracestate) <= 2048))) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)),
+                CASE
+                    WHEN (n.extensions IS NOT NULL) THEN outbox.without_trace(n.extensions)
+                    ELSE NULL::json
+                END, octet_length((n.data)::text), octet_length(n.data_binary), s.payload_limit_bytes))
   RETURNING log.id,
     log.topic,
     log.key,

@@ -16,7 +16,7 @@ const ROWS: i64 = 30_000;
 /// The 28 pieces there are, in two arms and twice, and what a batch writes: a few hundred.
 const FEW_PAGES: f64 = 800.0;
 
-const CUT: &str = "for a batch of few events";
+const CUT: &str = "in the next batch, where they are few";
 const LOOK: &str = "Whether there is anything to cut";
 
 /// Calls of the statement that begins like this, and pages they looked at.

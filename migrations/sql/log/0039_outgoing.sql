@@ -45,9 +45,9 @@ begin
 end
 $$;
 
--- The extensions without those that have columns of their own. Strict, so that it is not entered for an event without any.
+-- The extensions without those that have columns of their own.
 create function outbox.without_trace(extensions json) returns json
-language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
     if extensions -> 'traceparent' is null and extensions -> 'tracestate' is null then
         return extensions;
@@ -76,7 +76,8 @@ select coalesce((select t.retention from outbox.topic t where t.name = n.topic),
        coalesce(n.type, n.topic), n.subject, n."time",
        coalesce(n.data_content_type, case when n.data is not null then 'application/json' when n.data_binary is not null then 'application/octet-stream' end),
        n.data_schema, n.schema_version, n.correlation_id, n.causation_id, coalesce(n.traceparent, n.extensions ->> 'traceparent'),
-       coalesce(n.tracestate, n.extensions ->> 'tracestate'), outbox.without_trace(n.extensions), n.data::text, n.data_binary
+       coalesce(n.tracestate, n.extensions ->> 'tracestate'), case when n.extensions is not null then outbox.without_trace(n.extensions) end,
+       n.data::text, n.data_binary
 from lateral (
         select new.id as id, new.topic as topic, new.key as key, new.type as type, new.source as source, new.subject as subject, new."time" as "time",
                new.data_content_type as data_content_type, new.data_schema as data_schema, new.schema_version as schema_version,
@@ -99,8 +100,8 @@ where (n.topic ~ '^[A-Za-z0-9._-]+$' and octet_length(n.topic) <= 200
       and coalesce(octet_length(n.data::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes
    or outbox.accepts(n.topic, n.key, coalesce(n.type, n.topic), coalesce(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema,
                      n.schema_version, n.correlation_id, n.causation_id, coalesce(n.traceparent, n.extensions ->> 'traceparent'),
-                     coalesce(n.tracestate, n.extensions ->> 'tracestate'), outbox.without_trace(n.extensions), octet_length(n.data::text),
-                     octet_length(n.data_binary), s.payload_limit_bytes))
+                     coalesce(n.tracestate, n.extensions ->> 'tracestate'), case when n.extensions is not null then outbox.without_trace(n.extensions) end,
+                     octet_length(n.data::text), octet_length(n.data_binary), s.payload_limit_bytes))
 returning log.id, log.topic, log.key, log.type, log.source, log.subject, log."time", log.data_content_type, log.data_schema, log.schema_version,
           log.correlation_id, log.causation_id, log.traceparent, log.tracestate, log.extensions, log.data::json, log.data_binary;
 
