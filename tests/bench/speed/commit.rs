@@ -144,9 +144,13 @@ impl Way {
             let started = relay.insert(ground.relay(copy.url(), Sink::Memory).start()?);
             started.leads().await?;
         }
-        let filling = ("filling", "x".repeat(170));
+        let variables = [
+            ("filling", "x".repeat(170)),
+            ("nothing", "-".to_owned()),
+            ("serial", "0".to_owned()),
+        ];
         let written = wal(ground).await?;
-        let done = repeat(&url, &self.script(), &[filling], CLIENTS, Much::Seconds(seconds)).await?;
+        let done = repeat(&url, &self.script(), &variables, CLIENTS, Much::Seconds(seconds)).await?;
         let written = wal(ground).await? - written;
         let mut published = 0;
         if let Some(listener) = listener {
