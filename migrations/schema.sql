@@ -33,8 +33,7 @@ declare
         outbox.time_refusal("time"));
 begin
     if payload_limit_bytes is null then
-        raise exception 'event refused: outbox.settings has no row, so nobody knows the source and the payload limit of this database'
-            using errcode = 'object_not_in_prerequisite_state', hint = 'insert into outbox.settings default values, then set source and writer as they were';
+        perform outbox.need_settings();
     elsif problem is not null then
         raise exception 'event refused: %', problem using errcode = 'invalid_parameter_value';
     end if;
@@ -9324,8 +9323,6 @@ ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_3932160 FOR VAL
 
 ALTER TABLE ONLY outbox.share ATTACH PARTITION outbox.share_from_786432 FOR VALUES FROM ('786432') TO ('1835008');
 
-ALTER TABLE ONLY outbox.outgoing ALTER COLUMN id SET DEFAULT outbox.new_event_id();
-
 ALTER TABLE ONLY outbox.batch
     ADD CONSTRAINT batch_pkey PRIMARY KEY (number);
 
@@ -9898,7 +9895,7 @@ CREATE RULE append AS
                   WHERE (t.name = n.topic)), 'standard'::text) AS "coalesce",
             n.topic,
             n.key,
-            n.id,
+            COALESCE(n.id, outbox.new_event_id()) AS "coalesce",
             COALESCE(n.source, s.source) AS "coalesce",
             COALESCE(n.type, n.topic) AS "coalesce",
             n.subject,
@@ -9921,7 +9918,7 @@ CREATE RULE append AS
                 END AS "case",
             (n.data)::text AS data,
             n.data_binary
-           FROM LATERAL ( SELECT new.id,
+           FROM (LATERAL ( SELECT new.id,
                     new.topic,
                     new.key,
                     new.type,
@@ -9937,11 +9934,11 @@ CREATE RULE append AS
                     new.tracestate,
                     new.extensions,
                     new.data,
-                    new.data_binary) n,
-            ( SELECT settings.source,
+                    new.data_binary) n
+             LEFT JOIN ( SELECT settings.source,
                     settings.payload_limit_bytes
                    FROM outbox.settings
-                 LIMIT 1) s
+                 LIMIT 1) s ON (true))
           WHERE (((n.topic ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.topic) <= 200) AND ((n.type IS NULL) OR ((n.type ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.type) <= 200))) AND (n.source IS DISTINCT FROM ''::text) AND (octet_length(COALESCE(n.source, s.source)) <= 1024) AND ((n.key IS NULL) OR ((octet_length(n.key) >= 1) AND (octet_length(n.key) <= 1024))) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.schema_version IS NULL) OR ((octet_length(n.schema_version) >= 1) AND (octet_length(n.schema_version) <= 2048))) AND ((n.correlation_id IS NULL) OR ((octet_length(n.correlation_id) >= 1) AND (octet_length(n.correlation_id) <= 2048))) AND ((n.causation_id IS NULL) OR ((octet_length(n.causation_id) >= 1) AND (octet_length(n.causation_id) <= 2048))) AND ((n.traceparent IS NULL) OR ((octet_length(n.traceparent) >= 1) AND (octet_length(n.traceparent) <= 2048))) AND ((n.tracestate IS NULL) OR ((octet_length(n.tracestate) >= 1) AND (octet_length(n.tracestate) <= 2048))) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)),
                 CASE
                     WHEN (n.extensions IS NOT NULL) THEN outbox.without_trace(n.extensions)

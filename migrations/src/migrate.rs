@@ -124,6 +124,8 @@ async fn apply_next(conn: &mut PgConnection, set: Set) -> Result<Option<Step>, E
     for statement in [
         "set local lock_timeout = '30s'",
         "set local search_path = pg_catalog, pg_temp",
+        // What looks at each row of a log takes as long as the log is large. A limit of who migrates would end it each time.
+        "set local statement_timeout = 0",
     ] {
         sqlx::query(statement)
             .execute(&mut *transaction)

@@ -45,7 +45,8 @@ const LOG: &[Step] = steps!(
     23 "0023" "seen", 24 "0024" "reads", 25 "0025" "removed", 26 "0026" "withheld",
     27 "0027" "buried", 28 "0028" "masters", 29 "0029" "tags", 30 "0030" "boundary", 31 "0031" "swift", 32 "0032" "lean",
     33 "0033" "plain", 34 "0034" "rare", 35 "0035" "held",
-    36 "0036" "looked", 37 "0037" "columns", 38 "0038" "untagged", 39 "0039" "outgoing"
+    36 "0036" "looked", 37 "0037" "columns", 38 "0038" "untagged", 39 "0039" "outgoing",
+    40 "0040" "alike"
 );
 
 const INBOX: &[Step] = steps!(

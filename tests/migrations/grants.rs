@@ -1,5 +1,7 @@
 //! Rights that a service was granted by itself, beside the roles: they go on through a migration.
 
+use outbox_core::append::{self, NewEvent};
+use outbox_core::event_store::{self, Expected, Outcome, StreamName};
 use outbox_migrations::migrate_log;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use system_tests::{Result, Schema, World};
@@ -66,5 +68,49 @@ async fn who_was_granted_append_alone_goes_on_appending() -> Result {
         .fetch_one(&mut administrator)
         .await?;
     assert_eq!(rows, 4);
+    Ok(())
+}
+
+/// The last version in which the library appended by functions alone.
+const BY_FUNCTIONS: i64 = 32;
+
+#[tokio::test]
+async fn who_was_granted_the_functions_alone_goes_on_by_what_the_library_sends() -> Result {
+    // GIVEN a login with a right to the functions that the library called
+    let world = World::with_schema(Schema::Empty).await?;
+    at_version(&world, BY_FUNCTIONS).await?;
+    let direct = format!("functions_{}", world.log().name());
+    let mut administrator = world.connect().await?;
+    administrator
+        .execute(AssertSqlSafe(format!(
+            "create role {direct} login; grant usage on schema outbox to {direct};
+             grant execute on function outbox.append_event, outbox.append_to_streams to {direct}"
+        )))
+        .await?;
+    // WHEN it is migrated
+    migrate_log(&mut world.connect().await?).await?;
+    // THEN the library appends, also when it has statements prepared
+    let url = world
+        .database_url()
+        .replacen("postgres@", &format!("{direct}@"), 1);
+    let mut service = PgConnection::connect(&url).await?;
+    for number in 0..3 {
+        append::append(
+            &mut service,
+            NewEvent::new("orders.placed").json_text(number.to_string()),
+        )
+        .await?;
+    }
+    let stream = StreamName::new("order", "1")?;
+    for version in 0..2 {
+        let event = NewEvent::stored("order.placed").json_text(version.to_string());
+        let outcome =
+            event_store::append(&mut service, &stream, Expected::Version(version), vec![event]).await?;
+        assert!(matches!(outcome, Outcome::Appended { .. }), "{outcome:?}");
+    }
+    let rows: (i64, i64) = sqlx::query_as("select count(*), count(stream) from outbox.log")
+        .fetch_one(&mut administrator)
+        .await?;
+    assert_eq!(rows, (5, 2));
     Ok(())
 }

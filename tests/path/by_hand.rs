@@ -89,6 +89,7 @@ async fn said(connection: &mut PgConnection, statement: &'static str) -> Result<
 
 const ONE: &str = "select outbox.append('orders', '{}')";
 const ONE_WITH_SUBJECT: &str = "select outbox.append('orders', '{}', subject => 's')";
+const BY_VIEW: &str = "insert into outbox.outgoing (topic, data) values ('orders', '{}')";
 const MANY: &str = "select outbox.append_batch(array[gen_random_uuid()], array['orders'], array[null], array[null], array['/shop'], array[null],
      array[null::timestamptz], array[null], array[null], array[null], array[null], array[null], array[null], array[null], array[null],
      array[to_json(repeat('x', 300000))::text], array[null::bytea])";
@@ -108,7 +109,7 @@ async fn the_settings_keep_their_row_and_nothing_is_appended_without_it() -> Res
     connection
         .execute("set session_replication_role = replica; delete from outbox.settings; set session_replication_role = origin")
         .await?;
-    for statement in [ONE, ONE_WITH_SUBJECT, MANY] {
+    for statement in [ONE, ONE_WITH_SUBJECT, MANY, BY_VIEW] {
         let refused = said(&mut connection, statement).await?;
         assert!(
             refused.starts_with("55000 event refused: outbox.settings has no row"),

@@ -59,6 +59,27 @@ async fn an_insert_is_an_append() -> Result {
     Ok(())
 }
 
+#[tokio::test]
+async fn each_row_has_an_id_of_its_own_where_none_is_given() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    // GIVEN rows that have nothing of their own, rows of a list, and ids that are null
+    connection
+        .execute(
+            "insert into outbox.outgoing (topic, key) select 'orders.placed', 'k' from generate_series(1, 3);
+             insert into outbox.outgoing (topic) values ('orders.placed'), ('orders.placed');
+             insert into outbox.outgoing (id, topic) values (null, 'orders.placed');
+             insert into outbox.outgoing (id, topic) select null, 'orders.placed' from generate_series(1, 2)",
+        )
+        .await?;
+    // THEN no two have the same
+    let (rows, ids): (i64, i64) = sqlx::query_as("select count(*), count(distinct id) from outbox.log")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!((rows, ids), (8, 8));
+    Ok(())
+}
+
 /// It would be looked at with one value and stored with another.
 #[tokio::test]
 async fn an_expression_that_changes_is_evaluated_once() -> Result {

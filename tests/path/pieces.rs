@@ -246,6 +246,34 @@ async fn upkeep_waits_for_a_transaction_that_lingers_and_for_another_keeper() ->
     Ok(())
 }
 
+/// A migration that gives a column to the parent reaches no piece that is being detached.
+#[tokio::test]
+async fn a_piece_that_a_migration_passed_over_is_attached_again_with_what_it_holds() -> Result {
+    // GIVEN a piece with an event that is not published, detached, whose column is as it was before
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection).await?;
+    let piece: String = sqlx::query_scalar("select tableoid::regclass::text from outbox.log")
+        .fetch_one(&mut connection)
+        .await?;
+    connection
+        .execute(sqlx::AssertSqlSafe(format!(
+            "alter table outbox.log_standard detach partition {piece}; alter table {piece} alter column topic drop not null"
+        )))
+        .await?;
+    // WHEN the pieces are looked after
+    look_after(&world).await?;
+    // THEN it is in the log again, held as the others are
+    let held: (i64, bool) = sqlx::query_as(
+        "select (select count(*) from outbox.log), (select attnotnull from pg_attribute where attrelid = $1::text::regclass and attname = 'topic')",
+    )
+    .bind(&piece)
+    .fetch_one(&mut connection)
+    .await?;
+    assert_eq!(held, (1, true));
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_entry_whose_share_is_gone_and_its_batch_is_not_is_no_stranger() -> Result {
     // GIVEN a quiet stream, and a piece of the shares that went before the batches of the same numbers

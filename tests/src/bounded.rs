@@ -16,6 +16,7 @@ use crate::arrival::{arrived, entries_of};
 use crate::relay::RelayOptions;
 use crate::{Failure, Relay, Result, Schema, World};
 
+use report::ENOUGH_SAMPLES;
 use writers::Writers;
 
 mod backlog;
@@ -145,7 +146,12 @@ impl Bounded {
             samples.push(Sample::take(connection, begun, phase, published, relay, consumer).await?);
             let since =
                 |instant: Option<Instant>| instant.map_or(Duration::ZERO, |instant| instant.elapsed());
-            if steady.is_some() && since(steady) >= self.steady && since(pinned) >= self.pinned {
+            // A machine that is busy takes few samples in that time: then it is longer.
+            let calm = samples.iter().filter(|sample| sample.phase == Phase::Steady);
+            if since(steady) >= self.steady
+                && since(pinned) >= self.pinned
+                && calm.count() >= 2 * ENOUGH_SAMPLES
+            {
                 break;
             }
             if begun.elapsed() > self.at_most {

@@ -34,6 +34,11 @@ pub enum Error {
         /// Its signature.
         signature: String,
     },
+    /// The SQL function of a consumer without code is not marked as one that writes.
+    NotVolatile {
+        /// Its signature.
+        signature: String,
+    },
     /// Postgres did not do what it was asked.
     Postgres {
         /// What was being done.
@@ -94,6 +99,7 @@ impl Error {
             | Self::Schema { .. }
             | Self::Migrations { .. }
             | Self::NoFunction { .. }
+            | Self::NotVolatile { .. }
             | Self::Refused { .. }
             | Self::Unfinished { .. }
             | Self::Broken { .. } => Verdict::Stop,
@@ -108,6 +114,7 @@ impl Error {
             Self::Schema { .. } => "Run `outbox-relay migrate --inbox` on the consumer's database.",
             Self::Migrations { source } => source.advice(),
             Self::NoFunction { .. } => "Create the function, or grant the consumer usage of its schema.",
+            Self::NotVolatile { .. } => "`alter function … volatile`, and start the consumer again.",
             Self::Postgres { code, .. } => postgres_advice(code.as_deref()),
             Self::Redis { code, .. } => redis_advice(code.as_deref()),
             Self::Slow { .. } => "Look at the server and the network; the consumer tries again by itself.",
@@ -188,6 +195,11 @@ impl fmt::Display for Error {
             Self::NoFunction { signature } => {
                 write!(f, "there is no function {signature} that this login can see")
             }
+            Self::NotVolatile { signature } => write!(
+                f,
+                "function {signature} is marked stable or immutable: called for several events by one statement it would not see what it did for \
+                 those before"
+            ),
             Self::Postgres { doing, source, .. } => write!(f, "Postgres failed {doing}: {source}"),
             Self::Redis { doing, source, .. } => write!(f, "Redis failed {doing}: {source}"),
             Self::Slow { doing, limit } => write!(f, "no answer within {} s {doing}", limit.as_secs_f64()),

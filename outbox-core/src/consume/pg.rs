@@ -132,10 +132,10 @@ impl Store {
         }
     }
 
-    pub(super) async fn function_exists(&self, signature: &str) -> Result<bool, Error> {
-        let query =
-            sqlx::query_scalar(include_str!("../../queries/consume/function_exists.sql")).bind(signature);
-        bounded("looking for the function", query.fetch_one(&self.pool)).await
+    /// Whether the function is volatile; none: there is no such function.
+    pub(super) async fn is_volatile(&self, signature: &str) -> Result<Option<bool>, Error> {
+        let query = sqlx::query_scalar(include_str!("../../queries/consume/is_volatile.sql")).bind(signature);
+        bounded("looking for the function", query.fetch_optional(&self.pool)).await
     }
 
     /// How many locks the server has room for, over all sessions.

@@ -138,8 +138,10 @@ async fn check(store: &Store, functions: &[Function]) -> Result<(), Error> {
     store.check().await?;
     for function in functions {
         let signature = function.signature();
-        if !store.function_exists(&signature).await? {
-            return Err(Error::NoFunction { signature });
+        match store.is_volatile(&signature).await? {
+            Some(true) => {}
+            Some(false) => return Err(Error::NotVolatile { signature }),
+            None => return Err(Error::NoFunction { signature }),
         }
     }
     Ok(())

@@ -133,6 +133,17 @@ async fn a_function_that_is_not_there_is_refused_at_the_start() -> Result {
     let outcome = consumer.run(CancellationToken::new()).await;
     // THEN it says so
     assert!(matches!(outcome, Err(Error::NoFunction { .. })), "{outcome:?}");
+    // AND so does one whose function is marked as one that does not write
+    bench
+        .pool
+        .execute(
+            "create schema shop authorization test_consumer;
+             create function shop.apply_order(event json) returns void language plpgsql stable as 'begin end'",
+        )
+        .await?;
+    let consumer = bench.describe().call(TOPIC, "shop.apply_order").build()?;
+    let outcome = consumer.run(CancellationToken::new()).await;
+    assert!(matches!(outcome, Err(Error::NotVolatile { .. })), "{outcome:?}");
     // AND a name that is none is refused before that
     let outcome = bench.describe().call(TOPIC, "apply_order(json)").build();
     assert!(matches!(outcome, Err(Error::Configuration { .. })));

@@ -27,7 +27,7 @@ const FOR_A_WHILE: f64 = 2.0;
 /// Calls in a time from which on their mean says something.
 const ENOUGH_CALLS: f64 = 10.0;
 /// Samples of a time from which on it says something.
-const ENOUGH_SAMPLES: usize = 4;
+pub(super) const ENOUGH_SAMPLES: usize = 4;
 
 /// What was seen.
 #[derive(Clone, Debug)]

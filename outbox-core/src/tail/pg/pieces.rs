@@ -13,6 +13,7 @@ use crate::tail::snapshot::Snapshot;
 
 const LIST_PIECES: &str = include_str!("../../../queries/tail/list_pieces.sql");
 const LIST_ORPHANS: &str = include_str!("../../../queries/tail/list_orphans.sql");
+const LIST_NULLABLE: &str = include_str!("../../../queries/tail/list_nullable.sql");
 const READ_UPKEEP: &str = include_str!("../../../queries/tail/read_upkeep.sql");
 const EXPIRED_BATCH: &str = include_str!("../../../queries/tail/expired_batch.sql");
 const TRY_UPKEEP: &str = include_str!("../../../queries/tail/try_upkeep.sql");
@@ -235,11 +236,32 @@ impl Keeper {
                     piece = name,
                     "a detached piece holds events that are not published: attached again"
                 );
+                self.hold_columns(family, &name).await?;
                 self.attach(family, &name, (!is_first).then_some(lower), upper)
                     .await?;
             } else {
                 self.session.batch(&format!("drop table outbox.{name}")).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// A detached table gets what its family holds of columns by now: it could not be attached without.
+    async fn hold_columns(&self, family: &Family, name: &str) -> Result<(), Error> {
+        for row in self
+            .session
+            .query(
+                LIST_NULLABLE,
+                &[(&family.parent, Type::TEXT), (&name, Type::TEXT)],
+            )
+            .await?
+        {
+            let column: String = get(&row, "name")?;
+            self.session
+                .batch(&format!(
+                    "alter table outbox.{name} alter column \"{column}\" set not null"
+                ))
+                .await?;
         }
         Ok(())
     }

@@ -1,1 +1,0 @@
-select to_regprocedure($1) is not null
