@@ -9,6 +9,8 @@
 //!
 //! No Lua, no client that reconnects by itself, no command newer than Redis 6.2.
 
+mod carry;
+
 mod connection;
 
 mod layout;
