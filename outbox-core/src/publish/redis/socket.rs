@@ -7,11 +7,13 @@
 //! One task owns the socket. It fails as a whole: what is in flight then is unknown, and whoever asks learns why.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::socket2::SockRef;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ProtocolVersion, RedisError};
@@ -49,7 +51,8 @@ impl Socket {
             return Ok(None);
         }
         let opening = async {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let addresses = tokio::net::lookup_host((host.as_str(), *port)).await?;
+            let stream = reach(addresses).await?;
             let settings = info.tcp_settings();
             stream.set_nodelay(settings.nodelay())?;
             let socket = SockRef::from(&stream);
@@ -112,6 +115,18 @@ impl Socket {
     }
 }
 
+/// Connects to the address that answers first. One after another, an address of a machine that is gone would take all the time there is.
+async fn reach(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let attempts: Vec<_> = addresses
+        .map(|address| Box::pin(TcpStream::connect(address)))
+        .collect();
+    if attempts.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    let (stream, _) = select_ok(attempts).await?;
+    Ok(stream)
+}
+
 /// A stream that is lent out.
 struct Lent(Arc<Mutex<TcpStream>>);
 
@@ -140,5 +155,36 @@ impl AsyncWrite for Lent {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         // It goes on without the driver.
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use futures_util::stream::FuturesUnordered;
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_never_answers_does_not_hold_up_one_that_does() -> io::Result<()> {
+        // GIVEN an address whose queue is full, so that it answers nobody any more, before one that answers
+        let silent = TcpSocket::new_v4()?;
+        silent.bind(([127, 0, 0, 1], 0).into())?;
+        let silent = silent.listen(1)?;
+        let gone = silent.local_addr()?;
+        let mut queue: FuturesUnordered<_> = (0..16).map(|_| TcpStream::connect(gone)).collect();
+        let _queued = [queue.next().await, queue.next().await];
+        let live = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let answers = live.local_addr()?;
+
+        // WHEN both are tried
+        let reached = tokio::time::timeout(Duration::from_secs(60), reach([gone, answers].into_iter())).await;
+
+        // THEN it is the second that is reached, and a name without any is no panic
+        assert_eq!(reached??.peer_addr()?, answers);
+        let none = reach(std::iter::empty()).await.expect_err("nothing to reach");
+        assert_eq!(none.kind(), io::ErrorKind::NotFound);
+        Ok(())
     }
 }
