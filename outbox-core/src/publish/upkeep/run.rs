@@ -63,7 +63,7 @@ pub(super) struct Upkeep {
     pub(super) surveys: Surveys,
     /// How often an order of a person failed.
     pub(super) failed_orders: BTreeMap<i64, u32>,
-    /// A person's order waited at the last look.
+    /// A person's order waits, as far as is known: it is looked at with the holes.
     pub(super) knows_orders: bool,
     /// When it was last asked what streams lost.
     pub(super) losses_at: Option<Instant>,
@@ -107,8 +107,10 @@ pub async fn run(parts: Parts, token: CancellationToken) {
         let is_for_holes = tokio::select! {
             _ = look.tick() => false,
             _ = holes.tick() => true,
-            // Somebody asked for something: the holes are looked at with it, and no sooner again.
+            // Somebody asked for something: the holes are looked at with it, and no sooner again. It is known from here on, also if
+            // the look fails: this would be ready again at once, and each try opens connections.
             Ok(_) = news.wait_for(|lease| lease.news.orders_wait), if !upkeep.knows_orders => {
+                upkeep.knows_orders = true;
                 holes.reset();
                 true
             }
@@ -173,5 +175,56 @@ impl Upkeep {
             Kind::Tail(tail::Kind::Superseded),
             "the lease could not be renewed in time: the streams are the next leader's",
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::publish::redis::Limits;
+    use crate::tail::lease::News;
+
+    #[tokio::test]
+    async fn an_order_that_waits_while_nothing_can_be_reached_is_no_reason_to_try_without_a_pause() {
+        // GIVEN a leader whose connections are refused, and an order that waits
+        let news = News {
+            asked: Instant::now(),
+            ledger_end: 1,
+            orders_wait: true,
+        };
+        let (_lease, lease) = watch::channel(Lease::granted(1, news, Duration::from_secs(3_600)));
+        let (_halted, halted) = watch::channel(false);
+        let (orders, _orders) = mpsc::channel(1);
+        let token = CancellationToken::new();
+        let (tries, enough) = (Arc::new(AtomicU32::new(0)), token.clone());
+        let dial: Dial = Arc::new(move |_| {
+            if tries.fetch_add(1, Ordering::SeqCst) >= 5 {
+                enough.cancel();
+            }
+            Box::pin(async { Err("refused".into()) })
+        });
+        let client = redis::Client::open("redis://127.0.0.1:1").expect("an address");
+        let parts = Parts {
+            sink: RedisSink::new(client, Limits::default()),
+            dial,
+            statement_limit: Duration::from_secs(30),
+            pooled: false,
+            prefix: "outbox:".to_owned(),
+            names: StreamName::new("outbox:", None),
+            database_id: "d".to_owned(),
+            lease,
+            halted,
+            orders,
+            look_every: Duration::from_secs(30),
+        };
+        // WHEN it has tried six times
+        let began = Instant::now();
+        run(parts, token).await;
+        // THEN three of them are one look each, and the others came a pause apart
+        let took = began.elapsed();
+        assert!(took > LOOK_FOR_HOLES * 2, "{took:?}");
     }
 }
