@@ -63,7 +63,7 @@ impl Candidate {
     {
         let mut session =
             Session::open(&self.dial, "lease", self.options.pooled, self.renewal_limit()).await?;
-        let listening = self.options.listen && session.listen("outbox_lease").await?;
+        let listening = self.options.listen && session.listen("outbox_lease", LONGEST_WAIT_LISTENING).await?;
         let mut said = Said::default();
         let Some(lease) = self
             .wait_for_lead(&mut session, listening, &mut said, token)

@@ -64,7 +64,7 @@ impl Tail {
         if let Err(refusal) = verify(&session, &head, epoch).await? {
             return Err(Error::new(Kind::Refused, refusal.to_string()));
         }
-        let listening = options.listen && session.listen("outbox").await?;
+        let listening = options.listen && session.listen("outbox", options.slow_poll).await?;
         if listening {
             // A lock that is not ours to take away costs sleep, and must not cost the lead: anybody may hold it.
             match cut::end_old_sleeper(&session).await {
@@ -140,7 +140,8 @@ impl Tail {
         let (session, head, bounds) = (&self.session, &self.head, self.bounds);
         let is_expected = rung || self.sight.expects(session, head, bounds).await?;
         let found = if is_expected {
-            // The lock is given back before the cut, in the same round trip.
+            // The lock is given back before the cut, in the same round trip. Where plans are made anew it is given back behind the cut:
+            // what that finds is the same, and who appends during it rings once more than needed.
             let (woken, found) = tokio::join!(
                 wake_up(session, waking || asleep),
                 self.sight.cut(session, head, bounds)

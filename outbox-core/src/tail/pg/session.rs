@@ -40,6 +40,11 @@ const PLANS_LAST: Duration = Duration::from_secs(10);
 const AT_WORK: u32 = 20;
 const PLANS_LAST_AT_REST: Duration = Duration::from_secs(60);
 
+/// After how long a silence the server ends a session that listens: so many times the longest that a running process is silent for, and
+/// at least this.
+const SILENT_TIMES: u32 = 12;
+const SILENT_AT_LEAST: Duration = Duration::from_secs(60);
+
 /// Settings that every session of the relay makes for itself, whatever the server's defaults. Statements are bounded by
 /// the client, which gives the session up; the server's limit is behind the longest of these. Every statement names its schemas:
 /// what lies in the path of the login, or in its temporary schema, has no part in them.
@@ -149,15 +154,12 @@ impl Session {
 
     /// Subscribes to `channel` and proves that notifications arrive on this very socket.
     /// A pooler would take the `listen` and deliver nothing, so the proof is a notification to ourselves.
-    pub(crate) async fn listen(&mut self, channel: &'static str) -> Result<bool, Error> {
+    /// `silent`: the longest that this side lets pass without a statement.
+    pub(crate) async fn listen(&mut self, channel: &'static str, silent: Duration) -> Result<bool, Error> {
         if self.pooled {
             return Ok(false);
         }
-        // A process that was stopped must not keep the doorbell's lock for ever: the server ends its session.
-        self.batch(&format!(
-            "set idle_session_timeout = '60s'; listen {channel}; notify {channel}"
-        ))
-        .await?;
+        self.batch(&listening(channel, silent)).await?;
         let heard = tokio::time::timeout(Duration::from_secs(2), self.rung.recv()).await;
         Ok(matches!(heard, Ok(Some(_))))
     }
@@ -348,6 +350,13 @@ impl Session {
     }
 }
 
+/// A process that was stopped must not keep the doorbell's lock for ever: the server ends its session, long after a running one would have
+/// asked something. What it is told meanwhile does not count as that.
+fn listening(channel: &str, silent: Duration) -> String {
+    let most = SILENT_AT_LEAST.max(silent * SILENT_TIMES).as_millis();
+    format!("set idle_session_timeout = '{most}ms'; listen {channel}; notify {channel}")
+}
+
 /// A tenth less than this side waits for an answer; half of that for a lock.
 fn bounds(local: &str, limit: Duration) -> String {
     let most = limit.as_millis() * 9 / 10;
@@ -420,6 +429,16 @@ fn translate(error: &tokio_postgres::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_that_polls_seldom_is_not_ended_between_two_polls() {
+        for (slow_poll, ended_after) in [(5, "60000ms"), (120, "1440000ms"), (300, "3600000ms")] {
+            let said = listening("outbox", Duration::from_secs(slow_poll));
+            let expected =
+                format!("set idle_session_timeout = '{ended_after}'; listen outbox; notify outbox");
+            assert_eq!(said, expected);
+        }
+    }
 
     #[test]
     fn plans_last_ten_seconds_at_work_and_a_minute_at_rest() {
