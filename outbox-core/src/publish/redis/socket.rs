@@ -80,11 +80,7 @@ impl Socket {
         let (requests, waiting) = mpsc::channel(WAITING);
         let why = Arc::new(OnceLock::new());
         let said = why.clone();
-        let carrying = tokio::spawn(async move {
-            if let Err(error) = carry(&stream, waiting).await {
-                said.get_or_init(|| error.to_string());
-            }
-        });
+        let carrying = tokio::spawn(async move { carry(&stream, waiting, &said).await });
         Ok(Some(Self {
             requests,
             limit,
