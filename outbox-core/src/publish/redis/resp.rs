@@ -9,6 +9,9 @@ const DEEPEST: usize = 32;
 /// Of what is read, so much is let go of at once.
 const READ_BYTES: usize = 64 << 10;
 
+/// Memory that is kept for the answers to come: more than those to a parcel take, and less than a page of entries does.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// The bytes are no answers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken(pub(super) &'static str);
@@ -27,6 +30,7 @@ impl Answers {
     pub(super) fn room(&mut self) -> &mut Vec<u8> {
         if self.read == self.bytes.len() {
             self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BYTES);
             self.read = 0;
         } else if self.read > READ_BYTES {
             self.bytes.drain(..self.read);
@@ -162,6 +166,20 @@ mod tests {
             }
             assert_eq!(values, expected, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn the_memory_of_a_large_answer_is_given_back() {
+        let mut answers = Answers::default();
+        let large = vec![b'x'; 8 << 20];
+        let bytes = [b"$8388608\r\n", large.as_slice(), b"\r\n:1\r\n"].concat();
+        for piece in bytes.chunks(READ_BYTES) {
+            answers.room().extend_from_slice(piece);
+        }
+        assert_eq!(answers.next(), Ok(Some(Value::BulkString(large))));
+        assert_eq!(answers.next(), Ok(Some(Value::Int(1))));
+        let kept = answers.room().capacity();
+        assert!(kept <= KEPT_BYTES, "{kept} bytes");
     }
 
     #[test]
