@@ -60,14 +60,15 @@ async fn run(name: &str, options: &Options, rest: &[String]) -> Result {
         "all" => all(rest).await,
         "bounded" => {
             options.whole(name)?;
-            bounded::run(options.events.map(u64::try_from).transpose()?).await
+            bounded::run(options).await
         }
         // These write pages with tables of their own.
         "limits" => limits::run(options),
         "peers" => peers::run(options).await,
         name => {
-            let report = measure(name, options).await?;
-            report.write(options.folder().as_deref())?;
+            let mut report = measure(name, options).await?;
+            report.facts.add_if_any("asked for", options.told());
+            report.write(options.folder(report.runs).as_deref())?;
             report.verdict()
         }
     }

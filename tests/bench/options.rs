@@ -99,10 +99,24 @@ impl Options {
         }
     }
 
-    /// Where the page goes, if anywhere.
-    pub(crate) fn folder(&self) -> Option<PathBuf> {
-        let usual = (!self.quick && self.only.is_none()).then(|| FOLDER.into());
-        self.folder.clone().or(usual)
+    /// Where the page goes, if anywhere: what is published is of the whole size, so anything smaller, or other, goes where it is told to.
+    /// `whole` is how many runs the measure has by itself.
+    pub(crate) fn folder(&self, whole: usize) -> Option<PathBuf> {
+        let is_fewer = self.runs.is_some_and(|runs| runs < whole);
+        let is_usual = !self.quick && self.only.is_none() && self.events.is_none() && !is_fewer;
+        self.folder.clone().or_else(|| is_usual.then(|| FOLDER.into()))
+    }
+
+    /// What was asked for, as a fact of the page; nothing where nothing was.
+    pub(crate) fn told(&self) -> Option<String> {
+        let words = [
+            self.quick.then(|| "--quick".to_owned()),
+            self.runs.map(|runs| format!("--runs {runs}")),
+            self.events.map(|events| format!("{events} events or rows")),
+            self.only.as_ref().map(|only| format!("--only {only}")),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        (!words.is_empty()).then(|| words.join(", "))
     }
 }
 
@@ -121,6 +135,30 @@ mod tests {
         assert_eq!(of(only("one")).ok(), Some(vec!["one a", "one b"]));
         assert!(of(only("three")).is_err_and(|error| error.to_string().contains("one b; two")));
         assert!(only("one").whole("it").is_err() && Options::default().whole("it").is_ok());
+    }
+
+    #[test]
+    fn only_what_is_whole_goes_where_pages_are_kept() -> Result<(), system_tests::Failure> {
+        let of = |words: &str| {
+            let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            Options::parse(&words)
+        };
+        for small in ["--quick", "--only x", "--events 5", "--rows 5", "--runs 4"] {
+            let options = of(small)?;
+            assert_eq!(options.folder(5), None, "{small}");
+            assert!(options.told().is_some(), "{small}");
+            let named = of(&format!("{small} --folder f"))?;
+            assert_eq!(named.folder(5), Some("f".into()), "{small}");
+        }
+        for whole in ["", "--runs 5", "--runs 9"] {
+            assert_eq!(of(whole)?.folder(5), Some(super::FOLDER.into()), "{whole}");
+        }
+        assert_eq!(of("--folder f")?.told(), None);
+        assert_eq!(
+            of("--events 5 --runs 2")?.told().as_deref(),
+            Some("--runs 2, 5 events or rows")
+        );
+        Ok(())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the page starts from: lines of the reports that the other measures wrote, defaults of the code, and assumptions.
 //!
-//! Authoritative for what was measured are the JSON files of docs/benchmarks. What is missing there is told, and stood in for, so that
-//! the page can be made at any time.
+//! Authoritative for what was measured are the JSON files of docs/benchmarks. A file that is missing is told, and stood in for, so that the
+//! page can be made at any time; a file without a line that is wanted of it is an error.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Known {
     /// Reads what is there.
     ///
     /// # Errors
-    /// When a report is there and is none.
+    /// When a report is there and is none, or does not have what is wanted of it: then one of both was renamed.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let mut reports = BTreeMap::new();
         for wanted in &WANTED {
@@ -53,9 +53,11 @@ impl Known {
                 reports.insert(wanted.file, report(folder, wanted.file)?);
             }
         }
-        let mut found = WANTED
+        let found: Vec<Quantity> = WANTED
             .iter()
-            .map(|wanted| quantity(wanted, reports[wanted.file].as_ref()));
+            .map(|wanted| quantity(wanted, reports[wanted.file].as_ref()))
+            .collect::<Result<_>>()?;
+        let mut found = found.into_iter();
         let mut next = || {
             found
                 .next()
@@ -126,25 +128,32 @@ fn report(folder: &Path, file: &str) -> Result<Option<Value>> {
     }
 }
 
-/// Pure.
-fn quantity(wanted: &Wanted, report: Option<&Value>) -> Quantity {
+/// Pure. What stands in is for a file that is not there, and for nothing else.
+fn quantity(wanted: &Wanted, report: Option<&Value>) -> Result<Quantity> {
+    let file = wanted.file;
+    let of = |value, source| Quantity {
+        what: wanted.what,
+        unit: wanted.unit,
+        value,
+        source,
+    };
+    let Some(report) = report else {
+        return Ok(of(wanted.stand_in, Source::StandIn { file }));
+    };
     let side = if wanted.is_limit { "limit" } else { "ours" };
-    let lines = report.and_then(|report| report["lines"].as_array());
+    let lines = report["lines"].as_array();
     let line = lines.and_then(|lines| lines.iter().find(|line| line["what"] == wanted.line));
     let value = line
         .and_then(|line| line[side]["median"].as_f64())
         .filter(|value| *value > 0.0);
-    let is_quick = report.is_some_and(|report| report["quick"] == true);
-    let file = wanted.file;
-    Quantity {
-        what: wanted.what,
-        unit: wanted.unit,
-        value: value.unwrap_or(wanted.stand_in),
-        source: match value {
-            Some(_) => Source::Measured { file, is_quick },
-            None => Source::StandIn { file },
-        },
-    }
+    let value = value.ok_or_else(|| {
+        Failure::new(format!(
+            "{file}.json has no line {:?} with a value above 0 ({side}): measure it again, whole, by cargo xtask bench {file}",
+            wanted.line
+        ))
+    })?;
+    let is_quick = report["quick"] == true;
+    Ok(of(value, Source::Measured { file, is_quick }))
 }
 
 /// Pure.
@@ -167,14 +176,15 @@ mod tests {
     use super::{Known, Source, quantity};
 
     #[test]
-    fn a_median_is_read_from_its_side_and_what_is_missing_is_stood_in_for_and_told() {
+    fn a_median_is_read_from_its_side_and_a_file_that_is_missing_is_stood_in_for_and_told()
+    -> Result<(), system_tests::Failure> {
         let wanted = |what: &str| WANTED.iter().find(|wanted| wanted.what.starts_with(what));
         let (Some(redis), Some(raw)) = (wanted("Redis, behind"), wanted("Redis, the same")) else {
             panic!("both are wanted");
         };
         let report = json!({"quick": true, "lines": [
             {"what": redis.line, "ours": {"median": 2.5}, "limit": {"median": 1.5}}]});
-        let (ours, limit) = (quantity(redis, Some(&report)), quantity(raw, Some(&report)));
+        let (ours, limit) = (quantity(redis, Some(&report))?, quantity(raw, Some(&report))?);
         assert!((ours.value - 2.5).abs() < 1e-9 && (limit.value - 1.5).abs() < 1e-9);
         assert_eq!(
             ours.source,
@@ -183,11 +193,20 @@ mod tests {
                 is_quick: true
             }
         );
-        for report in [None, Some(&json!({"lines": []}))] {
-            let absent = quantity(redis, report);
-            assert!((absent.value - redis.stand_in).abs() < 1e-9);
-            assert!(absent.source.told().contains("cargo xtask bench drain"));
-        }
+        let absent = quantity(redis, None)?;
+        assert!((absent.value - redis.stand_in).abs() < 1e-9);
+        assert!(absent.source.told().contains("cargo xtask bench drain"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_is_there_without_its_line_is_no_stand_in() -> Result<(), system_tests::Failure> {
+        let folder = tempfile::TempDir::new()?;
+        let other = json!({"lines": [{"what": "another name", "ours": {"median": 2.5}}]});
+        std::fs::write(folder.path().join("takeover.json"), other.to_string())?;
+        let why = Known::read(folder.path()).err().map(|error| error.to_string());
+        assert!(why.is_some_and(|why| why.contains("takeover.json has no line \"SIGKILL")));
+        Ok(())
     }
 
     #[test]

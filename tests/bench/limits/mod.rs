@@ -44,12 +44,14 @@ const RATE: (f64, f64) = (1e6, 2e4);
 /// Bounds of p99, in seconds, for which the fewest are looked for.
 const BOUNDS: [f64; 3] = [0.025, 0.05, 0.25];
 const FOLDER: &str = "docs/benchmarks";
+/// It has none of its own: as many as those have that it reads.
+const RUNS: usize = 5;
 
 /// Reads, computes, simulates, writes.
 pub(crate) fn run(options: &Options) -> Result {
     options.whole("limits")?;
     let begun = Instant::now();
-    let folder = options.folder();
+    let folder = options.folder(RUNS);
     let read = folder.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
     let (known, assumed) = (Known::read(&read)?, Assumed::new());
     let costs = layout::costs(&known, &assumed);

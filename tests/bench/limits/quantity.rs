@@ -5,7 +5,7 @@
 pub(super) enum Source {
     /// A median of this file of docs/benchmarks.
     Measured { file: &'static str, is_quick: bool },
-    /// The file or its line is not there: what was seen when the project began stands in.
+    /// The file is not there: what was seen when the project began stands in.
     StandIn { file: &'static str },
     /// A default of the code.
     Code(&'static str),

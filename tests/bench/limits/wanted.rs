@@ -69,14 +69,14 @@ pub(super) const WANTED: [Wanted; 19] = [
     )),
     ours(
         "drain",
-        "1 partition, Redis without AOF: events",
+        "1 partition, Redis without AOF: events, from the start of the process",
         "a backlog of one partition, all on the cores of one machine",
         "events/s",
         120_000.0,
     ),
     ours(
         "drain",
-        "8 partitions, Redis without AOF: events",
+        "8 partitions, Redis without AOF: events, from the start of the process",
         "a backlog of eight partitions, the same",
         "events/s",
         120_000.0,
@@ -167,9 +167,46 @@ pub(super) const WANTED: [Wanted; 19] = [
     ),
     ours(
         "store",
-        "transactions that append 1 to many streams, 16 at a time; 0 events in the store",
+        "transactions that append 1 to many streams, 16 at a time; filled with 0 events",
         "transactions that append one event to the event store, 16 clients",
         "commits/s",
         3_000.0,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::WANTED;
+    use crate::report::Line;
+    use crate::{speed, store};
+
+    /// What the measure of a file writes into it.
+    fn written(file: &str) -> Vec<Line> {
+        match file {
+            "drain" => speed::drain::lines_of_nothing(),
+            "commit" => speed::commit::lines_of_nothing(),
+            "latency" => speed::latency::lines_of_nothing(),
+            "consume" => speed::consume::lines_of_nothing(),
+            "through" => speed::through::lines_of_nothing(),
+            "takeover" => speed::takeover::lines_of_nothing(),
+            "store" => store::lines_of_nothing(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_line_that_is_wanted_is_one_that_its_measure_writes() {
+        for wanted in WANTED {
+            let lines = written(wanted.file);
+            let named: Vec<&Line> = lines.iter().filter(|line| line.what == wanted.line).collect();
+            // The first of a name is the one that is read.
+            assert!(!named.is_empty(), "{} has no {:?}", wanted.file, wanted.line);
+            assert!(
+                !wanted.is_limit || named[0].limit.is_some(),
+                "{} has nothing beside {:?}",
+                wanted.file,
+                wanted.line
+            );
+        }
+    }
+}

@@ -45,6 +45,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 const CALM: u32 = 200;
 const BUSY: u32 = 1_000;
 
+/// Rounds that count.
+const RUNS: usize = 3;
+
 /// How large a round is.
 #[derive(Clone, Copy, Debug)]
 struct Size {
@@ -291,7 +294,7 @@ pub(crate) async fn run(options: &Options) -> Result {
         .into_iter()
         .map(|peer| Found::new(peer, size.events))
         .collect();
-    let (runs, whole) = (options.runs(3, 1), size);
+    let (runs, whole) = (options.runs(RUNS, 1), size);
     // The round that warms up is a small one; a quick run has none.
     for run in usize::from(options.quick)..=runs {
         let mut of_round = if run == 0 { Size::QUICK } else { size };
@@ -311,6 +314,8 @@ pub(crate) async fn run(options: &Options) -> Result {
             }
         }
     }
+    let mut facts = facts;
+    facts.add_if_any("asked for", options.told());
     page::write(&found, facts, options, size)
 }
 

@@ -9,7 +9,7 @@ use super::peer::Kind;
 use super::row::Row;
 use super::{Found, Size};
 use crate::options::Options;
-use crate::report::{Better, Facts, Line, Report, Series, number};
+use crate::report::{Better, Facts, Line, Report, Series, TURNS, number};
 
 const HEAD: &str = "One Postgres (`fsync = on`, `synchronous_commit = on`, `wal_level = logical`) and one Redis for all; each peer in a database of its own,
 set up as its own documentation says and tuned by it (`bench/peers`, a folder with a README each). Events have 200 bytes of data and 1,000 keys.
@@ -42,6 +42,8 @@ pub(super) fn write(found: &[Found], facts: Facts, options: &Options, size: Size
         name: "peers",
         title: "Beside the peers",
         head: HEAD,
+        order: TURNS,
+        runs: super::RUNS,
         lines: lines(ours, peers),
         notes: notes(ours, peers, size),
         facts,
@@ -50,7 +52,7 @@ pub(super) fn write(found: &[Found], facts: Facts, options: &Options, size: Size
     report.write(None)?;
     let tables = format!("{}\n{}", side_by_side(ours, peers), ratios(ours, peers));
     println!("\n{tables}");
-    if let Some(folder) = options.folder() {
+    if let Some(folder) = options.folder(super::RUNS) {
         std::fs::create_dir_all(&folder)?;
         // The tables stand in front of the notes' picture.
         let page = report.markdown();
@@ -209,7 +211,7 @@ fn side_by_side(ours: &Found, peers: &[Found]) -> String {
 /// How many times better ours is; below 1 it is worse. The kills have no ratio.
 fn ratios(ours: &Found, peers: &[Found]) -> String {
     let mut table = String::from(
-        "## How many times better ours is\n\nBelow 1 it is worse. Of runs of the same round.\n\n| |",
+        "## How many times better ours is\n\nBelow 1 it is worse. Of runs of the same round; none where a delay is not above zero.\n\n| |",
     );
     for found in peers {
         let _ = write!(table, " {} |", found.peer.name);
@@ -240,6 +242,7 @@ fn cell(series: Option<&Series>) -> String {
     };
     let (low, high) = series.range();
     match series.values().len() {
+        0 => "–".to_owned(),
         1 => number(series.median()),
         _ => format!("{} ({}–{})", number(series.median()), number(low), number(high)),
     }

@@ -26,7 +26,7 @@ impl Facts {
             });
         let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
         let commit = said("git", &["rev-parse", "--short=12", "HEAD"]);
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let cores = cores();
         let load: Vec<String> = read("/proc/loadavg")
             .split(' ')
             .take(1)
@@ -67,9 +67,20 @@ impl Facts {
         self.0.push((what.to_owned(), value.to_string()));
     }
 
+    pub(crate) fn add_if_any(&mut self, what: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.add(what, value);
+        }
+    }
+
     pub(crate) fn rows(&self) -> &[(String, String)] {
         &self.0
     }
+}
+
+/// Of this machine, for who may use it.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
 }
 
 /// What a program says, or that it is not known.

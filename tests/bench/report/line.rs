@@ -105,7 +105,11 @@ impl Line {
             with_range(&self.ours),
             name,
             limit,
-            self.ratio().map_or_else(String::new, |ratio| with_range(&ratio)),
+            self.ratio()
+                .map_or_else(String::new, |ratio| match ratio.values().is_empty() {
+                    true => "none".to_owned(),
+                    false => with_range(&ratio),
+                }),
             bound(self.floor),
             bound(self.aim),
             self.verdict().to_owned(),
@@ -180,5 +184,11 @@ mod tests {
             "undecided"
         );
         assert!(Line::new("a", of(60.0)).is_met());
+        let (mut early, mut late) = (Series::delay(), Series::delay());
+        early.push(-10.0);
+        late.push(1.0);
+        let line = Line::new("a", early).against("b", late).must_reach(2.0, 1.0);
+        assert!(!line.is_met());
+        assert_eq!(line.cells()[7], "**not judged**");
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use system_tests::{Failure, Result};
 
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, cores};
 pub(crate) use line::Line;
 pub(crate) use series::{Better, Series};
 
@@ -28,13 +28,21 @@ pub(crate) struct Report {
     pub(crate) title: &'static str,
     /// What was done, as the page tells it.
     pub(crate) head: &'static str,
+    /// In which order runs were made, and which of them count: the end of "Medians of several runs with their ranges;".
+    pub(crate) order: &'static str,
     pub(crate) lines: Vec<Line>,
     /// Below the table, an item each.
     pub(crate) notes: Vec<String>,
     pub(crate) facts: Facts,
     /// A small run, which says nothing about speed.
     pub(crate) is_quick: bool,
+    /// Rounds that count where nobody asked for others.
+    pub(crate) runs: usize,
 }
+
+/// The order of a measure whose cases take turns.
+pub(crate) const TURNS: &str = "ours and what it is compared with take turns, each round begins with another of them and each second one goes
+backwards, the first round of all is thrown away";
 
 impl Report {
     /// One line each, with the columns that [`Line`] has.
@@ -50,7 +58,11 @@ impl Report {
     /// The whole page.
     pub(crate) fn markdown(&self) -> String {
         let Self {
-            name, title, head, ..
+            name,
+            title,
+            head,
+            order,
+            ..
         } = self;
         let mut page = format!(
             "# {title}\n\nRepeat it with\n\n```sh\ncargo xtask bench {name}            # --quick: small, to see that it works; --runs N\n```\n\n{head}\n"
@@ -58,9 +70,11 @@ impl Report {
         if self.is_quick {
             page += "**A quick run:** small, and beside whatever else the machine did. It shows that the measure works, not how fast anything is.\n\n";
         }
-        page += "Medians of several runs with their ranges; ours and what it is compared with take turns, each round begins with another of them, the\n\
-                 first round of all is thrown away, and a ratio is of two runs of the same round. *Undecided* is a line whose median keeps its floor\n\
-                 while a run does not; *not judged*, one that has nothing to be judged by.\n\n";
+        page += &format!(
+            "Medians of several runs with their ranges; {order}. A ratio is of two runs of the same round, and there is none where a delay or a cost\n\
+             is not above zero. *Undecided* is a line whose median keeps its floor while a run does not; *not judged*, one that has nothing to be\n\
+             judged by.\n\n"
+        );
         page += &self.table();
         page += "\n";
         for note in &self.notes {
@@ -166,6 +180,8 @@ mod tests {
             name: "thing",
             title: "A thing",
             head: "Done so.\n",
+            order: "in an order of its own",
+            runs: 2,
             lines: vec![
                 Line::new("first", of([40.0, 60.0]))
                     .against("raw", of([100.0, 100.0]))
@@ -180,6 +196,7 @@ mod tests {
             "| first | 50.0 per s (40.0 to 60.0) | raw | 100 per s (100 to 100) | 0.50 (0.40 to 0.60) | ≥ 0.60 | ≥ 0.80 | **no** |"
         ), "{page}");
         assert!(page.contains("* noted"));
+        assert!(page.contains("ranges; in an order of its own. A ratio"), "{page}");
         let ratio = &report.json()["lines"][0]["ratio"];
         assert_eq!(ratio["median"], 0.5);
         assert!(report.svg().contains("first"));

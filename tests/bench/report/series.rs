@@ -82,12 +82,20 @@ impl Series {
     }
 
     /// Each run by the run of the same round. Which way is better stays.
+    ///
+    /// Where less is better a value that is not above 0 has no ratio that says anything (10 ms before would win against any delay), and
+    /// the rounds without it would be those that somebody chose: then there is none at all.
     pub(crate) fn over(&self, other: &Self) -> Self {
-        let pairs = self.rounds.iter().zip(&other.rounds);
+        let pairs = || self.rounds.iter().zip(&other.rounds);
+        let says = |value: f64| self.better == Better::Higher || value > 0.0;
+        let all_say = pairs()
+            .filter_map(|(mine, theirs)| Some([(*mine)?, (*theirs)?]))
+            .all(|pair| pair.into_iter().all(says));
+        let ratio = |(mine, theirs): (&Option<f64>, &Option<f64>)| Some((*mine)? / (*theirs)?);
         Self {
             unit: "ratio",
             better: self.better,
-            rounds: pairs.map(|(mine, theirs)| Some((*mine)? / (*theirs)?)).collect(),
+            rounds: pairs().map(|pair| ratio(pair).filter(|_| all_say)).collect(),
         }
     }
 
@@ -146,6 +154,20 @@ mod tests {
         holed.push(9.0);
         let ratio = series(Better::Higher, &[4.0, 5.0, 9.0]).over(&holed);
         assert_eq!(ratio.values(), [2.0, 1.0]);
+    }
+
+    #[test]
+    fn a_delay_that_is_not_above_zero_has_no_ratio_and_wins_nothing() {
+        let delays = |values| series(Better::Lower, values);
+        for (mine, theirs) in [
+            (delays(&[-10.0, 3.0]), delays(&[1.0, 1.0])),
+            (delays(&[1.0, 3.0]), delays(&[-1.0, 1.0])),
+            (delays(&[0.0]), delays(&[1.0])),
+        ] {
+            assert!(mine.over(&theirs).values().is_empty(), "{mine:?} over {theirs:?}");
+        }
+        let none = series(Better::Higher, &[0.0]).over(&series(Better::Higher, &[2.0]));
+        assert_eq!(none.values(), [0.0]);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::pgbench::{Much, repeat};
 use super::resp;
 use super::usage::Usage;
 use crate::options::Options;
-use crate::report::{Better, Line, Report, Series};
-use crate::turn::turns;
+use crate::report::{Better, Line, Report, Series, TURNS};
+use crate::turn::{is_second_first, turns};
 
 pub(super) const TOPIC: &str = "bench.drained";
 const LIMIT: Duration = Duration::from_secs(900);
@@ -26,6 +26,9 @@ const APPEND: &str = r#"\set key random(1, 31)
 select outbox.append('bench.drained', json_build_object('number', nextval('bench.number'), 'filling', :filling::text),
     key => 'key-' || :client_id::text || '-' || :key::text);
 "#;
+
+/// Rounds that count.
+const RUNS: usize = 5;
 
 const HEAD: &str = "1,000,000 events (`--quick`: 50,000) of one topic and 1,000 keys, each with a payload of 200 bytes, are in the log, and nothing of them is on a
 stream; once with one partition, once with eight. The log was filled as services fill it: by 32 clients at the same time, each event by
@@ -43,7 +46,7 @@ behind the relay's run in one round, and before it, with the entries of the roun
 Every run is checked: as many entries as events, in each stream the numbers of each key rise, and their sum is right.
 
 Seconds of CPU are those of the whole relay process, of Postgres with all of its processes, and of Redis, for a million events; beside those of Redis
-what it used for the entries of `redis-cli`. Two cores shared by all of them can do two seconds of CPU in a second.
+what it used for the entries of `redis-cli`. They share the cores of this machine, each of which can do one second of CPU in a second.
 ";
 
 /// What one run took.
@@ -85,20 +88,11 @@ struct Case {
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let events = options.events.unwrap_or(options.size(1_000_000, 50_000));
-    // As many of each client.
-    let events = i64::from(CLIENTS) * (events / i64::from(CLIENTS)).max(1);
-    let runs = options.runs(5, 1);
+    let events = in_equal_parts(events);
+    let runs = options.runs(RUNS, 1);
     let mut lines = Vec::new();
     let mut facts = None;
-    let all = [
-        (1, Filled::Singly, Sink::ALL.as_slice()),
-        (8, Filled::Singly, &Sink::ALL),
-        (1, Filled::AtOnce, &Sink::ALL[..1]),
-    ];
-    let all = all.into_iter().flat_map(|(partitions, filled, sinks)| {
-        sinks.iter().map(move |sink| Case::new(partitions, *sink, filled))
-    });
-    let mut wanted = options.of(all, Case::title)?;
+    let mut wanted = options.of(Case::all(), Case::title)?;
     while let Some(first) = wanted.first() {
         let (partitions, filled) = (first.partitions, first.filled);
         let (mut cases, others): (Vec<Case>, Vec<Case>) = wanted
@@ -128,6 +122,8 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         name: "drain",
         title: "How fast a backlog is published",
         head: HEAD,
+        order: TURNS,
+        runs: RUNS,
         lines,
         notes: Vec::new(),
         facts: facts.unwrap_or_default(),
@@ -135,12 +131,17 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     })
 }
 
+/// So many, or some fewer, that each client appends as many.
+pub(super) fn in_equal_parts(events: i64) -> i64 {
+    i64::from(CLIENTS) * (events / i64::from(CLIENTS)).max(1)
+}
+
 /// Has many clients append the events, each in a transaction of its own, and closes the connection. Their commits do not wait for the
 /// disk: what they leave is the same.
-async fn fill_singly(mut connection: PgConnection, log_url: &str, events: i64) -> Result {
+pub(super) async fn fill_singly(mut connection: PgConnection, log_url: &str, events: i64) -> Result {
     connection
         .execute(
-            "create schema bench;
+            "create schema if not exists bench;
              create sequence bench.number;
              grant usage on schema bench to test_producer;
              grant usage on sequence bench.number to test_producer",
@@ -160,7 +161,7 @@ async fn fill_singly(mut connection: PgConnection, log_url: &str, events: i64) -
 }
 
 /// Puts the events into a log by a few large transactions, and closes the connection.
-pub(super) async fn fill(mut connection: PgConnection, events: i64) -> Result {
+async fn fill(mut connection: PgConnection, events: i64) -> Result {
     let mut filled = 0;
     while filled < events {
         let through = events.min(filled + FILLED_AT_ONCE);
@@ -233,6 +234,17 @@ pub(super) async fn drain(
 }
 
 impl Case {
+    fn all() -> impl Iterator<Item = Self> {
+        let all = [
+            (1, Filled::Singly, Sink::ALL.as_slice()),
+            (8, Filled::Singly, &Sink::ALL),
+            (1, Filled::AtOnce, &Sink::ALL[..1]),
+        ];
+        all.into_iter().flat_map(|(partitions, filled, sinks)| {
+            sinks.iter().map(move |sink| Self::new(partitions, *sink, filled))
+        })
+    }
+
     fn new(partitions: u32, sink: Sink, filled: Filled) -> Self {
         let cpu = || Series::new("s per million", Better::Lower);
         Self {
@@ -265,7 +277,7 @@ impl Case {
 
     /// Ours and the same entries by `redis-cli`, which is first in each second round.
     async fn once(&mut self, ground: &Ground, events: i64, run: usize) -> Result {
-        let raw = match self.entries.take().filter(|_| run % 2 == 1) {
+        let raw = match self.entries.take().filter(|_| is_second_first(run)) {
             Some(entries) => Some(self.raw(ground, &entries, events).await?),
             None => None,
         };
@@ -325,4 +337,10 @@ impl Case {
             Line::new(format!("{title}: most memory of the relay"), self.peak),
         ]
     }
+}
+
+/// The lines of its page, of which nothing was measured.
+#[cfg(test)]
+pub(crate) fn lines_of_nothing() -> Vec<Line> {
+    Case::all().flat_map(Case::lines).collect()
 }

@@ -66,6 +66,8 @@ pub(crate) struct Delays {
     pub(crate) on_time: f64,
     /// Events that were committed in a second.
     pub(crate) rate: f64,
+    /// Events that were to come in a second: of the same ones, by their moments.
+    pub(crate) scheduled: f64,
     /// Of those that count: read before the answer to their commit was.
     pub(crate) below_zero: usize,
     /// Entries of events that were read before.
@@ -112,7 +114,7 @@ impl Flow {
     fn delays(self, begins: Instant, committed: &[Done<()>], read: &Read) -> Result<Delays> {
         let from = begins + self.warms;
         let (mut seen, mut appended, mut on_time) = (Vec::new(), Vec::new(), 0_u32);
-        let mut last = from;
+        let (mut last, mut last_due) = (from, from);
         for event in committed.iter().filter(|event| event.due >= from) {
             let at = read
                 .seen
@@ -122,11 +124,14 @@ impl Flow {
             appended.push(milliseconds(event.due, event.returned));
             on_time += u32::from(event.begun.saturating_duration_since(event.due) <= ON_TIME);
             last = last.max(event.returned);
+            last_due = last_due.max(event.due);
         }
         let counted = seen.len() as f64;
+        let rate_until = |end: Instant| counted / (end - from).max(ON_TIME).as_secs_f64();
         Ok(Delays {
             on_time: f64::from(on_time) / counted.max(1.0),
-            rate: counted / (last - from).max(ON_TIME).as_secs_f64(),
+            rate: rate_until(last),
+            scheduled: rate_until(last_due),
             below_zero: seen.iter().filter(|delay| **delay < 0.0).count(),
             doubled: read.doubled,
             reordered: read.reordered,
@@ -319,6 +324,7 @@ mod tests {
         let delays = flow.delays(begins, &[done(1, 100, 510), done(2, 450, 500)], &read)?;
         assert!((delays.seen.at(0.5) + 1.0).abs() < 1e-6 && (delays.seen.at(1.0) - 10.0).abs() < 1e-6);
         assert_eq!((delays.below_zero, delays.doubled, delays.reordered), (1, 1, 1));
+        assert!((delays.scheduled - 2.0 / 0.45).abs() < 1e-6);
         assert!((delays.rate - 2.0 / 0.51).abs() < 1e-6 && (delays.on_time - 1.0).abs() < 1e-9);
         assert!(delays.in_order_and_once().is_err());
         assert!(flow.delays(begins, &[done(3, 100, 510)], &read).is_err());

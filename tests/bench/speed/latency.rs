@@ -11,7 +11,7 @@ use super::ground::{Copy, Ground, Sink};
 use super::quantile::Quantiles;
 use super::session::Session;
 use crate::options::Options;
-use crate::report::{Line, Report, Series};
+use crate::report::{Better, Line, Report, Series, TURNS};
 use crate::turn::turns;
 
 const RATES: [u32; 2] = [200, 1_000];
@@ -19,6 +19,16 @@ const RATES: [u32; 2] = [200, 1_000];
 const PROBERS: usize = 16;
 /// Of the probes that are thrown away.
 const PROBES_WARM: Duration = Duration::from_millis(500);
+
+/// Rounds that count.
+const RUNS: usize = 5;
+
+/// Floor and aim of what was committed in a second, as a part of what was to come. Gaps are random, so what was to come is not the
+/// rate itself: that of 5,600 events varies by 1.3 % from run to run.
+pub(crate) const KEPT: (f64, f64) = (0.98, 0.99);
+/// Floor and aim of the part of the events that are begun within a millisecond of their moment: 95 to 99 of 100 on a machine that has
+/// nothing else to do, 70 on one that has.
+const ON_TIME: (f64, f64) = (0.9, 0.95);
 
 const HEAD: &str = "Events come by a schedule of 200 and of 1,000 in a second with random gaps (Poisson), for 30 seconds (`--quick`: 5), whether or not those before
 them are through; each is a transaction with one `outbox.append` over one of 32 connections, payload 200 bytes. The delay begins when
@@ -36,24 +46,16 @@ Every run is checked: each event is read once, and those of a key in order.
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let rates = options.of(RATES, |rate| title_of(*rate))?;
-    let runs = options.runs(5, 1);
+    let runs = options.runs(RUNS, 1);
     let lasts = Duration::from_secs(options.size(30, 5));
     let ground = Ground::prepare().await?;
     let facts = ground.facts().await?;
     prepare(&ground).await?;
-    let mut found: Vec<[Series; 5]> = rates
-        .iter()
-        .map(|_| std::array::from_fn(|_| Series::delay()))
-        .collect();
-    let mut reached: Vec<Series> = rates.iter().map(|_| Series::rate()).collect();
-    let mut commits: Vec<[Series; 2]> = rates
-        .iter()
-        .map(|_| std::array::from_fn(|_| Series::delay()))
-        .collect();
-    let (mut notes, mut late, mut below_zero) = (Vec::new(), 0.0_f64, 0);
+    let mut found: Vec<Found> = rates.iter().map(|_| Found::nothing()).collect();
+    let mut below_zero = 0;
     for run in options.rounds(runs) {
         for place in turns(rates.len(), run) {
-            let (rate, series, commits) = (rates[place], &mut found[place], &mut commits[place]);
+            let (rate, found) = (rates[place], &mut found[place]);
             let seed = rand::random();
             let arrivals = |lasts| Arrivals { rate, lasts, seed };
             let flow = Flow {
@@ -67,9 +69,10 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             ground.drop_copy(copy).await?;
             let seen = |share| delays.seen.at(share);
             eprintln!(
-                "run {run} of {runs}: {rate} per s ({:.0} reached), seed {seed}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; floor {floor:.2} ms; \
+                "run {run} of {runs}: {rate} per s ({:.0} reached of {:.0} that were to come), seed {seed}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; floor {floor:.2} ms; \
                  {:.1} % on time; {} below zero",
                 delays.rate,
+                delays.scheduled,
                 seen(0.5),
                 seen(0.99),
                 seen(1.0),
@@ -77,37 +80,23 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
                 delays.below_zero
             );
             if run > 0 {
-                let values = [seen(0.5), seen(0.99), seen(0.999), seen(1.0), floor];
-                series
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(series, value)| series.push(value));
-                commits[0].push(delays.committed.at(0.5));
-                commits[1].push(delays.committed.at(0.99));
-                reached[place].push(delays.rate);
-                late = late.max(1.0 - delays.on_time);
+                found.take(&delays, floor);
                 below_zero += delays.below_zero;
             }
         }
     }
-    let mut lines = Vec::new();
-    for (((rate, series), commits), reached) in rates.into_iter().zip(found).zip(commits).zip(reached) {
-        lines.extend(lines_of(rate, series, commits));
-        lines.push(Line::new(format!("{rate} per s: committed"), reached));
-    }
-    notes.push(format!(
-        "In the worst run {:.1} % of the events were begun more than a millisecond after their moment.",
-        late * 100.0
-    ));
-    notes.push(format!(
+    let found = rates.into_iter().zip(found);
+    let below_zero = format!(
         "{below_zero} delays of all runs are below zero: the entry was read before the answer to its commit was."
-    ));
+    );
     Ok(Report {
         name: "latency",
         title: "How late an event is",
         head: HEAD,
-        lines,
-        notes,
+        order: TURNS,
+        runs: RUNS,
+        lines: found.flat_map(|(rate, found)| found.lines(rate)).collect(),
+        notes: vec![below_zero],
         facts,
         is_quick: options.quick,
     })
@@ -118,22 +107,74 @@ fn title_of(rate: u32) -> String {
     format!("{rate} per s")
 }
 
-fn lines_of(rate: u32, [p50, p99, p999, most, floor]: [Series; 5], commits: [Series; 2]) -> Vec<Line> {
-    let [commit_p50, commit_p99] = commits;
-    let title = |what: &str| format!("{}: {what}", title_of(rate));
-    vec![
-        Line::new(title("p50"), p50)
-            .against("a commit and two round trips", floor)
-            .must_reach(3.0, 1.5),
-        Line::new(title("p99"), p99).must_reach(10.0, 3.0),
-        Line::new(title("p99.9"), p999),
-        Line::new(title("most"), most),
-        Line::new(
-            title("from its moment to the return of its commit, p50"),
-            commit_p50,
-        ),
-        Line::new(title("the same, p99"), commit_p99),
-    ]
+/// What was measured at one rate: delays and what they are beside, commits, and how well the schedule was kept.
+struct Found {
+    seen: [Series; 4],
+    floor: Series,
+    commits: [Series; 2],
+    reached: Series,
+    scheduled: Series,
+    on_time: Series,
+}
+
+impl Found {
+    fn nothing() -> Self {
+        Self {
+            seen: std::array::from_fn(|_| Series::delay()),
+            floor: Series::delay(),
+            commits: std::array::from_fn(|_| Series::delay()),
+            reached: Series::rate(),
+            scheduled: Series::rate(),
+            on_time: Series::new("of 1", Better::Higher),
+        }
+    }
+
+    fn take(&mut self, delays: &Delays, floor: f64) {
+        for (series, share) in self.seen.iter_mut().zip([0.5, 0.99, 0.999, 1.0]) {
+            series.push(delays.seen.at(share));
+        }
+        for (series, share) in self.commits.iter_mut().zip([0.5, 0.99]) {
+            series.push(delays.committed.at(share));
+        }
+        self.floor.push(floor);
+        self.reached.push(delays.rate);
+        self.scheduled.push(delays.scheduled);
+        self.on_time.push(delays.on_time);
+    }
+
+    /// Delays say something only where the events came: their rate and their moments are judged too.
+    fn lines(self, rate: u32) -> Vec<Line> {
+        let ([p50, p99, p999, most], [commit_p50, commit_p99]) = (self.seen, self.commits);
+        let title = |what: &str| format!("{}: {what}", title_of(rate));
+        vec![
+            Line::new(title("p50"), p50)
+                .against("a commit and two round trips", self.floor)
+                .must_reach(3.0, 1.5),
+            Line::new(title("p99"), p99).must_reach(10.0, 3.0),
+            Line::new(title("p99.9"), p999),
+            Line::new(title("most"), most),
+            Line::new(
+                title("from its moment to the return of its commit, p50"),
+                commit_p50,
+            ),
+            Line::new(title("the same, p99"), commit_p99),
+            Line::new(title("committed"), self.reached)
+                .against("what was to come by the schedule", self.scheduled)
+                .must_reach(KEPT.0, KEPT.1),
+            Line::new(
+                title("begun within a millisecond of their moment, part"),
+                self.on_time,
+            )
+            .must_reach(ON_TIME.0, ON_TIME.1),
+        ]
+    }
+}
+
+/// The lines of its page, of which nothing was measured.
+#[cfg(test)]
+pub(crate) fn lines_of_nothing() -> Vec<Line> {
+    let of = |rate| Found::nothing().lines(rate);
+    RATES.into_iter().flat_map(of).collect()
 }
 
 /// One flow through a relay that was started for it.

@@ -1,7 +1,8 @@
 //! What processes used, as the kernel counts it by thread: nanoseconds on a processor, and how often they were switched to.
 //!
-//! Authoritative: `/proc/PID/task/*/schedstat` and `…/status`; Linux only. A thread that ended between two looks is missing in the
-//! second one, and what it used since the first with it; sessions of Postgres that ended are asked of the postmaster, in ticks.
+//! Authoritative: `/proc/PID/task/*/schedstat` and `…/status` for the threads that live, `/proc/PID/stat` for the whole process, in ticks of
+//! ten milliseconds; Linux only. A thread that ended is in no task: where the whole says more than the threads do, the whole counts.
+//! Sessions of Postgres that ended are asked of the postmaster.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,12 +12,19 @@ use system_tests::{Failure, Result};
 
 /// Ticks of a second in `/proc/PID/stat`: what Linux tells user space on every machine.
 const TICKS: u64 = 100;
+/// User's and system's ticks are rounded down each, at both looks.
+const ROUNDED: u64 = 2;
+/// Fields of `/proc/PID/stat` behind the name, from 0.
+const OWN: usize = 11;
+const OF_CHILDREN: usize = 13;
 
 /// What some processes used up to one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Usage {
     /// By process and thread: nanoseconds that it ran, and switches to it.
     threads: BTreeMap<(u32, u32), (u64, u64)>,
+    /// By process: ticks of all of its threads, those that ended too.
+    processes: BTreeMap<u32, u64>,
     /// Of children that ended, in ticks.
     ended: u64,
 }
@@ -39,17 +47,18 @@ impl Usage {
     pub(crate) fn of_family(parent: u32) -> Result<Self> {
         let mut usage = Self::of(parent)?;
         for child in children(parent)? {
-            usage.take(child).ok();
+            usage.take_if_there(child)?;
         }
-        let stat = fs::read_to_string(format!("/proc/{parent}/stat"))?;
-        // Behind the name, which is in brackets and may have any: the state is the third field, cutime and cstime are the 16th and 17th.
-        let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
-        usage.ended = fields
-            .skip(13)
-            .take(2)
-            .filter_map(|ticks| ticks.parse::<u64>().ok())
-            .sum();
+        usage.ended = ticks(&stat(parent)?, OF_CHILDREN)?;
         Ok(usage)
+    }
+
+    /// One that may end at any time.
+    fn take_if_there(&mut self, process: u32) -> Result {
+        match self.take(process) {
+            Err(why) if fs::exists(format!("/proc/{process}/stat"))? => Err(why),
+            _ => Ok(()),
+        }
     }
 
     fn take(&mut self, process: u32) -> Result {
@@ -60,24 +69,46 @@ impl Usage {
                 continue;
             };
             // A thread may end while it is looked at.
-            let (Ok(ran), Ok(status)) = (
-                fs::read_to_string(folder.join("schedstat")),
-                fs::read_to_string(folder.join("status")),
-            ) else {
+            let read = |file: &str| fs::read_to_string(folder.join(file));
+            let (ran, Ok(status)) = (read("schedstat"), read("status")) else {
                 continue;
             };
-            let ran = ran.split(' ').next().and_then(|ran| ran.trim().parse().ok());
-            self.threads
-                .insert((process, thread), (ran.unwrap_or_default(), switches(&status)));
+            self.threads.insert(
+                (process, thread),
+                (nanoseconds(ran.ok().as_deref())?, switches(&status)),
+            );
         }
+        // Behind the threads: what one used that ended meanwhile is in it.
+        self.processes.insert(process, ticks(&stat(process)?, OWN)?);
         Ok(())
     }
 
     /// Time on a processor since an earlier look.
     pub(crate) fn ran_since(&self, before: &Self) -> Duration {
-        let nanoseconds = self.sum_since(before, |(ran, _)| ran);
-        let ended = self.ended.saturating_sub(before.ended);
-        Duration::from_nanos(nanoseconds) + Duration::from_millis(ended * 1000 / TICKS)
+        let of_processes = self
+            .processes
+            .keys()
+            .map(|process| self.process_since(before, *process));
+        // What a child had used by the earlier look is in the ticks of those that ended too, once it did.
+        let gone = before
+            .threads
+            .iter()
+            .filter(|((process, _), _)| !self.processes.contains_key(process));
+        let gone = gone.map(|(_, (ran, _))| Duration::from_nanos(*ran)).sum();
+        let ended = in_time(self.ended.saturating_sub(before.ended));
+        of_processes.sum::<Duration>() + ended.saturating_sub(gone)
+    }
+
+    /// By its threads, in nanoseconds, where none of them ended; otherwise in ticks.
+    fn process_since(&self, before: &Self, process: u32) -> Duration {
+        let of_threads = Duration::from_nanos(self.sum_since(before, process, |(ran, _)| ran));
+        let then = before.processes.get(&process).copied().unwrap_or_default();
+        let now = self.processes.get(&process).copied().unwrap_or_default();
+        let whole = in_time(now.saturating_sub(then));
+        match whole > of_threads + in_time(ROUNDED) {
+            true => whole,
+            false => of_threads,
+        }
     }
 
     /// The same in seconds.
@@ -87,15 +118,17 @@ impl Usage {
 
     /// How often it was switched to since an earlier look: each time it woke up or was interrupted.
     pub(crate) fn switches_since(&self, before: &Self) -> u64 {
-        self.sum_since(before, |(_, switches)| switches)
+        let of_process = |process: &u32| self.sum_since(before, *process, |(_, switches)| switches);
+        self.processes.keys().map(of_process).sum()
     }
 
-    fn sum_since(&self, before: &Self, value: impl Fn((u64, u64)) -> u64) -> u64 {
+    fn sum_since(&self, before: &Self, process: u32, value: impl Fn((u64, u64)) -> u64) -> u64 {
         let since = |(thread, now): (&(u32, u32), &(u64, u64))| {
             let then = before.threads.get(thread).copied().unwrap_or_default();
             value(*now).saturating_sub(value(then))
         };
-        self.threads.iter().map(since).sum()
+        let all = (process, 0)..=(process, u32::MAX);
+        self.threads.range(all).map(since).sum()
     }
 }
 
@@ -108,7 +141,7 @@ pub(crate) fn sessions(postmaster: u32) -> Result<BTreeMap<String, Usage>> {
     for child in children(postmaster)? {
         let title = fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
         let usage = sessions.entry(whose(&title)).or_default();
-        usage.take(child).ok();
+        usage.take_if_there(child)?;
     }
     Ok(sessions)
 }
@@ -131,6 +164,37 @@ fn children(process: u32) -> Result<Vec<u32>> {
         .collect())
 }
 
+fn in_time(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1000 / TICKS)
+}
+
+fn stat(process: u32) -> Result<String> {
+    fs::read_to_string(format!("/proc/{process}/stat"))
+        .map_err(|error| Failure::new(format!("process {process} is gone: {error}")))
+}
+
+/// Pure. User's and system's ticks together, from this field on. The name is in brackets and may have any letters.
+fn ticks(stat: &str, field: usize) -> Result<u64> {
+    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
+    let two: Vec<u64> = fields
+        .skip(field)
+        .take(2)
+        .filter_map(|ticks| ticks.parse().ok())
+        .collect();
+    match two[..] {
+        [user, system] => Ok(user + system),
+        _ => Err(Failure::new("/proc/PID/stat has no times")),
+    }
+}
+
+/// Pure. Nothing would be told as no use at all.
+fn nanoseconds(schedstat: Option<&str>) -> Result<u64> {
+    let ran = schedstat.and_then(|text| text.split(' ').next()?.trim().parse().ok());
+    ran.ok_or_else(|| {
+        Failure::new("there is no /proc/PID/task/TID/schedstat: this kernel was built without CONFIG_SCHED_INFO, and what threads used is not known")
+    })
+}
+
 fn switches(status: &str) -> u64 {
     let of = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -144,7 +208,7 @@ fn switches(status: &str) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{Usage, switches, whose};
+    use super::{OF_CHILDREN, OWN, Usage, nanoseconds, switches, ticks, whose};
 
     #[test]
     fn a_session_is_told_by_its_title() {
@@ -168,21 +232,52 @@ mod tests {
         assert_eq!(switches(status), 23);
     }
 
+    /// Threads with nanoseconds and switches, ticks of their processes, ticks of children that ended.
+    fn usage(threads: &[(u32, u32, u64, u64)], processes: &[(u32, u64)], ended: u64) -> Usage {
+        let threads = threads.iter();
+        Usage {
+            threads: threads
+                .map(|(process, thread, ran, switches)| ((*process, *thread), (*ran, *switches)))
+                .collect(),
+            processes: processes.iter().copied().collect(),
+            ended,
+        }
+    }
+
     #[test]
     fn what_a_thread_used_before_it_was_first_seen_counts_once() {
-        let before = Usage {
-            threads: [((1, 1), (1_000, 5))].into(),
-            ended: 3,
-        };
-        let after = Usage {
-            threads: [((1, 1), (4_000, 6)), ((1, 2), (500, 2))].into(),
-            ended: 5,
-        };
+        let before = usage(&[(1, 1, 1_000, 5)], &[(1, 7)], 3);
+        let after = usage(&[(1, 1, 4_000, 6), (1, 2, 500, 2)], &[(1, 8)], 5);
         assert_eq!(
             after.ran_since(&before),
             Duration::from_nanos(3_500) + Duration::from_millis(20)
         );
         assert_eq!(after.switches_since(&before), 3);
+    }
+
+    #[test]
+    fn what_a_thread_used_that_ended_is_in_the_whole() {
+        let before = usage(&[(1, 1, 0, 0), (1, 2, 90_000_000, 1)], &[(1, 9)], 0);
+        let after = usage(&[(1, 1, 10_000_000, 1)], &[(1, 60)], 0);
+        assert_eq!(after.ran_since(&before), Duration::from_millis(510));
+    }
+
+    #[test]
+    fn a_child_that_ended_counts_from_the_earlier_look_on() {
+        let before = usage(&[(1, 1, 0, 0), (2, 2, 400_000_000, 1)], &[(1, 0), (2, 40)], 0);
+        let after = usage(&[(1, 1, 0, 0)], &[(1, 0)], 50);
+        assert_eq!(after.ran_since(&before), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn times_are_told_apart_by_their_fields_and_what_is_missing_is_an_error()
+    -> Result<(), system_tests::Failure> {
+        let stat = "7 (a b) c) S 1 7 7 0 -1 4194304 100 0 0 0 11 22 33 44 20 0 5 0";
+        assert_eq!((ticks(stat, OWN)?, ticks(stat, OF_CHILDREN)?), (33, 77));
+        assert!(ticks("7 (a) S 1", OWN).is_err());
+        assert_eq!(nanoseconds(Some("123 4 5\n"))?, 123);
+        assert!(nanoseconds(None).is_err() && nanoseconds(Some("")).is_err());
+        Ok(())
     }
 
     #[test]

@@ -19,12 +19,15 @@ use case::Case;
 use ground::Ground;
 
 use super::options::Options;
-use super::report::{Facts, Line, Report, Series};
+use super::report::{Facts, Line, Report, Series, TURNS};
 use super::speed::servers;
-use super::turn::turns;
+use super::turn::{is_second_first, turns};
 
 /// Events that the full store has.
 const EVENTS: i64 = 10_000_000;
+
+/// Rounds that count.
+const RUNS: usize = 5;
 
 const HEAD: &str = "The event store of a Postgres that writes to disk (`fsync = on`, `synchronous_commit = on`), empty first and then with 10,000,000 events
 (`--events N`; `--quick`: 20,000). Beside each case stands what somebody would write who needs none of it: the same rows inserted into a table with the same
@@ -43,7 +46,7 @@ before its predecessor.
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
     let events = options.events.unwrap_or(options.size(EVENTS, 20_000));
-    let runs = options.runs(5, 1);
+    let runs = options.runs(RUNS, 1);
     let cases = options.of(Case::all(options.quick), Case::to_string)?;
     let mut ground = Ground::prepare().await?;
     let mut lines = Vec::new();
@@ -53,7 +56,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         for run in options.rounds(runs) {
             for place in turns(cases.len(), run) {
                 let (case, [ours, raw]) = (&cases[place], &mut series[place]);
-                let first = match run % 2 == 1 {
+                let first = match is_second_first(run) {
                     true => Some(case.raw(&mut ground).await?),
                     false => None,
                 };
@@ -72,18 +75,37 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             }
         }
         for (case, [ours, raw]) in cases.iter().zip(series) {
-            let line = Line::new(format!("{case}; filled with {stored} events"), ours).against("raw", raw);
-            let (floor, aim) = case.must_reach();
-            lines.push(line.must_reach(floor, aim));
+            lines.push(line(case, stored, ours, raw));
         }
     }
     Ok(Report {
         name: "store",
         title: "How fast the event store is",
         head: HEAD,
+        order: TURNS,
+        runs: RUNS,
         lines,
         notes: Vec::new(),
         facts: servers::tell(facts, ground.world()).await?,
         is_quick: options.quick,
     })
+}
+
+fn line(case: &Case, stored: i64, ours: Series, raw: Series) -> Line {
+    let (floor, aim) = case.must_reach();
+    Line::new(format!("{case}; filled with {stored} events"), ours)
+        .against("raw", raw)
+        .must_reach(floor, aim)
+}
+
+/// The lines of its page, of which nothing was measured.
+#[cfg(test)]
+pub(crate) fn lines_of_nothing() -> Vec<Line> {
+    let cases = Case::all(false);
+    let of = |stored| {
+        cases
+            .iter()
+            .map(move |case| line(case, stored, Series::rate(), Series::rate()))
+    };
+    of(0).chain(of(EVENTS)).collect()
 }

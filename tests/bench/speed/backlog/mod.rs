@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use system_tests::{Failure, Relay, Result};
+use system_tests::{Failure, Relay, Result, World};
 
 mod log;
 
@@ -15,12 +15,20 @@ use super::servers::{self, Processes};
 use super::usage::Usage;
 use crate::options::Options;
 use crate::report::{Better, Facts, Line, Report, Series};
+use crate::turn::is_second_first;
 use log::Log;
 
 /// Events behind: much, and little.
 const MUCH: (u64, u64) = (10_000_000, 300_000);
 const LITTLE: (u64, u64) = (100_000, 20_000);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Rounds that count.
+const RUNS: usize = 5;
+
+/// As the page tells it.
+const ORDER: &str = "the large log and the small one take turns, each round begins with the other one, the first round of all is thrown
+away";
 
 const HEAD: &str = "\
 Two logs on the same servers: one has 10,000,000 events that were never published (`--quick`: 300,000), the other 100,000 (20,000), of
@@ -66,7 +74,7 @@ const OF: [Of; 6] = [
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     options.whole("backlog")?;
     let facts = Facts::of_machine();
-    let runs = options.runs(5, 1);
+    let runs = options.runs(RUNS, 1);
     let mut world = servers::start(&[]).await?;
     let processes = servers::processes(&mut world)?;
     let (much, little) = (options.size(MUCH.0, MUCH.1), options.size(LITTLE.0, LITTLE.1));
@@ -75,13 +83,16 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     eprintln!("{much} events behind after {:.0?}", begun.elapsed());
     let mut costs: Vec<(Cost, Cost)> = Vec::new();
     for run in options.rounds(runs) {
-        let (in_large, mut relay) = slice(&large, little, processes).await?;
-        relay.terminate().await?;
-        let mut small = Log::small(&world, little).await?;
-        let (in_small, mut relay) = slice(&small, little, processes).await?;
-        small.wait_for(small.rows()).await?;
-        relay.terminate().await?;
-        small.check().await?;
+        let (in_large, in_small) = match is_second_first(run) {
+            false => {
+                let in_large = of_large(&large, little, processes).await?;
+                (in_large, of_small(&world, little, processes).await?)
+            }
+            true => {
+                let in_small = of_small(&world, little, processes).await?;
+                (of_large(&large, little, processes).await?, in_small)
+            }
+        };
         eprintln!("run {run} of {runs}: {much} behind: {in_large:.1?}; {little} behind: {in_small:.1?}");
         costs.push((in_large, in_small));
     }
@@ -115,11 +126,30 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         name: "backlog",
         title: "What a backlog costs",
         head: HEAD,
+        order: ORDER,
+        runs: RUNS,
         lines,
         notes,
         facts: servers::tell(facts, &world).await?,
         is_quick: options.quick,
     })
+}
+
+/// Of a slice of the large log. Its relay is stopped then.
+async fn of_large(large: &Log, little: u64, processes: Processes) -> Result<Cost> {
+    let (cost, mut relay) = slice(large, little, processes).await?;
+    relay.terminate().await?;
+    Ok(cost)
+}
+
+/// Of the middle of a small log, which is made for it and published whole.
+async fn of_small(world: &World, little: u64, processes: Processes) -> Result<Cost> {
+    let mut small = Log::small(world, little).await?;
+    let (cost, mut relay) = slice(&small, little, processes).await?;
+    small.wait_for(small.rows()).await?;
+    relay.terminate().await?;
+    small.check().await?;
+    Ok(cost)
 }
 
 fn lines(costs: &[(Cost, Cost)], much: &str, little: &str) -> Vec<Line> {

@@ -18,12 +18,16 @@ use super::servers;
 use crate::case::TABLE;
 use crate::ground::Ground;
 use crate::options::Options;
-use crate::report::{Facts, Line, Report, Series};
+use crate::report::{Facts, Line, Report, Series, TURNS};
+use crate::turn::{is_second_first, turns};
 
 /// Events of one run.
 const EVENTS: usize = 100_000;
 const QUICK: usize = 4_000;
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Rounds that count.
+const RUNS: usize = 5;
 
 const HEAD: &str = "\
 A real relay publishes 100,000 events of some 200 bytes and 1,000 keys (`--quick`: 4,000) on a topic of one partition and on one of
@@ -93,14 +97,22 @@ impl Case {
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
-    let runs = options.runs(5, 1);
+    let runs = options.runs(RUNS, 1);
     let cases = options.of(Case::ALL, |case| case.title())?;
     let ground = Ground::prepare(options.size(EVENTS, QUICK)).await?;
-    let nothing = || [Series::rate(), Series::rate(), Series::delay()];
     let mut series: Vec<[Series; 3]> = cases.iter().map(|_| nothing()).collect();
     for run in options.rounds(runs) {
-        for (case, [ours, limit, starts]) in cases.iter().zip(&mut series) {
-            let ((seconds, first), raw) = (ours_once(*case, &ground).await?, raw_once(*case, &ground).await?);
+        for place in turns(cases.len(), run) {
+            let (case, [ours, limit, starts]) = (cases[place], &mut series[place]);
+            let before = match is_second_first(run) {
+                true => Some(raw_once(case, &ground).await?),
+                false => None,
+            };
+            let (seconds, first) = ours_once(case, &ground).await?;
+            let raw = match before {
+                Some(raw) => raw,
+                None => raw_once(case, &ground).await?,
+            };
             eprintln!(
                 "run {run} of {runs}: {}: {seconds:.2} s, raw {raw:.2} s",
                 case.title()
@@ -112,6 +124,25 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             }
         }
     }
+    Ok(Report {
+        name: "consume",
+        title: "How fast a consumer applies",
+        head: HEAD,
+        order: TURNS,
+        runs: RUNS,
+        lines: lines(&cases, series),
+        notes: Vec::new(),
+        facts: servers::tell(facts, ground.world()).await?,
+        is_quick: options.quick,
+    })
+}
+
+/// Ours, the limit, and how long until the first effects.
+fn nothing() -> [Series; 3] {
+    [Series::rate(), Series::rate(), Series::delay()]
+}
+
+fn lines(cases: &[Case], series: Vec<[Series; 3]>) -> Vec<Line> {
     let mut lines = Vec::new();
     for (case, [ours, limit, _]) in cases.iter().zip(&series) {
         let beside = format!("raw, {} connections", case.connections());
@@ -124,15 +155,13 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             starts,
         ));
     }
-    Ok(Report {
-        name: "consume",
-        title: "How fast a consumer applies",
-        head: HEAD,
-        lines,
-        notes: Vec::new(),
-        facts: servers::tell(facts, ground.world()).await?,
-        is_quick: options.quick,
-    })
+    lines
+}
+
+/// The lines of its page, of which nothing was measured.
+#[cfg(test)]
+pub(crate) fn lines_of_nothing() -> Vec<Line> {
+    lines(&Case::ALL, Case::ALL.map(|_| nothing()).into())
 }
 
 /// Seconds from the start of the members to the last commit, and to their first effects.

@@ -1,12 +1,13 @@
 //! S8: what a relay and a consumer do while there is nothing to do: queries, commands, wake-ups, CPU.
 //!
-//! Checked: the events before it were published and applied, and nothing was while it was measured.
+//! Checked: the events before it were published and applied, nothing was while it was measured, and one behind it was: who hangs does
+//! nothing too.
 
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Executor};
 use system_tests::patience::until;
-use system_tests::{Database, Failure, Relay, Result, Schema, World};
+use system_tests::{Database, Failure, Relay, Result, Schema, World, stream};
 
 mod counts;
 
@@ -18,15 +19,23 @@ use super::usage::Usage;
 use crate::options::Options;
 use crate::report::{Facts, Report};
 use counts::Counts;
-use told::{Minute, lines, notes};
+use told::{Minute, lines, lines_of_waking, notes};
 
 const TOPIC: &str = "idle.steady";
+const STREAM: &str = "outbox:idle.steady";
 const EVENTS: u64 = 1_000;
 const LIMIT: Duration = Duration::from_secs(120);
 /// A window is as long as the longest of their intervals, so that each has its turn in it once.
 const WINDOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(6));
 /// Until what the last event set going is over.
 const SETTLED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(3));
+
+/// Rounds that count.
+const RUNS: usize = 3;
+
+/// As the page tells it.
+const ORDER: &str =
+    "the windows follow each other, the first one is thrown away, and nothing is compared with them";
 
 const HEAD: &str = "\
 A relay and `outbox-relay consume`, both with the settings that they have by themselves, publish and apply 1,000 events. Twenty seconds
@@ -38,12 +47,15 @@ A query is a statement that `pg_stat_statements` counted, `begin` and `commit` t
 it, but for `INFO`, which is how it is asked. A wake-up is a switch to a thread of the process, as the kernel counts them; CPU is in
 nanoseconds by thread, told in milliseconds. Everything is told for a minute. The floor of 60 queries a minute is one a second, the aim of 12 one
 in five seconds: of each of the two, and of both together.
+
+Who hangs does nothing either. So behind the windows of each one event is appended, while the processes are those that were measured: its effect
+is awaited with both, its entry with the relay alone, and how long that took is a line each.
 ";
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     options.whole("idle")?;
     let facts = Facts::of_machine();
-    let runs = options.runs(3, 1);
+    let runs = options.runs(RUNS, 1);
     let window = options.size(WINDOW.0, WINDOW.1);
     let mut world = servers::start(&[("shared_preload_libraries", "pg_stat_statements")]).await?;
     let processes = servers::processes(&mut world)?;
@@ -70,7 +82,8 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     .start()?;
     consumer.ready().await?;
     append(&world).await?;
-    applied(&shop).await?;
+    applied(&shop, EVENTS).await?;
+    let mut effects = shop.connect().await?;
     let settled = options.size(SETTLED.0, SETTLED.1);
     tokio::time::sleep(settled).await;
     let mut counts = Counts::open(&world, &shop).await?;
@@ -83,19 +96,36 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let told = counts.texts_since_begin().await?;
     let commands = counts.commands_since_begin().await?;
     let minutes = window.as_secs_f64() * both.len() as f64 / 60.0;
+    let to_the_effect = woken(&world, EVENTS, async || {
+        let effects: i64 = sqlx::query_scalar("select count(*) from shop.effect")
+            .fetch_one(&mut effects)
+            .await?;
+        Ok(effects.cast_unsigned() > EVENTS)
+    })
+    .await?;
     consumer.terminate().await?;
     tokio::time::sleep(settled).await;
     for run in 0..runs {
         alone.push(minute(&mut counts, ids[..1].to_vec(), processes, window).await?);
         eprintln!("run {} of {runs}, the relay alone: {:.1?}", run + 1, alone[run]);
     }
+    let mut redis = world.redis().await?;
+    let before = stream::length(&mut redis, STREAM).await?;
+    let to_the_entry = woken(&world, EVENTS + 1, async || {
+        Ok(stream::length(&mut redis, STREAM).await? > before)
+    })
+    .await?;
     relay.terminate().await?;
-    applied(&shop).await?;
+    applied(&shop, EVENTS + 1).await?;
+    let mut lines = lines(&both[usize::from(!options.quick)..], &alone);
+    lines.extend(lines_of_waking(to_the_effect, to_the_entry));
     Ok(Report {
         name: "idle",
         title: "What they do when there is nothing to do",
         head: HEAD,
-        lines: lines(&both[usize::from(!options.quick)..], &alone),
+        order: ORDER,
+        runs: RUNS,
+        lines,
         notes: notes(&told, &commands, minutes),
         facts: servers::tell(facts, &world).await?,
         is_quick: options.quick,
@@ -128,20 +158,43 @@ async fn append(world: &World) -> Result {
     Ok(())
 }
 
-/// Waits for every effect, and fails when there are more.
-async fn applied(shop: &Database) -> Result {
+/// Appends one event behind a long time without any, and says how long it took until what it does was seen. The processes must live.
+async fn woken(
+    world: &World,
+    number: u64,
+    mut is_seen: impl AsyncFnMut() -> Result<bool>,
+) -> Result<Duration> {
+    let mut connection = world.connect().await?;
+    let since = Instant::now();
+    sqlx::query(
+        "select outbox.append($1, json_build_object('number', $2::bigint), key => 'key-of-the-last')",
+    )
+    .bind(TOPIC)
+    .bind(number.cast_signed())
+    .execute(&mut connection)
+    .await?;
+    until("they still work behind the windows", LIMIT, async || {
+        Ok(is_seen().await?.then_some(()))
+    })
+    .await?;
+    connection.close().await?;
+    Ok(since.elapsed())
+}
+
+/// Waits for so many effects, and fails when there are more.
+async fn applied(shop: &Database, events: u64) -> Result {
     let mut connection = shop.connect().await?;
     let seen = until("everything is applied", LIMIT, async || {
         let seen: (i64, i64) = sqlx::query_as("select count(*), count(distinct number) from shop.effect")
             .fetch_one(&mut connection)
             .await?;
-        Ok((seen.0.cast_unsigned() >= EVENTS).then_some(seen))
+        Ok((seen.0.cast_unsigned() >= events).then_some(seen))
     })
     .await?;
     connection.close().await?;
-    match seen.0.cast_unsigned() == EVENTS && seen.0 == seen.1 {
+    match seen.0.cast_unsigned() == events && seen.0 == seen.1 {
         true => Ok(()),
-        false => Err(Failure::new(format!("{seen:?} effects of {EVENTS} events"))),
+        false => Err(Failure::new(format!("{seen:?} effects of {events} events"))),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pure: what the page says of the windows.
 
+use std::time::Duration;
+
 use crate::report::{Better, Line, Series};
 
 /// What was counted in a window, for a minute.
@@ -45,6 +47,25 @@ pub(super) fn lines(both: &[Minute], alone: &[Minute]) -> Vec<Line> {
         lines.push(Line::new(format!("CPU of {who}"), cpu));
     }
     lines
+}
+
+/// How long the first event behind the windows took.
+pub(super) fn lines_of_waking(to_the_effect: Duration, to_the_entry: Duration) -> [Line; 2] {
+    let line = |what: &str, took: Duration| {
+        let mut series = Series::new("s", Better::Lower);
+        series.push(took.as_secs_f64());
+        Line::new(what, series).must_reach(5.0, 1.0)
+    };
+    [
+        line(
+            "behind the windows of both, from an append to its effect",
+            to_the_effect,
+        ),
+        line(
+            "behind those of the relay alone, from an append to its entry",
+            to_the_entry,
+        ),
+    ]
 }
 
 /// Which queries and commands these were.

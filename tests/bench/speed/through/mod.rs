@@ -63,6 +63,13 @@ const CASES: [Case; 3] = [
     },
 ];
 
+/// Rounds that count.
+const RUNS: usize = 3;
+
+/// As the page tells it.
+const ORDER: &str = "the cases come one after the other, each with all of its rounds, since nothing is compared with them; the first round of
+each is a short one and thrown away";
+
 const HEAD: &str = "\
 Producers append 5,000 events a second for 60 seconds (`--quick`: 5), some 200 bytes each, over 32 connections and 800 keys, by a
 schedule that waits for nobody; a relay publishes them, and a consumer in a process of its own applies them, one row to an event: either
@@ -83,7 +90,7 @@ share was whose is told below the table, by the login of the session.
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let facts = Facts::of_machine();
     let cases = options.of(CASES, |case| case.title.to_owned())?;
-    let runs = options.runs(3, 1);
+    let runs = options.runs(RUNS, 1);
     let seconds = options.size(SECONDS.0, SECONDS.1);
     let warm = options.size(WARM_SECONDS.0, WARM_SECONDS.1);
     let mut world = servers::start(&[("track_commit_timestamp", "on")]).await?;
@@ -98,7 +105,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         let title = case.title;
         let mut consumer = case.consumer(&world, &shop).await?;
         let mut done = Vec::new();
-        for run in 0..=runs {
+        for run in options.rounds(runs) {
             let seconds = if run == 0 { warm } else { seconds };
             let schedule = Schedule {
                 topic: case.topic,
@@ -112,13 +119,16 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             done.push(one);
         }
         consumer.terminate().await?;
-        lines.extend(lines_of(title, &done[1..]));
-        notes.push(sessions_note(title, &done[1..]));
+        let counted = &done[usize::from(!options.quick)..];
+        lines.extend(lines_of(title, counted));
+        notes.push(sessions_note(title, counted));
     }
     Ok(Report {
         name: "through",
         title: "From an append to its effect",
         head: HEAD,
+        order: ORDER,
+        runs: RUNS,
         lines,
         notes,
         facts: servers::tell(facts, &world).await?,
@@ -130,11 +140,17 @@ impl Case {
     /// Starts it.
     async fn consumer(self, world: &World, shop: &Database) -> Result<Relay> {
         if self.at_once {
-            // The round that is thrown away waits for it.
+            // The round that is thrown away waits for it; in a quick run, which has none, its start is in the delays.
             return member::options(world, shop, self.topic)?.start();
         }
         let mut consumer = effects::consumer(world, shop, self.topic).start()?;
         consumer.ready().await?;
         Ok(consumer)
     }
+}
+
+/// The lines of its page, of which nothing was measured.
+#[cfg(test)]
+pub(crate) fn lines_of_nothing() -> Vec<crate::report::Line> {
+    CASES.iter().flat_map(|case| lines_of(case.title, &[])).collect()
 }
