@@ -101,6 +101,8 @@ impl Ground {
             ("fsync", "fsync"),
             ("synchronous_commit", "synchronous_commit"),
             ("wal_level", "wal_level"),
+            ("shared_buffers", "shared_buffers"),
+            ("max_wal_size", "max_wal_size"),
         ] {
             let row = client.query_one(&format!("show {setting}"), &[]).await?;
             facts.add(what, row.get::<_, String>(0));

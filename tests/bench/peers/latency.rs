@@ -10,15 +10,18 @@ use super::ground::Room;
 use crate::speed::arrivals::Arrivals;
 use crate::speed::flow::{Delays, Flow, Path};
 
-/// This part of the time warms up and is not counted.
-const WARM_UP: u32 = 5;
-
-/// The peer runs, and works. Events come at the moments of a seed.
-pub(crate) async fn measure(room: &Room, rate: u32, lasts: Duration, seed: u64) -> Result<Delays> {
+/// The peer runs, and works. Events come at the moments of a seed; those of the time in which it warms up do not count.
+pub(crate) async fn measure(
+    room: &Room,
+    rate: u32,
+    [warms, lasts]: [Duration; 2],
+    seed: u64,
+) -> Result<Delays> {
     let peer = room.peer();
+    let lasts = warms + lasts;
     let flow = Flow {
         arrivals: Arrivals { rate, lasts, seed },
-        warms: lasts / WARM_UP,
+        warms,
     };
     let path = Path {
         database_url: room.database_url().to_owned(),

@@ -40,6 +40,8 @@ use peer::Peer;
 use row::Row;
 use running::Running;
 
+/// For so long at most somebody has the backlog of ours to be compared with it: well within what a drain may take.
+const JUDGED_AT_MOST: Duration = Duration::from_secs(450);
 const MIB: f64 = 1024.0 * 1024.0;
 /// Rates of the delays, in events a second.
 const CALM: u32 = 200;
@@ -58,8 +60,9 @@ struct Size {
     /// Of the backlog in which it is killed.
     storm: u64,
     kills: u64,
-    /// For each rate.
+    /// For each rate, behind the time in which it warms up: a Java program compiles what it does often.
     delay: Duration,
+    warm: Duration,
     /// For producers, with it and without.
     load: Duration,
     /// Of the moments at which events come: the same for all of a round.
@@ -73,6 +76,7 @@ impl Size {
         storm: 50_000,
         kills: 10,
         delay: Duration::from_secs(15),
+        warm: Duration::from_secs(10),
         load: Duration::from_secs(8),
         seed: 0,
     };
@@ -82,16 +86,21 @@ impl Size {
         storm: 20_000,
         kills: 3,
         delay: Duration::from_secs(3),
+        warm: Duration::from_secs(1),
         load: Duration::from_secs(2),
         seed: 0,
     };
 
     /// How large the backlog of somebody is who published so many a second in a small one. Whoever is within twice the time of the
     /// whole has the whole, so that the fast ones are compared with the same.
-    fn backlog(self, small_rate: f64) -> u64 {
+    /// Who is judged has the whole too, unless that takes for ever.
+    fn backlog(self, small_rate: f64, is_judged: bool) -> u64 {
         let Some(drain) = self.drain else {
             return self.events;
         };
+        if is_judged && small_rate * JUDGED_AT_MOST.as_secs_f64() >= self.events as f64 {
+            return self.events;
+        }
         let fits = (small_rate * drain.as_secs_f64()) as u64;
         if fits * 2 >= self.events {
             return self.events;
@@ -146,12 +155,14 @@ impl Measure {
                 Row::P50At200,
                 Row::P99At200,
                 Row::RateAt200,
+                Row::KeptAt200,
                 Row::P50At1000,
                 Row::P99At1000,
                 Row::RateAt1000,
+                Row::KeptAt1000,
                 Row::BelowZero,
             ],
-            Self::Producers => &[Row::Producers, Row::Published],
+            Self::Producers => &[Row::Producers, Row::Published, Row::Part, Row::Left],
             Self::Storm => &[
                 Row::Waiting,
                 Row::Lost,
@@ -179,17 +190,19 @@ impl Measure {
             Self::Delay => {
                 running.start(room)?;
                 running.works(room).await?;
-                let calm = latency::measure(room, CALM, size.delay, size.seed);
+                let calm = latency::measure(room, CALM, [size.warm, size.delay], size.seed);
                 let calm = running.beside(room, calm).await?;
-                let busy = latency::measure(room, BUSY, size.delay, size.seed);
+                let busy = latency::measure(room, BUSY, [size.warm, size.delay], size.seed);
                 let busy = running.beside(room, busy).await?;
                 Ok(vec![
                     (Row::P50At200, calm.seen.at(0.5)),
                     (Row::P99At200, calm.seen.at(0.99)),
                     (Row::RateAt200, calm.rate),
+                    (Row::KeptAt200, calm.rate / calm.scheduled),
                     (Row::P50At1000, busy.seen.at(0.5)),
                     (Row::P99At1000, busy.seen.at(0.99)),
                     (Row::RateAt1000, busy.rate),
+                    (Row::KeptAt1000, busy.rate / busy.scheduled),
                     (Row::BelowZero, (calm.below_zero + busy.below_zero) as f64),
                 ])
             }
@@ -201,6 +214,8 @@ impl Measure {
                 Ok(vec![
                     (Row::Producers, beside.rate / bare),
                     (Row::Published, beside.published),
+                    (Row::Part, beside.published / beside.rate),
+                    (Row::Left, beside.left as f64),
                 ])
             }
             Self::Storm => {
@@ -283,7 +298,10 @@ pub(crate) async fn run(options: &Options) -> Result {
     }
     let installed = Installed::prepare(&peers)?;
     let ground = Ground::prepare().await?;
-    let facts = ground.facts().await?;
+    let mut facts = ground.facts().await?;
+    for (what, version) in installed.facts(&peers)? {
+        facts.add(&what, version);
+    }
     let mut size = options.size(Size::WHOLE, Size::QUICK);
     if let Some(events) = options.events {
         size.events = u64::try_from(events)?;
@@ -309,12 +327,11 @@ pub(crate) async fn run(options: &Options) -> Result {
                 }
                 let rate = round(measure, found, &ground, &installed, size, run).await?;
                 if let (0, Some(rate)) = (run, rate) {
-                    found.events = whole.backlog(rate);
+                    found.events = whole.backlog(rate, page::is_judged_by_backlog(found.peer.name));
                 }
             }
         }
     }
-    let mut facts = facts;
     facts.add_if_any("asked for", options.told());
     page::write(&found, facts, options, size)
 }
@@ -374,8 +391,11 @@ mod tests {
             (7_010.0, 210_000),
             (3.0, 10_000),
         ] {
-            assert_eq!(Size::WHOLE.backlog(rate), events, "{rate}");
+            assert_eq!(Size::WHOLE.backlog(rate, false), events, "{rate}");
         }
-        assert_eq!(Size::QUICK.backlog(1.0), 10_000);
+        for (rate, events) in [(7_010.0, 1_000_000), (3.0, 10_000)] {
+            assert_eq!(Size::WHOLE.backlog(rate, true), events, "{rate}, judged");
+        }
+        assert_eq!(Size::QUICK.backlog(1.0, false), 10_000);
     }
 }

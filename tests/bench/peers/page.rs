@@ -17,17 +17,20 @@ set up as its own documentation says and tuned by it (`bench/peers`, a folder wi
 * **Backlog**: the peer has run once and is gone, the events are committed, then it is started. The rate is from the start of its process
   to the entry with which no event is missing any more. *Without such a start*: what it took before, from the start of its process to
   the only event that waited for it, is left out. How large the backlog of each is, is told below: who is slow has one for half a minute or so, by
-  what it did in the round that warms up. Raw XADD is `redis-cli --pipe` with the very entries that this peer wrote, into the emptied Redis.
-* **Delay**: from COMMIT returned to the entry in the hands of a reader that blocks in XREAD, both on blocking sockets; the first fifth is thrown
-  away. Events come by a schedule with random gaps that waits for nobody, over 32 connections, at the same moments for all of a round. An
-  entry that is read before the answer to its commit has a delay below zero, which counts as it is; how many is told, and the rate reached.
+  what it did in the round that warms up; whom ours is judged by has as many as ours. Ours is judged by the whole and by that without such a start, since
+  starting Java says little of what comes behind it. Raw XADD is `redis-cli --pipe` with the very entries that this peer wrote, into the emptied Redis.
+* **Delay**: from COMMIT returned to the entry in the hands of a reader that blocks in XREAD, both on blocking sockets; the first ten seconds
+  (`--quick`: one) are thrown away. Events come by a schedule with random gaps that waits for nobody, over 32 connections, at the same moments for all of a round. An
+  entry that is read before the answer to its commit has a delay below zero, which counts as it is; how many is told, and the rate reached; what was to come must have come.
 * **Producers**: commits of 32 clients, one event each, with the peer running, as a part of the commits of bare inserts of the same row
-  without any peer, one after the other in the same round; and how many events the peer published a second in that time.
-* **Memory**: the most that the peer's process had resident in the backlog.
+  without any peer, one after the other in the same round; how many events the peer published a second in that time, as a
+  part of what was committed then, and what was left at its end: who publishes little leaves the processors to producers. Ids of all rise with time.
+* **Memory**: the most that the peer's process had resident in the backlog. Java has no `-Xmx` here, as `run.sh` of Debezium Server gives it none: its heap may
+  grow to a quarter of the machine's memory, and does not shrink because nothing asks for it. So this is what it took, not what it needs.
 * **Killed**: SIGKILL in the middle of a backlog, ten times (`--quick`: three), at random moments, started again at once, while four producers commit events of which the
   order of a key is that of its commits. A kill counts when a tenth of the backlog or more was left at it; where too little was left, more is
-  filled in before the next start. When nothing has come for ten seconds, everything on the stream is compared with what was committed: missing
-  events are lost, entries of events that were there are doubled, events that first come behind a later one of their key are turned around.
+  filled in before the next start. When nothing has come for ten seconds, and for a minute where something is missing, everything on the stream is compared with what was
+  committed: missing events are lost, entries of events that were there are doubled, events that first come behind a later one of their key are turned around.
 
 A peer that ends by itself is started again. Who is better is said where all runs of the one are beyond all runs of the other; where the
 ranges meet, they are not told apart.
@@ -75,6 +78,9 @@ fn lines(ours: &Found, peers: &[Found]) -> Vec<Line> {
     let mut lines = Vec::new();
     for row in Row::ALL {
         let Some(mine) = ours.of(row) else { continue };
+        if let Some((floor, aim)) = row.by_itself() {
+            lines.push(Line::new(row.title(), mine.clone()).must_reach(floor, aim));
+        }
         if row.is_circumstance() {
             continue;
         }
@@ -89,7 +95,10 @@ fn lines(ours: &Found, peers: &[Found]) -> Vec<Line> {
         for (name, floor, aim) in goals {
             // A peer that was left out on the command line is no goal; one that failed is a goal that nothing judges.
             if let Some(peer) = named(peers, name) {
-                let theirs = peer.of(row).cloned().unwrap_or_else(|| row.series());
+                // Of a backlog of another size it would be another thing.
+                let is_alike = !row.is_of_backlog() || peer.events == ours.events;
+                let theirs = peer.of(row).filter(|_| is_alike);
+                let theirs = theirs.cloned().unwrap_or_else(|| row.series());
                 lines.push(
                     Line::new(row.title(), mine.clone())
                         .against(*name, theirs)
@@ -107,12 +116,21 @@ fn lines(ours: &Found, peers: &[Found]) -> Vec<Line> {
 /// Peer, floor and aim of the ratio of ours to it.
 fn goals(row: Row) -> &'static [(&'static str, f64, f64)] {
     match row {
-        Row::Drain => &[("poller", 2.5, 4.0), ("debezium tuned", 8.0, 8.0)],
+        Row::Drain | Row::Later => &[("poller", 2.5, 4.0), ("debezium tuned", 8.0, 8.0)],
         Row::P50At200 | Row::P50At1000 => &[("poller", 2.0, 1.0)],
         Row::P99At200 | Row::P99At1000 => &[("poller", 1.0, 1.0)],
         Row::Producers => &[("poller", 3.0, 3.0)],
         _ => &[],
     }
+}
+
+/// Whether ours is judged by its backlog.
+pub(super) fn is_judged_by_backlog(name: &str) -> bool {
+    let goals = Row::ALL
+        .into_iter()
+        .filter(|row| row.is_of_backlog())
+        .flat_map(goals);
+    goals.into_iter().any(|(peer, ..)| *peer == name)
 }
 
 fn named<'a>(peers: &'a [Found], name: &str) -> Option<&'a Found> {
@@ -137,10 +155,12 @@ fn is_better(one: &Series, other: &Series) -> bool {
 /// Where ours is not the best, what a peer failed at, and how large the backlogs were.
 fn notes(ours: &Found, peers: &[Found], size: Size) -> Vec<String> {
     let mut notes = vec![format!(
-        "Of each: a backlog, one of {} events in which it is killed {} times, delays for {} s at each rate, producers for {} s.",
+        "Of each: a backlog, one of {} events in which it is killed {} times, delays for {} s at each rate behind {} s that do not count, producers \
+         for {} s.",
         size.storm,
         size.kills,
         size.delay.as_secs(),
+        size.warm.as_secs(),
         size.load.as_secs()
     )];
     let sizes: Vec<String> = std::iter::once(ours)
@@ -293,6 +313,33 @@ mod tests {
         assert!(drain.is_some_and(
             |line| !line.is_met() && line.ratio().is_some_and(|ratio| ratio.values().is_empty())
         ));
+    }
+
+    #[test]
+    fn a_backlog_of_another_size_judges_nothing_and_a_delay_below_zero_has_no_ratio() {
+        let values = [(Row::Later, 100.0), (Row::P50At200, -0.5)];
+        let (ours, mut poller) = (found(Peer::ALL[0], &values), found(Peer::ALL[1], &values));
+        let judged = |poller: &Found| {
+            let lines = lines(&ours, std::slice::from_ref(poller));
+            let later = lines.into_iter().find(|line| line.what == Row::Later.title());
+            later.and_then(|line| line.ratio()).map(|ratio| ratio.values())
+        };
+        assert_eq!(judged(&poller), Some(vec![1.0]));
+        poller.events = 10;
+        assert_eq!(judged(&poller), Some(Vec::new()));
+        let ratios = ratios(&ours, &[poller]);
+        assert!(ratios.contains("| delay at 200/s, p50, ms | – |"), "{ratios}");
+    }
+
+    #[test]
+    fn ours_is_judged_by_what_came_and_what_it_published_meanwhile() {
+        let ours = found(Peer::ALL[0], &[(Row::Part, 0.5), (Row::KeptAt200, 0.9)]);
+        let missed: Vec<String> = lines(&ours, &[])
+            .into_iter()
+            .filter(|line| !line.is_met())
+            .map(|line| line.what)
+            .collect();
+        assert_eq!(missed, [Row::KeptAt200.title(), Row::Part.title()]);
     }
 
     #[test]

@@ -33,9 +33,10 @@ pub(crate) enum Kind {
 
 impl Peer {
     /// Ours first.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::new("ours", Kind::Ours, &[]),
         Self::new("poller", Kind::Poller, &[("ROWS", "500")]),
+        Self::new("poller 2,000", Kind::Poller, &[("ROWS", "2000")]),
         Self::new("poller one by one", Kind::Poller, &[("ROWS", "1")]),
         Self::new("debezium tuned", Kind::Debezium, &[("SETTINGS", "tuned")]),
         Self::new("debezium defaults", Kind::Debezium, &[("SETTINGS", "defaults")]),

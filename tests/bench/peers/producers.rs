@@ -1,6 +1,8 @@
 //! What producers pay: transactions of one event with the peer beside them, and the same without any; and what the peer published in
 //! that time, since one that does nothing costs nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use system_tests::{Failure, Result};
@@ -26,6 +28,8 @@ pub(crate) struct Beside {
     pub(crate) rate: f64,
     /// Events that came to the stream in a second of the same time.
     pub(crate) published: f64,
+    /// Events that were committed from the first one on and were not there when it was over.
+    pub(crate) left: u64,
 }
 
 /// Commits in a second of bare inserts.
@@ -68,9 +72,12 @@ pub(crate) async fn beside(room: &mut Room, running: &mut Running<'_>, time: Dur
         let rows: Vec<(String, String)> = marks(client).map(|mark| producer.row(&mark)).collect();
         prepared.push((producer, rows));
     }
+    let at_first = room.length().await?;
+    let committed = Arc::new(AtomicU64::new(0));
     let window = Window::begin(time);
     let mut clients = JoinSet::new();
     for (producer, rows) in prepared {
+        let committed = Arc::clone(&committed);
         clients.spawn(async move {
             let mut counted = 0;
             for row in rows.iter().cycle() {
@@ -79,6 +86,7 @@ pub(crate) async fn beside(room: &mut Room, running: &mut Running<'_>, time: Dur
                 }
                 producer.put(row).await?;
                 counted += window.counts();
+                committed.fetch_add(1, Ordering::Relaxed);
             }
             Ok(counted)
         });
@@ -87,7 +95,12 @@ pub(crate) async fn beside(room: &mut Room, running: &mut Running<'_>, time: Dur
     let before = room.length().await?;
     let between = Instant::now();
     sleep_until(window.until.into()).await;
-    let published = (room.length().await? - before) as f64 / between.elapsed().as_secs_f64();
+    let length = room.length().await?;
+    let published = (length - before) as f64 / between.elapsed().as_secs_f64();
+    // Entries that are there twice count as what they are not: another event.
+    let left = committed
+        .load(Ordering::Relaxed)
+        .saturating_sub(length - at_first);
     let rate = sum(clients, time).await?;
     running.tend(room)?;
     if running.ended() > 0 || published <= 0.0 {
@@ -97,7 +110,11 @@ pub(crate) async fn beside(room: &mut Room, running: &mut Running<'_>, time: Dur
         );
         return Err(failed(&room.peer(), what));
     }
-    Ok(Beside { rate, published })
+    Ok(Beside {
+        rate,
+        published,
+        left,
+    })
 }
 
 async fn sum(mut clients: JoinSet<Result<u64>>, time: Duration) -> Result<f64> {
