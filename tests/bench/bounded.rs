@@ -36,8 +36,11 @@ sampled.
 
 What is compared are times at which **every** stream was behind: before the snapshot was held (the first tenth of the backlog left
 out: memory comes, plans are made, caches fill), and while it was, the first half and the second. What comes when nothing is left of
-these rows is compared with itself; what producers committed meanwhile may still be behind then. The run fails if something grows from one of these times to a later one, if there are too few
-samples in one, and if one of the three statements that run for events was not run often enough in each of the times with a backlog.
+these rows is compared with itself; what producers committed meanwhile may still be behind then. The run fails if the last time of those with a
+backlog, or of those without, has more than an earlier one by more than a bound, which is a part and something on top; if the first half under
+the snapshot, which is over while the backlog and the snapshot are there still, has more than twice that bound; if there are too few samples in one of the
+times; and if one of the three statements that run for events was not run often enough in each of the times with a backlog. Pieces of the log that were
+laid between two times and rows that a call returns more are no growth of its pages (`tests/src/bounded/report.rs`).
 
 The most pages of a cut are those of the first one, which counts every row of the backlog; it happens once.
 

@@ -26,7 +26,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         let names = [ALL, ALONE].concat().join(", ");
         return Err(Error::new(format!(
             "bench: {why}. It takes one of all, {names}; then --quick, --runs N, --folder DIR; drain, pinned, store and peers also --events N; those with cases --only WORDS; \
-             --quick also --unoptimised; bounded only --rows N"
+             --quick also --unoptimised; bounded only --rows N and --folder DIR. What is smaller than the whole writes a page only where --folder says"
         )));
     }
     ensure(&[Kind::Postgres, Kind::Redis], Permission::Install)?;
@@ -49,7 +49,8 @@ fn check(arguments: &[String]) -> std::result::Result<(), String> {
     let is_quick = arguments.iter().any(|word| word == "--quick");
     while let Some(word) = words.next() {
         let fits = match word {
-            "--quick" | "--runs" | "--folder" => name != "bounded",
+            "--folder" => true,
+            "--quick" | "--runs" => name != "bounded",
             "--unoptimised" => is_quick,
             "--events" => matches!(name, "store" | "drain" | "pinned" | "peers"),
             "--only" => !WHOLE.contains(&name),
@@ -101,7 +102,7 @@ mod tests {
             "commit --only NOTIFY",
             "limits --quick",
             "store --events 5 --only load",
-            "bounded --rows 3",
+            "bounded --rows 3 --folder f",
             "consume --quick --runs 2",
             "peers --quick --events 50000 --only poller",
         ] {

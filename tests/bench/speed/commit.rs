@@ -21,7 +21,7 @@ const STREAM: &str = "outbox:bench.committed";
 const RUNS: usize = 5;
 
 const HEAD: &str = "`pgbench --protocol prepared` with 32 clients and two threads; each transaction is one statement that brings one event of 200 bytes, over 1,000
-keys, 15 seconds at a time (`--quick`: 2). Each run has a copy of a database with an empty log. All commits are durable. The payload is bound as a
+keys, 15 seconds at a time (`--quick`: 1). Each run has a copy of a database with an empty log. All commits are durable. The payload is bound as a
 parameter, and is another one each time; ids are ordered by time and given by the client for all, as the library gives them. `pgbench` has no
 words of its own, so payload, key and id are put together by the server, in all ways alike: what a bare `select` of the three reaches, which
 writes nothing, is the last line.
@@ -323,7 +323,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     };
     let ways: Vec<Way> = Way::ALL.into_iter().filter(is_needed).collect();
     let runs = options.runs(RUNS, 1);
-    let seconds = options.size(15, 2);
+    let seconds = options.size(15, 1);
     let ground = Ground::prepare().await?;
     let facts = ground.facts().await?;
     prepare(&ground).await?;

@@ -30,7 +30,7 @@ select outbox.append('bench.drained', json_build_object('number', nextval('bench
 /// Rounds that count.
 const RUNS: usize = 5;
 
-const HEAD: &str = "1,000,000 events (`--quick`: 50,000) of one topic and 1,000 keys, each with a payload of 200 bytes, are in the log, and nothing of them is on a
+const HEAD: &str = "1,000,000 events (`--quick`: 10,000) of one topic and 1,000 keys, each with a payload of 200 bytes, are in the log, and nothing of them is on a
 stream; once with one partition, once with eight. The log was filled as services fill it: by 32 clients at the same time, each event by
 `outbox.append` in a transaction of its own, so that positions and transaction ids are out of step, and nobody vacuumed or analysed it. A line
 of its own has a log that 50 transactions of 20,000 rows each filled, vacuumed and analysed. Each run has a copy of that database whose pages
@@ -87,7 +87,7 @@ struct Case {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
-    let events = options.events.unwrap_or(options.size(1_000_000, 50_000));
+    let events = options.events.unwrap_or(options.size(1_000_000, 10_000));
     let events = in_equal_parts(events);
     let runs = options.runs(RUNS, 1);
     let mut lines = Vec::new();

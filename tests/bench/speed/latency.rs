@@ -30,11 +30,11 @@ pub(crate) const KEPT: (f64, f64) = (0.98, 0.99);
 /// nothing else to do, 70 on one that has.
 const ON_TIME: (f64, f64) = (0.9, 0.95);
 
-const HEAD: &str = "Events come by a schedule of 200 and of 1,000 in a second with random gaps (Poisson), for 30 seconds (`--quick`: 5), whether or not those before
+const HEAD: &str = "Events come by a schedule of 200 and of 1,000 in a second with random gaps (Poisson), for 30 seconds (`--quick`: 3), whether or not those before
 them are through; each is a transaction with one `outbox.append` over one of 32 connections, payload 200 bytes. The delay begins when
 the commit returned to its client (`ReadyForQuery` is read), and ends when a reader that is blocked in `XREAD` has the entry. Producers and reader
 are threads on blocking sockets, with nothing between a socket and the clock. An entry that is read before the answer to its commit is has a delay
-below zero, which counts as it is. The first two seconds do not count. The relay has the settings that it has by itself; Redis keeps nothing on disk, Postgres everything.
+below zero, which counts as it is. The first two seconds (one) do not count. The relay has the settings that it has by itself; Redis keeps nothing on disk, Postgres everything.
 
 The relay cannot do with less than **one durable commit** (what is in a batch is committed before it is published), **a round trip to
 Postgres** and **one to Redis**. They are measured just before each flow on the same servers with nothing else at work, by threads of the same kind, as many
@@ -47,7 +47,7 @@ Every run is checked: each event is read once, and those of a key in order.
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let rates = options.of(RATES, |rate| title_of(*rate))?;
     let runs = options.runs(RUNS, 1);
-    let lasts = Duration::from_secs(options.size(30, 5));
+    let lasts = Duration::from_secs(options.size(30, 3));
     let ground = Ground::prepare().await?;
     let facts = ground.facts().await?;
     prepare(&ground).await?;
@@ -60,10 +60,10 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             let arrivals = |lasts| Arrivals { rate, lasts, seed };
             let flow = Flow {
                 arrivals: arrivals(lasts),
-                warms: Duration::from_secs(2),
+                warms: Duration::from_secs(options.size(2, 1)),
             };
             let copy = ground.copy("flowing").await?;
-            let probed = Duration::from_secs(options.size(8, 2));
+            let probed = Duration::from_secs(options.size(8, 1));
             let floor = floor(&ground, &copy, arrivals(probed)).await?;
             let delays = once(&ground, &copy, flow).await?;
             ground.drop_copy(copy).await?;

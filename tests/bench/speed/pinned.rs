@@ -33,9 +33,9 @@ nothing on disk:
 * **pinned**: a `REPEATABLE READ` transaction took its snapshot in that database before anything came, and stays open to the end;
 * **stranger**: a transaction that wrote a row of a table of its own in that database stays open to the end.
 
-1,000 events come in a second for five minutes (`--quick`: 5 seconds), by a schedule with random gaps as in [How late an event is](latency.md); the last
-minute of them is measured. Then 200 in a second for 30 seconds (`--quick`: 4). Then the relay stops, 1,000,000 events of another topic are
-filled in (`--quick`: 30,000), each in a transaction of its own, as in [How fast a backlog is published](drain.md), and a relay starts and publishes
+1,000 events come in a second for five minutes (`--quick`: 2 seconds), by a schedule with random gaps as in [How late an event is](latency.md); the last
+minute of them is measured. Then 200 in a second for 30 seconds (`--quick`: 2). Then the relay stops, 1,000,000 events of another topic are
+filled in (`--quick`: 5,000), each in a transaction of its own, as in [How fast a backlog is published](drain.md), and a relay starts and publishes
 them: the speed is that since it leads. So a backlog meets a snapshot that was held for more than five minutes.
 
 Ratios are to the free one of the same round, whose events come at the same moments. Speed must stay at 0.9 of it (0.97 is wanted), and a delay,
@@ -95,7 +95,7 @@ impl Other {
         ] {
             let flow = Flow {
                 arrivals: Arrivals { rate, lasts, seed },
-                warms: warms.max(Duration::from_secs(2)),
+                warms: warms.max(sizes.warms),
             };
             let path = Path::ours(copy.url(), ground.redis_url(Sink::Memory));
             let delays = flow.run(path).await?.in_order_and_once()?;
@@ -122,6 +122,19 @@ struct Sizes {
     events: i64,
     held: Duration,
     calm: Duration,
+    /// Of each flow, at least.
+    warms: Duration,
+}
+
+impl Sizes {
+    fn of(events: i64, [held, calm, warms]: [u64; 3]) -> Self {
+        Self {
+            events: drain::in_equal_parts(events),
+            held: Duration::from_secs(held),
+            calm: Duration::from_secs(calm),
+            warms: Duration::from_secs(warms),
+        }
+    }
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
@@ -129,16 +142,9 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let mut others = options.of([Other::Pinned, Other::Stranger], |other| other.title().to_owned())?;
     others.insert(0, Other::Free);
     let runs = options.runs(RUNS, 1);
-    let small = Sizes {
-        events: drain::in_equal_parts(30_000),
-        held: Duration::from_secs(5),
-        calm: Duration::from_secs(4),
-    };
-    let whole = Sizes {
-        events: drain::in_equal_parts(options.events.unwrap_or(1_000_000)),
-        held: Duration::from_secs(300),
-        calm: Duration::from_secs(30),
-    };
+    let small = Sizes::of(30_000, [5, 4, 2]);
+    let whole = Sizes::of(options.events.unwrap_or(1_000_000), [300, 30, 2]);
+    let quick = Sizes::of(5_000, [2, 2, 1]);
     let ground = Ground::prepare().await?;
     let facts = ground.facts().await?;
     latency::prepare(&ground).await?;
@@ -148,7 +154,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         let sizes = if run == 0 {
             small
         } else {
-            options.size(whole, small)
+            options.size(whole, quick)
         };
         // One for all of a round: what comes, comes at the same moments.
         let seed = rand::random();

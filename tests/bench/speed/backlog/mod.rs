@@ -19,8 +19,8 @@ use crate::turn::is_second_first;
 use log::Log;
 
 /// Events behind: much, and little.
-const MUCH: (u64, u64) = (10_000_000, 300_000);
-const LITTLE: (u64, u64) = (100_000, 20_000);
+const MUCH: (u64, u64) = (10_000_000, 60_000);
+const LITTLE: (u64, u64) = (100_000, 10_000);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Rounds that count.
@@ -31,7 +31,7 @@ const ORDER: &str = "the large log and the small one take turns, each round begi
 away";
 
 const HEAD: &str = "\
-Two logs on the same servers: one has 10,000,000 events that were never published (`--quick`: 300,000), the other 100,000 (20,000), of
+Two logs on the same servers: one has 10,000,000 events that were never published (`--quick`: 60,000), the other 100,000 (10,000), of
 some 200 bytes, over four topics and 1,000 keys. Both are filled by inserts as large as 100,000 rows, and vacuumed. A relay with the
 settings that it has by itself is started, and what it costs to publish the middle three fifths of the small log is measured there, and
 of as many events in the large one: time by the monotonic clock, and time on a processor of the relay, of all of Postgres and of Redis, as

@@ -23,14 +23,14 @@ use crate::turn::{is_second_first, turns};
 
 /// Events of one run.
 const EVENTS: usize = 100_000;
-const QUICK: usize = 4_000;
+const QUICK: usize = 2_000;
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Rounds that count.
 const RUNS: usize = 5;
 
 const HEAD: &str = "\
-A real relay publishes 100,000 events of some 200 bytes and 1,000 keys (`--quick`: 4,000) on a topic of one partition and on one of
+A real relay publishes 100,000 events of some 200 bytes and 1,000 keys (`--quick`: 2,000) on a topic of one partition and on one of
 eight. Then they are applied again and again, with the settings that a consumer has by itself (32 events to a transaction, four
 transactions of a stream at a time, order per key kept, ten connections to a member), each time by a new group in a database of its
 own, which is on a Postgres that writes to disk. **One member** applies the topic of one partition; **four members**, each with a pool

@@ -26,9 +26,9 @@ const STREAM: &str = "outbox:idle.steady";
 const EVENTS: u64 = 1_000;
 const LIMIT: Duration = Duration::from_secs(120);
 /// A window is as long as the longest of their intervals, so that each has its turn in it once.
-const WINDOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(6));
+const WINDOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 /// Until what the last event set going is over.
-const SETTLED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(3));
+const SETTLED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(2));
 
 /// Rounds that count.
 const RUNS: usize = 3;
@@ -39,7 +39,7 @@ const ORDER: &str =
 
 const HEAD: &str = "\
 A relay and `outbox-relay consume`, both with the settings that they have by themselves, publish and apply 1,000 events. Twenty seconds
-later windows of a minute begin (`--quick`: three, and six seconds long), in which nothing is appended: one that is thrown away, and one for
+later windows of a minute begin (`--quick`: two, and five seconds long), in which nothing is appended: one that is thrown away, and one for
 each run. Then the consumer is stopped, and the relay has as many windows alone, which tells their commands at Redis apart. Log and
 inbox are two databases, so that queries at Postgres are told apart by database.
 

@@ -24,7 +24,7 @@ use told::{in_words, lines_of, sessions_note};
 
 const RATE: u64 = 5_000;
 const CONNECTIONS: u64 = 32;
-const SECONDS: (u64, u64) = (60, 5);
+const SECONDS: (u64, u64) = (60, 1);
 /// Of the round that is thrown away.
 const WARM_SECONDS: (u64, u64) = (10, 1);
 const LIMIT: Duration = Duration::from_secs(300);
@@ -71,7 +71,7 @@ const ORDER: &str = "the cases come one after the other, each with all of its ro
 each is a short one and thrown away";
 
 const HEAD: &str = "\
-Producers append 5,000 events a second for 60 seconds (`--quick`: 5), some 200 bytes each, over 32 connections and 800 keys, by a
+Producers append 5,000 events a second for 60 seconds (`--quick`: one), some 200 bytes each, over 32 connections and 800 keys, by a
 schedule that waits for nobody; a relay publishes them, and a consumer in a process of its own applies them, one row to an event: either
 `outbox-relay consume` with an SQL function that is called for each, or a program with the library, whose handler takes all events of a
 transaction (`on_batch`). All have the settings that they have by themselves. Log and effects are two databases of one Postgres that
