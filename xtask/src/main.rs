@@ -29,9 +29,9 @@ cargo xtask bench NAME [--quick] [--runs N] [--folder DIR]
                     what these wrote; all: one after the other, and what failed at the end; matrix: a consumer in other settings;
                     bounded and peers, see below
     --quick         small, to see that it works: prints, writes nothing and judges nothing
-    --unoptimised   of --quick: from the build of the tests
+    --unoptimised   of --quick: from the build of the tests, as CI runs it
     --runs N        how many rounds count
-    --folder DIR    for page, picture and JSON
+    --folder DIR    for page, picture and JSON; without it nothing is written of --events, --only and fewer runs than it has by itself
     --events N      of drain, pinned and store: how many there are
     --only WORDS    only cases with these words in their names
 
@@ -48,10 +48,10 @@ cargo xtask model [WORD …]
     Explores the models of the protocol within large bounds, for some minutes and in some gigabytes (docs/model.md).
     WORD            only those in whose names all of these are, with their shortest traces
 
-cargo xtask bench bounded [--rows N]
+cargo xtask bench bounded [--rows N] [--folder DIR]
     A relay very far behind, with everything in its way: whether memory, connections and pages read stay flat. Writes
     docs/benchmarks/bounded.md with its pictures.
-    --rows N        how far behind; default 10,000,000, for which Postgres and Redis need some 12 GB together
+    --rows N        how far behind; default 10,000,000, for which Postgres and Redis need some 12 GB together. With N nothing is written but to DIR
 
 cargo xtask bench peers [--quick] [--runs N] [--events N] [--only WORDS]
     Ours beside what else publishes from Postgres to Redis, each got from its registry and set up as it says itself (bench/peers).
