@@ -8,9 +8,10 @@ use system_tests::patience::until;
 use system_tests::{Relay, Result, Schema, World};
 use xtask::servers::{Postgres, Redis};
 
-const LIMIT: Duration = Duration::from_secs(120);
-/// So often the lease is renewed, or the group looked at, before it is judged: that is a window of at least twenty seconds.
-const BEATS: i64 = 10;
+const LIMIT: Duration = Duration::from_secs(240);
+/// So often the lease is renewed, or the group looked at, before it is judged: that is a window of at least a minute, which has what comes
+/// every half a minute twice.
+const BEATS: i64 = 30;
 
 /// Statements of logins that are no superusers in a database, and those among them with these words.
 async fn asked(connection: &mut PgConnection, database: &str, words: &str) -> Result<(i64, i64)> {
@@ -22,11 +23,11 @@ async fn asked(connection: &mut PgConnection, database: &str, words: &str) -> Re
     Ok(counted.bind(database).bind(words).fetch_one(connection).await?)
 }
 
-/// Fails if more statements come than `a_second` in each, and what comes every half a minute or seldomer besides.
+/// Fails if as many statements come as `a_second` in each, with all that comes seldom.
 async fn assert_at_rest(
     connection: &mut PgConnection,
     (database, beat): (&str, &str),
-    (a_second, seldom): (f64, f64),
+    a_second: f64,
 ) -> Result {
     let (begun, before) = (Instant::now(), asked(connection, database, beat).await?);
     let after = until("it went on", LIMIT, async || {
@@ -36,7 +37,7 @@ async fn assert_at_rest(
     .await?;
     let (statements, seconds) = ((after.0 - before.0) as f64, begun.elapsed().as_secs_f64());
     assert!(
-        statements <= a_second * seconds + seldom,
+        statements < a_second * seconds,
         "{statements} statements in {seconds:.1} s, {} of them {beat:?}",
         after.1 - before.1
     );
@@ -82,7 +83,11 @@ async fn who_has_nothing_to_do_asks_less_than_once_a_second() -> Result {
     relay.logs("pieces looked after", LIMIT).await?;
     // WHEN nobody appends, THEN neither asks more than the leases and the floor under the doorbell are worth
     let relays = (world.log().name(), "Takes the rights named");
-    assert_at_rest(&mut connection, relays, (1.0, 12.0)).await?;
     let members = (shop.name(), "Everything a member says and asks");
-    assert_at_rest(&mut connection, members, (0.75, 3.0)).await
+    let mut other = world.connect().await?;
+    tokio::try_join!(
+        assert_at_rest(&mut connection, relays, 1.0),
+        assert_at_rest(&mut other, members, 0.75)
+    )?;
+    Ok(())
 }

@@ -328,9 +328,9 @@ async fn a_few_are_the_same_batch_as_if_they_were_many() -> Result {
 
 #[tokio::test]
 async fn what_is_drawn_in_a_piece_far_ahead_is_cut() -> Result {
-    // GIVEN a leader that leaves out the pieces ahead of what was drawn, and pieces that are not laid anew meanwhile
+    // GIVEN a leader that leaves out the pieces ahead of what was drawn, pieces that are not laid anew meanwhile, and nobody who looks by the clock
     let world = World::new().await?;
-    let mut relay = Relay::of(&world).start()?;
+    let mut relay = Relay::of(&world).set("OUTBOX_TAIL_SLOW_POLL", "300s").start()?;
     relay.leads().await?;
     relay.logs("pieces looked after", LIMIT).await?;
     let mut connection = world.connect().await?;
