@@ -76,6 +76,41 @@ async fn a_constraint_that_the_ledger_would_break_is_said_and_waited_out() -> Re
     Ok(())
 }
 
+#[tokio::test]
+async fn a_row_above_the_sequence_is_said_before_a_batch_passes_it() -> Result {
+    // GIVEN a relay that has published, and nothing more to publish
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).set("OUTBOX_MAINTAIN_INTERVAL", "1s").start()?;
+    let mut connection = world.connect().await?;
+    relay.leads().await?;
+    append(&mut connection, "orders", 1).await?;
+    let mut redis = world.redis().await?;
+    arrived(&mut redis, "outbox:orders", 1).await?;
+    // WHEN a row is inserted by hand with a position of its own, far above what was drawn
+    connection
+        .execute(
+            "insert into outbox.log (position, retention, topic, id, source, type)
+             values (50000000, 'standard', 'orders', gen_random_uuid(), '/', 'a')",
+        )
+        .await?;
+    // THEN that is said
+    let line = relay.logs("EVENTS-ABOVE-THE-SEQUENCE", LIMIT).await?;
+    assert!(
+        line.contains("50000000") && line.contains("log_standard"),
+        "{line}"
+    );
+    // AND it goes out when the sequence comes to it before anything else does
+    connection
+        .execute("select setval('outbox.log_position', 50000000)")
+        .await?;
+    assert_eq!(arrived(&mut redis, "outbox:orders", 2).await?.len(), 2);
+    append(&mut connection, "orders", 3).await?;
+    let found = arrived(&mut redis, "outbox:orders", 3).await?;
+    let positions: Vec<u64> = found.iter().map(|entry| entry.id.1).collect();
+    assert_eq!(positions[1..], [50_000_000, 50_000_001]);
+    Ok(())
+}
+
 async fn said(connection: &mut PgConnection, statement: &'static str) -> Result<String> {
     match connection.execute(statement).await {
         Err(sqlx::Error::Database(error)) => Ok(format!(

@@ -89,6 +89,7 @@ async fn round(session: Session) -> Result<(Report, bool), Error> {
         return Ok((report, false));
     };
     for family in pieces::FAMILIES {
+        keeper.tell_undrawn(family).await?;
         make_ahead(&keeper, family, &mut report).await?;
         let gone = keeper.drop_passed(family).await?;
         metrics::counter!(observe::TAIL_PIECES_DROPPED, "parent" => family.parent).increment(gone);
