@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use sqlx::{Executor, PgConnection};
+use system_tests::patience::until;
 use system_tests::{Failure, Relay, Result, World};
 
 use crate::arrivals::arrived;
-use crate::publish::append;
+use crate::publish::{action, append};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -109,6 +111,77 @@ async fn a_row_above_the_sequence_is_said_before_a_batch_passes_it() -> Result {
     let positions: Vec<u64> = found.iter().map(|entry| entry.id.1).collect();
     assert_eq!(positions[1..], [50_000_000, 50_000_001]);
     Ok(())
+}
+
+/// Data that is not JSON, and extensions that are none: the columns take both, and no function of the outbox does.
+const BROKEN: &str =
+    "insert into outbox.log (retention, topic, id, source, type, data_content_type, data, extensions)
+     values ('standard', 'orders', gen_random_uuid(), '/', 'no.json', 'application/json', 'not json', null),
+            ('standard', 'orders', gen_random_uuid(), '/', 'no.extensions', null, null, '[1]')";
+
+async fn skip(connection: &mut PgConnection, why: &str) -> Result {
+    let said = action(connection, "orders", "set_aside").await?;
+    assert!(said.contains(why), "{said}");
+    connection
+        .execute("select outbox.skip_event('orders', (select event_id from outbox_ops.topics where topic = 'orders'), 'test')")
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_that_is_no_event_sets_its_topic_aside_however_it_is_read() -> Result {
+    for (mode, behind) in [
+        ("structured", 0),
+        ("structured", 3_000),
+        ("binary", 0),
+        ("binary", 3_000),
+    ] {
+        // GIVEN rows that are no events, behind one that is and before others, and a relay that cuts a few or is far behind
+        let world = World::new().await?;
+        let mut connection = world.connect().await?;
+        let relay = Relay::of(&world).set("OUTBOX_PUBLISH_MODE", mode);
+        let mut started = match behind {
+            0 => {
+                let mut started = relay.start()?;
+                started.leads().await?;
+                Some(started)
+            }
+            _ => None,
+        };
+        append(&mut connection, "orders", 1).await?;
+        connection.execute(BROKEN).await?;
+        append(&mut connection, "orders", 2).await?;
+        sqlx::query("select outbox.append('parcels', '{}') from generate_series(0, $1)")
+            .bind(behind)
+            .execute(&mut connection)
+            .await?;
+        // WHEN a relay comes to them
+        let _relay = match started.take() {
+            Some(started) => started,
+            None => relay.start()?,
+        };
+        // THEN other topics go on, theirs waits for a person at each, and says why
+        let mut redis = world.redis().await?;
+        holds(&mut redis, "outbox:parcels", behind + 1).await?;
+        skip(&mut connection, "its data is not JSON").await?;
+        skip(&mut connection, "its extensions are no JSON object").await?;
+        // AND what is behind them follows
+        holds(&mut redis, "outbox:orders", 2).await?;
+        if mode == "structured" {
+            let found = arrived(&mut redis, "outbox:orders", 2).await?;
+            assert_eq!(found[1].previous_id, Some(found[0].id));
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a stream has so many entries, whatever their mode.
+async fn holds(redis: &mut MultiplexedConnection, stream: &str, entries: i64) -> Result {
+    until(&format!("{stream} has {entries} entries"), LIMIT, async || {
+        let length: i64 = redis::cmd("XLEN").arg(stream).query_async(&mut *redis).await?;
+        Ok((length == entries).then_some(()))
+    })
+    .await
 }
 
 async fn said(connection: &mut PgConnection, statement: &'static str) -> Result<String> {

@@ -53,7 +53,8 @@ impl fmt::Debug for Data {
 /// A borrowed payload: what the publisher makes of a row of the log without copying it.
 #[derive(Clone, Copy, PartialEq)]
 pub enum DataView<'a> {
-    /// One valid JSON value. Whoever makes one vouches for that (Postgres has checked the column); it goes out unread.
+    /// One valid JSON value. Whoever makes one vouches for that; it goes out unread. The log's column is text: what is read from it is
+    /// looked at there.
     Json(&'a str),
     /// Text of a media type that is not JSON.
     Text(&'a str),

@@ -29,6 +29,11 @@ pub(super) enum Packed {
         /// Bytes of its entry.
         bytes: usize,
     },
+    /// The first event is none, and no sink will ever take it.
+    Broken {
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 /// Packs the head of `lane`; none if it holds nothing.
@@ -37,7 +42,11 @@ pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Opt
     let mut entries = Vec::new();
     let mut previous = lane.chain;
     for row in rows {
-        let entry = entry(row, batch_id, previous, options.mode);
+        let entry = match entry(row, batch_id, previous, options.mode) {
+            Ok(entry) => entry,
+            Err(why) if entries.is_empty() => return Some(Packed::Broken { why }),
+            Err(_) => break,
+        };
         let bytes = entry.bytes();
         if bytes > options.max_entry_bytes {
             if entries.is_empty() {
@@ -64,8 +73,8 @@ pub(super) fn pack(lane: &Lane, publisher: &Publisher, options: &Options) -> Opt
     }))
 }
 
-/// One row as an entry of its stream. One that was written when it was read is an entry of structured mode.
-pub(crate) fn entry(row: &Row, batch_id: u64, previous: EntryId, mode: Mode) -> Entry {
+/// One row as an entry of its stream, or why it can be none. One that was written when it was read is an entry of structured mode.
+pub(crate) fn entry(row: &Row, batch_id: u64, previous: EntryId, mode: Mode) -> Result<Entry, &'static str> {
     let id = EntryId {
         batch_id,
         position: row.position.unsigned_abs(),
@@ -80,8 +89,9 @@ pub(crate) fn entry(row: &Row, batch_id: u64, previous: EntryId, mode: Mode) -> 
             id: event.id.clone(),
             fields: fields(event, previous, mode),
         },
+        Content::Broken { why, .. } => return Err(why),
     };
-    Entry { id, fields }
+    Ok(Entry { id, fields })
 }
 
 fn fields(event: &Event, previous: EntryId, mode: Mode) -> Vec<(String, Vec<u8>)> {

@@ -75,6 +75,10 @@ impl Leader {
                         self.set_aside_too_large(&stream, bytes).await?;
                         continue;
                     }
+                    Some(Packed::Broken { why }) => {
+                        self.set_aside_broken(&stream, why).await?;
+                        continue;
+                    }
                     None => break,
                 }
             } else {
@@ -95,6 +99,11 @@ impl Leader {
             "the entry has {bytes} bytes, the sink takes {} (publish.max_entry_bytes); raise the limit and resume the topic, or skip the event",
             self.options.max_entry_bytes
         );
+        self.halt(stream, Halt::Rejected(why)).await
+    }
+
+    async fn set_aside_broken(&mut self, stream: &StreamId, why: &str) -> Result<(), Error> {
+        let why = format!("somebody inserted it into outbox.log by hand, and {why}; skip the event");
         self.halt(stream, Halt::Rejected(why)).await
     }
 

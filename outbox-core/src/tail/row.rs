@@ -45,6 +45,15 @@ pub enum Content {
     },
     /// To be written when it is packed.
     Event(Box<Event>),
+    /// No event, and never one: nothing that appends would have inserted it.
+    Broken {
+        /// Its id.
+        id: Uuid,
+        /// When the log recorded it.
+        recorded_at: OffsetDateTime,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 impl Row {
@@ -52,7 +61,7 @@ impl Row {
     #[must_use]
     pub fn event_id(&self) -> String {
         match &self.content {
-            Content::Written { id, .. } => id.to_string(),
+            Content::Written { id, .. } | Content::Broken { id, .. } => id.to_string(),
             Content::Event(event) => event.id.clone(),
         }
     }
@@ -61,7 +70,7 @@ impl Row {
     #[must_use]
     pub fn recorded_at(&self) -> Option<OffsetDateTime> {
         match &self.content {
-            Content::Written { recorded_at, .. } => Some(*recorded_at),
+            Content::Written { recorded_at, .. } | Content::Broken { recorded_at, .. } => Some(*recorded_at),
             Content::Event(event) => event.recorded_at,
         }
     }

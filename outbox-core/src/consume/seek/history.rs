@@ -112,7 +112,10 @@ impl Reading<'_> {
                 // What precedes the first one is passed, whatever it was.
                 self.previous = super::target::before(id);
             }
-            let entry = parcel::entry(&row, id.batch_id, self.previous, Mode::Structured);
+            // One that can be no entry was never on the stream.
+            let Ok(entry) = parcel::entry(&row, id.batch_id, self.previous, Mode::Structured) else {
+                continue;
+            };
             self.previous = entry.id;
             entries.push(entry);
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
@@ -84,16 +85,32 @@ pub(super) struct Read<'a> {
     id_text: [u8; Hyphenated::LENGTH],
     extensions: Option<BTreeMap<String, ExtensionValue>>,
     data: Option<DataView<'a>>,
+    /// Why no event can be made of it.
+    broken: Option<&'static str>,
 }
+
+const DATA: &str = "its data is not JSON";
+const EXTENSIONS: &str = "its extensions are no JSON object";
 
 impl<'a> Read<'a> {
     pub(super) fn of(row: &'a PgRow, at: &'a Columns) -> Result<Self, Error> {
         let id: Uuid = value(row, at.id)?;
         let mut id_text = [0; Hyphenated::LENGTH];
         id.hyphenated().encode_lower(&mut id_text);
-        let extensions: Option<&str> = value(row, at.extensions)?;
+        let mut broken = None;
+        // The columns take what nobody appends. Without a look it would be published, and be no event to anybody who reads it.
+        let extensions = value::<Option<&str>>(row, at.extensions)?.and_then(|text| {
+            extensions_from_json(text)
+                .map_err(|_| broken = Some(EXTENSIONS))
+                .ok()
+        });
         let data = match value::<Option<&str>>(row, at.data)? {
-            Some(text) => Some(DataView::Json(text)),
+            Some(text) => {
+                if serde_json::from_str::<&RawValue>(text).is_err() {
+                    broken = Some(DATA);
+                }
+                Some(DataView::Json(text))
+            }
             None => value::<Option<&[u8]>>(row, at.data_binary)?.map(DataView::Binary),
         };
         Ok(Self {
@@ -104,8 +121,9 @@ impl<'a> Read<'a> {
             row,
             at,
             id_text,
-            extensions: extensions.map(read_extensions).transpose()?,
+            extensions,
             data,
+            broken,
         })
     }
 
@@ -127,6 +145,15 @@ impl<'a> Read<'a> {
 
     fn id_text(&self) -> &str {
         std::str::from_utf8(&self.id_text).unwrap_or_default()
+    }
+
+    /// What it is instead, if no event can be made of it.
+    pub(super) fn broken(&self) -> Option<Content> {
+        self.broken.map(|why| Content::Broken {
+            id: self.id,
+            recorded_at: self.recorded_at,
+            why,
+        })
     }
 
     /// The event, borrowed.
@@ -193,19 +220,19 @@ pub(super) fn partition(read: &Read<'_>, partitions: u16) -> Result<Option<u16>,
 
 /// A row whose event is written when it is packed.
 pub(super) fn event_row(read: &Read<'_>, stream: Arc<StreamId>) -> Result<Row, Error> {
-    let event = read
-        .view()?
-        .to_event()
-        .map_err(|error| Error::with_source(Kind::Shape, "a stored payload is not JSON", error))?;
+    let content = match read.broken() {
+        Some(broken) => broken,
+        None => {
+            let event = read.view()?.to_event();
+            Content::Event(Box::new(event.map_err(|error| {
+                Error::with_source(Kind::Shape, "a stored payload is not JSON", error)
+            })?))
+        }
+    };
     Ok(Row {
         position: read.position,
         stream,
-        content: Content::Event(Box::new(event)),
+        content,
         bytes: read.bytes,
     })
-}
-
-fn read_extensions(text: &str) -> Result<BTreeMap<String, ExtensionValue>, Error> {
-    extensions_from_json(text)
-        .map_err(|error| Error::with_source(Kind::Shape, "stored extensions cannot be read", error))
 }

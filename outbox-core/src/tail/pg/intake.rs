@@ -86,7 +86,7 @@ impl<'a> Intake<'a> {
             page: Page::default(),
             on_page: Vec::new(),
         });
-        if self.form == Form::Event {
+        if self.form == Form::Event || read.broken().is_some() {
             self.rows.push(Taken::Row(event_row(&read, stream.id.clone())?));
             return Ok(());
         }
