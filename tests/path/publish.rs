@@ -316,7 +316,9 @@ async fn a_backlog_of_every_kind_of_event_goes_out_as_it_was_appended() -> Resul
     let mut connection = world.connect().await?;
     sqlx::query(
         r#"select outbox.append('all',
-                case when n % 7 > 0 then json_build_object('n', n, 'said', E'a "b"\né', 'filling', repeat('x', case when n % 997 = 0 then 20000 else 10 end)) end,
+                case when n % 7 > 0 then (case when n % 13 = 0 then E' \t' else '' end
+                    || json_build_object('n', n, 'said', E'a "b"\né', 'filling', repeat('x', case when n % 997 = 0 then 20000 else 10 end))
+                    || case when n % 13 = 0 then E'\r\n ' else '' end)::json end,
                 key => case when n % 3 > 0 then 'k-' || n end, subject => case when n % 5 = 0 then E'a "subject"\té' end,
                 "time" => case when n % 2 = 0 then '0001-01-01 00:00:00.000001+00'::timestamptz end,
                 extensions => case when n % 4 = 0 then '{"zone":"a \"b\"","attempt":3,"test":true}'::json end,
@@ -329,23 +331,32 @@ async fn a_backlog_of_every_kind_of_event_goes_out_as_it_was_appended() -> Resul
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
     let mut redis = world.redis().await?;
-    let found = arrived(&mut redis, "outbox:all", 3000).await?;
+    arrived(&mut redis, "outbox:all", 3000).await?;
+    // AND one more comes alone
+    sqlx::query(r#"select outbox.append('all', E' \n{ "n": 1 }\t')"#)
+        .execute(&mut connection)
+        .await?;
+    let found = arrived(&mut redis, "outbox:all", 3001).await?;
     // THEN every entry says what its row says, in order, and names the one before it
-    let rows: Vec<(i64, String)> = sqlx::query_as(
+    let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(
         r#"select position, concat_ws('|', id, key, subject, to_char(coalesce(time, recorded_at) at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-                extensions ->> 'zone', extensions ->> 'attempt', extensions ->> 'test', data, translate(encode(data_binary, 'base64'), E'\n', ''))
+                extensions ->> 'zone', extensions ->> 'attempt', extensions ->> 'test', btrim(data, E' \t\r\n'),
+                translate(encode(data_binary, 'base64'), E'\n', '')),
+                '"data":' || btrim(data, E' \t\r\n') || '}'
             from outbox.log where topic = 'all' order by position"#,
     )
     .fetch_all(&mut connection)
     .await?;
-    assert_eq!((found.len(), rows.len()), (3000, 3000));
+    assert_eq!((found.len(), rows.len()), (3001, 3001));
     let mut previous = None;
-    for (entry, (position, expected)) in found.iter().zip(rows) {
+    for (entry, (position, expected, end)) in found.iter().zip(rows) {
         assert_eq!(
             (entry.id.1.cast_signed(), entry.previous_id),
             (position, previous)
         );
         assert_eq!(told(&entry.json)?, expected);
+        // What stands around a payload is no part of it, and is left out however the event came.
+        assert!(entry.json.ends_with(&end.unwrap_or_default()), "{}", entry.json);
         previous = Some(entry.id);
     }
     Ok(())

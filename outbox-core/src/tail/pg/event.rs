@@ -105,12 +105,14 @@ impl<'a> Read<'a> {
                 .ok()
         });
         let data = match value::<Option<&str>>(row, at.data)? {
-            Some(text) => {
-                if serde_json::from_str::<&RawValue>(text).is_err() {
+            // Without what stands around it: that is no part of the value.
+            Some(text) => match serde_json::from_str::<&RawValue>(text) {
+                Ok(value) => Some(DataView::Json(value.get())),
+                Err(_) => {
                     broken = Some(DATA);
+                    None
                 }
-                Some(DataView::Json(text))
-            }
+            },
             None => value::<Option<&[u8]>>(row, at.data_binary)?.map(DataView::Binary),
         };
         Ok(Self {
