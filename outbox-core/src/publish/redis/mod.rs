@@ -9,13 +9,21 @@
 //!
 //! No Lua, no client that reconnects by itself, no command newer than Redis 6.2.
 
+mod answers;
+
 mod carry;
 
 mod connection;
 
+mod fitness;
+
 mod layout;
 
+mod mark;
+
 mod pack;
+
+mod put;
 
 mod recover;
 

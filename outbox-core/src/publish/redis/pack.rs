@@ -2,7 +2,7 @@
 
 use redis::Pipeline;
 
-use super::connection::mark_command;
+use super::mark::mark_command;
 use super::replicas::Replicas;
 use crate::event::EntryId;
 use crate::event::entry_id::write_number;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redis::{Pipeline, Value};
 
 use super::streams::{Streams, unclear};
-use super::{connection, search, value};
+use super::{mark, search, value};
 use crate::event::{EntryId, envelope};
 use crate::publish::sink::Announcing;
 use crate::publish::trim::Reader;
@@ -122,7 +122,7 @@ impl Streams {
     /// Moves a mark. One that says the same or more is left.
     pub(in crate::publish) async fn move_mark(&self, key: &str, mark: &Mark) -> Result<(), Error> {
         let mut ask = Pipeline::new();
-        connection::mark_command(&mut ask, key, mark);
+        mark::mark_command(&mut ask, key, mark);
         match self.send(&ask).await?.into_iter().next() {
             Some(Value::ServerError(error)) => match super::reply::read(&error) {
                 super::reply::Refusal::IdTaken => Ok(()),
@@ -141,7 +141,7 @@ impl Streams {
         let found = self.send(&ask).await?;
         keys.iter()
             .zip(&found)
-            .map(|(key, found)| connection::read_mark(found, key))
+            .map(|(key, found)| mark::read_mark(found, key))
             .collect()
     }
 

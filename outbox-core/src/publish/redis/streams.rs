@@ -5,7 +5,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, Value};
 
 use super::reply::{self, Refusal};
-use super::{connection, value};
+use super::{mark, value};
 use crate::event::{EntryId, envelope};
 use crate::publish::repair::Stretch;
 use crate::publish::trim::{Reader, Seen};
@@ -48,7 +48,7 @@ impl Streams {
         let mut looks = Vec::with_capacity(keys.len());
         for ((stream, mark), told) in keys.iter().zip(answers.chunks(QUESTIONS)) {
             let look = match told {
-                [marked, length, first, groups, memory] => match connection::read_mark(marked, mark)? {
+                [marked, length, first, groups, memory] => match mark::read_mark(marked, mark)? {
                     marked @ Marked::By(_) => {
                         read_look(length, first, groups, memory)?.map(|seen| (marked, seen))
                     }

@@ -18,11 +18,11 @@ pub(super) const STEPS: Stands = &[
     ("cut", "outbox-core/queries/tail/cut_batch.sql"),
     (
         "publish",
-        "outbox-core/src/publish/redis/connection.rs `put`: the mark is read first, and moved at the end",
+        "outbox-core/src/publish/redis/put.rs `put`: the mark is read first, and moved at the end",
     ),
     (
         "publish, and see an unknown mark",
-        "outbox-core/src/publish/redis/connection.rs `read_results`",
+        "outbox-core/src/publish/redis/put.rs `read_results`",
     ),
     (
         "lose its connection",

@@ -42,7 +42,7 @@ pub(super) const STEPS: Stands = &[
     ),
     (
         "have a parcel arrive",
-        "outbox-core/src/publish/redis/connection.rs `put`, outbox-core/src/publish/sink.rs `settle`, outbox-core/src/publish/lane.rs `confirm`",
+        "outbox-core/src/publish/redis/put.rs `put`, outbox-core/src/publish/sink.rs `settle`, outbox-core/src/publish/lane.rs `confirm`",
     ),
     (
         "have a parcel arrive, and not hear the answer",
@@ -54,7 +54,7 @@ pub(super) const STEPS: Stands = &[
     ),
     (
         "have a parcel refused (out of memory)",
-        "Redis is full: outbox-core/src/publish/redis/connection.rs `put`, which is refused as a whole",
+        "Redis is full: outbox-core/src/publish/redis/put.rs `put`, which is refused as a whole",
     ),
     (
         "lose the connection",
