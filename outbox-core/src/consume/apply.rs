@@ -11,6 +11,7 @@ use super::batch::{Batch, Halt};
 use super::fate::{Fate, Items, Landing, Purpose};
 use super::pg::{self, Cause, Transaction};
 use super::place::Place;
+use super::sole;
 use super::span::Spans;
 use super::{Error, Failure};
 use crate::event::{EntryId, Event};
@@ -34,21 +35,44 @@ enum Outcome {
     Severed(Option<EntryId>, Failure, Duration),
     /// Undone; each of its entries may be at fault.
     Unclear,
+    /// Undone, because the call for all of them together failed after so long.
+    Parted(Duration),
     /// Undone because another transaction was in the way, which this entry met.
     Conflict(EntryId, Failure),
     /// Undone because something that this entry needs is down.
     Dependency(EntryId, Failure),
 }
 
-/// Applies a batch and passes the chain up to `head`.
+/// Applies a batch and passes the chain up to `head`. Of events that failed together only the first are tried one after the other:
+/// each has a savepoint, and the server remembers few of them well.
 ///
 /// # Errors
 /// When the database or the lease is gone. Whether the transaction committed may then be unknown: the inbox knows.
 pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -> Result<Landing, Error> {
+    let landing = attempts(place, items, Purpose::Apply, head).await?;
+    let Some(took) = landing.parted else {
+        return Ok(landing);
+    };
+    let (first, later) = items.split_at(items.len().min(place.settings().batch));
+    let head = head.filter(|_| later.is_empty());
+    let share = took.mul_f64(first.len() as f64 / items.len() as f64);
+    let mut landing = attempts(place, first, Purpose::Apart(share), head).await?;
+    landing.rest.extend(ids(later));
+    landing.parted = Some(took);
+    Ok(landing)
+}
+
+/// Until it is known what becomes of them, or that they failed together.
+async fn attempts(
+    place: &Place,
+    items: &Items,
+    purpose: Purpose<'_>,
+    head: Option<EntryId>,
+) -> Result<Landing, Error> {
     let mut conflicts = 0;
     loop {
         let company = place.company();
-        let outcome = match transaction(place, items, Purpose::Apply, head).await {
+        let outcome = match transaction(place, items, purpose, head).await {
             // A statement of ours met another transaction.
             Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
                 place.met(company);
@@ -69,6 +93,13 @@ pub(super) async fn apply(place: &Place, items: &Items, head: Option<EntryId>) -
                 });
             }
             Outcome::Unclear => return Ok(apart(items)),
+            Outcome::Parted(took) => {
+                return Ok(Landing {
+                    rest: ids(items),
+                    parted: Some(took),
+                    ..Landing::default()
+                });
+            }
             Outcome::Dependency(id, failure) => {
                 return Ok(Landing {
                     rest: ids(items),
@@ -236,12 +267,23 @@ async fn traced(
         if batch.may_be_parked() {
             batch.find_parked(&mut tx, items).await?;
         }
-        let halt = match batch.work(&mut tx, items).await {
+        let worked = match batch.work(&mut tx, items).await {
+            Ok(()) => batch.prove(&mut tx, items, head).await,
+            halted => halted,
+        };
+        let (halt, took) = match worked {
             Ok(()) => return close(batch, items, tx, head).await,
-            Err(halt) => halt,
+            Err(halt) => (halt, batch.took),
         };
         if matches!(halt.stopped, Stopped::Abandoned { .. }) {
             store.end_backend(backend).await;
+        }
+        if let Stopped::Undone { failure, .. } = &halt.stopped {
+            let Err(stopped) = sole::undo(tx, failure, took).await else {
+                return Ok(parted(halt.id, failure, took, items, spans));
+            };
+            connection.close();
+            return Outcome::of(Halt { stopped, ..halt });
         }
         if halt.stopped.takes_connection() {
             drop(tx);
@@ -259,6 +301,24 @@ async fn traced(
         code: None,
         source: "another member enters the same events all the time".into(),
     })
+}
+
+/// The only call of a transaction failed, and is undone with it: the one event that it was for failed, or they are to be tried one
+/// after the other.
+fn parted(
+    id: Option<EntryId>,
+    failure: &Failure,
+    took: Duration,
+    items: &Items,
+    spans: &mut Spans,
+) -> Outcome {
+    if let Some(id) = id {
+        return Outcome::Lost(id, failure.clone(), took);
+    }
+    for item in items {
+        spans.give_back(item.id, &failure.class);
+    }
+    Outcome::Parted(took)
 }
 
 impl Outcome {
@@ -290,8 +350,11 @@ async fn close(
     mut tx: Transaction<'_>,
     head: Option<EntryId>,
 ) -> Result<Outcome, Error> {
-    let (store, stream, took) = (batch.place.store(), &batch.place.stream.key, batch.took);
+    let (place, took) = (batch.place, batch.took);
+    let (store, stream) = (place.store(), &place.stream.key);
     let rest = ids(batch.rest());
+    // After a call that was all of the transaction that is done.
+    let to_finish = (!batch.is_sole).then(|| head.filter(|_| rest.is_empty()));
     let counted = items
         .iter()
         .filter(|item| item.attempts > 0 && !rest.contains(&item.id));
@@ -310,9 +373,8 @@ async fn close(
         Err(error) => return Err(error),
     };
     let closed = async {
-        match head.filter(|_| rest.is_empty()) {
-            Some(head) => store.move_passed(&mut tx, stream, head).await?,
-            None => store.prove_whole(&mut tx).await?,
+        if let Some(head) = to_finish {
+            sole::finish(place, &mut tx, head).await?;
         }
         crash_point!(INBOX_BEFORE_COMMIT);
         pg::commit(tx).await?;

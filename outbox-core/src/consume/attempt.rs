@@ -2,7 +2,8 @@
 //!
 //! The savepoint is set again after each handler. That this succeeds proves that the handler left the transaction as it
 //! found it: whole, and open. What a failed handler did is undone to the savepoint, and the transaction goes on with the
-//! others; after a panic, or one that did not answer, nobody knows what the connection is in the middle of.
+//! others; after a panic, or one that did not answer, nobody knows what the connection is in the middle of. A call that is all that
+//! its transaction does needs neither savepoint nor proof of its own (`sole.rs`).
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -16,10 +17,8 @@ use super::pg::{self, Cause, PgConnection};
 use super::{Error, Failure};
 use crate::event::Event;
 
-/// SQLSTATE of any statement in a transaction in which one failed.
-const ABORTED: &str = "25P02";
 /// SQLSTATE with which the server ends a session whose transaction idled for longer than the lease.
-const IDLE: &str = "25P03";
+pub(super) const IDLE: &str = "25P03";
 /// SQLSTATE of a savepoint that is not there: another transaction was begun.
 const NO_SAVEPOINT: &str = "3B001";
 
@@ -66,6 +65,15 @@ pub(super) enum Call<'a> {
     Many(&'a dyn BatchHandler, &'a [Event]),
 }
 
+/// What a call stands on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// A savepoint: it is proven that the call left the transaction as it was, and undone what it did if it failed.
+    Savepoint,
+    /// The whole transaction: both is left to whoever ends it.
+    Transaction,
+}
+
 impl Call<'_> {
     fn run<'c>(&'c self, tx: &'c mut PgConnection) -> BoxFuture<'c, HandlerResult> {
         match self {
@@ -75,11 +83,12 @@ impl Call<'_> {
     }
 }
 
-/// Calls the handler, within `span`. Before it, [`pg::begin_attempt`] was called, or this function for another event.
-/// `counts`: whether that something is down is a failed attempt like others.
+/// Calls the handler, within `span`. Before it, unless it stands on the whole transaction, [`pg::begin_attempt`] was called, or this
+/// function for another event. `counts`: whether that something is down is a failed attempt like others.
 pub(super) async fn attempt(
     tx: &mut PgConnection,
     call: Call<'_>,
+    ground: Ground,
     limit: Duration,
     span: Span,
     counts: impl Fn() -> bool,
@@ -102,6 +111,7 @@ pub(super) async fn attempt(
             let failure = Failure::of_panic(&*panic);
             return Err(Stopped::Abandoned { failure, took });
         }
+        Ok(Ok(Ok(()))) if ground == Ground::Transaction => return Ok(()),
         Ok(Ok(Ok(()))) => match pg::next_attempt(tx).await {
             Ok(()) => return Ok(()),
             Err(error) => left_behind(error, took)?,
@@ -114,19 +124,23 @@ pub(super) async fn attempt(
             }
             Cause::Outage => {
                 let failure = judged(Failure::of_handler(&error, None));
-                return Err(perhaps_outage(tx, failure, took).await);
+                return Err(perhaps_outage(tx, ground, failure, took).await);
             }
         },
     };
     if failure.kind == FailureKind::Dependency {
         return Err(Stopped::Dependency(failure));
     }
-    undo(tx, failure, took).await
+    Err(undo(tx, ground, failure, took).await)
 }
 
 /// The handler met a server that is gone. If this transaction goes on, it was another one, and the attempt failed.
-async fn perhaps_outage(tx: &mut PgConnection, failure: Failure, took: Duration) -> Stopped {
-    match pg::undo_attempt(tx).await {
+async fn perhaps_outage(tx: &mut PgConnection, ground: Ground, failure: Failure, took: Duration) -> Stopped {
+    let undone = match ground {
+        Ground::Savepoint => pg::undo_attempt(tx).await,
+        Ground::Transaction => pg::is_there(tx).await,
+    };
+    match undone {
         Ok(()) if failure.kind == FailureKind::Dependency => Stopped::Dependency(failure),
         Ok(()) => Stopped::Undone { failure, took },
         Err(_) => severed(&failure.text, took),
@@ -134,18 +148,19 @@ async fn perhaps_outage(tx: &mut PgConnection, failure: Failure, took: Duration)
 }
 
 /// Undoes what a handler did, up to the savepoint before it.
-async fn undo(tx: &mut PgConnection, failure: Failure, took: Duration) -> Result<(), Stopped> {
+async fn undo(tx: &mut PgConnection, ground: Ground, failure: Failure, took: Duration) -> Stopped {
+    if ground == Ground::Transaction {
+        return Stopped::Undone { failure, took };
+    }
     match pg::undo_attempt(tx).await {
-        Ok(()) => Err(Stopped::Undone { failure, took }),
+        Ok(()) => Stopped::Undone { failure, took },
         // The server ended the session while the handler was busy elsewhere, or the handler ended the transaction.
-        Err(error) if failure.class == IDLE || is_handlers_doing(&error) => {
-            Err(Stopped::Lost { failure, took })
-        }
-        Err(_) => Err(severed(&failure.text, took)),
+        Err(error) if failure.class == IDLE || is_handlers_doing(&error) => Stopped::Lost { failure, took },
+        Err(_) => severed(&failure.text, took),
     }
 }
 
-fn severed(text: &str, took: Duration) -> Stopped {
+pub(super) fn severed(text: &str, took: Duration) -> Stopped {
     let failure = Failure {
         class: "connection".to_owned(),
         text: format!("the connection was lost while the handler was at work: {text}"),
@@ -155,12 +170,12 @@ fn severed(text: &str, took: Duration) -> Stopped {
 }
 
 /// The handler said that all was well, and the transaction says otherwise.
-fn left_behind(error: Error, took: Duration) -> Result<Failure, Stopped> {
+pub(super) fn left_behind(error: Error, took: Duration) -> Result<Failure, Stopped> {
     let Error::Postgres { code: Some(code), .. } = &error else {
         return Err(severed(&error.to_string(), took));
     };
     let text = match code.as_str() {
-        ABORTED => {
+        pg::ABORTED => {
             "a statement of the handler failed and the handler answered success: its effect would be lost".to_owned()
         }
         pg::ENDED | NO_SAVEPOINT => {

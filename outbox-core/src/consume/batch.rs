@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
-use super::attempt::{Call, Stopped, attempt};
+use super::attempt::{Call, Ground, Stopped, attempt};
 use super::delivery::{Delivery, Work};
 use super::fate::{Fate, Items, Purpose};
 use super::handler::{Applier, BatchHandler};
@@ -49,7 +49,7 @@ pub(super) struct Batch<'a> {
     pub(super) place: &'a Place,
     /// How long the handlers took together.
     pub(super) took: Duration,
-    purpose: Purpose<'a>,
+    pub(super) purpose: Purpose<'a>,
     entered: Entered,
     /// Which input came before, under another id.
     keyed: Keyed,
@@ -62,6 +62,8 @@ pub(super) struct Batch<'a> {
     /// Those that had no turn because the others took long.
     rest: &'a Items,
     is_begun: bool,
+    /// What is called is all that the transaction does.
+    pub(super) is_sole: bool,
     /// A handler was called, and what came of it is known.
     has_handled: bool,
     spans: &'a mut Spans,
@@ -76,7 +78,10 @@ impl<'a> Batch<'a> {
     ) -> Self {
         Self {
             place,
-            took: Duration::ZERO,
+            took: match purpose {
+                Purpose::Apart(took) => took,
+                _ => Duration::ZERO,
+            },
             purpose,
             entered,
             keyed: Keyed::default(),
@@ -86,6 +91,7 @@ impl<'a> Batch<'a> {
             fates: Vec::new(),
             rest: &[],
             is_begun: false,
+            is_sole: false,
             has_handled: false,
             spans,
         }
@@ -141,7 +147,10 @@ impl<'a> Batch<'a> {
     pub(super) async fn work(&mut self, tx: &mut PgConnection, items: &'a Items) -> Result<(), Halt> {
         let began = Instant::now();
         // So many of the next ones failed together.
-        let mut alone = 0;
+        let mut alone = match self.purpose {
+            Purpose::Apart(_) => items.len(),
+            _ => 0,
+        };
         let mut rest = items;
         while let [item, others @ ..] = rest {
             if self.has_handled && began.elapsed() > LONG_ENOUGH {
@@ -154,13 +163,15 @@ impl<'a> Batch<'a> {
             };
             if let Some((handler, count)) = together {
                 let (run, others) = rest.split_at(count);
+                self.is_sole = self.is_all(items, count);
                 if self.many(tx, handler, run).await? {
                     rest = others;
                 } else {
                     alone = count;
                 }
             } else {
-                self.one(tx, item).await?;
+                let is_all = self.is_all(items, 1);
+                self.one(tx, item, is_all).await?;
                 alone = alone.saturating_sub(1);
                 rest = others;
             }
@@ -212,7 +223,8 @@ impl<'a> Batch<'a> {
         handler.filter(|_| count > 1).map(|handler| (&**handler, count))
     }
 
-    /// Hands several over together. False if that failed and is undone: each of them is tried alone.
+    /// Hands several over together. False if that failed and is undone: each of them is tried alone. If the call is all that the
+    /// transaction does, or they are too many for a savepoint each, an error that names none of them.
     async fn many(
         &mut self,
         tx: &mut PgConnection,
@@ -242,6 +254,11 @@ impl<'a> Batch<'a> {
                 self.has_handled = true;
                 Ok(true)
             }
+            Err(stopped @ Stopped::Undone { .. })
+                if self.is_sole || items.len() > self.place.settings().batch =>
+            {
+                Err(Halt { id: None, stopped })
+            }
             Err(Stopped::Undone { failure, .. }) => {
                 for item in items {
                     self.spans.give_back(item.id, &failure.class);
@@ -256,8 +273,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// One entry by itself.
-    async fn one(&mut self, tx: &mut PgConnection, item: &'a Item<Delivery>) -> Result<(), Halt> {
+    /// One entry by itself. `is_all`: the transaction does nothing else if it has a handler, and that succeeds.
+    async fn one(
+        &mut self,
+        tx: &mut PgConnection,
+        item: &'a Item<Delivery>,
+        is_all: bool,
+    ) -> Result<(), Halt> {
         let (applier, event) = match self.plan(item) {
             Plan::Leave(fate) => {
                 let outcome = match fate {
@@ -270,7 +292,7 @@ impl<'a> Batch<'a> {
                 return Ok(());
             }
             Plan::Fail(failure, took) => {
-                if matches!(self.purpose, Purpose::Apply) {
+                if matches!(self.purpose, Purpose::Apply | Purpose::Apart(_)) {
                     self.mark(item, "parked");
                 }
                 self.fail(item, failure, took);
@@ -278,12 +300,13 @@ impl<'a> Batch<'a> {
             }
             Plan::Call(applier, event) => (applier, event),
         };
+        self.is_sole = is_all;
         let span = self.spans.begin(self.place, item.id, event, item.attempts + 1);
         let (place, lane) = (self.place, &item.lane);
         let counts = || place.is_blamed(lane, &event.r#type);
         match self.call(tx, Call::One(applier, event), span, counts).await {
             Ok(()) => self.fates.push((item.id, Fate::Applied, item)),
-            Err(Stopped::Undone { failure, took }) => self.fail(item, failure, took),
+            Err(Stopped::Undone { failure, took }) if !self.is_sole => self.fail(item, failure, took),
             Err(stopped) => {
                 let id = Some(item.id);
                 return Err(Halt { id, stopped });
@@ -308,12 +331,18 @@ impl<'a> Batch<'a> {
         span: Span,
         counts: impl Fn() -> bool,
     ) -> Result<(), Stopped> {
-        if !std::mem::replace(&mut self.is_begun, true) {
+        let ground = if self.is_sole {
+            Ground::Transaction
+        } else {
+            Ground::Savepoint
+        };
+        if ground == Ground::Savepoint && !std::mem::replace(&mut self.is_begun, true) {
             pg::begin_attempt(tx, None).await.map_err(Stopped::Outage)?;
         }
         crash_point!(HANDLER_BEFORE);
         let began = Instant::now();
-        let outcome = attempt(tx, call, self.place.settings().handler_limit, span, counts).await;
+        let limit = self.place.settings().handler_limit;
+        let outcome = attempt(tx, call, ground, limit, span, counts).await;
         self.took += began.elapsed();
         crash_point!(HANDLER_AFTER);
         outcome

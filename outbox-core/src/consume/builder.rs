@@ -146,7 +146,8 @@ impl Builder {
         self
     }
 
-    /// Applies the events of a topic several at a time: as many as one transaction has, at most [`Self::batch`].
+    /// Applies the events of a topic several at a time: as many as one transaction has, at most [`Self::batch`] where that is said. Where
+    /// it is not, up to [`super::DEFAULT_TOGETHER`] while a stream is behind.
     #[must_use]
     pub fn on_batch(mut self, topic: &str, handler: impl BatchHandler) -> Self {
         if !self.routes.add(topic, Applier::Many(Arc::new(handler))) {
@@ -270,10 +271,12 @@ impl Builder {
         self
     }
 
-    /// How many events one transaction may apply. Default [`super::DEFAULT_BATCH`].
+    /// How many events one transaction may apply. Default [`super::DEFAULT_BATCH`], and [`super::DEFAULT_TOGETHER`] for events that are
+    /// handed over together while a stream is behind; a number that is said holds for these as well.
     #[must_use]
     pub fn batch(mut self, events: usize) -> Self {
         self.settings.batch = events;
+        self.settings.together = events;
         self
     }
 

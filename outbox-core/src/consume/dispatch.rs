@@ -1,6 +1,7 @@
 //! What is started next.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::apply::{apply, park};
@@ -18,6 +19,8 @@ use crate::event::EntryId;
 
 /// A transaction should not take longer, and one that does must not keep others waiting.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
+/// What more events than usual may weigh together, as each counts twice: one handler has them in hand at once.
+const TOGETHER_BYTES: usize = 1024 * 1024;
 /// How many entries are parked in one go.
 const PARKED_MAX: usize = 128;
 
@@ -88,6 +91,7 @@ impl Session<'_> {
             .window
             .ready_of(self.lanes.draining(), self.batch_size(), may);
         items.truncate(inbox::together(items.iter().map(|item| recorded_at(item))));
+        items.truncate(self.small_enough(&items));
         if items.is_empty() {
             return false;
         }
@@ -111,11 +115,31 @@ impl Session<'_> {
         if self.place.company() != Company::Together {
             return 1;
         }
-        let batch = self.place.settings().batch;
+        let batch = self.most_events();
         let in_time = LONG_ENOUGH.as_nanos().checked_div(self.pace.as_nanos());
         in_time.map_or(batch, |count| {
             usize::try_from(count).unwrap_or(batch).clamp(1, batch)
         })
+    }
+
+    /// More than usual, where one call takes all of them and there are as many for each transaction that may begin.
+    fn most_events(&self) -> usize {
+        let settings = self.place.settings();
+        if !self.shared().routes.takes_together(&self.stream().topic) {
+            return settings.batch;
+        }
+        let free = settings.concurrency.saturating_sub(self.flights.transactions());
+        (self.window.open_count() / free.max(1)).clamp(settings.batch, self.together.max(settings.batch))
+    }
+
+    /// How many of these may be in one transaction by their size, where they are more than usual.
+    fn small_enough(&self, items: &[Arc<Item<Delivery>>]) -> usize {
+        let mut bytes = 0;
+        let small = items.iter().take_while(|item| {
+            bytes += item.bytes;
+            bytes <= TOGETHER_BYTES
+        });
+        small.count().max(self.place.settings().batch)
     }
 
     /// When the transactions under way are slow, if nothing comes back until then and nothing more can be read.

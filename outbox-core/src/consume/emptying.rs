@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::attempt::{Call, Stopped, attempt};
+use super::attempt::{Call, Ground, Stopped, attempt};
 use super::drained::{Drained, Known, Outcome};
 use super::pace::LONG_ENOUGH;
 use super::park::{FailedParked, Lane, Parked};
@@ -146,7 +146,8 @@ impl<'a> Emptying<'a> {
         self.drained.r#type.get_or_insert_with(|| event.r#type.clone());
         let (place, lane) = (self.place, self.lane);
         let counts = || place.is_blamed(lane, &event.r#type);
-        match attempt(tx, Call::One(handler, &event), limit, span, counts).await {
+        let call = Call::One(handler, &event);
+        match attempt(tx, call, Ground::Savepoint, limit, span, counts).await {
             Ok(()) => {
                 self.place.settle(tx, parked.dead_letter, "applied").await?;
                 self.drained.applied += 1;

@@ -40,6 +40,8 @@ pub(super) struct Landing {
     pub(super) rest: Vec<EntryId>,
     /// Each of the rest must be tried alone: together they failed, and nobody knows which of them did.
     pub(super) apart: bool,
+    /// Handed over together they failed, after so long.
+    pub(super) parted: Option<Duration>,
     /// How far the chain is passed now.
     pub(super) passed: Option<EntryId>,
     /// Something that this entry needs is down.
@@ -53,6 +55,8 @@ pub(super) struct Landing {
 pub(super) enum Purpose<'a> {
     /// To call their handlers.
     Apply,
+    /// To call their handlers for one after the other: together they failed, after so long.
+    Apart(Duration),
     /// To park them all.
     Park,
     /// To park the one there is, which failed and took its transaction along.

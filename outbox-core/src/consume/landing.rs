@@ -61,6 +61,11 @@ impl Session<'_> {
         if let Ok(handled @ 1..) = u32::try_from(landing.fates.iter().filter(is_handled).count()) {
             self.pace = pace::after(self.pace, landing.took / handled);
         }
+        let settings = self.place.settings();
+        self.together = match landing.parted {
+            Some(_) => settings.batch,
+            None => (self.together * 2).min(settings.together),
+        };
         self.batch_probed(&landing, began, probe);
         for (id, fate) in &landing.fates {
             self.tell(*id, fate);

@@ -1,7 +1,8 @@
 //! Whether the server has room for the locks of this member. A transaction has one per event in hand, and one per table.
 //!
 //! The server's room is for all of its sessions, and whoever needs a lock when there is none left fails, strangers too. So
-//! what could take half of it is said at the start.
+//! what could take half of it is said at the start. Larger transactions than were asked for are only made where those of one member
+//! take no more than a third.
 
 use super::settings::Settings;
 
@@ -24,9 +25,28 @@ pub(super) fn scarce(settings: &Settings, connections: u32, room: i64) -> Option
     (wants > room / 2).then_some(Scarce { wants, room })
 }
 
+/// How many events may be handed over together while a stream is behind.
+pub(super) fn together(settings: &Settings, connections: u32, room: i64) -> usize {
+    let each = room / 3 / i64::from(connections.max(1)) - TABLES;
+    let most = usize::try_from(each).unwrap_or(0);
+    settings.together.min(most).max(settings.batch)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_events_than_usual_are_handed_over_only_where_there_is_room_for_their_locks() {
+        let mut settings = Settings::default();
+        assert_eq!(together(&settings, 10, 64 * 100), 113);
+        assert_eq!(together(&settings, 10, 64 * 50), settings.batch);
+        assert_eq!(together(&settings, 10, 256 * 100), settings.together);
+        assert_eq!(together(&settings, 0, 0), settings.batch);
+        // What was asked for stays.
+        (settings.batch, settings.together) = (1_000, 1_000);
+        assert_eq!(together(&settings, 100, 64 * 100), 1_000);
+    }
 
     #[test]
     fn the_defaults_fit_into_a_server_as_it_comes_and_large_batches_on_many_connections_do_not() {

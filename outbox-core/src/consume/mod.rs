@@ -116,6 +116,7 @@ mod batch;
 mod span;
 
 mod attempt;
+mod sole;
 
 mod drained;
 
@@ -172,6 +173,7 @@ pub use retry::{Next, Policy as RetryPolicy};
 pub use run::Consumer;
 pub use settings::{
     DEFAULT_BATCH, DEFAULT_CONCURRENCY, DEFAULT_CONNECTIONS, DEFAULT_DISCOVERY, DEFAULT_HANDLER_LIMIT,
-    DEFAULT_LEASE, DEFAULT_PREFIX, DEFAULT_READ_COUNT, DEFAULT_WINDOW, DEFAULT_WINDOW_BYTES, Ordering,
+    DEFAULT_LEASE, DEFAULT_PREFIX, DEFAULT_READ_COUNT, DEFAULT_TOGETHER, DEFAULT_WINDOW,
+    DEFAULT_WINDOW_BYTES, Ordering,
 };
 pub use stream::{Flow, Stream};

@@ -38,6 +38,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// that name, somebody else at work, a lease that ran out.
 const REFUSALS: [&str; 4] = ["22023", "P0002", "55006", "55000"];
 
+/// SQLSTATE of any statement in a transaction in which one failed.
+pub(super) const ABORTED: &str = "25P02";
+
 /// SQLSTATE for a transaction that is not there: a handler committed or rolled back by itself.
 pub(super) const ENDED: &str = "25P01";
 
@@ -84,11 +87,9 @@ impl Store {
     pub(super) fn new(pool: PgPool, consumer: &str, lease: Duration, statement_limit: Duration) -> Self {
         // The server ends a member that stopped in the middle: its locks go within the time of the lease.
         // Each statement must see what was committed before it: claims and lanes are told by that, whatever the default is.
-        // An entry is acknowledged after the commit, so the commit must be one that a crash does not undo.
         let begin = format!(
             "begin isolation level read committed read write; set local outbox.applying = 'on'; \
-             set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}; \
-             select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'",
+             set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}",
             lease.as_millis(),
             statement_limit.as_millis()
         );
@@ -337,6 +338,20 @@ pub(super) async fn undo_attempt(tx: &mut PgConnection) -> Result<(), Error> {
         "rollback to savepoint outbox_event",
     )
     .await
+}
+
+/// Fails unless there is a transaction, aborted or not.
+pub(super) async fn is_there(tx: &mut PgConnection) -> Result<(), Error> {
+    match savepoint(
+        "looking whether the transaction is there",
+        tx,
+        "savepoint outbox_event",
+    )
+    .await
+    {
+        Err(Error::Postgres { code: Some(code), .. }) if code == ABORTED => Ok(()),
+        answer => answer,
+    }
 }
 
 async fn savepoint(

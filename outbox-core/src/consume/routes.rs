@@ -87,6 +87,12 @@ impl Routes {
             .is_none_or(|(known, version)| known.contains(version))
     }
 
+    /// Whether all events of this topic go to one handler that takes several at once.
+    pub(super) fn takes_together(&self, topic: &str) -> bool {
+        let topic = self.topics.get(topic);
+        topic.is_some_and(|topic| topic.by_type.is_empty() && matches!(topic.any, Some(Applier::Many(_))))
+    }
+
     pub(super) fn topics(&self) -> Vec<&str> {
         let named = self
             .topics

@@ -76,23 +76,25 @@ impl Consumer {
         if !ready(&store, &self.functions, &self.standing, &token).await? {
             return Ok(());
         }
-        say_what_is_scarce(&store, &self.settings, has).await;
+        let mut settings = self.settings;
+        mind_the_locks(&store, &mut settings, has).await;
         let shared = Arc::new(Shared::new(
             store,
             self.redis,
             self.routes,
-            self.settings,
+            settings,
             Board::new(self.standing),
         ));
         supervise(shared, token).await
     }
 }
 
-/// Says if transactions on so many connections could take more than half of the server's locks. Without an answer the consumer
-/// works all the same.
-async fn say_what_is_scarce(store: &Store, settings: &Settings, connections: u32) {
+/// Says if transactions on so many connections could take more than half of the server's locks, and makes those that are larger than
+/// asked for as small as there is room. Without an answer the consumer works all the same.
+async fn mind_the_locks(store: &Store, settings: &mut Settings, connections: u32) {
     match store.lock_room().await {
         Ok(room) => {
+            settings.together = lock_room::together(settings, connections, room);
             if let Some(scarce) = lock_room::scarce(settings, connections, room) {
                 tracing::warn!(
                     wants = scarce.wants,
@@ -103,6 +105,7 @@ async fn say_what_is_scarce(store: &Store, settings: &Settings, connections: u32
             }
         }
         Err(error) => {
+            settings.together = settings.batch;
             tracing::warn!(%error, "whether the server has room for the locks of large batches is not known; the consumer goes on");
         }
     }

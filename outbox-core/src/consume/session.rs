@@ -58,6 +58,8 @@ pub(super) struct Session<'a> {
     pub(super) landed_at: Instant,
     /// How long an event's handler takes, of late.
     pub(super) pace: Duration,
+    /// How many events may be handed over together while the stream is behind: fewer after they failed together.
+    pub(super) together: usize,
     /// What was started last was a lane that is drained.
     pub(super) was_lane: bool,
     pub(super) flights: Flights,
@@ -132,6 +134,7 @@ impl<'a> Session<'a> {
             portion: Portion::new(shared.settings.read_count),
             landed_at: Instant::now(),
             pace: pace::AT_FIRST,
+            together: shared.settings.together,
             was_lane: false,
             flights: Flights::default(),
             lanes: Lanes::new(Instant::now()),

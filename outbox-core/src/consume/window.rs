@@ -284,6 +284,12 @@ impl<T> Window<T> {
         items.take(most).collect()
     }
 
+    /// How many may be tried, or wait behind one of their lane.
+    #[must_use]
+    pub(super) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
     fn open(&self) -> impl Iterator<Item = (&Arc<Item<T>>, bool)> {
         self.open.iter().filter_map(|place| match self.slots.get(place)? {
             Slot::Open { item, is_alone } => Some((item, *is_alone)),

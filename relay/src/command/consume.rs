@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use outbox_core::consume::{Consumer, Identity, RetryPolicy};
+use outbox_core::consume::{Consumer, DEFAULT_BATCH, Identity, RetryPolicy};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -102,10 +102,12 @@ fn describe(config: &Config, arguments: Arguments, pool: PgPool) -> Result<Consu
         .on_dead(settings.on_dead)
         .ordering(settings.ordering)
         .concurrency(settings.concurrency)
-        .batch(settings.batch)
         .lease(settings.lease_ttl)
         .handler_limit(settings.handler_limit)
         .discovery(Some(settings.discovery));
+    if settings.batch != DEFAULT_BATCH {
+        builder = builder.batch(settings.batch);
+    }
     if let Some(member) = arguments.member {
         builder = builder.member(member);
     }

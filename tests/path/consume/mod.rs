@@ -57,6 +57,7 @@ mod pending;
 mod severed;
 
 mod slow;
+mod sole;
 
 mod kinds;
 

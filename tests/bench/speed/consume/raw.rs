@@ -1,5 +1,6 @@
 //! The limit: the rows of effects and inbox, written by nobody who looks at anything.
 
+use outbox_core::consume::{DEFAULT_BATCH, DEFAULT_TOGETHER};
 use sqlx::{Connection, PgPool};
 use system_tests::{Failure, Result};
 use tokio::task::JoinSet;
@@ -8,8 +9,14 @@ use uuid::Uuid;
 use super::Effects;
 use crate::case::{INSERT, INSERT_ALL};
 
-/// As many events to a transaction as a consumer has by itself.
-const BATCH: usize = outbox_core::consume::DEFAULT_BATCH;
+/// As many events to a transaction as a consumer has by itself while it is behind.
+const fn batch(effects: Effects) -> usize {
+    match effects {
+        Effects::Each => DEFAULT_BATCH,
+        Effects::Together => DEFAULT_TOGETHER,
+    }
+}
+
 const KEYS: i64 = 1000;
 
 const RECORD: &str = "
@@ -29,7 +36,7 @@ pub(super) async fn insert(pool: &PgPool, events: usize, connections: usize, eff
                 .filter(|number| number % KEYS % connections == connection)
                 .collect();
             let mut connection = pool.acquire().await?;
-            for numbers in own.chunks(BATCH) {
+            for numbers in own.chunks(batch(effects)) {
                 let mut transaction = connection.begin().await?;
                 let ids: Vec<String> = numbers.iter().map(|_| Uuid::now_v7().to_string()).collect();
                 let entries: Vec<String> = numbers
