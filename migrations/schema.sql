@@ -2577,6 +2577,17 @@ $$;
 
 ALTER FUNCTION outbox.may_see_keys() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.must_ring() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+    return coalesce(pg_catalog.current_setting('outbox.notify', true) operator(pg_catalog.<>) 'off', true)
+       and not pg_catalog.pg_try_advisory_xact_lock_shared(122550254464888);
+end
+$$;
+
+ALTER FUNCTION outbox.must_ring() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.need_of(topics text[]) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2617,14 +2628,16 @@ $$;
 ALTER FUNCTION outbox.need_settings() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.new_event_id() RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
+    LANGUAGE plpgsql PARALLEL SAFE
     AS $$
-    select pg_catalog.encode(
+begin
+    return pg_catalog.encode(
         pg_catalog.set_bit(pg_catalog.set_bit(
             pg_catalog.overlay(pg_catalog.uuid_send(pg_catalog.gen_random_uuid()),
                 pg_catalog.substring(pg_catalog.int8send((extract(epoch from pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000)::bigint), 3), 1, 6),
             52, 1), 53, 1),
-        'hex')::uuid
+        'hex')::pg_catalog.uuid;
+end
 $$;
 
 ALTER FUNCTION outbox.new_event_id() OWNER TO outbox_maintainer;
@@ -9890,9 +9903,7 @@ ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_3932160_pkey;
 ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_786432_pkey;
 
 CREATE RULE append AS
-    ON INSERT TO outbox.outgoing DO INSTEAD  INSERT INTO outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)  SELECT COALESCE(( SELECT t.retention
-                   FROM outbox.topic t
-                  WHERE (t.name = n.topic)), 'standard'::text) AS "coalesce",
+    ON INSERT TO outbox.outgoing DO INSTEAD  INSERT INTO outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)  SELECT COALESCE(t.retention, 'standard'::text) AS "coalesce",
             n.topic,
             n.key,
             COALESCE(n.id, outbox.new_event_id()) AS "coalesce",
@@ -9918,7 +9929,7 @@ CREATE RULE append AS
                 END AS "case",
             (n.data)::text AS data,
             n.data_binary
-           FROM (LATERAL ( SELECT new.id,
+           FROM ((LATERAL ( SELECT new.id,
                     new.topic,
                     new.key,
                     new.type,
@@ -9939,7 +9950,11 @@ CREATE RULE append AS
                     settings.payload_limit_bytes
                    FROM outbox.settings
                  LIMIT 1) s ON (true))
-          WHERE (((n.topic ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.topic) <= 200) AND ((n.type IS NULL) OR ((n.type ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length(n.type) <= 200))) AND (n.source IS DISTINCT FROM ''::text) AND (octet_length(COALESCE(n.source, s.source)) <= 1024) AND ((n.key IS NULL) OR ((octet_length(n.key) >= 1) AND (octet_length(n.key) <= 1024))) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.schema_version IS NULL) OR ((octet_length(n.schema_version) >= 1) AND (octet_length(n.schema_version) <= 2048))) AND ((n.correlation_id IS NULL) OR ((octet_length(n.correlation_id) >= 1) AND (octet_length(n.correlation_id) <= 2048))) AND ((n.causation_id IS NULL) OR ((octet_length(n.causation_id) >= 1) AND (octet_length(n.causation_id) <= 2048))) AND ((n.traceparent IS NULL) OR ((octet_length(n.traceparent) >= 1) AND (octet_length(n.traceparent) <= 2048))) AND ((n.tracestate IS NULL) OR ((octet_length(n.tracestate) >= 1) AND (octet_length(n.tracestate) <= 2048))) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)),
+             LEFT JOIN LATERAL ( SELECT k.retention
+                   FROM outbox.topic k
+                  WHERE (k.name = n.topic)
+                 LIMIT 1) t ON (true))
+          WHERE ((((n.topic || COALESCE(n.type, ''::text)) ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length((n.topic || COALESCE(n.type, ''::text))) <= 200) AND (LEAST((n.key COLLATE "C"), n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) IS DISTINCT FROM ''::text) AND (pg_column_size(ARRAY[n.key, COALESCE(n.source, s.source), n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate]) <= 1024) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)),
                 CASE
                     WHEN (n.extensions IS NOT NULL) THEN outbox.without_trace(n.extensions)
                     ELSE NULL::json
@@ -10026,7 +10041,7 @@ CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON outbox.subject_step FOR
 
 CREATE TRIGGER checkpoint_rises BEFORE UPDATE ON outbox.subscription_checkpoint FOR EACH ROW WHEN (((new.era < old.era) OR ((new.era = old.era) AND (pg_snapshot_xmax(new.done) < pg_snapshot_xmax(old.done))))) EXECUTE FUNCTION outbox.refuse_return();
 
-CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT WHEN (((current_setting('outbox.notify'::text, true) IS DISTINCT FROM 'off'::text) AND (NOT pg_try_advisory_xact_lock_shared('122550254464888'::bigint)))) EXECUTE FUNCTION outbox.ring();
+CREATE TRIGGER doorbell AFTER INSERT ON outbox.log FOR EACH STATEMENT WHEN (outbox.must_ring()) EXECUTE FUNCTION outbox.ring();
 
 CREATE TRIGGER entry_stays BEFORE UPDATE OF consumer, stream, entry_id, source, id, entry_fields ON outbox.dead_letter FOR EACH ROW WHEN (((((((old.consumer IS DISTINCT FROM new.consumer) OR (old.stream IS DISTINCT FROM new.stream)) OR (old.entry_id IS DISTINCT FROM new.entry_id)) OR (old.source IS DISTINCT FROM new.source)) OR (old.id IS DISTINCT FROM new.id)) OR (old.entry_fields IS DISTINCT FROM new.entry_fields))) EXECUTE FUNCTION outbox.keep_entry();
 
@@ -10371,6 +10386,9 @@ REVOKE ALL ON FUNCTION outbox.may_see_keys() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.must_ring() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.must_ring() TO outbox_producer;
 
 REVOKE ALL ON FUNCTION outbox.need_of(topics text[]) FROM PUBLIC;
 

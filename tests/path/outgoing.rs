@@ -80,6 +80,62 @@ async fn each_row_has_an_id_of_its_own_where_none_is_given() -> Result {
     Ok(())
 }
 
+/// The rules in the statement are stricter than those that hold: what they stop is looked at by the function that says the sentence.
+#[tokio::test]
+async fn what_the_statement_does_not_let_pass_by_itself_is_looked_at_and_appended() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    // GIVEN names that are as long as they may be, and texts of which each is
+    let name = "n".repeat(200);
+    for (topic, r#type, key, text) in [
+        (name.as_str(), Some(name.as_str()), 1, 1),
+        ("short", Some("short"), 1024, 2048),
+        (name.as_str(), None, 1024, 2048),
+    ] {
+        let done = sqlx::query(
+            "insert into outbox.outgoing (topic, type, key, source, correlation_id, causation_id, schema_version, traceparent, tracestate)
+             values ($1, $2, repeat('k', $3), repeat('/', $3), repeat('c', $4), repeat('d', $4), repeat('e', $4), repeat('f', $4), repeat('g', $4))",
+        )
+        .bind(topic)
+        .bind(r#type)
+        .bind(key)
+        .bind(text)
+        .execute(&mut connection)
+        .await?;
+        // THEN they are appended
+        assert_eq!(done.rows_affected(), 1, "{topic} {type:?} {key} {text}");
+    }
+    Ok(())
+}
+
+/// Whatever plan looks cheapest: a plain join is turned around, or sorted, and gives the rows by topic.
+#[tokio::test]
+async fn rows_of_many_topics_keep_their_order() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    connection
+        .execute(
+            "insert into outbox.topic (name, retention)
+             select 'topic-' || n, case when n % 3 = 0 then 'audit' else 'standard' end from generate_series(1, 3000) n;
+             analyze outbox.topic;
+             set enable_nestloop = off",
+        )
+        .await?;
+    connection
+        .execute("insert into outbox.outgoing (topic, key) select 'topic-' || n * 7919 % 3001, n::text from generate_series(1, 20) n")
+        .await?;
+    let order: Vec<String> = sqlx::query_scalar("select key from outbox.log order by position")
+        .fetch_all(&mut connection)
+        .await?;
+    assert_eq!(order, (1..=20).map(|n| n.to_string()).collect::<Vec<_>>());
+    // AND each is kept as its topic says
+    let astray: i64 = sqlx::query_scalar("select count(*) from outbox.log l join outbox.topic t on t.name = l.topic where t.retention <> l.retention")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!(astray, 0);
+    Ok(())
+}
+
 /// It would be looked at with one value and stored with another.
 #[tokio::test]
 async fn an_expression_that_changes_is_evaluated_once() -> Result {

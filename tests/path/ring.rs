@@ -33,6 +33,11 @@ async fn only_a_leader_that_sleeps_is_rung() -> Result {
     is_rung_when_it_sleeps("select outbox.append('t', '{}')").await
 }
 
+#[tokio::test]
+async fn so_does_an_insert_into_outgoing() -> Result {
+    is_rung_when_it_sleeps("insert into outbox.outgoing (topic) values ('t')").await
+}
+
 /// One event for a stream is inserted behind the trigger's back.
 #[tokio::test]
 async fn a_stream_that_takes_one_event_rings_as_well() -> Result {

@@ -1,6 +1,10 @@
 //! Appending through sqlx: a connection, or a transaction of it.
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
+use sqlx::{Connection as _, Encode, PgConnection, Postgres, Type};
 use uuid::Uuid;
 
 use super::columns::{BATCH, Columns, EVENT, PLAIN};
@@ -8,6 +12,9 @@ use super::error::Error;
 use super::limits::Limits;
 use super::new_event::NewEvent;
 use super::refuse::Home;
+
+/// `json`, of `pg_type`: the same in every database.
+const JSON: Oid = Oid(114);
 
 /// Appends one event in the transaction of this connection and returns its id.
 ///
@@ -84,12 +91,27 @@ async fn append_plain(connection: &mut PgConnection, columns: Columns) -> Result
         .bind(columns.causation_ids.first().and_then(Option::as_ref))
         .bind(columns.traceparents.first().and_then(Option::as_ref))
         .bind(columns.tracestates.first().and_then(Option::as_ref))
-        .bind(columns.data.first().and_then(Option::as_ref))
+        .bind(columns.data.first().and_then(Option::as_deref).map(Json))
         .execute(connection)
         .await
         .map_err(error_of)?;
     Error::expect_count(1, done.rows_affected().cast_signed())?;
     Ok(columns.ids)
+}
+
+/// A text that is JSON, sent as such: a text that the statement casts is parsed wherever the rule of `outbox.outgoing` names it.
+struct Json<'a>(&'a str);
+
+impl Type<Postgres> for Json<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(JSON)
+    }
+}
+
+impl Encode<'_, Postgres> for Json<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <&str as Encode<Postgres>>::encode(self.0, buffer)
+    }
 }
 
 async fn append_first(connection: &mut PgConnection, columns: &Columns) -> Result<Vec<Uuid>, Error> {

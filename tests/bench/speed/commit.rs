@@ -237,7 +237,7 @@ fn as_bound(statement: &str) -> String {
         .replace("$1::uuid", "ID")
         .replace("$2::text", "'bench.committed'::text")
         .replace("$3::text", "KEY")
-        .replace("$11::text::json", "(PAYLOAD)::json");
+        .replace("$11::json", "(PAYLOAD)::json");
     (4..=10).rev().fold(statement, nothing) + ";"
 }
 
