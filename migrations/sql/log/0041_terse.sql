@@ -51,8 +51,8 @@ from lateral (
      left join (select source, payload_limit_bytes from outbox.settings limit 1) s on true
      left join lateral (select k.retention from outbox.topic k where k.name = n.topic limit 1) t on true
 where (n.topic || coalesce(n.type, '') ~ '^[A-Za-z0-9._-]+$' and octet_length(n.topic || coalesce(n.type, '')) <= 200
-      -- None is empty: '' is the least of all.
-      and least(n.key collate "C", n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) is distinct from ''
+      -- None is empty: '' is the least of all. Of an empty name and another one the expression sees the other one alone.
+      and least(n.key collate "C", n.topic, n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) is distinct from ''
       -- The size of an array is at least that of its elements.
       and pg_column_size(array[n.key, coalesce(n.source, s.source), n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate]) <= 1024
       and num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0
