@@ -10387,9 +10387,6 @@ GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_consumer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.may_see_keys() TO outbox_operator;
 
-REVOKE ALL ON FUNCTION outbox.must_ring() FROM PUBLIC;
-GRANT ALL ON FUNCTION outbox.must_ring() TO outbox_producer;
-
 REVOKE ALL ON FUNCTION outbox.need_of(topics text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.need_settings() FROM PUBLIC;
