@@ -12,4 +12,7 @@ with here as materialized (
         moved_at = clock_timestamp()
     where (excluded.passed_batch, excluded.passed_position) > (known.passed_batch, known.passed_position)
 )
-select here.whole and set_config('outbox.applying', 'done', true) = 'done' from here
+select here.whole and set_config('outbox.applying', 'done', true) = 'done',
+       -- An entry is acknowledged after the commit, whatever a handler set for it.
+       case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end
+from here

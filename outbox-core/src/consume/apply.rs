@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::attempt::{Stopped, is_handlers_doing};
 use super::batch::{Batch, Halt};
+use super::failure_kind::FailureKind;
 use super::fate::{Fate, Items, Landing, Purpose};
 use super::pg::{self, Cause, Transaction};
 use super::place::Place;
@@ -272,7 +273,14 @@ async fn traced(
             halted => halted,
         };
         let (halt, took) = match worked {
-            Ok(()) => return close(batch, items, tx, head).await,
+            Ok(()) => {
+                let closed = close(batch, items, tx, head).await?;
+                let is_left_open = connection.settle();
+                return Ok(match closed {
+                    Outcome::Committed { took, .. } if is_left_open => left_open(items, took),
+                    closed => closed,
+                });
+            }
             Err(halt) => (halt, batch.took),
         };
         if matches!(halt.stopped, Stopped::Abandoned { .. }) {
@@ -280,6 +288,7 @@ async fn traced(
         }
         if let Stopped::Undone { failure, .. } = &halt.stopped {
             let Err(stopped) = sole::undo(tx, failure, took).await else {
+                connection.settle();
                 return Ok(parted(halt.id, failure, took, items, spans));
             };
             connection.close();
@@ -293,6 +302,8 @@ async fn traced(
                 return Err(error);
             }
             connection.close();
+        } else {
+            connection.settle();
         }
         return Outcome::of(halt);
     }
@@ -301,6 +312,20 @@ async fn traced(
         code: None,
         source: "another member enters the same events all the time".into(),
     })
+}
+
+/// Nothing was committed: a handler left a transaction of the driver open inside of this one.
+fn left_open(items: &Items, took: Duration) -> Outcome {
+    let failure = Failure {
+        class: pg::ENDED.to_owned(),
+        text: "the handler began a transaction inside of its own and left it open: end it, or let go of it"
+            .to_owned(),
+        kind: FailureKind::Transient,
+    };
+    match items {
+        [item] => Outcome::Lost(item.id, failure, took),
+        _ => Outcome::Unclear,
+    }
 }
 
 /// The only call of a transaction failed, and is undone with it: the one event that it was for failed, or they are to be tried one

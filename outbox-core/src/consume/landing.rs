@@ -62,9 +62,9 @@ impl Session<'_> {
             self.pace = pace::after(self.pace, landing.took / handled);
         }
         let settings = self.place.settings();
-        self.together = match landing.parted {
-            Some(_) => settings.batch,
-            None => (self.together * 2).min(settings.together),
+        self.together = match landing.parted.is_some() || landing.apart {
+            true => settings.batch,
+            false => (self.together * 2).min(settings.together),
         };
         self.batch_probed(&landing, began, probe);
         for (id, fate) in &landing.fates {

@@ -20,7 +20,7 @@ pub(super) struct Scarce {
 
 /// Whether transactions on so many connections could take more than half of the room.
 pub(super) fn scarce(settings: &Settings, connections: u32, room: i64) -> Option<Scarce> {
-    let batch = i64::try_from(settings.batch).unwrap_or(i64::MAX);
+    let batch = i64::try_from(settings.batch.max(settings.together)).unwrap_or(i64::MAX);
     let wants = batch.saturating_add(TABLES).saturating_mul(connections.into());
     (wants > room / 2).then_some(Scarce { wants, room })
 }
@@ -39,9 +39,9 @@ mod tests {
     #[test]
     fn more_events_than_usual_are_handed_over_only_where_there_is_room_for_their_locks() {
         let mut settings = Settings::default();
-        assert_eq!(together(&settings, 10, 64 * 100), 113);
+        assert_eq!(together(&settings, 10, 64 * 100), settings.together);
+        assert_eq!(together(&settings, 12, 64 * 90), 60);
         assert_eq!(together(&settings, 10, 64 * 50), settings.batch);
-        assert_eq!(together(&settings, 10, 256 * 100), settings.together);
         assert_eq!(together(&settings, 0, 0), settings.batch);
         // What was asked for stays.
         (settings.batch, settings.together) = (1_000, 1_000);
@@ -53,7 +53,7 @@ mod tests {
         let room = 64 * 100;
         let mut settings = Settings::default();
         assert_eq!(scarce(&settings, 10, room), None);
-        settings.batch = 1_000;
+        (settings.batch, settings.together) = (1_000, 1_000);
         let wants = 100 * (1_000 + TABLES);
         assert_eq!(scarce(&settings, 100, room), Some(Scarce { wants, room }));
     }

@@ -16,9 +16,10 @@ pub const DEFAULT_HANDLER_LIMIT: Duration = Duration::from_secs(30);
 /// Events of one transaction: enough that its commit is shared, few enough that its locks are short.
 pub const DEFAULT_BATCH: usize = 32;
 /// Events of one transaction where all of them go to one handler by one call, while a stream is so far behind that every transaction
-/// has as many, and the server has room for their locks: a transaction costs some 0.4 ms besides its events. Those that fail
+/// has as many, and the server has room for their locks: a transaction costs some 0.4 ms besides its events. With as many locks as a server
+/// has by default, as many members as it has connections for may be behind at the same time. Those that fail
 /// together are tried one after the other in transactions of [`DEFAULT_BATCH`].
-pub const DEFAULT_TOGETHER: usize = 128;
+pub const DEFAULT_TOGETHER: usize = 64;
 /// Transactions of one stream at a time: enough that one waits for its commit while others work. Where handlers of different keys
 /// change the same rows, fewer run by themselves (`contention.rs`).
 pub const DEFAULT_CONCURRENCY: usize = 4;

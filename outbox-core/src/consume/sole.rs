@@ -59,6 +59,9 @@ pub(super) async fn finish(place: &Place, tx: &mut PgConnection, head: Option<En
 /// The call answered success, and the statement behind it failed.
 fn unproven(error: Error, took: Duration) -> Stopped {
     let refused = match &error {
+        // A server that is slow, or has no room, is not the handler's doing.
+        Error::Slow { .. } => return Stopped::Outage(error),
+        Error::Postgres { code: Some(code), .. } if code.starts_with("53") => return Stopped::Outage(error),
         Error::Postgres { code: Some(code), .. } => Some(Failure::of_commit(code, &error)),
         _ => None,
     };
@@ -67,8 +70,9 @@ fn unproven(error: Error, took: Duration) -> Stopped {
         (Ok(failure), _) if [IDLE, pg::ENDED].contains(&failure.class.as_str()) => {
             Stopped::Lost { failure, took }
         }
-        // What the handler set for the transaction may be at fault: a role, a limit of time.
-        (Ok(failure), Some(refused)) if failure.class != pg::ABORTED => Stopped::Undone {
+        // What the handler set for the transaction may be at fault: a role, a limit of time. It would hold for those behind it, too: each is
+        // tried in a transaction of its own.
+        (Ok(failure), Some(refused)) if failure.class != pg::ABORTED => Stopped::Lost {
             failure: refused,
             took,
         },
@@ -77,8 +81,13 @@ fn unproven(error: Error, took: Duration) -> Stopped {
 }
 
 /// Undoes a transaction whose only call failed. Says what else is lost with it, if that fails.
-pub(super) async fn undo(tx: Transaction<'_>, failure: &Failure, took: Duration) -> Result<(), Stopped> {
-    let Err(error) = pg::rollback(tx).await else {
+pub(super) async fn undo(mut tx: Transaction<'_>, failure: &Failure, took: Duration) -> Result<(), Stopped> {
+    // To undo what is not there is no error, and what a handler set behind its own end would stay with the connection.
+    let undone = match pg::is_there(&mut tx).await {
+        Ok(()) => pg::rollback(tx).await,
+        Err(error) => Err(error),
+    };
+    let Err(error) = undone else {
         return Ok(());
     };
     if failure.class == IDLE || is_handlers_doing(&error) {

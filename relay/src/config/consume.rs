@@ -40,7 +40,7 @@ section! {
         ordering: Ordering = Ordering::Key, one_of();
         /// Transactions of one stream that may be open at a time; a key is in one of them at most.
         concurrency: usize = DEFAULT_CONCURRENCY, Count(1, 100);
-        /// Events that one transaction may apply: more share one commit, fewer hold their locks shorter. With the default, up to 128 are handed to the function by one call while a stream is behind and there is room for their locks; any other number holds for these as well.
+        /// Events that one transaction may apply: more share one commit, fewer hold their locks shorter. With the default, up to 64 are handed to the function by one call while a stream is behind and there is room for their locks; any other number holds for these as well.
         batch: usize = DEFAULT_BATCH, Count(1, 1000);
         /// How long a member's right to apply a stream lasts without renewal: a takeover after a crash takes at most this long. The server ends a member's session that idles in a transaction for longer.
         lease_ttl: Duration = DEFAULT_LEASE, Span(Duration::from_millis(300), Duration::from_secs(600));

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use outbox_core::consume::{BatchHandler, BoxFuture, HandlerError, HandlerResult, PgConnection};
 use outbox_core::event::Event;
+use sqlx::Connection as _;
 use system_tests::Result;
 
 use super::bench::{Bench, Member, Order, TOPIC};
@@ -18,6 +19,10 @@ enum Harm {
     Aborted(i64),
     /// The handler undoes the transaction, and says nothing of it.
     RolledBack(i64),
+    /// The handler begins a transaction inside of it, which is never ended, and says nothing of it.
+    LeftOpen(i64),
+    /// The handler undoes the transaction, leaves a setting with the session, and says that it failed.
+    SetAndRefused(i64),
 }
 
 /// Notes all orders by one statement, and how many it was given.
@@ -68,6 +73,16 @@ impl BatchHandler for Notes {
                     sqlx::raw_sql("rollback").execute(tx).await?;
                     Ok(())
                 }
+                Harm::LeftOpen(number) if numbers.contains(&number) => {
+                    std::mem::forget(tx.begin().await?);
+                    Ok(())
+                }
+                Harm::SetAndRefused(number) if numbers.contains(&number) => {
+                    sqlx::raw_sql("rollback; set application_name = 'left behind'")
+                        .execute(tx)
+                        .await?;
+                    Err(HandlerError::new("refused"))
+                }
                 _ => Ok(()),
             }
         })
@@ -103,7 +118,7 @@ async fn its_effects_belong_to_the_transaction_itself() -> Result {
 
 #[tokio::test]
 async fn behind_it_takes_more_events_than_usual_unless_a_number_was_said() -> Result {
-    for (said, least, most) in [(None, 33, 128), (Some(10), 10, 10)] {
+    for (said, least, most) in [(None, 33, 64), (Some(10), 10, 10)] {
         // GIVEN many events of many keys
         let mut bench = Bench::new().await?;
         put_apart(&mut bench, 600).await?;
@@ -159,7 +174,13 @@ async fn of_a_large_slice_that_failed_few_are_tried_in_one_transaction() -> Resu
 
 #[tokio::test]
 async fn what_it_left_aborted_or_undid_is_found_out_and_the_others_are_applied() -> Result {
-    for (harm, class) in [(Harm::Aborted(5), "25P02"), (Harm::RolledBack(5), "25P01")] {
+    for (harm, class) in [
+        (Harm::Aborted(5), "25P02"),
+        (Harm::RolledBack(5), "25P01"),
+        // Later attempts are made in another way, which finds a savepoint where it has none.
+        (Harm::LeftOpen(5), "3B001"),
+        (Harm::SetAndRefused(5), "handler"),
+    ] {
         // GIVEN a handler that answers success for a slice with order 5 in it, of which nothing is left; and one event apart
         for count in [20, 5] {
             let mut bench = Bench::new().await?;
@@ -183,6 +204,11 @@ async fn what_it_left_aborted_or_undid_is_found_out_and_the_others_are_applied()
             );
             let distinct: i64 = bench.value("select count(distinct number) from effect").await?;
             assert_eq!((effects.len() as i64, distinct), (others, others), "{harm:?}");
+            // AND what it left with a session went with that
+            let left: i64 = bench
+                .value("select count(*) from pg_stat_activity where application_name = 'left behind'")
+                .await?;
+            assert_eq!(left, 0, "{harm:?}");
         }
     }
     Ok(())

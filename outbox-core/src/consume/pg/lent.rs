@@ -33,6 +33,16 @@ impl Lent {
         Ok(begun)
     }
 
+    /// Gives it back. True: a transaction that a handler began inside of ours, and neither ended nor let go of, is open on it; what was
+    /// taken for the end of ours was its end, and the connection is closed.
+    pub(in crate::consume) fn settle(self) -> bool {
+        let is_open = self.connection.is_in_transaction();
+        if is_open {
+            self.close();
+        }
+        is_open
+    }
+
     /// Closes it: the server undoes what is open on it.
     pub(in crate::consume) fn close(mut self) {
         self.is_unclear = true;

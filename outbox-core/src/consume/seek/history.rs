@@ -105,20 +105,29 @@ impl Source {
 impl Reading<'_> {
     /// The next entries, each naming the one before it; none at the end.
     pub(super) async fn next(&mut self) -> Result<Vec<Entry>, Error> {
-        let rows = self.walk.next(ROWS, BYTES).await?;
-        let mut entries = Vec::with_capacity(rows.len());
-        for (id, row) in rows {
-            if self.previous == EntryId::MIN {
-                // What precedes the first one is passed, whatever it was.
-                self.previous = super::target::before(id);
+        loop {
+            let rows = self.walk.next(ROWS, BYTES).await?;
+            let is_end = rows.is_empty();
+            let mut entries = Vec::with_capacity(rows.len());
+            for (id, row) in rows {
+                if self.previous == EntryId::MIN {
+                    // What precedes the first one is passed, whatever it was.
+                    self.previous = super::target::before(id);
+                }
+                // Rows that were given up do not come here. One that can be no entry may have been on the stream: an earlier version
+                // published what it had not read. So what follows is behind it.
+                match parcel::entry(&row, id.batch_id, self.previous, Mode::Structured) {
+                    Ok(entry) => {
+                        self.previous = entry.id;
+                        entries.push(entry);
+                    }
+                    Err(_) => self.previous = id,
+                }
             }
-            // One that can be no entry was never on the stream.
-            let Ok(entry) = parcel::entry(&row, id.batch_id, self.previous, Mode::Structured) else {
-                continue;
-            };
-            self.previous = entry.id;
-            entries.push(entry);
+            // Some rows may have been no entries at all; that is not the end.
+            if is_end || !entries.is_empty() {
+                return Ok(entries);
+            }
         }
-        Ok(entries)
     }
 }

@@ -31,7 +31,7 @@ const RUNS: usize = 5;
 
 const HEAD: &str = "\
 A real relay publishes 100,000 events of some 200 bytes and 1,000 keys (`--quick`: 2,000) on a topic of one partition and on one of
-eight. Then they are applied again and again, with the settings that a consumer has by itself (32 events to a transaction, up to 128
+eight. Then they are applied again and again, with the settings that a consumer has by itself (32 events to a transaction, up to 64
 where one call takes all of them, four transactions of a stream at a time, order per key kept, ten connections to a member), each time
 by a new group in a database of its own, which is on a Postgres that writes to disk. **One member** applies the topic of one partition; **four members**, each with a pool
 of its own, share the topic of eight. The effect is one row, written by a handler that is called for each event (one statement each), or
@@ -40,7 +40,7 @@ by one that is called for all events of a transaction (`on_batch`, one statement
 The clock is the monotonic one of the machine, from the start of the members to the last commit: with their first connections, their
 leases, and the time in which four of them share the streams.
 
-The limit is what Postgres can do without us, into the same two tables: transactions of 32 events, or of 128 beside `on_batch`, each with one statement for the
+The limit is what Postgres can do without us, into the same two tables: transactions of 32 events, or of 64 beside `on_batch`, each with one statement for the
 rows of the inbox and as many statements for the effects as the handler makes, over four connections beside one member and eight beside
 four. It reads nothing, keeps no order, holds no lease, and would have every effect twice if it were run twice. How batch sizes,
 concurrency and partitions change what a consumer does shows `cargo xtask bench matrix`.
