@@ -113,11 +113,15 @@ async fn a_row_above_the_sequence_is_said_before_a_batch_passes_it() -> Result {
     Ok(())
 }
 
-/// Data that is not JSON, and extensions that are none: the columns take both, and no function of the outbox does.
+/// Data that is not JSON, extensions that are none, and times that cannot be written: the columns take all of it, and no function of
+/// the outbox does.
 const BROKEN: &str =
     "insert into outbox.log (retention, topic, id, source, type, data_content_type, data, extensions)
      values ('standard', 'orders', gen_random_uuid(), '/', 'no.json', 'application/json', 'not json', null),
-            ('standard', 'orders', gen_random_uuid(), '/', 'no.extensions', null, null, '[1]')";
+            ('standard', 'orders', gen_random_uuid(), '/', 'no.extensions', null, null, '[1]');
+     insert into outbox.log (retention, topic, id, source, type, time)
+     values ('standard', 'orders', gen_random_uuid(), '/', 'no.time', 'infinity'),
+            ('standard', 'orders', gen_random_uuid(), '/', 'no.year', '0044-03-15 12:00 BC')";
 
 async fn skip(connection: &mut PgConnection, why: &str) -> Result {
     let said = action(connection, "orders", "set_aside").await?;
@@ -165,6 +169,8 @@ async fn a_row_that_is_no_event_sets_its_topic_aside_however_it_is_read() -> Res
         holds(&mut redis, "outbox:parcels", behind + 1).await?;
         skip(&mut connection, "its data is not JSON").await?;
         skip(&mut connection, "its extensions are no JSON object").await?;
+        skip(&mut connection, "its time is in no year of 1 to 9999").await?;
+        skip(&mut connection, "its time is in no year of 1 to 9999").await?;
         // AND what is behind them follows
         holds(&mut redis, "outbox:orders", 2).await?;
         if mode == "structured" {

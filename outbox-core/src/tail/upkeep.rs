@@ -82,20 +82,22 @@ pub async fn run_once(session: Session) -> Result<Report, Error> {
     Ok(round(session).await?.0)
 }
 
-/// One round, and whether it was free to do everything: another process may be at it, or somebody's transaction in the way.
+/// One round, and whether nothing is left to do or to tell: another process may be at it, somebody's transaction in the way, or a row
+/// where none may be.
 async fn round(session: Session) -> Result<(Report, bool), Error> {
     let mut report = Report::default();
     let Some(keeper) = Keeper::begin(session).await? else {
         return Ok((report, false));
     };
+    let mut is_settled = keeper.may_detach();
     for family in pieces::FAMILIES {
-        keeper.tell_undrawn(family).await?;
         make_ahead(&keeper, family, &mut report).await?;
         let gone = keeper.drop_passed(family).await?;
         metrics::counter!(observe::TAIL_PIECES_DROPPED, "parent" => family.parent).increment(gone);
         report.dropped += gone;
+        is_settled &= !keeper.tell_undrawn(family).await?;
     }
-    Ok((report, keeper.may_detach()))
+    Ok((report, is_settled))
 }
 
 async fn make_ahead(keeper: &Keeper, family: &Family, report: &mut Report) -> Result<(), Error> {

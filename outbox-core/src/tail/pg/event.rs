@@ -78,6 +78,7 @@ pub(super) struct Read<'a> {
     pub(super) position: i64,
     pub(super) id: Uuid,
     pub(super) recorded_at: OffsetDateTime,
+    happened_at: Option<OffsetDateTime>,
     /// For bounds.
     pub(super) bytes: usize,
     row: &'a PgRow,
@@ -91,6 +92,7 @@ pub(super) struct Read<'a> {
 
 const DATA: &str = "its data is not JSON";
 const EXTENSIONS: &str = "its extensions are no JSON object";
+const TIME: &str = "its time is in no year of 1 to 9999";
 
 impl<'a> Read<'a> {
     pub(super) fn of(row: &'a PgRow, at: &'a Columns) -> Result<Self, Error> {
@@ -115,10 +117,25 @@ impl<'a> Read<'a> {
             },
             None => value::<Option<&[u8]>>(row, at.data_binary)?.map(DataView::Binary),
         };
+        // A timestamp of Postgres may be infinite, or in a year that is written otherwise.
+        let is_written = |time: &OffsetDateTime| (1..=9999).contains(&time.year());
+        let mut known = |time: Option<OffsetDateTime>| {
+            if time.is_none() {
+                broken = Some(TIME);
+            }
+            time
+        };
+        let recorded_at = known(value(row, at.recorded_at).ok().filter(is_written));
+        let happened_at = known(match value::<Option<OffsetDateTime>>(row, at.time) {
+            Ok(None) => recorded_at,
+            Ok(Some(time)) => Some(time).filter(is_written),
+            Err(_) => None,
+        });
         Ok(Self {
             position: value(row, at.position)?,
             id,
-            recorded_at: value(row, at.recorded_at)?,
+            recorded_at: recorded_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            happened_at,
             bytes: data.map_or(0, |data| data.as_bytes().len()) + ROW_BYTES as usize,
             row,
             at,
@@ -161,13 +178,12 @@ impl<'a> Read<'a> {
     /// The event, borrowed.
     pub(super) fn view(&self) -> Result<View<'_>, Error> {
         let (row, at) = (self.row, self.at);
-        let happened_at: Option<OffsetDateTime> = value(row, at.time)?;
         Ok(View {
             id: self.id_text(),
             source: value(row, at.source)?,
             r#type: value(row, at.r#type)?,
             subject: value(row, at.subject)?,
-            time: Some(happened_at.unwrap_or(self.recorded_at)),
+            time: Some(self.happened_at.unwrap_or(self.recorded_at)),
             data_content_type: value(row, at.data_content_type)?,
             data_schema: value(row, at.data_schema)?,
             key: value(row, at.key)?,

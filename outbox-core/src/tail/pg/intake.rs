@@ -68,8 +68,12 @@ impl<'a> Intake<'a> {
     }
 
     fn take_with(&mut self, row: &PgRow, columns: &Columns) -> Result<(), Error> {
+        // Behind one that was left out all are read again.
+        if self.has_left_out {
+            return Ok(());
+        }
         let read = Read::of(row, columns)?;
-        if self.has_left_out || read.is_left_out()? {
+        if read.is_left_out()? {
             self.has_left_out = true;
             return Ok(());
         }

@@ -140,14 +140,14 @@ impl Keeper {
 
     /// Says so if a piece ahead of what was drawn holds a row: its position did not come from the sequence. A leader that cuts a few looks
     /// at no piece ahead (cut_few.sql), so its next batch passes it over. What was drawn is read behind the snapshot that shows the row.
-    pub(crate) async fn tell_undrawn(&self, family: &Family) -> Result<(), Error> {
+    pub(crate) async fn tell_undrawn(&self, family: &Family) -> Result<bool, Error> {
         if family.class.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let pieces = self.list(family).await?;
         let ahead = pieces.iter().filter_map(|piece| piece.lower);
         let Some(ahead) = ahead.filter(|lower| *lower > self.log_head).min() else {
-            return Ok(());
+            return Ok(false);
         };
         let parent = family.parent;
         let found = self
@@ -157,7 +157,7 @@ impl Keeper {
                  where position >= {ahead} and position > (select last_value from outbox.log_position) limit 1"
             ))
             .await?;
-        if let Some(position) = found {
+        if let Some(position) = &found {
             tracing::error!(
                 position,
                 table = parent,
@@ -165,7 +165,7 @@ impl Keeper {
                  a position of its own; the next batch passes it over, and appends fail once the sequence comes to it; docs/recovering.md says what to do"
             );
         }
-        Ok(())
+        Ok(found.is_some())
     }
 
     /// Creates a table, bounds it by a check so that attaching scans nothing, and attaches it.
