@@ -274,9 +274,9 @@ async fn traced(
         };
         let (halt, took) = match worked {
             Ok(()) => {
-                let closed = close(batch, items, tx, head).await?;
+                let closed = close(batch, items, tx, head).await;
                 let is_left_open = connection.settle();
-                return Ok(match closed {
+                return closed.map(|closed| match closed {
                     Outcome::Committed { took, .. } if is_left_open => left_open(items, took),
                     closed => closed,
                 });

@@ -10,6 +10,7 @@ use super::contention::Company;
 use super::delivery::Delivery;
 use super::drain::drain;
 use super::inbox;
+use super::pace::LONG_ENOUGH;
 use super::park::Lane;
 use super::probe::Probe;
 use super::search::Count;
@@ -17,8 +18,6 @@ use super::session::Session;
 use super::window::Item;
 use crate::event::EntryId;
 
-/// A transaction should not take longer, and one that does must not keep others waiting.
-const LONG_ENOUGH: Duration = Duration::from_secs(1);
 /// What more events than usual may weigh together, as each counts twice: one handler has them in hand at once.
 const TOGETHER_BYTES: usize = 1024 * 1024;
 /// How many entries are parked in one go.
@@ -162,14 +161,18 @@ impl Session<'_> {
             }
             self.landed_at = Instant::now();
         }
+        let holder = self.window.held_up_by().cloned();
+        self.note_holder(holder.as_ref());
         if self.flights.is_parking() {
             return;
         }
         // What comes for a lane that is being drained joins it; a lane that holds the others up is parked.
         let mut items = self.window.of_lanes(self.lanes.draining(), PARKED_MAX);
         if items.is_empty()
-            && let Some(lane) = self.window.holder().cloned()
+            && let Some(lane) = holder
+            && self.window.is_waiting(&lane)
             && self.may_park(&lane)
+            && (self.window.places_left() == 0 || self.held_up.names(&lane, Instant::now()))
         {
             items = self.window.of_lanes(&HashSet::from([lane]), PARKED_MAX);
             self.lanes.due_after(Instant::now(), Duration::ZERO);
@@ -180,6 +183,18 @@ impl Session<'_> {
             self.window.start(&ids);
             let place = self.place.clone();
             self.flights.park(async move { park(&place, &items).await });
+        }
+    }
+
+    /// What is being parked or drained is not blamed for the time that this takes.
+    fn note_holder(&mut self, holder: Option<&Lane>) {
+        let now = Instant::now();
+        match holder {
+            None => self.held_up.end(),
+            Some(lane) if self.flights.is_parking() || self.lanes.draining().contains(lane) => {
+                self.held_up.pass(now);
+            }
+            Some(lane) => self.held_up.see(lane, now),
         }
     }
 

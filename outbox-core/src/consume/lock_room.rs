@@ -20,7 +20,7 @@ pub(super) struct Scarce {
 
 /// Whether transactions on so many connections could take more than half of the room.
 pub(super) fn scarce(settings: &Settings, connections: u32, room: i64) -> Option<Scarce> {
-    let batch = i64::try_from(settings.batch.max(settings.together)).unwrap_or(i64::MAX);
+    let batch = i64::try_from(settings.batch).unwrap_or(i64::MAX);
     let wants = batch.saturating_add(TABLES).saturating_mul(connections.into());
     (wants > room / 2).then_some(Scarce { wants, room })
 }
@@ -53,7 +53,7 @@ mod tests {
         let room = 64 * 100;
         let mut settings = Settings::default();
         assert_eq!(scarce(&settings, 10, room), None);
-        (settings.batch, settings.together) = (1_000, 1_000);
+        settings.batch = 1_000;
         let wants = 100 * (1_000 + TABLES);
         assert_eq!(scarce(&settings, 100, room), Some(Scarce { wants, room }));
     }

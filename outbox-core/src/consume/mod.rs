@@ -100,6 +100,7 @@ mod dispatch;
 mod probe;
 mod probing;
 
+mod held_up;
 mod pace;
 
 mod landing;

@@ -1,14 +1,13 @@
 //! The handlers' database: how far a stream came, what failed, transactions. Every statement is bounded in time.
 
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outbox_migrations::Set;
 use sqlx::postgres::{PgDatabaseError, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, Postgres, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, Postgres};
 
 pub use sqlx::PgConnection;
 pub(super) use sqlx::PgPool;
@@ -19,10 +18,14 @@ use super::lease::Lease;
 use crate::event::EntryId;
 
 mod answers;
+mod cause;
 mod give_back;
 mod lent;
+mod savepoint;
 
+pub(super) use cause::{Cause, cause_of, cause_of_code};
 pub(super) use lent::Lent;
+pub(super) use savepoint::{ABORTED, begin_attempt, is_there, next_attempt, undo_attempt};
 
 /// No statement of ours takes this long on a server that works.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
@@ -37,9 +40,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// With these SQLSTATEs the functions for operators refuse what they are asked for: a value that is not possible, nothing under
 /// that name, somebody else at work, a lease that ran out.
 const REFUSALS: [&str; 4] = ["22023", "P0002", "55006", "55000"];
-
-/// SQLSTATE of any statement in a transaction in which one failed.
-pub(super) const ABORTED: &str = "25P02";
 
 /// SQLSTATE for a transaction that is not there: a handler committed or rolled back by itself.
 pub(super) const ENDED: &str = "25P01";
@@ -311,59 +311,6 @@ impl Store {
     }
 }
 
-/// Before the first attempt of a transaction: what a handler does is undone up to here. `watched`, an event that was in the
-/// inbox before, tells whether its handler commits too early.
-pub(super) async fn begin_attempt(tx: &mut PgConnection, watched: Option<EntryId>) -> Result<(), Error> {
-    let statement = match watched {
-        Some(id) => AssertSqlSafe(format!(
-            "set local outbox.watched = '{id}'; savepoint outbox_event"
-        ))
-        .into_sql_str(),
-        None => "savepoint outbox_event".into_sql_str(),
-    };
-    savepoint("setting a savepoint", tx, statement).await
-}
-
-/// After an attempt that succeeded, before the next one. Fails if the handler left the transaction otherwise than it was.
-pub(super) async fn next_attempt(tx: &mut PgConnection) -> Result<(), Error> {
-    let statement = "release savepoint outbox_event; savepoint outbox_event";
-    savepoint("keeping what a handler did", tx, statement).await
-}
-
-/// After an attempt that failed. The savepoint stays.
-pub(super) async fn undo_attempt(tx: &mut PgConnection) -> Result<(), Error> {
-    savepoint(
-        "undoing what a handler did",
-        tx,
-        "rollback to savepoint outbox_event",
-    )
-    .await
-}
-
-/// Fails unless there is a transaction, aborted or not.
-pub(super) async fn is_there(tx: &mut PgConnection) -> Result<(), Error> {
-    match savepoint(
-        "looking whether the transaction is there",
-        tx,
-        "savepoint outbox_event",
-    )
-    .await
-    {
-        Err(Error::Postgres { code: Some(code), .. }) if code == ABORTED => Ok(()),
-        answer => answer,
-    }
-}
-
-async fn savepoint(
-    doing: &'static str,
-    tx: &mut PgConnection,
-    statement: impl SqlSafeStr,
-) -> Result<(), Error> {
-    bounded(doing, sqlx::raw_sql(statement).execute(tx))
-        .await
-        .map(drop)
-}
-
 pub(super) async fn commit(tx: Transaction<'_>) -> Result<(), Error> {
     bounded("committing", tx.commit()).await
 }
@@ -439,44 +386,6 @@ pub(super) fn refused(error: Error) -> Error {
         (true, Some(hint)) => Error::Refused {
             said: format!("{}. {hint}", said.message()),
         },
-    }
-}
-
-/// What the database had to do with a handler's error.
-pub(super) enum Cause {
-    /// Nothing, or it refused a statement with this SQLSTATE.
-    Handler(Option<String>),
-    /// Two transactions met: the same attempt may succeed at once.
-    Conflict,
-    /// The server or the connection is gone: no fault of the handler.
-    Outage,
-}
-
-/// Finds the database's part in a handler's error.
-pub(super) fn cause_of(error: &(dyn StdError + 'static)) -> Cause {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<sqlx::Error>() {
-            return match error {
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Cause::Outage,
-                sqlx::Error::Database(error) => match error.code() {
-                    Some(code) => cause_of_code(&code),
-                    None => Cause::Handler(None),
-                },
-                _ => Cause::Handler(None),
-            };
-        }
-        next = error.source();
-    }
-    Cause::Handler(None)
-}
-
-/// Whose doing a refusal with this SQLSTATE is.
-pub(super) fn cause_of_code(code: &str) -> Cause {
-    match code {
-        "40001" | "40P01" => Cause::Conflict,
-        _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Cause::Outage,
-        _ => Cause::Handler(Some(code.to_owned())),
     }
 }
 

@@ -17,6 +17,7 @@ use super::delivery::Delivery;
 use super::discovery::Barrier;
 use super::flight::Flights;
 use super::gate::Gate;
+use super::held_up::HeldUp;
 use super::lanes::Lanes;
 use super::lease::Lease;
 use super::metric::Meters;
@@ -56,6 +57,8 @@ pub(super) struct Session<'a> {
     pub(super) portion: Portion,
     /// When a transaction came back last.
     pub(super) landed_at: Instant,
+    /// For how long each key has held the others up.
+    pub(super) held_up: HeldUp,
     /// How long an event's handler takes, of late.
     pub(super) pace: Duration,
     /// How many events may be handed over together while the stream is behind: fewer after they failed together.
@@ -133,6 +136,7 @@ impl<'a> Session<'a> {
             window: Window::new(shared.settings.window, shared.settings.window_bytes),
             portion: Portion::new(shared.settings.read_count),
             landed_at: Instant::now(),
+            held_up: HeldUp::default(),
             pace: pace::AT_FIRST,
             together: shared.settings.together,
             was_lane: false,
@@ -198,6 +202,9 @@ impl<'a> Session<'a> {
                 self.load_aside().await?;
                 self.make_room();
                 self.dispatch();
+            } else {
+                // What nobody may start holds nobody up.
+                self.held_up.end();
             }
             self.settle(is_stopping);
             if is_stopping && self.flights.is_empty() {

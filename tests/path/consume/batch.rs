@@ -1,46 +1,26 @@
 //! A handler that takes several events at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use outbox_core::consume::{BatchHandler, BoxFuture, HandlerError, HandlerResult, PgConnection};
 use outbox_core::event::Event;
 use system_tests::Result;
 
-use super::bench::{Bench, Member, Order, TOPIC};
+use super::bench::{Bench, Member, TOPIC};
+use super::slices::Slices;
 
 /// Notes all orders by one statement, and how many it was given; refuses them if number 5 is among them.
 #[derive(Clone, Default)]
 struct Notes {
-    sizes: Arc<Mutex<Vec<usize>>>,
+    slices: Slices,
     refuses_five: bool,
     /// What it says then.
     is_dependency: bool,
     panics: bool,
 }
 
-impl Notes {
-    fn sizes(&self) -> Vec<usize> {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 impl BatchHandler for Notes {
     fn handle<'a>(&'a self, tx: &'a mut PgConnection, events: &'a [Event]) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
-            self.sizes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(events.len());
-            let (mut keys, mut numbers) = (Vec::new(), Vec::new());
-            for event in events {
-                keys.push(event.key.clone());
-                numbers.push(event.json::<Order>()?.number);
-            }
-            sqlx::query("insert into effect (key, number) select * from unnest($1::text[], $2::bigint[])")
-                .bind(keys)
-                .bind(&numbers)
-                .execute(tx)
-                .await?;
+            let numbers = self.slices.note(&mut *tx, events).await?;
             let is_refused = self.refuses_five && numbers.contains(&5);
             assert!(!(is_refused && self.panics), "a bug");
             if is_refused {
@@ -72,8 +52,8 @@ async fn several_events_are_handed_over_at_once_and_in_their_order() -> Result {
     let effects = bench.effects(20).await?;
     member.stop().await?;
     // THEN it was called less often than there are events, and each key is in order
-    assert!(notes.sizes().len() < 20, "{:?}", notes.sizes());
-    assert_eq!(notes.sizes().iter().sum::<usize>(), 20);
+    assert!(notes.slices.sizes().len() < 20, "{:?}", notes.slices.sizes());
+    assert_eq!(notes.slices.sizes().iter().sum::<usize>(), 20);
     let numbers: Vec<i64> = effects.iter().map(|(_, number)| *number).collect();
     assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
     assert_eq!(bench.value::<i64>("select count(*) from outbox.inbox").await?, 20);

@@ -17,7 +17,7 @@ pub(crate) const TOPIC: &str = "orders.placed";
 pub(crate) const STREAM: &str = "outbox:orders.placed";
 pub(crate) const GROUP: &str = "stock";
 /// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a test of a consumer works on.
 pub(crate) struct Bench {

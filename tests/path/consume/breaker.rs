@@ -16,7 +16,7 @@ use super::bench::{Bench, Member, TOPIC, event, note};
 use super::writer::Writer;
 
 /// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// For the keys that begin with `stuck` something is always down.
 fn sometimes_stuck(builder: Builder) -> Builder {

@@ -117,7 +117,7 @@ async fn until_waited_for(bench: &Bench, seen: &mut HashSet<String>, count: usiz
     let waiting = "select virtualtransaction from pg_locks natural join pg_stat_activity
                    where locktype = 'advisory' and classid::bigint = $1 and not granted
                      and (clock_timestamp() - query_start > '300 ms' or $2)";
-    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+    let waited = tokio::time::timeout(Duration::from_secs(120), async {
         while seen.len() < count {
             let found: Vec<String> = sqlx::query_scalar(waiting)
                 .bind(i64::from(CLAIM))

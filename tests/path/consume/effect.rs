@@ -1,16 +1,16 @@
 //! One effect per event, whatever comes again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use outbox_core::consume::Error;
 use serde_json::json;
+use sqlx::Executor;
 use system_tests::patience::until;
 use system_tests::{Login, Result, Schema, World};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::bench::{Bench, GROUP, Member, STREAM, TOPIC, chain, event, note};
+use super::bench::{Bench, GROUP, Member, PATIENCE, STREAM, TOPIC, chain, event, note};
 
 #[tokio::test]
 async fn each_event_has_its_effect_in_order_and_is_acknowledged() -> Result {
@@ -279,7 +279,7 @@ async fn of_two_transactions_with_one_id_the_second_waits_for_the_first() -> Res
     again["recordedtime"] = json!("2026-11-21T09:00:00.000001Z");
     let (arrived, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (signal, wait) = (arrived.clone(), gate.clone());
-    let describe = bench.describe().lease(Duration::from_secs(20));
+    let describe = bench.describe().lease(PATIENCE).handler_limit(PATIENCE);
     let member = Member::start(describe.on(TOPIC, move |tx, event| {
         let (signal, wait) = (signal.clone(), wait.clone());
         Box::pin(async move {
@@ -294,7 +294,7 @@ async fn of_two_transactions_with_one_id_the_second_waits_for_the_first() -> Res
     bench
         .put_raw("1-2", "event", again.to_string().as_bytes())
         .await?;
-    until("the second waits", Duration::from_secs(10), async || {
+    until("the second waits", PATIENCE, async || {
         let waiting: i64 = bench
             .value(
                 "select count(*) from pg_stat_activity
@@ -310,6 +310,50 @@ async fn of_two_transactions_with_one_id_the_second_waits_for_the_first() -> Res
         .await?;
     member.stop().await?;
     // THEN it had one effect
+    assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_enters_without_a_claim_is_waited_for_and_found() -> Result {
+    // GIVEN somebody who enters an event in the inbox and has not committed
+    let mut bench = Bench::new().await?;
+    let mut open = bench.pool.begin().await?;
+    bench
+        .pool
+        .execute("select outbox.add_inbox_day('2026-11-20T12:00:00.123456Z')")
+        .await?;
+    sqlx::query(
+        "insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
+         values ($1, '/shop', 'event-1', '2026-11-20T12:00:00.123456Z', 'dead', $2, '1-1')",
+    )
+    .bind(GROUP)
+    .bind(STREAM)
+    .execute(&mut *open)
+    .await?;
+    // WHEN that event comes, with another one behind it
+    bench
+        .put_together(0, vec![event(None, "a", 1), event(None, "a", 2)])
+        .await?;
+    let member = bench.start()?;
+    until("the member waits for it", PATIENCE, async || {
+        let waiting: bool = bench
+            .value(
+                "select exists (select from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid')",
+            )
+            .await?;
+        Ok(waiting.then_some(()))
+    })
+    .await?;
+    open.commit().await?;
+    // THEN it has no effect, and the other one has one
+    let effects = bench.effects(1).await?;
+    bench
+        .until("select coalesce(bool_or(passed_entry = '1-2'), false) from outbox_ops.inbox")
+        .await?;
+    member.stop().await?;
+    assert_eq!(effects, [("a".to_owned(), 2)]);
     assert_eq!(bench.value::<i64>("select count(*) from effect").await?, 1);
     Ok(())
 }

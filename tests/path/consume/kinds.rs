@@ -67,7 +67,7 @@ async fn while_something_is_down_no_attempt_is_spent_and_one_event_is_tried_now_
     is_down.store(false, Ordering::SeqCst);
     bench.effects(100).await?;
     let ready = standing.wait_for(|standing| standing.is_ready());
-    tokio::time::timeout(Duration::from_secs(30), ready).await??;
+    tokio::time::timeout(Duration::from_secs(120), ready).await??;
     token.cancel();
     task.await??;
     assert_eq!(

@@ -57,6 +57,9 @@ mod pending;
 mod severed;
 
 mod slow;
+
+mod slices;
+
 mod sole;
 
 mod kinds;

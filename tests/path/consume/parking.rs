@@ -13,7 +13,7 @@ use system_tests::relay::RelayOptions;
 use system_tests::{Relay, Result};
 use tokio::sync::{Notify, Semaphore};
 
-use super::bench::{Bench, GROUP, Member, Order, STREAM, TOPIC, event, note};
+use super::bench::{Bench, GROUP, Member, Order, PATIENCE, STREAM, TOPIC, event, note};
 
 /// Notes every order but one, as long as that is broken.
 struct Broken {
@@ -93,7 +93,7 @@ async fn later_events_of_a_failed_key_wait_in_the_database_and_follow_in_their_o
             .await?;
     let ids = ["event-1", "event-2", "event-4"];
     assert_eq!(waiting, ids.map(|id| (id.to_owned(), i32::from(id == "event-1"))));
-    until("all are acknowledged", Duration::from_secs(20), async || {
+    until("all are acknowledged", PATIENCE, async || {
         Ok((bench.pending().await? == 0).then_some(()))
     })
     .await?;
@@ -463,7 +463,11 @@ async fn a_key_is_not_closed_while_an_event_joins_it() -> Result {
     let (arrived, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (inner, signal, wait) = (Arc::new(broken.handler()), arrived.clone(), gate.clone());
     // It waits longer than the others of this file.
-    let describe = bench.describe().retry(far_away()).lease(Duration::from_secs(20));
+    let describe = bench
+        .describe()
+        .retry(far_away())
+        .lease(PATIENCE)
+        .handler_limit(PATIENCE);
     let member = Member::start(describe.on(TOPIC, move |tx, event| {
         let (inner, signal, wait) = (inner.clone(), signal.clone(), wait.clone());
         Box::pin(async move {
@@ -508,19 +512,15 @@ async fn a_key_is_not_closed_while_an_event_joins_it() -> Result {
 
 /// So many transactions wait for others.
 async fn until_waiting(bench: &Bench, count: i64) -> Result {
-    until(
-        "transactions that wait for others",
-        Duration::from_secs(10),
-        async || {
-            let waiting: i64 = bench
-                .value(
-                    "select count(*) from pg_stat_activity
+    until("transactions that wait for others", PATIENCE, async || {
+        let waiting: i64 = bench
+            .value(
+                "select count(*) from pg_stat_activity
                  where datname = current_database() and wait_event_type = 'Lock'",
-                )
-                .await?;
-            Ok((waiting == count).then_some(()))
-        },
-    )
+            )
+            .await?;
+        Ok((waiting == count).then_some(()))
+    })
     .await
 }
 

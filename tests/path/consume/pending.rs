@@ -16,6 +16,8 @@ use super::bench::{Bench, Member, STREAM, TOPIC, event, note};
 
 /// No answer of a loopback Redis takes this long.
 const LIMIT: Duration = Duration::from_secs(10);
+/// What only says that something hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// What a member may have loaded, and one read ahead of it, and one more in the channel.
 const IN_HAND: usize = 1000 + 128 + 128;
 /// A session asks for few entries at first, and for more when it has seen that they are small: so many claims are enough for what
@@ -70,7 +72,7 @@ impl Counted {
     /// Waits until so many calls were counted.
     async fn until_called(&mut self, command: &str, times: u64) -> Result {
         let redis = &mut self.bench.redis;
-        let called = until(command, 3 * LIMIT, async || {
+        let called = until(command, PATIENCE, async || {
             Ok((calls(redis, command).await? >= times).then_some(()))
         });
         called.await
@@ -79,7 +81,7 @@ impl Counted {
     /// Waits until so many entries are pending.
     async fn until_pending(&mut self, count: i64) -> Result {
         let bench = &mut self.bench;
-        let pending = until("entries are pending", 3 * LIMIT, async || {
+        let pending = until("entries are pending", PATIENCE, async || {
             Ok((bench.pending().await? == count).then_some(()))
         });
         pending.await
@@ -156,7 +158,7 @@ async fn what_somebody_else_took_is_found_beside_a_lot_that_is_in_hand_and_claim
     }
     // AND it holds what it may
     let mut held = 0;
-    until("the member holds what it may", 3 * LIMIT, async || {
+    until("the member holds what it may", PATIENCE, async || {
         let before = std::mem::replace(&mut held, counted.bench.pending().await?);
         let reads = calls(&mut counted.bench.redis, "xreadgroup").await?;
         Ok((held == before && held > 1000 && reads > 8).then_some(()))

@@ -191,7 +191,7 @@ async fn a_paused_consumer_says_by_whom_and_applies_nothing_until_it_is_resumed(
 
 /// Waits until a query answers true. The server tells nobody.
 async fn until_true(pool: &PgPool, query: &'static str) -> Result {
-    until(query, Duration::from_secs(30), async || {
+    until(query, Duration::from_secs(120), async || {
         let is_true: bool = sqlx::query_scalar(query).fetch_one(pool).await?;
         Ok(is_true.then_some(()))
     })
@@ -237,7 +237,7 @@ async fn an_idle_member_asks_once_a_second_however_many_streams_it_has() -> Resu
             .collect())
     };
     // Every session has looked once for what is parked: then they are at rest.
-    until("forty sessions at rest", Duration::from_secs(30), async || {
+    until("forty sessions at rest", Duration::from_secs(120), async || {
         let looks = statements()?
             .iter()
             .filter(|line| line.contains("Keys of a stream that are tried again"))

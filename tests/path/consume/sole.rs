@@ -1,13 +1,12 @@
 //! A call that is all that its transaction does: as many events as there are, no savepoint before it, and found out all the same.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use outbox_core::consume::{BatchHandler, BoxFuture, HandlerError, HandlerResult, PgConnection};
 use outbox_core::event::Event;
 use sqlx::Connection as _;
 use system_tests::Result;
 
-use super::bench::{Bench, Member, Order, TOPIC};
+use super::bench::{Bench, Member, TOPIC};
+use super::slices::Slices;
 
 /// What becomes of a slice with this order in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,40 +27,23 @@ enum Harm {
 /// Notes all orders by one statement, and how many it was given.
 #[derive(Clone)]
 struct Notes {
-    sizes: Arc<Mutex<Vec<usize>>>,
+    slices: Slices,
     harm: Harm,
 }
 
 impl Notes {
     fn new(harm: Harm) -> Self {
         Self {
-            sizes: Arc::default(),
+            slices: Slices::default(),
             harm,
         }
-    }
-
-    fn sizes(&self) -> Vec<usize> {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl BatchHandler for Notes {
     fn handle<'a>(&'a self, tx: &'a mut PgConnection, events: &'a [Event]) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
-            self.sizes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(events.len());
-            let (mut keys, mut numbers) = (Vec::new(), Vec::new());
-            for event in events {
-                keys.push(event.key.clone());
-                numbers.push(event.json::<Order>()?.number);
-            }
-            sqlx::query("insert into effect (key, number) select * from unnest($1::text[], $2::bigint[])")
-                .bind(keys)
-                .bind(&numbers)
-                .execute(&mut *tx)
-                .await?;
+            let numbers = self.slices.note(&mut *tx, events).await?;
             match self.harm {
                 Harm::Refused(number) if numbers.contains(&number) => Err(HandlerError::new("refused")),
                 Harm::Aborted(number) if numbers.contains(&number) => {
@@ -108,7 +90,7 @@ async fn its_effects_belong_to_the_transaction_itself() -> Result {
     bench.effects(20).await?;
     member.stop().await?;
     // THEN each effect was written by the transaction that wrote the rows of the inbox, and by no savepoint of it
-    assert!(notes.sizes().len() < 20, "{:?}", notes.sizes());
+    assert!(notes.slices.sizes().len() < 20, "{:?}", notes.slices.sizes());
     let apart: i64 = bench
         .value("select count(*) from effect where not exists (select from outbox.inbox where inbox.xmin = effect.xmin)")
         .await?;
@@ -133,13 +115,13 @@ async fn behind_it_takes_more_events_than_usual_unless_a_number_was_said() -> Re
         member.stop().await?;
         // THEN a slice is as large as may be, and no event had two effects
         assert_eq!(effects.len(), 600);
-        let largest = notes.sizes().into_iter().max();
+        let largest = notes.slices.sizes().into_iter().max();
         assert!(
             largest.is_some_and(|largest| (least..=most).contains(&largest)),
             "{:?}",
-            notes.sizes()
+            notes.slices.sizes()
         );
-        assert_eq!(notes.sizes().iter().sum::<usize>(), 600);
+        assert_eq!(notes.slices.sizes().iter().sum::<usize>(), 600);
     }
     Ok(())
 }
@@ -162,7 +144,7 @@ async fn of_a_large_slice_that_failed_few_are_tried_in_one_transaction() -> Resu
     assert_eq!((id.as_str(), attempts), ("event-300", 3));
     assert_eq!(effects.len(), 599);
     // AND no transaction had more calls than usual: no more than 32 of its own follow each other, and two of what was parked
-    let sizes = notes.sizes();
+    let sizes = notes.slices.sizes();
     let runs = sizes.split(|size| *size > 1).map(<[usize]>::len);
     assert!(sizes.iter().any(|size| *size > 32), "{sizes:?}");
     assert!(

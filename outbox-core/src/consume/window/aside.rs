@@ -8,17 +8,26 @@ use super::{Item, Lane, Slot, Window};
 use crate::event::EntryId;
 
 impl<T> Window<T> {
-    /// The lane of the first unfinished entry, if it holds the others up: so many are finished behind it, or nothing more can be
-    /// read. Only if it is loaded and not in a transaction.
+    /// Whose entry is the first unfinished one, if it holds the others up: so many are finished behind it, or nothing more can be read. What
+    /// is finished before it waits for nothing but its record.
     #[must_use]
-    pub(in crate::consume) fn holder(&self) -> Option<&Lane> {
-        if !self.is_half_full() && self.places_left() > 0 {
+    pub(in crate::consume) fn held_up_by(&self) -> Option<&Lane> {
+        let is_full = self.places_left() == 0;
+        if !is_full && !self.is_half_full() {
             return None;
         }
-        let mut chained = self.slots.values().filter(|slot| slot.is_chained());
-        let lane = chained.find_map(Slot::lane)?;
-        let share = self.lanes.get(lane)?;
-        (share.flying == 0 && !share.open.is_empty()).then_some(lane)
+        let mut before = 0;
+        let chained = self.slots.values().filter(|slot| slot.is_chained());
+        let first = chained.inspect(|_| before += 1).find_map(Slot::lane)?;
+        let behind = self.finished + 1 - before;
+        (is_full || behind * 2 >= self.capacity).then_some(first)
+    }
+
+    /// Whether something of this lane is loaded, and nothing of it in a transaction.
+    #[must_use]
+    pub(in crate::consume) fn is_waiting(&self, lane: &Lane) -> bool {
+        let share = self.lanes.get(lane);
+        share.is_some_and(|share| share.flying == 0 && !share.open.is_empty())
     }
 
     /// Sets entries aside that wait behind a transaction of their lane, where a lane has more than its share of what is

@@ -244,6 +244,11 @@ fn what_is_lost_outside_the_chain_leaves_no_trace_in_it() {
     assert_eq!(window.len(), 5);
 }
 
+/// Who holds the others up, and may be parked.
+fn holder(window: &Window<()>) -> Option<&Lane> {
+    window.held_up_by().filter(|lane| window.is_waiting(lane))
+}
+
 #[test]
 fn a_lane_holds_the_others_up_when_much_is_finished_behind_it() {
     let mut window = slow_lane();
@@ -252,17 +257,35 @@ fn a_lane_holds_the_others_up_when_much_is_finished_behind_it() {
         window.push(item(n, "c"));
     }
     finish(&mut window, &[4, 6, 7]);
-    assert_eq!(window.holder(), None, "not much");
+    assert_eq!(holder(&window), None, "not much");
     finish(&mut window, &[8]);
-    assert_eq!(window.holder(), None, "it is in a transaction");
+    assert_eq!(holder(&window), None, "it is in a transaction");
     window.release(&ids(&[1]), false);
-    assert_eq!(window.holder(), Some(&lane));
+    assert_eq!(holder(&window), Some(&lane));
     let lanes = HashSet::from([lane]);
     let of_lane: Vec<EntryId> = window.of_lanes(&lanes, 3).iter().map(|item| item.id).collect();
     assert_eq!(of_lane, ids(&[1, 2, 3]));
     finish(&mut window, &[1, 2, 3, 5]);
     assert_eq!(window.pass(id(8)).len(), 8);
-    assert_eq!(window.holder(), None);
+    assert_eq!(holder(&window), None);
+}
+
+#[test]
+fn what_is_finished_before_a_lane_is_not_held_up_by_it() {
+    let mut window = Window::new(8, 1000);
+    for n in 1..=5 {
+        window.push(item(n, "a"));
+    }
+    window.push(item(6, "b"));
+    window.push(item(7, "c"));
+    finish(&mut window, &[1, 2, 3, 4, 7]);
+    assert!(window.is_half_full(), "it is to be recorded");
+    assert_eq!(holder(&window), None, "one is finished behind it");
+    for n in 8..=10 {
+        window.push(item(n, "c"));
+    }
+    finish(&mut window, &[8, 9, 10]);
+    assert_eq!(holder(&window), Some(&Lane::of_key("a")));
 }
 
 #[test]
@@ -331,14 +354,14 @@ fn finish_and_pass(window: &mut Window<()>, numbers: &[u64]) {
 #[test]
 fn a_lane_that_took_every_place_holds_the_others_up_as_soon_as_it_is_loaded() {
     let mut window = full_of_one_lane();
-    assert_eq!(window.holder(), None, "it is in a transaction");
+    assert_eq!(holder(&window), None, "it is in a transaction");
     assert_eq!(finish(&mut window, &[1]), []);
-    assert_eq!(window.holder(), None, "nothing of it is loaded");
+    assert_eq!(holder(&window), None, "nothing of it is loaded");
     assert_eq!(window.to_load(2), ids(&[2, 3]));
     assert!(window.reload(item(2, "slow")));
-    assert_eq!(window.holder(), Some(&Lane::of_key("slow")));
+    assert_eq!(holder(&window), Some(&Lane::of_key("slow")));
     window.pass(id(1));
-    assert_eq!(window.holder(), None, "there is a place left");
+    assert_eq!(holder(&window), None, "there is a place left");
 }
 
 #[test]
