@@ -3155,6 +3155,42 @@ $$;
 
 ALTER FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint, far bigint) RETURNS TABLE(topic text, partition integer, event_count bigint, first_position bigint, last_position bigint, first_new_position bigint)
+    LANGUAGE plpgsql STABLE ROWS 8
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    through bigint := coalesce(far, 9223372036854775807);
+begin
+    return query
+        select arrived.topic, 1 + outbox.partition_of(coalesce(arrived.key, arrived.id::text), (layouts -> 'partitions' ->> arrived.topic)::integer),
+               count(*), min(arrived.position), max(arrived.position), min(arrived.position) filter (where arrived.is_new)
+        from (
+            select l.topic, l.key, l.id, l.position, true as is_new from outbox.log l
+            where l.transaction_id >= partition_shares.xmax::xid8 and l.position > floor
+              and l.retention in ('standard', 'audit') and l.position <= through
+            union all
+            select l.topic, l.key, l.id, l.position, true from outbox.log l
+            where l.transaction_id >= partition_shares.xmax::xid8 and l.position > floor and l.retention not in ('standard', 'audit')
+            union all
+            select l.topic, l.key, l.id, l.position, false from outbox.log l
+            where l.transaction_id = any(open::xid8[]) and l.position > floor
+              and l.retention in ('standard', 'audit') and l.position <= through
+            union all
+            select l.topic, l.key, l.id, l.position, false from outbox.log l
+            where l.transaction_id = any(open::xid8[]) and l.position > floor and l.retention not in ('standard', 'audit')
+        ) arrived
+        where layouts -> 'partitions' ? arrived.topic
+        group by 1, 2;
+end
+$$;
+
+ALTER FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint, far bigint) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10454,6 +10490,9 @@ GRANT ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts js
 
 REVOKE ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint) TO outbox_relay;
+
+REVOKE ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint, far bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.partition_shares(xmax text, open text[], layouts jsonb, floor bigint, far bigint) TO outbox_relay;
 
 REVOKE ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.pass_hole(consumer text, stream text, entry_id text, reason text) TO outbox_operator;

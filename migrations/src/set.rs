@@ -46,7 +46,8 @@ const LOG: &[Step] = steps!(
     27 "0027" "buried", 28 "0028" "masters", 29 "0029" "tags", 30 "0030" "boundary", 31 "0031" "swift", 32 "0032" "lean",
     33 "0033" "plain", 34 "0034" "rare", 35 "0035" "held",
     36 "0036" "looked", 37 "0037" "columns", 38 "0038" "untagged", 39 "0039" "outgoing",
-    40 "0040" "alike", 41 "0041" "terse", 42 "0042" "bell"
+    40 "0040" "alike", 41 "0041" "terse", 42 "0042" "bell",
+    43 "0043" "below"
 );
 
 const INBOX: &[Step] = steps!(

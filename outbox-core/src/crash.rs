@@ -40,6 +40,8 @@ points! {
     LEASE_TAKEN = "lease-taken";
     /// A batch is about to be cut.
     BATCH_BEFORE_CUT = "batch-before-cut";
+    /// Most of a huge batch is counted, and nothing of it is stored.
+    BATCH_COUNTED = "batch-counted";
     /// A batch is durable, and nobody was told.
     BATCH_COMMITTED = "batch-committed";
     /// The doorbell's lock was taken.

@@ -48,6 +48,8 @@ mod sql;
 
 mod subscriptions;
 
+mod waited;
+
 mod withheld;
 
 mod witness;

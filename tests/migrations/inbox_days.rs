@@ -123,7 +123,7 @@ async fn a_day_that_somebody_writes_to_is_waited_for_without_holding_the_inbox()
         }
     });
     // THEN while it waits for that day it has no lock on the inbox that anybody who applies would wait for
-    let strongest = until("a wait for the day", Duration::from_secs(20), async || {
+    let strongest = until("a wait for the day", Duration::from_secs(120), async || {
         let held: Option<Option<String>> = sqlx::query_scalar(
             "select string_agg(distinct held.mode, ' ') filter (where held.relation = 'outbox.inbox'::regclass)
              from pg_locks held

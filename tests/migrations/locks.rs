@@ -1,5 +1,7 @@
 //! What a migration locks, and whom it lets pass: services append while their database is migrated.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outbox_migrations::{Error, LOG_VERSION, Set, State, migrate_log, status};
@@ -162,6 +164,64 @@ async fn services_append_between_any_two_steps() -> Result {
     assert_eq!(
         rows,
         2 * (LOG_VERSION - BEFORE_REFUSALS + 1) - (STREAMS - BEFORE_REFUSALS)
+    );
+    Ok(())
+}
+
+/// The last version whose doorbell asked in its function.
+const BEFORE_TERSE: i64 = 40;
+
+/// Steps 0041 and 0042 change what each append runs through, and take locks that each append has.
+#[tokio::test]
+async fn nobody_is_refused_who_appends_while_the_statement_and_the_doorbell_are_changed() -> Result {
+    // GIVEN producers that append by each way, without prepared statements, one short transaction behind the other
+    let world = World::with_schema(Schema::Empty).await?;
+    at_version(&world, BEFORE_TERSE).await?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut producers = Vec::new();
+    for number in 0..6 {
+        let mut connection = world.connect().await?;
+        let is_over = Arc::clone(&is_over);
+        producers.push(tokio::spawn(async move {
+            let statement = match number % 3 {
+                0 => "insert into outbox.outgoing (topic, key, data) values ('orders.placed', 'k', '{}')",
+                1 => "select outbox.append('orders.placed', '{}', key => 'k')",
+                _ => "begin; select outbox.append_to_stream('order-1', null, '[{\"type\": \"placed\"}]'); commit",
+            };
+            let mut appended: i64 = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                connection.execute(statement).await?;
+                appended += 1;
+            }
+            Ok::<_, sqlx::Error>(appended)
+        }));
+    }
+    let mut watcher = world.connect().await?;
+    let rows = "select count(*) from outbox.log";
+    until("they append", LIMIT, async || {
+        let rows: i64 = sqlx::query_scalar(rows).fetch_one(&mut watcher).await?;
+        Ok((rows > 100).then_some(()))
+    })
+    .await?;
+    // WHEN it is migrated
+    let mut connection = world.connect().await?;
+    let report = migrate_log(&mut connection).await;
+    let at_its_end: i64 = sqlx::query_scalar(rows).fetch_one(&mut watcher).await?;
+    until("they append with what is new", LIMIT, async || {
+        let rows: i64 = sqlx::query_scalar(rows).fetch_one(&mut watcher).await?;
+        Ok((rows > at_its_end + 100).then_some(()))
+    })
+    .await?;
+    is_over.store(true, Ordering::Relaxed);
+    // THEN every append of them succeeded, and is there once
+    let mut appended = 0;
+    for producer in producers {
+        appended += producer.await??;
+    }
+    assert_eq!(report?.version, LOG_VERSION);
+    assert_eq!(
+        sqlx::query_scalar::<_, i64>(rows).fetch_one(&mut watcher).await?,
+        appended
     );
     Ok(())
 }

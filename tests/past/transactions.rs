@@ -137,15 +137,7 @@ async fn an_era_waits_for_who_appends_and_says_for_whom() -> Result {
         .fetch_one(&mut *open)
         .await?;
     // WHEN the era is to be opened, THEN it is not, and the transaction is named
-    let answer = scene.ask(&[
-        "recover",
-        "apply",
-        "--strategy",
-        "continue",
-        "--reason",
-        "x",
-        "--yes",
-    ])?;
+    let answer = scene.try_apply("continue")?;
     assert_eq!(answer.code, 1, "{}", answer.errors);
     assert!(answer.errors.contains("the-slow-one"), "{}", answer.errors);
     // AND appends of others waited for moments only
@@ -157,5 +149,37 @@ async fn an_era_waits_for_who_appends_and_says_for_whom() -> Result {
     relay.leads().await?;
     let expected = [all, vec![late], appended].concat();
     assert_eq!(scene.arrived(expected.len()).await?, expected);
+    Ok(())
+}
+
+/// The view looks at the locks, then at the sessions: who ends in between still has its locks and has no start.
+#[tokio::test]
+async fn an_era_waits_for_who_ends_while_it_looks() -> Result {
+    // GIVEN a transaction that appended, which the view shows as one that ends at that moment
+    let (scene, _) = loaded_elsewhere().await?;
+    let mut connection = scene.connect().await?;
+    connection
+        .execute(
+            "create or replace view outbox_ops.waiting_transactions as
+             select w.pid, w.kind, w.user_name, w.application, w.state, null::timestamptz as started_at, null::interval as age,
+                    w.query_started_at, w.waits_for, w.prepared_name, w.holds_back
+             from outbox.waiting_transactions() w",
+        )
+        .await?;
+    connection
+        .execute("set application_name = 'the-ending-one'")
+        .await?;
+    let mut open = connection.begin().await?;
+    sqlx::query("select outbox.append($1, '{}')")
+        .bind(TOPIC)
+        .execute(&mut *open)
+        .await?;
+    // WHEN the era is to be opened, THEN it waits for that one as for any other
+    let answer = scene.try_apply("continue")?;
+    assert_eq!(answer.code, 1, "{}", answer.errors);
+    assert!(answer.errors.contains("the-ending-one"), "{}", answer.errors);
+    // AND opens it when it has ended
+    open.commit().await?;
+    scene.apply("continue")?;
     Ok(())
 }

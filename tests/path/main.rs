@@ -20,6 +20,8 @@ mod consumer_cli;
 
 mod dead_letters;
 
+mod far;
+
 mod health;
 
 mod interop;

@@ -184,3 +184,41 @@ async fn what_the_library_sends_is_planned_once() -> Result {
     );
     Ok(())
 }
+
+/// What docs/sql.md says that it is not for: refused, and nothing is half done.
+#[tokio::test]
+async fn what_is_not_possible_there_is_refused() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    connection
+        .execute("create table public.orders (id bigint)")
+        .await?;
+    for statement in [
+        "insert into outbox.outgoing (topic) values ('orders.placed') on conflict do nothing",
+        "copy outbox.outgoing (topic) from program 'true'",
+        "with placed as (insert into public.orders values (1) returning id)
+         insert into outbox.outgoing (topic, key) select 'orders.placed', id::text from placed",
+        "set session_replication_role = replica; insert into outbox.outgoing (topic) values ('orders.placed')",
+    ] {
+        let refused = sqlx::raw_sql(statement).execute(&mut connection).await;
+        assert!(
+            matches!(refused, Err(sqlx::Error::Database(_))),
+            "{statement}: {refused:?}"
+        );
+        connection.execute("reset session_replication_role").await?;
+    }
+    // AND the way that it says instead is one
+    connection
+        .execute(
+            "with placed as (insert into public.orders values (1) returning id),
+                  told as (insert into outbox.outgoing (topic, key) select 'orders.placed', '1' returning id)
+             select count(*) from placed, told",
+        )
+        .await?;
+    let rows: (i64, i64) =
+        sqlx::query_as("select (select count(*) from outbox.log), (select count(*) from public.orders)")
+            .fetch_one(&mut connection)
+            .await?;
+    assert_eq!(rows, (1, 1));
+    Ok(())
+}

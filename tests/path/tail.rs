@@ -10,6 +10,7 @@ use crate::arrivals::arrived;
 
 const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.sql");
 const CUT_FEW: &str = include_str!("../../outbox-core/queries/tail/cut_few.sql");
+const FIND_FAR: &str = include_str!("../../outbox-core/queries/tail/find_far.sql");
 const HAS_ARRIVED: &str = include_str!("../../outbox-core/queries/tail/has_arrived.sql");
 const READ_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_share.sql");
 const READ_WIDE_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_wide_share.sql");
@@ -277,9 +278,11 @@ async fn cut(connection: &mut PgConnection, sql: &'static str, is_kept: bool) ->
         .bind(100_i64)
         .bind(1_i64 << 20)
         .bind(0_i64);
-    if sql == CUT_FEW {
-        query = query.bind(1_000_000_i64);
-    }
+    query = if sql == CUT_FEW {
+        query.bind(1_000_000_i64)
+    } else {
+        query.bind(None::<i64>).bind("[]")
+    };
     let rows = query.fetch_all(&mut *transaction).await?;
     let found: std::result::Result<Found, sqlx::Error> = rows
         .iter()
@@ -368,9 +371,9 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
         let statements = [
             (
                 "cut",
-                "bigint, text, text[], integer, bigint, bigint, bigint, bigint",
+                "bigint, text, text[], integer, bigint, bigint, bigint, bigint, bigint, text",
                 CUT_BATCH,
-                "0, '3', '{5,9}', 1, 1, 100, 100, 0",
+                "0, '3', '{5,9}', 1, 1, 100, 100, 0, null, '[]'",
             ),
             (
                 "few",
@@ -378,6 +381,7 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
                 CUT_FEW,
                 "0, '3', '{5,9}', 1, 1, 100, 100, 0, 100000",
             ),
+            ("far", "text, bigint", FIND_FAR, "'3', 0"),
             (
                 "arrived",
                 "text, text[], bigint, bigint",
@@ -523,7 +527,7 @@ async fn a_leader_whose_lease_was_taken_steps_down_and_waits_its_turn() -> Resul
         .execute(&mut connection)
         .await?;
     // THEN it stands by, and leaves the log to that one
-    until("it stands by", Duration::from_secs(20), async || {
+    until("it stands by", Duration::from_secs(120), async || {
         let (_, body) = relay.get("/readyz").await?;
         Ok(body.contains("\"standby\"").then_some(()))
     })

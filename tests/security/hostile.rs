@@ -268,16 +268,16 @@ async fn a_relay_takes_nothing_from_the_path_of_its_login() -> Result {
     relay.leads().await?;
     administrator.execute("select outbox.append('t', '{}')").await?;
     let mut redis = world.redis().await?;
-    system_tests::patience::until("the entry", std::time::Duration::from_secs(20), async || {
+    system_tests::patience::until("the entry", std::time::Duration::from_secs(120), async || {
         let length: i64 = redis::cmd("XLEN").arg("outbox:t").query_async(&mut redis).await?;
         Ok((length == 1).then_some(()))
     })
     .await?;
     // THEN it has published, measured and looked after pieces without a step into a trap
     relay
-        .logs("pieces looked after", std::time::Duration::from_secs(20))
+        .logs("pieces looked after", std::time::Duration::from_secs(120))
         .await?;
-    system_tests::patience::until("the gauges", std::time::Duration::from_secs(20), async || {
+    system_tests::patience::until("the gauges", std::time::Duration::from_secs(120), async || {
         Ok((relay.metric("outbox_ops_sampled_timestamp_seconds").await? > 0.0).then_some(()))
     })
     .await?;

@@ -9,6 +9,8 @@ use system_tests::{Answer, Invocation, Relay, Result, World};
 
 /// Three times the five seconds in which every relay looks.
 const LIMIT: Duration = Duration::from_secs(15);
+/// What only says that something hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An entry at the sink is of a batch that this ledger never cut.
 const AHEAD: &str = "STREAM-IS-AHEAD";
@@ -82,7 +84,7 @@ async fn a_stranger_that_holds_its_events_back_is_named_and_the_relay_stays_read
     assert_eq!(status.code, 0, "{}", status.output);
     // AND when it ends, nothing is said any more
     held.commit().await?;
-    until("no cause", LIMIT, async || {
+    until("no cause", PATIENCE, async || {
         let (_, body) = relay.get("/readyz").await?;
         Ok((!body.contains("slow-shop")).then_some(()))
     })
@@ -147,7 +149,7 @@ async fn that_nobody_holds_the_lease_is_named_and_why_a_relay_cannot_take_it() -
         .execute("grant update on outbox.lease to outbox_relay")
         .await?;
     relay.leads().await?;
-    until("no cause", LIMIT, async || {
+    until("no cause", PATIENCE, async || {
         let (_, body) = relay.get("/readyz").await?;
         Ok((!body.contains("no_lease")).then_some(()))
     })
@@ -163,7 +165,7 @@ async fn a_database_that_went_back_in_time_is_named() -> Result {
         append(&mut connection).await?;
     }
     let mut redis = world.redis().await?;
-    until("four entries", LIMIT, async || {
+    until("four entries", PATIENCE, async || {
         let length: i64 = redis::cmd("XLEN")
             .arg("outbox:orders")
             .query_async(&mut redis)
@@ -244,7 +246,7 @@ async fn a_piece_that_is_missing_is_named_until_upkeep_makes_it() -> Result {
     drop(relay);
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
-    until("no cause", LIMIT, async || {
+    until("no cause", PATIENCE, async || {
         let status = Invocation::of(&world, &["status"])?.ask()?;
         Ok((status.code == 0).then_some(()))
     })

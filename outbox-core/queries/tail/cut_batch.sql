@@ -7,10 +7,13 @@
 -- where nothing else is appended they would be looked at again by every cut.
 -- So do rows whose topic is no name, which no function of the outbox inserts: no stream could be made of them, and one would stop all topics.
 -- They are kept by name beside the batch, and told once (`misnamed`).
--- cut_few.sql finds the same, for less, where it is little.
+-- cut_few.sql finds the same, for less, where it is little. Where there is much, most of it was counted before, by count_far.sql, in the same
+-- snapshot: a transaction of both is `repeatable read`.
 -- $1 number of the batch before, $2 xmax of its snapshot, $3 its open transactions, $4 era, $5 epoch of the leader,
 -- $6 up to how many rows are returned at once, $7 up to how many bytes of them, $8 floor of the era: what is not above it was
--- appended before the era, perhaps on another server, and its transaction ids mean nothing here.
+-- appended before the era, perhaps on another server, and its transaction ids mean nothing here,
+-- $9 above this position the rows of the classes that pass are not looked at: they were counted, by count_far.sql; null if nothing was,
+-- $10 what it counted, by topic; and by partition, if it was asked for that: if not, all rows of topics with partitions are looked at here.
 with flushed as materialized (
     -- The commit of a batch flushes the log past every commit that it contains, whatever the server's default.
     select set_config('synchronous_commit', 'on', true)
@@ -18,25 +21,53 @@ with flushed as materialized (
     -- Null where no topic has partitions, and then nothing else about them is asked.
     select case when exists (select from outbox.topic t where t.partitions > 1) then outbox.layouts_in_force() end as laid
 ), arrived as (
-    select topic, position, true as is_new from outbox.log where transaction_id >= $2::text::xid8 and position > $8::bigint
+    select topic, position, true as is_new from outbox.log
+    where transaction_id >= $2::text::xid8 and position > $8::bigint
+      and retention in ('standard', 'audit') and position <= coalesce($9::bigint, 9223372036854775807)
     union all
-    select topic, position, false from outbox.log where transaction_id = any($3::text[]::xid8[]) and position > $8::bigint
-), topic_share as materialized (
+    select topic, position, true from outbox.log
+    where transaction_id >= $2::text::xid8 and position > $8::bigint and retention not in ('standard', 'audit')
+    union all
+    select topic, position, false from outbox.log
+    where transaction_id = any($3::text[]::xid8[]) and position > $8::bigint
+      and retention in ('standard', 'audit') and position <= coalesce($9::bigint, 9223372036854775807)
+    union all
+    select topic, position, false from outbox.log
+    where transaction_id = any($3::text[]::xid8[]) and position > $8::bigint and retention not in ('standard', 'audit')
+), far as materialized (
+    select * from json_to_recordset($10::text::json) f (topic text, partition integer, event_count bigint, first_position bigint,
+                                                        last_position bigint, first_new_position bigint)
+), counted as (
     select topic, count(*) as event_count, min(position) as first_position, max(position) as last_position,
-           min(position) filter (where is_new) as first_new_position,
+           min(position) filter (where is_new) as first_new_position
+    from arrived
+    group by topic
+    union all
+    select far.topic, far.event_count, far.first_position, far.last_position, far.first_new_position
+    from far
+), topic_share as materialized (
+    select topic, sum(event_count)::bigint as event_count, min(first_position) as first_position, max(last_position) as last_position,
+           min(first_new_position) as first_new_position,
            -- Null where there is none. Length and characters apart, as everywhere.
            topic ~ '^[A-Za-z0-9._-]+$' and octet_length(topic) <= 200 as is_name
-    from arrived
+    from counted
     group by topic
 ), share as materialized (
     select topic, 0 as partition, event_count, first_position, last_position, first_new_position
     from topic_share, layout
     where topic_share.is_name and (layout.laid is null or not layout.laid -> 'partitions' ? topic_share.topic)
     union all
-    -- The rows of topics with partitions, counted again by partition, in the same snapshot.
-    select parted.topic, parted.partition, parted.event_count, parted.first_position, parted.last_position, parted.first_new_position
-    from outbox.partition_shares($2::text, $3::text[], (select laid from layout), $8::bigint) parted
-    where (select laid from layout) is not null
+    -- The rows of topics with partitions by partition, in the same snapshot: counted here, and what was counted apart so.
+    select parted.topic, parted.partition, sum(parted.event_count)::bigint, min(parted.first_position), max(parted.last_position),
+           min(parted.first_new_position)
+    from (
+        select near.* from outbox.partition_shares($2::text, $3::text[], (select laid from layout), $8::bigint,
+                                                  (select $9::bigint where exists (select from far where far.partition > 0))) near
+        where (select laid from layout) is not null
+        union all
+        select far.* from far where far.partition > 0
+    ) parted
+    group by parted.topic, parted.partition
 ), total as materialized (
     select coalesce(sum(event_count) filter (where is_name), 0)::bigint as event_count,
            min(first_position) as first_position, max(last_position) as last_position,

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::gather::{Brought, gather};
+use super::chunk::Chunk;
+use super::gather::{Brought, gather, waited_for, waits};
 use super::lane::{Gate, Lane, Place, Portion};
 use super::leader::Leader;
 use super::sink::Halt;
@@ -104,14 +105,23 @@ impl Leader {
     }
 
     pub(super) fn start_reads(&mut self) {
-        let (rows, bytes) = (self.options.chunk_rows, self.options.chunk_bytes);
+        let chunk = Chunk {
+            rows: self.options.chunk_rows,
+            bytes: self.options.chunk_bytes,
+        };
         // Each read may bring this much; it counts before it arrives.
         let mut room = self.room().saturating_sub(self.expected_bytes);
         while self.reads < READS_IN_FLIGHT && room > 0 {
-            let Some(stream) = self.next_in_turn(&self.read_last, Lane::wants_rows) else {
+            let waited_for = waited_for(&self.lanes, chunk);
+            // Who waits for an older stream to begin gets no more than it holds: that stream needs the room.
+            let may_send = |lane: &Lane| self.openings.admits(lane);
+            let may_begin = |lane: &Lane| {
+                lane.wants_rows(chunk) && may_send(lane) && !waits(&self.lanes, &waited_for, lane, chunk)
+            };
+            let Some(stream) = self.next_in_turn(&self.read_last, may_begin) else {
                 return;
             };
-            let Some(reading) = gather(&self.lanes, &stream, rows, bytes) else {
+            let Some(reading) = gather(&self.lanes, &stream, chunk, may_send) else {
                 return;
             };
             for reader in &reading.readers {

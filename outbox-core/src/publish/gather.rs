@@ -2,18 +2,17 @@
 //!
 //! The rows of a topic lie in the log in one order, those of its partitions between each other. So partitions that stand at
 //! the same place of a batch read together: each row is read once, and not once per partition. One that lags, since it was set
-//! aside or takes longer, reads alone until it comes to where another stands, and goes on with it from there.
+//! aside or takes longer, reads alone until it comes to where another stands, and goes on with it from there. It does not set
+//! out alone from where others are being read just now: it would be as far as they when it is back, but never where they are.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::chunk::Chunk;
 use super::lane::{Lane, Place};
 use crate::tail::StreamId;
 use crate::tail::batch::{BoundShare, Section};
 use crate::tail::row::Row;
-
-/// A chunk counts so many times for streams that read together, one for each, up to this.
-const TOGETHER: i64 = 4;
 
 /// A lane that takes part in a read.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub(super) struct Reader {
     after: i64,
     /// The most that a row had of those that it was brought last.
     widest: usize,
+    /// The most that one had of those that it was brought lately.
+    widest_lately: usize,
 }
 
 /// What is to be read at once for some streams of one topic.
@@ -60,34 +61,82 @@ impl Brought {
     }
 }
 
-/// The lane of `chosen`, with every other one of its topic that stands where it stands and has room.
+/// The streams of a topic.
+fn of_topic<'a>(
+    lanes: &'a BTreeMap<StreamId, Lane>,
+    topic: &'a str,
+) -> impl Iterator<Item = (&'a StreamId, &'a Lane)> {
+    lanes
+        .range(StreamId::whole(topic)..)
+        .take_while(move |(stream, _)| stream.topic == topic)
+}
+
+/// Whether both can read at once. What those will read who have no share yet is not known.
+fn reads_alike(lead: &Lane, lane: &Lane) -> bool {
+    match (lead.unread_share(), lane.unread_share()) {
+        (Some(ours), Some(theirs)) => ours.reads_like(theirs),
+        _ => true,
+    }
+}
+
+/// Where somebody is waited for: topics, and places of batches. Of a thousand partitions each asks, and most stand at none of these.
+pub(super) type WaitedFor<'a> = BTreeSet<(&'a str, (i64, i64))>;
+
+/// They are being read, and will be at another place soon; or they have no room and will have some soon.
+fn is_waited_for(lane: &Lane, chunk: Chunk) -> bool {
+    lane.reading || lane.joins_soon(chunk)
+}
+
+/// Where others may wait for one of these.
+pub(super) fn waited_for(lanes: &BTreeMap<StreamId, Lane>, chunk: Chunk) -> WaitedFor<'_> {
+    lanes
+        .values()
+        .filter(|lane| is_waited_for(lane, chunk))
+        .filter_map(|lane| Some((lane.stream.topic.as_str(), lane.standing()?)))
+        .collect()
+}
+
+/// Whether this one waits for others of its topic that stand where it stands, to come up with them at the next place.
+pub(super) fn waits(
+    lanes: &BTreeMap<StreamId, Lane>,
+    waited_for: &WaitedFor<'_>,
+    lane: &Lane,
+    chunk: Chunk,
+) -> bool {
+    let Some(standing) = lane.standing() else {
+        return false;
+    };
+    let topic = lane.stream.topic.as_str();
+    waited_for.contains(&(topic, standing))
+        && of_topic(lanes, topic).any(|(stream, other)| {
+            *stream != lane.stream
+                && other.standing() == Some(standing)
+                && is_waited_for(other, chunk)
+                && reads_alike(lane, other)
+        })
+}
+
+/// The lane of `chosen`, with every other one of its topic that stands where it stands, has room, and may send what it holds.
 pub(super) fn gather(
     lanes: &BTreeMap<StreamId, Lane>,
     chosen: &StreamId,
-    rows: i64,
-    bytes: i64,
+    chunk: Chunk,
+    may_send: impl Fn(&Lane) -> bool,
 ) -> Option<Reading> {
     let lead = lanes.get(chosen)?;
     let standing = lead.standing();
-    let reads_alike = |lane: &Lane| match (lead.unread_share(), lane.unread_share()) {
-        (Some(ours), Some(theirs)) => ours.reads_like(theirs),
-        // What they will read is not known yet.
-        _ => true,
-    };
-    let first = StreamId::whole(chosen.topic.as_str());
-    let siblings = lanes
-        .range(first..)
-        .take_while(|(stream, _)| stream.topic == chosen.topic);
     let mut reading = Reading {
         readers: Vec::new(),
         meet: None,
-        rows,
-        bytes,
+        rows: 0,
+        bytes: 0,
     };
-    for (stream, lane) in siblings {
-        if stream == chosen || lane.may_join() && lane.standing() == standing && reads_alike(lane) {
+    for (stream, lane) in of_topic(lanes, &chosen.topic) {
+        let reads_alike = reads_alike(lead, lane);
+        let joins = lane.may_join(chunk) && lane.standing() == standing && reads_alike && may_send(lane);
+        if stream == chosen || joins {
             reading.readers.push(Reader::of(lane));
-        } else if !reads_alike(lane) {
+        } else if !reads_alike {
             // They never read together, so nothing is gained by stopping where it stands.
         } else if let (Some((batch, after)), Some((there, ahead))) = (standing, lane.standing())
             && batch == there
@@ -96,9 +145,12 @@ pub(super) fn gather(
             reading.meet = Some(reading.meet.map_or(ahead, |meet| meet.min(ahead)));
         }
     }
-    let together = i64::try_from(reading.readers.len()).map_or(TOGETHER, |count| count.min(TOGETHER));
-    reading.rows *= together;
-    reading.bytes *= together;
+    let widest = reading.readers.iter().map(|reader| reader.widest_lately).max();
+    let most = chunk
+        .fitting(widest.unwrap_or(usize::MAX))
+        .together(reading.readers.len());
+    reading.rows = i64::try_from(most.rows).unwrap_or(i64::MAX);
+    reading.bytes = i64::try_from(most.bytes).unwrap_or(i64::MAX);
     Some(reading)
 }
 
@@ -111,6 +163,7 @@ impl Reader {
             share: lane.unread_share().cloned(),
             after: lane.standing().map_or(0, |(_, after)| after),
             widest: lane.widest,
+            widest_lately: lane.widest_lately(),
         }
     }
 

@@ -7,10 +7,20 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::chunk::Chunk;
 use crate::event::EntryId;
 use crate::tail::StreamId;
 use crate::tail::batch::BoundShare;
 use crate::tail::row::Row;
+
+/// While a lane holds less than so many parts of a chunk it takes rows that are read for another stream of the topic.
+const JOINS_BELOW: usize = 4;
+
+/// Up to so many of them it is waited for until it does: it has no more than twice as many rows as the others then.
+const WAITED_FOR_BELOW: usize = 6;
+
+/// So many portions tell how large payloads are lately.
+const LATELY: usize = 8;
 
 /// A place in the order of one stream: a batch and a position in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +102,10 @@ pub struct Lane {
     pub widest: usize,
     /// When it was last asked for the entry at its end: that entry, how long the stream was, and in which round.
     pub compared: Option<(EntryId, u64, u64)>,
+    /// The same of those held before it; what is not known is more than any.
+    lately: [usize; LATELY],
     ready: VecDeque<Portion>,
+    held_rows: usize,
     held_bytes: usize,
     stretch: u64,
 }
@@ -120,7 +133,9 @@ impl Lane {
             floor: EntryId::MIN,
             widest: 0,
             compared: None,
+            lately: [usize::MAX; LATELY],
             ready: VecDeque::new(),
+            held_rows: 0,
             held_bytes: 0,
             stretch: 0,
         }
@@ -142,7 +157,8 @@ impl Lane {
         }
     }
 
-    /// Takes rows that come next in the order of the stream.
+    /// Takes rows that come next in the order of the stream. Those of one batch are one portion, however they were read, so that
+    /// parcels are as full as can be.
     ///
     /// # Panics
     /// If they do not: order would be lost.
@@ -160,20 +176,55 @@ impl Lane {
         );
         self.handed = place(last.position);
         self.widest = portion.rows.iter().map(|row| row.bytes).max().unwrap_or(0);
+        self.lately.rotate_right(1);
+        self.lately[0] = self.widest;
+        self.held_rows += portion.rows.len();
         self.held_bytes += portion.bytes();
-        self.ready.push_back(portion);
+        match self.ready.back_mut() {
+            Some(back) if back.batch_number == portion.batch_number && back.is_again == portion.is_again => {
+                back.rows.extend(portion.rows);
+            }
+            _ => self.ready.push_back(portion),
+        }
+    }
+
+    /// The most that a row had of the last portions, in bytes; of a lane that held few yet it is not known, and more than any.
+    #[must_use]
+    pub fn widest_lately(&self) -> usize {
+        self.lately.iter().copied().max().unwrap_or(usize::MAX)
     }
 
     /// Whether rows should be read from the log now.
     #[must_use]
-    pub fn wants_rows(&self) -> bool {
-        self.may_read() && self.ready.len() < 2
+    pub fn wants_rows(&self, chunk: Chunk) -> bool {
+        self.may_read() && self.holds_less_than(1, chunk)
     }
 
     /// Whether rows may be taken that are read for another stream of the topic.
     #[must_use]
-    pub fn may_join(&self) -> bool {
-        self.may_read() && self.ready.len() < 4
+    pub fn may_join(&self, chunk: Chunk) -> bool {
+        self.may_read() && self.holds_less_than(JOINS_BELOW, chunk)
+    }
+
+    /// Whether it takes rows that are read for another stream as soon as the parcels that are on their way are confirmed.
+    #[must_use]
+    pub fn joins_soon(&self, chunk: Chunk) -> bool {
+        self.may_read()
+            && self.publishing
+            && !self.may_join(chunk)
+            && self.holds_less_than(WAITED_FOR_BELOW, chunk)
+    }
+
+    /// Than so many times what a read brings it.
+    fn holds_less_than(&self, times: usize, chunk: Chunk) -> bool {
+        let partitions = self
+            .reading_share
+            .as_ref()
+            .map_or(1, |bound| bound.share.partitions);
+        let part = chunk.part(partitions);
+        // Of many partitions a part has room for one large payload or none: then it is two of them, and never more than a stream by itself.
+        let bytes = part.bytes.max((2 * self.widest).min(chunk.bytes));
+        self.held_rows < times * part.rows && self.held_bytes < times * bytes
     }
 
     fn may_read(&self) -> bool {
@@ -277,6 +328,7 @@ impl Lane {
             batch_id: portion.batch_id,
             position: position.unsigned_abs(),
         };
+        self.held_rows -= confirmed.len();
         self.held_bytes -= confirmed.iter().map(|row| row.bytes).sum::<usize>();
         if portion.rows.is_empty() {
             self.ready.pop_front();
@@ -304,6 +356,7 @@ impl Lane {
         self.gate = gate;
         self.stretch += 1;
         self.ready.clear();
+        self.held_rows = 0;
         self.held_bytes = 0;
         self.handed = self.progress;
         self.reading_share = None;

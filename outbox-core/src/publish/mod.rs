@@ -18,6 +18,7 @@
 //! **Deliberately absent.** Raising a stream's top id by hand (it would
 //! hide a loss from the next leader). A client that reconnects by itself: after a reconnect marks are compared first.
 
+pub mod chunk;
 pub mod lane;
 
 mod opening;

@@ -22,10 +22,11 @@ pub struct Options {
     pub parcel_rows: usize,
     /// Most payload bytes in one parcel (one event may exceed it alone). Default 1 MiB.
     pub parcel_bytes: usize,
-    /// Most rows read from the log at once for one stream. Default 1,000.
-    pub chunk_rows: i64,
+    /// Most rows read from the log at once for one stream; half as many while payloads are larger than `chunk_bytes` has room for so
+    /// many. Default 1,000.
+    pub chunk_rows: usize,
     /// Most payload bytes read at once. Default 2 MiB.
-    pub chunk_bytes: i64,
+    pub chunk_bytes: usize,
     /// Rows held in memory for all streams together; beyond it they are read again later. Default 32 MiB.
     pub memory_bytes: usize,
     /// The largest entry that the sink takes. Default 32 MiB: above the hard limit of a payload in base64.

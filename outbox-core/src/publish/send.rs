@@ -31,10 +31,12 @@ impl Leader {
                 lane.gate = Gate::Open;
             }
         }
+        // Sent before it is read: who has no room is waited for while a parcel of it is on its way, and not between two of them.
+        self.send_parcels().await?;
         if !self.stopping {
             self.start_reads();
         }
-        self.send_parcels().await
+        Ok(())
     }
 
     pub(super) async fn send_parcels(&mut self) -> Result<(), Error> {

@@ -11,8 +11,8 @@ pub const DEFAULT_LEASE_TTL: Duration = Duration::from_secs(4);
 pub const DEFAULT_SLOW_POLL: Duration = Duration::from_secs(5);
 /// One commit and one round trip per batch: large enough that a busy log is not bound by them.
 pub const DEFAULT_FIRST_ROWS: usize = 2000;
-/// Rows of a huge batch held at once.
-pub const DEFAULT_CHUNK_ROWS: usize = 1000;
+/// Rows of a huge batch read at once: a statement costs as much to start as some 150 rows of it.
+pub const DEFAULT_CHUNK_ROWS: usize = 2000;
 /// Bytes of a huge batch held at once; with the chunk in flight this bounds memory.
 pub const DEFAULT_CHUNK_BYTES: usize = 4 * MIB;
 /// Quick enough not to be seen beside a commit.
@@ -34,7 +34,7 @@ section! {
         pace: Duration = DEFAULT_PACE, Span(Duration::ZERO, Duration::from_secs(1));
         /// Rows that come back with the statement that cuts a batch; what is beyond them is read in chunks.
         first_rows: usize = DEFAULT_FIRST_ROWS, Count(1, 100_000);
-        /// Rows per chunk of a batch that is larger than `first_rows`.
+        /// Most rows per chunk of a batch that is larger than `first_rows`; half as many while there are payloads of which `chunk_bytes` has no room for so many.
         chunk_rows: usize = DEFAULT_CHUNK_ROWS, Count(1, 100_000);
         /// Bytes of payload per chunk, whichever of the two limits is reached first.
         chunk_bytes: usize = DEFAULT_CHUNK_BYTES, Bytes(64 * KIB, 256 * MIB);

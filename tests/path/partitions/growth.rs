@@ -463,7 +463,7 @@ async fn a_topic_only_grows_and_the_refusal_says_so() -> Result {
     let mut connection = world.connect().await?;
     append(&mut connection, "orders", &keys(30)).await?;
     let mut redis = world.redis().await?;
-    until("all of them", Duration::from_secs(20), async || {
+    until("all of them", Duration::from_secs(120), async || {
         let streams = stream::of_topic(&mut redis, "orders").await?;
         let count: usize = streams.iter().map(|(_, entries)| entries.len()).sum();
         Ok((count == 30).then_some(()))

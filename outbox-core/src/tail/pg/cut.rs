@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::column::{get, snapshot, stream_of, unsigned};
 use super::event::event_rows;
+use super::one_snapshot::OneSnapshot;
 use super::session::{LONGEST_CUT, Session};
 use crate::tail::batch::{Batch, Cut, Share};
 use crate::tail::ledger::{Begun, Head, Refusal, Refused};
@@ -52,6 +53,12 @@ pub(crate) async fn read_head(session: &Session) -> Result<Head, Error> {
             "the ledger has no row at all: run `outbox-relay migrate`",
         )
     })?;
+    if !get::<bool>(row, "is_current")? {
+        return Err(Error::new(
+            Kind::Refused,
+            "the log of this database is older than this relay, which needs its step 0043: run `outbox-relay migrate`",
+        ));
+    }
     Ok(Head {
         batch: Batch {
             number: get(row, "number")?,
@@ -197,23 +204,78 @@ pub(crate) async fn cut_batch(
     bounds: CutBounds,
 ) -> Result<Option<Cut>, Error> {
     crash_point!(BATCH_BEFORE_CUT);
-    let (xmax, open) = unseen(head);
+    let asked = Asked::of(head, bounds, None);
     let rows = session
-        .query_durably(
-            CUT_BATCH,
-            &[
-                (&head.number, Type::INT8),
-                (&xmax, Type::TEXT),
-                (&open, Type::TEXT_ARRAY),
-                (&bounds.era, Type::INT4),
-                (&bounds.epoch, Type::INT8),
-                (&bounds.rows, Type::INT8),
-                (&bounds.bytes, Type::INT8),
-                (&bounds.floor, Type::INT8),
-            ],
-            LONGEST_CUT,
-        )
+        .query_durably(CUT_BATCH, &asked.parameters(), LONGEST_CUT)
         .await?;
+    committed(&rows, head).await
+}
+
+/// What was counted before, in the snapshot that the batch is cut in.
+pub(super) struct Counted {
+    /// Above this position.
+    pub(super) above: i64,
+    /// By topic, and perhaps by partition, as count_far.sql says it.
+    pub(super) shares: String,
+}
+
+/// Cuts the batch after `head`, of which most is counted, in the transaction that counted it, and commits that.
+pub(super) async fn cut_rest(
+    work: OneSnapshot<'_>,
+    head: &Batch,
+    bounds: CutBounds,
+    counted: Counted,
+) -> Result<Vec<Row>, Error> {
+    let asked = Asked::of(head, bounds, Some(counted));
+    work.query_and_commit(CUT_BATCH, &asked.parameters(), LONGEST_CUT)
+        .await
+}
+
+/// What cut_batch.sql is asked.
+struct Asked {
+    number: i64,
+    xmax: String,
+    open: Vec<String>,
+    bounds: CutBounds,
+    above: Option<i64>,
+    counted: String,
+}
+
+impl Asked {
+    fn of(head: &Batch, bounds: CutBounds, counted: Option<Counted>) -> Self {
+        let (xmax, open) = unseen(head);
+        let (above, counted) = match counted {
+            Some(Counted { above, shares }) => (Some(above), shares),
+            None => (None, "[]".to_owned()),
+        };
+        Self {
+            number: head.number,
+            xmax,
+            open,
+            bounds,
+            above,
+            counted,
+        }
+    }
+
+    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 10] {
+        [
+            (&self.number, Type::INT8),
+            (&self.xmax, Type::TEXT),
+            (&self.open, Type::TEXT_ARRAY),
+            (&self.bounds.era, Type::INT4),
+            (&self.bounds.epoch, Type::INT8),
+            (&self.bounds.rows, Type::INT8),
+            (&self.bounds.bytes, Type::INT8),
+            (&self.bounds.floor, Type::INT8),
+            (&self.above, Type::INT8),
+            (&self.counted, Type::TEXT),
+        ]
+    }
+}
+
+/// The batch that cut_batch.sql told of, if there was anything to cut. It is durable.
+pub(super) async fn committed(rows: &[Row], head: &Batch) -> Result<Option<Cut>, Error> {
     let Some(first) = rows.first() else {
         return Ok(None);
     };
@@ -221,11 +283,11 @@ pub(crate) async fn cut_batch(
     if let Some(misnamed) = get::<Option<String>>(first, "misnamed")? {
         tell_misnamed(&misnamed);
     }
-    told(&rows, first, head).map(Some)
+    told(rows, first, head).map(Some)
 }
 
 /// The transactions that the batch before has not seen: from which on, and which below.
-fn unseen(head: &Batch) -> (String, Vec<String>) {
+pub(super) fn unseen(head: &Batch) -> (String, Vec<String>) {
     let open = head.snapshot.open().iter().map(u64::to_string).collect();
     (head.snapshot.xmax().to_string(), open)
 }

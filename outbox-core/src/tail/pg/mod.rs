@@ -4,11 +4,15 @@ pub mod session;
 
 pub mod cut;
 
+pub(crate) mod far;
+
 pub mod lay;
 
 pub mod leases;
 
 pub mod pieces;
+
+pub(crate) mod one_snapshot;
 
 pub(crate) mod reissue;
 

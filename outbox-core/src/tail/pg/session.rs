@@ -61,7 +61,7 @@ pub(crate) type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
 /// A connection with its prepared statements.
 pub struct Session {
-    client: Client,
+    pub(super) client: Client,
     pooled: bool,
     limit: Duration,
     /// The server ends a statement before this side gives it up.
@@ -71,7 +71,7 @@ pub struct Session {
     rung: mpsc::Receiver<String>,
     doubtful: Arc<AtomicBool>,
     /// Behind a pooler a statement is three messages, and those of another must not come in between.
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
     pump: JoinHandle<()>,
 }
 
@@ -196,15 +196,20 @@ impl Session {
         parameters: Parameters<'_>,
         limit: Duration,
     ) -> Result<Vec<Row>, Error> {
+        self.durably(self.query_within(sql, parameters, limit)).await
+    }
+
+    /// Commits by `work`, durably: see [`Self::query_durably`].
+    pub(super) async fn durably<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.doubtful.store(false, Ordering::SeqCst);
-        let rows = self.query_within(sql, parameters, limit).await?;
+        let done = work.await?;
         if self.doubtful.swap(false, Ordering::SeqCst) {
             return Err(Error::new(
                 Kind::Connection,
                 "Postgres warned while a batch was committed: it may not be durable",
             ));
         }
-        Ok(rows)
+        Ok(done)
     }
 
     /// Runs one statement.
@@ -331,7 +336,7 @@ impl Session {
         Ok(statement)
     }
 
-    async fn bounded<T>(
+    pub(super) async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
         limit: Duration,
