@@ -28,7 +28,7 @@ pub(crate) struct Report {
     pub(crate) title: &'static str,
     /// What was done, as the page tells it.
     pub(crate) head: &'static str,
-    /// In which order runs were made, and which of them count: the end of "Medians of several runs with their ranges;".
+    /// In which order runs were made, and which of them count: what follows "Medians of the runs ...;".
     pub(crate) order: &'static str,
     pub(crate) lines: Vec<Line>,
     /// Below the table, an item each.
@@ -71,7 +71,7 @@ impl Report {
             page += "**A quick run:** small, and beside whatever else the machine did. It shows that the measure works, not how fast anything is.\n\n";
         }
         page += &format!(
-            "Medians of several runs with their ranges; {order}. A ratio is of two runs of the same round, and there is none where a delay or a cost\n\
+            "Medians of the runs that were asked for (below), with their ranges where there are several; {order}. A ratio is of two runs of the same round, and there is none where a delay or a cost\n\
              is not above zero. *Undecided* is a line whose median keeps its floor while a run does not; *not judged*, one that has nothing to be\n\
              judged by.\n\n"
         );
@@ -196,7 +196,10 @@ mod tests {
             "| first | 50.0 per s (40.0 to 60.0) | raw | 100 per s (100 to 100) | 0.50 (0.40 to 0.60) | ≥ 0.60 | ≥ 0.80 | **no** |"
         ), "{page}");
         assert!(page.contains("* noted"));
-        assert!(page.contains("ranges; in an order of its own. A ratio"), "{page}");
+        assert!(
+            page.contains("several; in an order of its own. A ratio"),
+            "{page}"
+        );
         let ratio = &report.json()["lines"][0]["ratio"];
         assert_eq!(ratio["median"], 0.5);
         assert!(report.svg().contains("first"));

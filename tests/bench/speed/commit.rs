@@ -8,23 +8,22 @@ use system_tests::patience::until;
 use system_tests::{Failure, Login, Result, stream};
 
 use super::ground::{Copy, Ground, Sink};
-use super::pgbench::{Much, repeat};
+use super::producers::{Entry, Statement, produce};
 use crate::options::Options;
 use crate::report::{Better, Line, Report, Series, TURNS};
 use crate::turn::turns;
 
-const CLIENTS: u32 = 32;
+const CLIENTS: usize = 32;
 const LIMIT: Duration = Duration::from_secs(600);
 const STREAM: &str = "outbox:bench.committed";
 
 /// Rounds that count.
 const RUNS: usize = 5;
 
-const HEAD: &str = "`pgbench --protocol prepared` with 32 clients and two threads; each transaction is one statement that brings one event of 200 bytes, over 1,000
-keys, 15 seconds at a time (`--quick`: 1). Each run has a copy of a database with an empty log. All commits are durable. The payload is bound as a
-parameter, and is another one each time; ids are ordered by time and given by the client for all, as the library gives them. `pgbench` has no
-words of its own, so payload, key and id are put together by the server, in all ways alike: what a bare `select` of the three reaches, which
-writes nothing, is the last line.
+const HEAD: &str = "32 producers, a thread and a connection each, on blocking sockets; each transaction is one prepared statement that brings one event of 200 bytes,
+over 1,000 keys, 15 seconds at a time (`--quick`: 1). Each run has a copy of a database with an empty log. All commits are durable. Payload, key and id are
+bound as parameters and are others each time; ids are ordered by time and given by the client for all, as the library gives them. What is
+reached by a bare `select` of the three, which writes nothing, is the last line: the most that these producers and this server can do.
 
 * **The library's append**: the statement that the library prepares for an event, by a login that may append and nothing else. Attributes that the
   event does not have are bound too, as null. No relay is there, so its lock is free and the doorbell does not ring.
@@ -45,27 +44,52 @@ WAL is all that the server wrote meanwhile, by the commits that came of it; full
 Every run is checked: as many rows as transactions, and with the relay as many entries.
 ";
 
-/// Variables of `pgbench` are bound as parameters.
-const VARIABLES: &str = r#"\set key random(1, 1000)
-\set number random(1, 1000000000)
-\set serial :serial + 1
-"#;
-const PAYLOAD: &str = r#"'{"number":' || :number::text || ',"filling":"' || :filling::text || '"}'"#;
-const ID: &str =
-    "(lpad(:serial::text, 8, '0') || '-0000-7000-8000-' || lpad(:client_id::text, 12, '0'))::uuid";
-const KEY: &str = "'key-' || :key::text";
-/// As the library sends it. `pgbench` has no null to bind.
-const LIBRARY: &str = include_str!("../../../outbox-core/queries/append/plain.sql");
-const FUNCTION: &str = "select outbox.append('bench.committed', (PAYLOAD)::json, key => KEY, id => ID);";
-const RAW: &str = "insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
-values ('standard', 'bench.committed', KEY, ID, '/bench', 'bench.committed', 'application/json', PAYLOAD);";
-const BUILT: &str = "select PAYLOAD, KEY, ID;";
-const RAW_WITH_NOTIFY: &str = "with put as (
+/// As the library sends it, by a service whose events have a key and a payload.
+const LIBRARY: Statement = Statement {
+    text: include_str!("../../../outbox-core/queries/append/plain.sql"),
+    bind: |entry| {
+        let mut bound = vec![None; 11];
+        bound[0] = Some(entry.id.as_str());
+        bound[1] = Some("bench.committed");
+        bound[2] = Some(entry.key.as_str());
+        bound[10] = Some(entry.payload.as_str());
+        bound
+    },
+};
+const FUNCTION: Statement = Statement {
+    text: "select outbox.append('bench.committed', $3::json, key => $2, id => $1::uuid)",
+    bind: all,
+};
+const RAW: Statement = Statement {
+    text: "insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
+values ('standard', 'bench.committed', $2, $1::uuid, '/bench', 'bench.committed', 'application/json', $3)",
+    bind: all,
+};
+const LOG: Statement = Statement {
+    text: "insert into outbox.log (retention, topic, key, id, source, type, data_content_type, data)
+values ('standard', 'bench.committed', $2, $1::uuid, '/bench', 'bench.committed', 'application/json', $3)",
+    bind: all,
+};
+const RAW_WITH_NOTIFY: Statement = Statement {
+    text: "with put as (
     insert into bench.raw (retention, topic, key, id, source, type, data_content_type, data)
-    values ('standard', 'bench.committed', KEY, ID, '/bench', 'bench.committed', 'application/json', PAYLOAD)
+    values ('standard', 'bench.committed', $2, $1::uuid, '/bench', 'bench.committed', 'application/json', $3)
     returning 1
 )
-select pg_notify('bench', '') from put;";
+select pg_notify('bench', '') from put",
+    bind: all,
+};
+const BOUND: Statement = Statement {
+    text: "select $1::uuid, $2::text, $3::text",
+    bind: all,
+};
+
+/// The three, in the order of their numbers.
+fn all(entry: &Entry) -> Vec<Option<&str>> {
+    [&entry.id, &entry.key, &entry.payload]
+        .map(|text| Some(text.as_str()))
+        .to_vec()
+}
 
 /// What was done in one run.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +132,7 @@ enum Way {
     /// The same, and they do.
     LogWithTriggers,
     /// What all of them are given, by a statement that writes nothing.
-    Built,
+    Bound,
 }
 
 impl Way {
@@ -120,35 +144,30 @@ impl Way {
         Self::LibraryWithRelay,
         Self::Log,
         Self::LogWithTriggers,
-        Self::Built,
+        Self::Bound,
     ];
 
-    fn script(self) -> String {
-        let statement = match self {
-            Self::Library | Self::LibraryWithRelay => as_bound(LIBRARY),
-            Self::Function => FUNCTION.to_owned(),
-            Self::Raw => RAW.to_owned(),
-            Self::RawWithNotify => RAW_WITH_NOTIFY.to_owned(),
-            Self::Built => BUILT.to_owned(),
-            Self::Log | Self::LogWithTriggers => RAW.replace("bench.raw", "outbox.log"),
-        };
-        let statement = statement
-            .replace("PAYLOAD", PAYLOAD)
-            .replace("KEY", KEY)
-            .replace("ID", ID);
-        format!("{VARIABLES}{statement}\n")
+    fn statement(self) -> Statement {
+        match self {
+            Self::Library | Self::LibraryWithRelay => LIBRARY,
+            Self::Function => FUNCTION,
+            Self::Raw => RAW,
+            Self::RawWithNotify => RAW_WITH_NOTIFY,
+            Self::Bound => BOUND,
+            Self::Log | Self::LogWithTriggers => LOG,
+        }
     }
 
     /// What counts its rows, where it leaves some.
     fn count(self) -> Option<&'static str> {
         match self {
             Self::Raw | Self::RawWithNotify => Some("select count(*) from bench.raw"),
-            Self::Built => None,
+            Self::Bound => None,
             _ => Some("select count(*) from outbox.log"),
         }
     }
 
-    async fn once(self, ground: &Ground, seconds: u32) -> Result<Once> {
+    async fn once(self, ground: &Ground, lasts: Duration) -> Result<Once> {
         let copy = ground.copy("committed").await?;
         let url = match self {
             // A producer may not insert by itself, and triggers are turned off by a superuser.
@@ -172,21 +191,17 @@ impl Way {
             let started = relay.insert(ground.relay(copy.url(), Sink::Memory).start()?);
             started.leads().await?;
         }
-        let variables = [
-            ("filling", "x".repeat(170)),
-            ("nothing", "-".to_owned()),
-            ("serial", "0".to_owned()),
-        ];
         let mut redis = ground.redis(Sink::Memory).await?;
         let written = wal(ground).await?;
-        let done = repeat(&url, &self.script(), &variables, CLIENTS, Much::Seconds(seconds)).await?;
+        let done =
+            tokio::task::spawn_blocking(move || produce(&url, self.statement(), CLIENTS, lasts)).await??;
         let mut published = None;
         if relay.is_some() {
             // Before anything else, which would give the relay time.
             let length = i64::try_from(stream::length(&mut redis, STREAM).await?)?;
             published = Some(Published {
-                committed: done.transactions as f64 / f64::from(seconds),
-                published: length as f64 / f64::from(seconds),
+                committed: done.transactions as f64 / lasts.as_secs_f64(),
+                published: length as f64 / lasts.as_secs_f64(),
                 left: (done.transactions - length) as f64,
             });
         }
@@ -225,20 +240,6 @@ impl Way {
             ))),
         }
     }
-}
-
-/// The library's statement with what it binds.
-fn as_bound(statement: &str) -> String {
-    let nothing = |statement: String, place: usize| {
-        statement.replace(&format!("${place}::text"), "nullif(:nothing::text, '-')")
-    };
-    let statement = statement
-        .trim_end()
-        .replace("$1::uuid", "ID")
-        .replace("$2::text", "'bench.committed'::text")
-        .replace("$3::text", "KEY")
-        .replace("$11::json", "(PAYLOAD)::json");
-    (4..=10).rev().fold(statement, nothing) + ";"
 }
 
 /// A line of the table.
@@ -290,8 +291,8 @@ impl Comparison {
         Self::beside_raw("raw inserts into the log itself, its triggers off", Way::Log),
         Self::beside_raw("raw inserts into the log itself", Way::LogWithTriggers),
         Self::beside_raw(
-            "a bare select of payload, key and id, which all of them are given so",
-            Way::Built,
+            "a bare select of id, key and payload, which all of them are given",
+            Way::Bound,
         ),
     ];
 
@@ -323,7 +324,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     };
     let ways: Vec<Way> = Way::ALL.into_iter().filter(is_needed).collect();
     let runs = options.runs(RUNS, 1);
-    let seconds = options.size(15, 1);
+    let lasts = Duration::from_secs(options.size(15, 1));
     let ground = Ground::prepare().await?;
     let facts = ground.facts().await?;
     prepare(&ground).await?;
@@ -335,7 +336,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     for run in options.rounds(runs) {
         for place in turns(found.len(), run) {
             let (way, [rates, wals]) = &mut found[place];
-            let once = way.once(&ground, seconds).await?;
+            let once = way.once(&ground, lasts).await?;
             eprintln!("run {run} of {runs}: {way:?}: {once:.0?}");
             if run > 0 {
                 rates.push(once.rate);

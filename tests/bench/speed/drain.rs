@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::ground::{Copy, Ground, Sink};
 use super::memory::peak_bytes;
-use super::pgbench::{Much, repeat};
+use super::pgbench::repeat;
 use super::resp;
 use super::usage::Usage;
 use crate::options::Options;
@@ -151,7 +151,7 @@ pub(super) async fn fill_singly(mut connection: PgConnection, log_url: &str, eve
     let each = u32::try_from(events / i64::from(CLIENTS))?;
     let began = Instant::now();
     let filling = ("filling", "x".repeat(170));
-    repeat(&url, APPEND, &[filling], CLIENTS, Much::Each(each)).await?;
+    repeat(&url, APPEND, &[filling], CLIENTS, each).await?;
     eprintln!(
         "{events} events filled in by {CLIENTS} clients: {:.0?}",
         began.elapsed()

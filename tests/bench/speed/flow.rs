@@ -187,7 +187,7 @@ impl Worker for Producer {
     }
 
     fn go(&mut self) -> Result {
-        self.session.execute(&[&self.key, &self.payload])
+        self.session.execute(&[Some(&self.key), Some(&self.payload)])
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) mod memory;
 
 pub(crate) mod program;
 
+mod producers;
+
 mod usage;
 
 pub(crate) mod drain;

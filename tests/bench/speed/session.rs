@@ -44,7 +44,8 @@ impl Session {
         };
         let user = config.get_user().unwrap_or("postgres");
         let database = config.get_dbname().unwrap_or(user);
-        let words = format!("user\0{user}\0database\0{database}\0\0");
+        let options = config.get_options().unwrap_or_default();
+        let words = format!("user\0{user}\0database\0{database}\0options\0{options}\0\0");
         let length = i32::try_from(words.len() + 8)?;
         session.sent.extend(length.to_be_bytes());
         session.sent.extend(PROTOCOL.to_be_bytes());
@@ -65,14 +66,19 @@ impl Session {
     ///
     /// # Errors
     /// With what the server said.
-    pub(crate) fn execute(&mut self, parameters: &[&str]) -> Result {
+    pub(crate) fn execute(&mut self, parameters: &[Option<&str>]) -> Result {
         let bind = self.begin(b'B');
         self.sent.extend(b"\0statement\0");
         self.sent.extend(0_i16.to_be_bytes());
         self.sent.extend(i16::try_from(parameters.len())?.to_be_bytes());
         for parameter in parameters {
-            self.sent.extend(i32::try_from(parameter.len())?.to_be_bytes());
-            self.sent.extend(parameter.as_bytes());
+            let Some(text) = parameter else {
+                // A null is a length below zero.
+                self.sent.extend((-1_i32).to_be_bytes());
+                continue;
+            };
+            self.sent.extend(i32::try_from(text.len())?.to_be_bytes());
+            self.sent.extend(text.as_bytes());
         }
         self.sent.extend(0_i16.to_be_bytes());
         self.end(bind)?;
