@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use outbox_core::event_store::projection::{InlineProjections, Projection, ProjectionRunner};
-use outbox_core::event_store::subscription::{Subscription, WaitFor, Waited, wait_for};
+use outbox_core::event_store::subscription::{Error, Subscription, WaitFor, Waited, wait_for};
 
 use super::CATEGORY;
 use super::board::Board;
@@ -14,7 +14,7 @@ use super::raw::{self, check, count};
 use super::reader::{OrdersStream, Reader};
 use super::report::Check;
 use super::run::Source;
-use super::stage::{LIMIT, Running, Stage};
+use super::stage::{LIMIT, Running, Stage, until};
 use super::store::{Store, Written};
 use crate::Result;
 
@@ -182,11 +182,18 @@ impl Show {
         Ok(running)
     }
 
-    /// Waits until a projection has what was appended last.
+    /// Waits until a projection has what was appended last. One that is being made has its tables a moment before there is anything to wait for.
     async fn applied(&self, name: &str) -> Result {
         let last = WaitFor::positions(self.written.positions.clone());
-        self.stage.has_tables(name).await?;
-        match wait_for(&self.stage.pool, name, &last, LIMIT).await? {
+        let what = format!("projection {name} is there");
+        let applied = until(&what, async || {
+            match wait_for(&self.stage.pool, name, &last, LIMIT).await {
+                Ok(waited) => Ok(Some(waited)),
+                Err(Error::Gone { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        });
+        match applied.await? {
             Waited::Applied => Ok(()),
             waited => Err(format!("projection {name} has not applied what was appended: {waited:?}").into()),
         }

@@ -11,7 +11,7 @@ use system_tests::{Failure, Journal, Relay, Result, Workload, World};
 use tokio::time::timeout;
 use xtask::servers::{Postgres, Redis};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Far below the slow poll of these tests, and far above what a busy machine needs.
 const SOON: Duration = Duration::from_secs(10);
 const TOPIC: &str = "orders.placed";

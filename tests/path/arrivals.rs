@@ -8,7 +8,7 @@ use system_tests::stream::{Entry, entries};
 use system_tests::{Failure, Result};
 
 /// Nothing on a test machine takes this long.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The entries of a stream as soon as there are `count` of them.
 pub(crate) async fn arrived(

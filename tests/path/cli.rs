@@ -343,7 +343,7 @@ async fn events_are_applied_once_by_an_sql_function_of_the_consumers_database() 
     };
     // WHEN the function is not there, THEN it says so and ends
     let mut missing = consume("shop.apply").start()?;
-    let ended = missing.ended(Duration::from_secs(20)).await?;
+    let ended = missing.ended(Duration::from_secs(120)).await?;
     assert_eq!(ended.code(), Some(1), "{}", missing.log_tail());
     // WHEN it is, THEN each event is applied, and a graceful stop ends with 0
     for statement in [
@@ -368,7 +368,7 @@ async fn events_are_applied_once_by_an_sql_function_of_the_consumers_database() 
     .await?;
     let mut seen = (0_i64, 0_i64);
     while seen.0 < 100 {
-        tokio::time::timeout(Duration::from_secs(20), listener.recv()).await??;
+        tokio::time::timeout(Duration::from_secs(120), listener.recv()).await??;
         seen = sqlx::query_as("select count(*), coalesce(sum(n), 0) from shop.seen")
             .fetch_one(&mut database)
             .await?;

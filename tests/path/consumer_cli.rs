@@ -59,7 +59,7 @@ async fn a_group_is_paused_shown_with_its_lag_and_resumed() -> Result {
             .cause()
             .is_some_and(|cause| cause.contains("moving the tables"))
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), standing.wait_for(is_paused));
+    let waited = tokio::time::timeout(Duration::from_secs(120), standing.wait_for(is_paused));
     waited
         .await
         .map_err(|_| Failure::new("the member does not pause"))??;

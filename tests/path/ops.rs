@@ -320,7 +320,7 @@ async fn a_relay_is_seen_while_it_leads_and_its_lease_is_free_when_it_is_gone() 
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
     let seen: (bool, String, Vec<String>) =
-        until("a relay seen leading", Duration::from_secs(20), async || {
+        until("a relay seen leading", Duration::from_secs(120), async || {
             let query = "select live, state, leases from outbox_ops.relays where state = 'leading'";
             Ok(sqlx::query_as(query).fetch_optional(&mut connection).await?)
         })

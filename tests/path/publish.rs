@@ -38,7 +38,7 @@ pub(crate) async fn lost(connection: &mut PgConnection, topic: &str) -> Result<S
 
 /// Waits until the relay has recorded an action about a topic; asked each time something can have changed.
 pub(crate) async fn action(connection: &mut PgConnection, topic: &str, wanted: &str) -> Result<String> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     loop {
         let row = sqlx::query(
             "select action, reason from outbox.stream_action where topic = $1 order by number desc limit 1",

@@ -47,7 +47,7 @@ async fn a_relay_needs_its_two_roles_and_no_superuser() -> Result {
     // THEN it arrives, and the pieces were looked after
     arrived(&mut world.redis().await?, "outbox:t", 3).await?;
     relay
-        .logs("pieces looked after", std::time::Duration::from_secs(20))
+        .logs("pieces looked after", std::time::Duration::from_secs(120))
         .await?;
     Ok(())
 }

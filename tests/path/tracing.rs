@@ -19,6 +19,8 @@ const TOPIC: &str = "orders.placed";
 const STREAM: &str = "outbox:orders.placed";
 /// Stopping waits for the last spans for three seconds, and for nothing else here.
 const STOP_LIMIT: Duration = Duration::from_secs(8);
+/// What only says that something hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn sampled() -> String {
     format!("00-{TRACE}-{SPAN}-01")
@@ -127,7 +129,7 @@ async fn a_consumer_without_code_adds_its_span_to_the_same_trace() -> Result {
     collector.spans_of(1, is_send).await?;
     arrived(&mut world.redis().await?, STREAM, 1).await?;
     let applied = "select exists (select from outbox.inbox where outcome = 'applied')";
-    until("the effect", STOP_LIMIT, async || {
+    until("the effect", PATIENCE, async || {
         let is_there: bool = sqlx::query_scalar(applied).fetch_one(&mut connection).await?;
         Ok(is_there.then_some(()))
     })
@@ -214,8 +216,8 @@ async fn a_collector_that_is_not_there_holds_nothing_back_and_every_span_is_acco
     // WHEN more events are appended THEN all are published, and the spans are counted as lost
     append_all(&mut world.connect().await?, EVENTS).await?;
     arrived(&mut world.redis().await?, STREAM, EVENTS).await?;
-    relay.logs("spans are not exported", STOP_LIMIT).await?;
-    until("every span is counted", STOP_LIMIT, async || {
+    relay.logs("spans are not exported", PATIENCE).await?;
+    until("every span is counted", PATIENCE, async || {
         let counted = relay.metric("outbox_otlp_spans_total").await?;
         Ok((counted == EVENTS as f64).then_some(()))
     })
@@ -288,7 +290,7 @@ async fn a_collector_behind_tls_is_reached_if_its_authority_is_trusted() -> Resu
     let mut wary = exporting(&world, &collector.endpoint())
         .set("OTEL_EXPORTER_OTLP_CERTIFICATE", certificates.stranger.display())
         .start()?;
-    wary.logs("invalid peer certificate", STOP_LIMIT).await?;
+    wary.logs("invalid peer certificate", PATIENCE).await?;
     assert!(wary.terminate().await?.success());
     assert_eq!(collector.spans().len(), 0);
     // WHEN ours is THEN spans go there, compressed if that is asked for
@@ -313,11 +315,11 @@ async fn spans_flow_again_when_the_collector_does() -> Result {
     relay.leads().await?;
     let mut connection = world.connect().await?;
     append_all(&mut connection, 1).await?;
-    relay.logs("it answered 400", STOP_LIMIT).await?;
+    relay.logs("it answered 400", PATIENCE).await?;
     // WHEN it takes spans again THEN the next ones come, and the relay says so
     collector.answer(200);
     append_all(&mut connection, 1).await?;
     collector.spans_of(1, is_send).await?;
-    relay.logs("spans are exported again", STOP_LIMIT).await?;
+    relay.logs("spans are exported again", PATIENCE).await?;
     Ok(())
 }

@@ -55,7 +55,7 @@ async fn the_producers_journal_says_what_is_in_the_log() -> Result {
     let world = World::new().await?;
     let mut producers = Workload::default().start(world.log()).await?;
     // WHEN they committed a while and stopped
-    producers.commit_more(300, Duration::from_secs(30)).await?;
+    producers.commit_more(300, Duration::from_secs(120)).await?;
     let journal = producers.stop().await?;
     // THEN the log has exactly what they say was committed, and some of everything happened
     let in_the_log: Vec<Uuid> = sqlx::query_scalar("select id from outbox.log")

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::{Executor, PgPool};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::patience::until;
@@ -47,6 +48,9 @@ const FUNCTION: &str = "
         insert into public.effect (id) values (id);
     end
     $$;";
+
+/// A transaction of a member takes a second, or as long as it stands still.
+const MEND_LIMIT: Duration = Duration::from_secs(120);
 
 /// The consumer's side of a test.
 #[derive(Debug)]
@@ -120,17 +124,34 @@ impl Shop {
         self.database.url()
     }
 
-    /// From now on nothing is poisoned; what found it so has ended.
+    /// From now on nothing is poisoned; what found it so has ended: an attempt that failed gave its locks back, and the transaction that
+    /// records that may go on to other events.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When the database does not answer, or such a transaction does not end.
     pub async fn mend(&self) -> Result {
         let mut transaction = self.pool.begin().await?;
         transaction.execute("select pg_advisory_xact_lock(4)").await?;
-        transaction
-            .execute("update public.setting set mended = true")
-            .await?;
-        Ok(transaction.commit().await?)
+        let mended_at: OffsetDateTime =
+            sqlx::query_scalar("update public.setting set mended = true returning clock_timestamp()")
+                .fetch_one(&mut *transaction)
+                .await?;
+        transaction.commit().await?;
+        until(
+            "what began before the mending has ended",
+            MEND_LIMIT,
+            async || {
+                let is_over: bool = sqlx::query_scalar(
+                    "select not exists (select from pg_stat_activity
+                 where datname = current_database() and pid <> pg_backend_pid() and xact_start <= $1)",
+                )
+                .bind(mended_at)
+                .fetch_one(&self.pool)
+                .await?;
+                Ok(is_over.then_some(()))
+            },
+        )
+        .await
     }
 
     /// How much happened so far.

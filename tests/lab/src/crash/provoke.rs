@@ -19,7 +19,7 @@ impl Scene {
     /// Load, and what leads to the point.
     pub(super) async fn provoke(&mut self) -> Result {
         match self.row.provocation {
-            Provocation::Load | Provocation::Quiet | Provocation::Far => {}
+            Provocation::Load | Provocation::Quiet | Provocation::Far | Provocation::Behind => {}
             Provocation::Old => self.grow_old().await?,
             Provocation::Grow => {
                 self.load(20).await?;
@@ -280,6 +280,10 @@ pub(super) async fn prepare(world: &World, provocation: Provocation) -> Result {
         Provocation::Far => format!(
             "select setval('outbox.log_position', max(lower_bound) - {NEARLY_THERE}) from outbox.piece where parent = 'log_standard'"
         ),
+        Provocation::Behind => "select outbox.append('behind', '{}');
+             select setval('outbox.log_position', 200000);
+             select outbox.append('behind', '{}')"
+            .to_owned(),
         _ => return Ok(()),
     };
     connection.execute(AssertSqlSafe(statement)).await?;

@@ -18,6 +18,8 @@ pub(super) const PARTITIONS: u32 = 2;
 pub(super) struct Kept {
     options: RelayOptions,
     pub(super) process: Relay,
+    /// Those that ended, with what they said.
+    former: Vec<Relay>,
     ends: Vec<Option<i32>>,
 }
 
@@ -27,6 +29,7 @@ impl Kept {
         Ok(Self {
             options,
             process,
+            former: Vec::new(),
             ends: Vec::new(),
         })
     }
@@ -35,9 +38,15 @@ impl Kept {
         if self.process.has_ended()? {
             let status = self.process.ended(LIMIT).await?;
             self.ends.push(status.code());
-            self.process = self.options.start()?;
+            let next = self.options.start()?;
+            self.former.push(std::mem::replace(&mut self.process, next));
         }
         Ok(())
+    }
+
+    fn be_quiet(&mut self) {
+        self.former.iter_mut().for_each(Relay::be_quiet);
+        self.process.be_quiet();
     }
 }
 
@@ -66,6 +75,11 @@ impl Scene {
         let relay = Relay::of(&world)
             .set("OUTBOX_PUBLISH_LOOK_EVERY", "100ms")
             .set("OUTBOX_MAINTAIN_INTERVAL", "1s");
+        // What was appended before it starts is more than few.
+        let relay = match row.provocation {
+            Provocation::Behind => relay.set("OUTBOX_TAIL_FIRST_ROWS", 1),
+            _ => relay,
+        };
         let member = shop
             .member(&world)
             .set("OUTBOX_CONSUME_ATTEMPTS", 6)
@@ -202,8 +216,8 @@ impl Scene {
 
     /// All is well: nobody wants to read what the processes said.
     pub(super) fn be_quiet(&mut self) {
-        self.relay.process.be_quiet();
-        self.member.process.be_quiet();
+        self.relay.be_quiet();
+        self.member.be_quiet();
     }
 
     /// Lets every writer finish. Returns how many events are committed.

@@ -61,6 +61,8 @@ pub enum Provocation {
     Old,
     /// The log has come far beyond its pieces.
     Far,
+    /// No relay was there while the log went on.
+    Behind,
     /// What is poisoned is mended, and dead letters go back.
     Redrive,
     /// The group reads again from the beginning.
@@ -96,11 +98,14 @@ const fn row(point: Point, process: Process, provocation: Provocation, nth: u32)
 /// A row for every point.
 pub const TABLE: &[Row] = {
     use Process::{Command, Member, Relay};
-    use Provocation::{Far, Gone, Grow, Load, Loss, Migrate, Old, Quiet, Recover, Redrive, Seek, Skip};
+    use Provocation::{
+        Behind, Far, Gone, Grow, Load, Loss, Migrate, Old, Quiet, Recover, Redrive, Seek, Skip,
+    };
     &[
         row(crash::LEASE_BEFORE_TAKE, Relay, Load, 4),
         row(crash::LEASE_TAKEN, Relay, Load, 3),
         row(crash::BATCH_BEFORE_CUT, Relay, Load, 20),
+        row(crash::BATCH_COUNTED, Relay, Behind, 1),
         row(crash::BATCH_COMMITTED, Relay, Load, 10),
         row(crash::SLEEP_LOCKED, Relay, Quiet, 2),
         row(crash::LAYOUT_LAID, Relay, Grow, 2),
