@@ -98,9 +98,11 @@ impl Error {
     pub(crate) fn is_collision(&self) -> bool {
         match self {
             Self::Step { source, .. } | Self::Database { source, .. } => match source {
-                // XX000 is "tuple concurrently updated".
+                // XX000 is "tuple concurrently updated". 42704: a role is not there, which the same step has just found to be there: between
+                // a commit and word of it to other sessions (`ProcArrayEndTransaction` and `AtEOXact_Inval` in the server's `xact.c`) an
+                // index refuses the second of that name and the cache says still that there is none.
                 sqlx::Error::Database(error) => {
-                    error.code().as_deref() == Some("XX000")
+                    matches!(error.code().as_deref(), Some("XX000" | "42704"))
                         || (error.code().as_deref() == Some("23505")
                             && error.constraint().is_some_and(|name| name.starts_with("pg_auth")))
                 }

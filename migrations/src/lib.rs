@@ -23,6 +23,8 @@ mod migrate;
 
 mod error;
 
+mod holders;
+
 pub use error::Error;
 pub use migrate::{Report, migrate};
 pub use set::{INBOX_VERSION, LOG_VERSION, Set, Step};

@@ -7,7 +7,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::{Connection, PgConnection};
 
 use crate::error::is_lock_timeout;
-use crate::{Error, Set, Step, status};
+use crate::{Error, Set, Step, holders, status};
 
 /// Whatever the defaults of the server, the database or the login are: a step that waits for a lock looks behind it at what was committed
 /// meanwhile, and under REPEATABLE READ would not see it.
@@ -21,6 +21,14 @@ const ATTEMPTS: u32 = 5;
 
 /// A lock that a step needs is waited for so long: whoever asks after us, an append perhaps, queues behind us meanwhile.
 const LOCK_WAIT: &str = "set local lock_timeout = '300ms'";
+
+/// Autovacuum lets go of a table for whom has waited for it as long as `deadlock_timeout`, a second by default, and for nobody who asks for
+/// less, however often (`ProcSleep` in the server's `proc.c`). On a large piece of the log it takes longer than all our tries together.
+const VACUUM_WAIT: &str = "
+    select pg_catalog.set_config('lock_timeout', (1000 * extract(epoch from current_setting('deadlock_timeout')::interval) + 300)::integer || 'ms', true)";
+
+/// So often at most for one step: what vacuums against the wraparound of transaction ids lets go for nobody, and appends queue behind us.
+const VACUUM_TRIES: u32 = 3;
 
 /// And then asked for again so often, a pause of as long between two tries, in which others have their turn: a minute in all.
 const LOCK_TRIES: u32 = 60;
@@ -39,34 +47,6 @@ pub struct Report {
     pub version: i64,
 }
 
-/// Who holds a lock on anything of the schema in a transaction that is older than a step waits, the oldest first. A transaction that is
-/// prepared has no process.
-const LIST_HOLDERS: &str = "
-    select string_agg(said, '; ' order by since nulls first)
-    from (
-        select coalesce(
-                   'process ' || held.pid || ' (login ' || coalesce(busy.usename, 'unknown') || ', application \"' || coalesce(busy.application_name, '')
-                       || '\", ' || coalesce('in its transaction since ' || to_char(busy.xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC',
-                                             'since when is not ours to see') || ')',
-                   'prepared transaction ' || prepared.gid || ' (login ' || prepared.owner || ', since '
-                       || to_char(prepared.prepared at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC)') as said,
-               coalesce(busy.xact_start, prepared.prepared) as since
-        from (
-            select distinct l.pid, own.transactionid as transaction
-            from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
-            left join pg_catalog.pg_locks own
-                on l.pid is null and own.pid is null and own.virtualtransaction = l.virtualtransaction and own.locktype = 'transactionid'
-            where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
-              and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-              and c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = 'outbox')
-        ) held
-        left join pg_catalog.pg_stat_activity busy on busy.pid = held.pid
-        left join pg_catalog.pg_prepared_xacts prepared on prepared.transaction::text = held.transaction::text
-        where coalesce(busy.xact_start, prepared.prepared) < clock_timestamp() - interval '300 milliseconds' is not false
-        order by since nulls first
-        limit 5
-    ) holder";
-
 /// Brings a set to the newest version this binary knows. Each step is committed by itself: the connection must not be in a transaction, and one
 /// that is is refused.
 ///
@@ -76,12 +56,13 @@ const LIST_HOLDERS: &str = "
 /// stay, and the next run goes on behind them.
 pub async fn migrate(conn: &mut PgConnection, set: Set) -> Result<Report, Error> {
     let mut applied = Vec::new();
-    let (mut attempt, mut locked) = (1, 1);
+    let (mut attempt, mut locked, mut vacuumed) = (1, 1, 0);
+    let mut wait = LOCK_WAIT;
     loop {
-        let pause = match apply_next(&mut *conn, set).await {
+        let pause = match apply_next(&mut *conn, set, wait).await {
             Ok(Some(step)) => {
                 applied.push(step);
-                (attempt, locked) = (1, 1);
+                (attempt, locked, vacuumed, wait) = (1, 1, 0, LOCK_WAIT);
                 continue;
             }
             Ok(None) => {
@@ -97,11 +78,17 @@ pub async fn migrate(conn: &mut PgConnection, set: Set) -> Result<Report, Error>
             }
             Err(error) if locked < LOCK_TRIES && error.is_locked() => {
                 locked += 1;
+                wait = LOCK_WAIT;
+                if vacuumed < VACUUM_TRIES && holders::is_autovacuum(&mut *conn).await {
+                    vacuumed += 1;
+                    wait = VACUUM_WAIT;
+                }
                 LOCK_PAUSE
             }
             Err(error) => return Err(name_holders(conn, error).await),
         };
-        sqlx::query("select pg_sleep($1)")
+        // Not all at the same moment, who collided a moment ago.
+        sqlx::query("select pg_sleep($1 * (0.5 + random()))")
             .bind(pause)
             .execute(&mut *conn)
             .await
@@ -114,7 +101,7 @@ pub async fn migrate(conn: &mut PgConnection, set: Set) -> Result<Report, Error>
 }
 
 /// Applies the first step that is pending, and commits it. None: nothing was pending.
-async fn apply_next(conn: &mut PgConnection, set: Set) -> Result<Option<Step>, Error> {
+async fn apply_next(conn: &mut PgConnection, set: Set, wait: &'static str) -> Result<Option<Step>, Error> {
     // Without the lock and without a right to create: the usual case at every start of a service.
     if unapplied(&mut *conn, set).await?.is_none() {
         return Ok(None);
@@ -139,7 +126,7 @@ async fn apply_next(conn: &mut PgConnection, set: Set) -> Result<Option<Step>, E
         .map_err(failed("waiting for another process that migrates"))?;
     let next = unapplied(&mut transaction, set).await?;
     if let Some(step) = next {
-        sqlx::query(LOCK_WAIT)
+        sqlx::query(wait)
             .execute(&mut *transaction)
             .await
             .map_err(failed("bounding the wait for locks"))?;
@@ -153,15 +140,11 @@ async fn apply_next(conn: &mut PgConnection, set: Set) -> Result<Option<Step>, E
     Ok(next)
 }
 
-/// Who held the lock, where one was not to be had. That they cannot be asked for is no second failure.
+/// Who held the lock, where one was not to be had.
 async fn name_holders(conn: &mut PgConnection, error: Error) -> Error {
     match error {
         Error::Step { set, version, source } if is_lock_timeout(&source) => {
-            let held_by: Option<String> = sqlx::query_scalar(LIST_HOLDERS)
-                .persistent(false)
-                .fetch_one(conn)
-                .await
-                .unwrap_or_default();
+            let held_by = holders::name(conn).await;
             Error::Locked {
                 set,
                 version,

@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use outbox_migrations::{Error, LOG_VERSION, Set, State, migrate_log, status};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 use system_tests::patience::until;
 use system_tests::{Failure, Result, Schema, World};
+use xtask::servers::Postgres;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A database as a binary left it whose newest step of the log was this one.
 pub(crate) async fn at_version(world: &World, version: i64) -> Result {
-    let mut connection = world.connect().await?;
+    bring_to(&mut world.connect().await?, version).await
+}
+
+async fn bring_to(connection: &mut PgConnection, version: i64) -> Result {
     connection.execute("create schema if not exists outbox").await?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/sql/log");
     let mut steps = Vec::new();
@@ -31,7 +35,7 @@ pub(crate) async fn at_version(world: &World, version: i64) -> Result {
     let mut migrator = Migrator::with_migrations(steps);
     migrator.dangerous_set_table_name("outbox.log_migration");
     migrator.set_locking(false);
-    migrator.run_direct(None, &mut connection, false).await?;
+    migrator.run_direct(None, &mut *connection, false).await?;
     Ok(())
 }
 
@@ -223,5 +227,42 @@ async fn nobody_is_refused_who_appends_while_the_statement_and_the_doorbell_are_
         sqlx::query_scalar::<_, i64>(rows).fetch_one(&mut watcher).await?,
         appended
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn autovacuum_gives_way_to_a_step() -> Result {
+    // GIVEN a log of the version before, and autovacuum at work on a piece of it, for hours at this pace
+    let cluster = Postgres::options().set("autovacuum_naptime", 1).start()?;
+    let mut service = PgConnection::connect(&cluster.url("postgres")).await?;
+    bring_to(&mut service, BEFORE_REFUSALS).await?;
+    service
+        .execute("select outbox.append('orders.placed', '{}') from generate_series(1, 20000)")
+        .await?;
+    let piece: String = sqlx::query_scalar("select distinct tableoid::regclass::text from outbox.log")
+        .fetch_one(&mut service)
+        .await?;
+    service
+        .execute(AssertSqlSafe(format!(
+            "alter table {piece} set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,
+                 autovacuum_vacuum_insert_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0)"
+        )))
+        .await?;
+    let mut watcher = PgConnection::connect(&cluster.url("postgres")).await?;
+    let vacuum = "select pid from pg_stat_progress_vacuum where relid = $1::text::regclass";
+    let worker: i32 = until("autovacuum is at work on it", LIMIT, async || {
+        Ok(sqlx::query_scalar(vacuum)
+            .bind(&piece)
+            .fetch_optional(&mut watcher)
+            .await?)
+    })
+    .await?;
+    // WHEN it is migrated
+    let report = migrate_log(&mut service).await?;
+    // THEN it has the lock, since autovacuum let go and did not end
+    assert_eq!(report.version, LOG_VERSION);
+    let log = std::fs::read_to_string(cluster.log_path())?;
+    let said = format!("[{worker}] ERROR:  canceling autovacuum task");
+    assert!(log.contains(&said), "{said}: {log}");
     Ok(())
 }
