@@ -131,13 +131,12 @@ begin
         end if;
         insert into outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version,
                                 correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)
-        select coalesce(t.retention, 'standard'), topic, key, coalesce(id, outbox.new_event_id()), coalesce(source, s.source), coalesce(type, topic),
+        select outbox.settled_retention(topic), topic, key, coalesce(id, outbox.new_event_id()), coalesce(source, outbox.settled_source()), coalesce(type, topic),
                subject, "time",
                coalesce(data_content_type, case when data is not null then 'application/json' when data_binary is not null then 'application/octet-stream' end),
                data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions, data::text, data_binary
-        from outbox.settings s left join outbox.topic t on t.name = topic
-        where octet_length(coalesce(source, s.source)) <= 1024
-          and (greatest(octet_length(data::text), octet_length(data_binary)) <= s.payload_limit_bytes) is not false
+        where octet_length(coalesce(source, outbox.settled_source())) <= 1024
+          and (greatest(octet_length(data::text), octet_length(data_binary)) <= outbox.settled_payload_limit()) is not false
         returning log.id into appended;
         exit when appended is not null;
         if is_plain is not true then
@@ -1374,6 +1373,18 @@ $$;
 
 ALTER FUNCTION outbox.floor_of_new(done pg_snapshot, above bigint, through bigint) OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.follow_settled() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform outbox.settle(case tg_table_name when 'topic' then array['settled_retention'] else array['settled_source', 'settled_payload_limit'] end);
+    return null;
+end
+$$;
+
+ALTER FUNCTION outbox.follow_settled() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2159,6 +2170,17 @@ CREATE FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions t
 $$;
 
 ALTER FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.is_settled(name text, expression text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select d.description = outbox.said_of_settled(is_settled.expression)
+    from pg_proc p join pg_description d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
+    where p.pronamespace = 'outbox'::regnamespace and p.proname = is_settled.name
+$$;
+
+ALTER FUNCTION outbox.is_settled(name text, expression text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.is_still_measured(topic text, measured pg_snapshot) RETURNS boolean
     LANGUAGE plpgsql
@@ -4623,6 +4645,15 @@ $$;
 
 ALTER FUNCTION outbox.ring_at_once() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.said_of_settled(expression text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ' || coalesce(expression, 'it looks')
+$$;
+
+ALTER FUNCTION outbox.said_of_settled(expression text) OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4728,6 +4759,84 @@ end
 $$;
 
 ALTER FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.settle(functions text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+declare
+    made record;
+    is_other boolean := false;
+begin
+    begin
+        perform pg_advisory_xact_lock(122550254464892);
+    exception
+        when lock_not_available then
+            raise exception 'another transaction is changing outbox.settings or how long topics are kept' using errcode = 'lock_not_available',
+                hint = 'Nothing was changed: try again when it is over.';
+    end;
+    for made in select t.* from outbox.to_settle() t where t.name = any (functions) loop
+        -- Comments are read as other tables are: of a transaction that does not see what others committed, this says nothing.
+        if outbox.is_settled(made.name, made.expression) is not true or current_setting('transaction_isolation') <> 'read committed' then
+            execute case when made.expression is null
+                then format('create or replace function outbox.%I(%s) returns %s language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as %L',
+                            made.name, made.arguments, made.result, made.look)
+                else format('create or replace function outbox.%I(%s) returns %s language sql stable parallel safe return %s',
+                            made.name, made.arguments, made.result, made.expression) end;
+            execute format('comment on function outbox.%I is %L', made.name, outbox.said_of_settled(made.expression));
+            is_other := true;
+        end if;
+    end loop;
+    return is_other;
+end
+$$;
+
+ALTER FUNCTION outbox.settle(functions text[]) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.settle_anew() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    other record;
+begin
+    for other in select t.tgrelid::regclass as relation, t.tgname as name from pg_trigger t
+                 where t.tgrelid in ('outbox.settings'::regclass, 'outbox.topic'::regclass) and t.tgname ^@ 'settles' and t.tgenabled <> 'A' loop
+        execute format('alter table %s enable always trigger %I', other.relation, other.name);
+    end loop;
+    return exists (select from outbox.to_settle() t where outbox.is_settled(t.name, t.expression) is not true)
+       and outbox.settle(array['settled_source', 'settled_payload_limit', 'settled_retention']);
+end
+$$;
+
+ALTER FUNCTION outbox.settle_anew() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.settled_payload_limit() RETURNS integer
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$begin perform outbox.need_settings(); return (select s.payload_limit_bytes from outbox.settings s); end$$;
+
+ALTER FUNCTION outbox.settled_payload_limit() OWNER TO outbox_maintainer;
+
+COMMENT ON FUNCTION outbox.settled_payload_limit() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: it looks';
+
+CREATE FUNCTION outbox.settled_retention(topic text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN 'standard'::text;
+
+ALTER FUNCTION outbox.settled_retention(topic text) OWNER TO outbox_maintainer;
+
+COMMENT ON FUNCTION outbox.settled_retention(topic text) IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ''standard''::text';
+
+CREATE FUNCTION outbox.settled_source() RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$begin perform outbox.need_settings(); return (select s.source from outbox.settings s); end$$;
+
+ALTER FUNCTION outbox.settled_source() OWNER TO outbox_maintainer;
+
+COMMENT ON FUNCTION outbox.settled_source() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: it looks';
 
 CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer DEFAULT NULL::integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5097,6 +5206,26 @@ CREATE FUNCTION outbox.time_refusal("time" timestamp with time zone) RETURNS tex
 $$;
 
 ALTER FUNCTION outbox.time_refusal("time" timestamp with time zone) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.to_settle() RETURNS TABLE(name text, arguments text, result text, expression text, look text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'settled_source', '', 'text', (select format('%L::text', s.source) from outbox.settings s),
+           'begin perform outbox.need_settings(); return (select s.source from outbox.settings s); end'
+    union all
+    select 'settled_payload_limit', '', 'integer', (select format('%L::integer', s.payload_limit_bytes) from outbox.settings s),
+           'begin perform outbox.need_settings(); return (select s.payload_limit_bytes from outbox.settings s); end'
+    union all
+    select 'settled_retention', 'topic text', 'text',
+           case when current_setting('transaction_isolation') <> 'read committed' or count(*) > 8 then null
+                when count(*) = 0 then format('%L::text', 'standard')
+                else format('case topic %s else %L end', string_agg(format('when %L then %L', kept.name, kept.retention), ' ' order by kept.name), 'standard') end,
+           'begin return coalesce((select k.retention from outbox.topic k where k.name = topic), ''standard''); end'
+    from (select k.name, k.retention from outbox.topic k where k.retention <> 'standard' limit 9) kept
+$$;
+
+ALTER FUNCTION outbox.to_settle() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.tombstone_stream(stream text, reason text, max integer DEFAULT 10000, OUT events bigint, OUT finished boolean) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9939,11 +10068,11 @@ ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_3932160_pkey;
 ALTER INDEX outbox.share_pkey ATTACH PARTITION outbox.share_from_786432_pkey;
 
 CREATE RULE append AS
-    ON INSERT TO outbox.outgoing DO INSTEAD  INSERT INTO outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)  SELECT COALESCE(t.retention, 'standard'::text) AS "coalesce",
+    ON INSERT TO outbox.outgoing DO INSTEAD  INSERT INTO outbox.log (retention, topic, key, id, source, type, subject, "time", data_content_type, data_schema, schema_version, correlation_id, causation_id, traceparent, tracestate, extensions, data, data_binary)  SELECT outbox.settled_retention(n.topic) AS settled_retention,
             n.topic,
             n.key,
             COALESCE(n.id, outbox.new_event_id()) AS "coalesce",
-            COALESCE(n.source, s.source) AS "coalesce",
+            COALESCE(n.source, outbox.settled_source()) AS "coalesce",
             COALESCE(n.type, n.topic) AS "coalesce",
             n.subject,
             n."time",
@@ -9965,7 +10094,7 @@ CREATE RULE append AS
                 END AS "case",
             (n.data)::text AS data,
             n.data_binary
-           FROM ((LATERAL ( SELECT new.id,
+           FROM LATERAL ( SELECT new.id,
                     new.topic,
                     new.key,
                     new.type,
@@ -9982,19 +10111,11 @@ CREATE RULE append AS
                     new.extensions,
                     new.data,
                     new.data_binary) n
-             LEFT JOIN ( SELECT settings.source,
-                    settings.payload_limit_bytes
-                   FROM outbox.settings
-                 LIMIT 1) s ON (true))
-             LEFT JOIN LATERAL ( SELECT k.retention
-                   FROM outbox.topic k
-                  WHERE (k.name = n.topic)
-                 LIMIT 1) t ON (true))
-          WHERE ((((n.topic || COALESCE(n.type, ''::text)) ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length((n.topic || COALESCE(n.type, ''::text))) <= 200) AND (LEAST((n.key COLLATE "C"), n.topic, n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) IS DISTINCT FROM ''::text) AND (pg_column_size(ARRAY[n.key, COALESCE(n.source, s.source), n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate]) <= 1024) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= s.payload_limit_bytes)) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, s.source), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)),
+          WHERE ((((n.topic || COALESCE(n.type, ''::text)) ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length((n.topic || COALESCE(n.type, ''::text))) <= 200) AND (LEAST((n.key COLLATE "C"), n.topic, n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) IS DISTINCT FROM ''::text) AND (pg_column_size(ARRAY[n.key, COALESCE(n.source, outbox.settled_source()), n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate]) <= 1024) AND (num_nonnulls(n.subject, n."time", n.data_content_type, n.data_schema, n.extensions) = 0) AND ((n.data IS NULL) OR (n.data_binary IS NULL)) AND (COALESCE(octet_length((n.data)::text), octet_length(n.data_binary), 0) <= outbox.settled_payload_limit())) OR outbox.accepts(n.topic, n.key, COALESCE(n.type, n.topic), COALESCE(n.source, outbox.settled_source()), n.subject, n."time", n.data_content_type, n.data_schema, n.schema_version, n.correlation_id, n.causation_id, COALESCE(n.traceparent, (n.extensions ->> 'traceparent'::text)), COALESCE(n.tracestate, (n.extensions ->> 'tracestate'::text)),
                 CASE
                     WHEN (n.extensions IS NOT NULL) THEN outbox.without_trace(n.extensions)
                     ELSE NULL::json
-                END, octet_length((n.data)::text), octet_length(n.data_binary), s.payload_limit_bytes))
+                END, octet_length((n.data)::text), octet_length(n.data_binary), outbox.settled_payload_limit()))
   RETURNING log.id,
     log.topic,
     log.key,
@@ -10118,6 +10239,34 @@ CREATE TRIGGER partitions_grow BEFORE UPDATE OF partitions ON outbox.topic FOR E
 CREATE TRIGGER passed_rises BEFORE UPDATE ON outbox.consumer_stream FOR EACH ROW WHEN ((ROW(new.passed_batch, new.passed_position) < ROW(old.passed_batch, old.passed_position))) EXECUTE FUNCTION outbox.refuse_fall();
 
 CREATE TRIGGER refuse_uncounted BEFORE INSERT ON outbox.reissue FOR EACH ROW EXECUTE FUNCTION outbox.refuse_uncounted();
+
+CREATE TRIGGER settles AFTER INSERT OR DELETE ON outbox.settings FOR EACH ROW EXECUTE FUNCTION outbox.follow_settled();
+
+ALTER TABLE outbox.settings ENABLE ALWAYS TRIGGER settles;
+
+CREATE TRIGGER settles AFTER INSERT ON outbox.topic FOR EACH ROW WHEN ((new.retention <> 'standard'::text)) EXECUTE FUNCTION outbox.follow_settled();
+
+ALTER TABLE outbox.topic ENABLE ALWAYS TRIGGER settles;
+
+CREATE TRIGGER settles_changes AFTER UPDATE ON outbox.settings FOR EACH ROW WHEN (((new.source IS DISTINCT FROM old.source) OR (new.payload_limit_bytes IS DISTINCT FROM old.payload_limit_bytes))) EXECUTE FUNCTION outbox.follow_settled();
+
+ALTER TABLE outbox.settings ENABLE ALWAYS TRIGGER settles_changes;
+
+CREATE TRIGGER settles_changes AFTER UPDATE ON outbox.topic FOR EACH ROW WHEN (((new.name IS DISTINCT FROM old.name) OR (new.retention IS DISTINCT FROM old.retention))) EXECUTE FUNCTION outbox.follow_settled();
+
+ALTER TABLE outbox.topic ENABLE ALWAYS TRIGGER settles_changes;
+
+CREATE TRIGGER settles_less AFTER DELETE ON outbox.topic FOR EACH ROW WHEN ((old.retention <> 'standard'::text)) EXECUTE FUNCTION outbox.follow_settled();
+
+ALTER TABLE outbox.topic ENABLE ALWAYS TRIGGER settles_less;
+
+CREATE TRIGGER settles_nothing AFTER TRUNCATE ON outbox.settings FOR EACH STATEMENT EXECUTE FUNCTION outbox.follow_settled();
+
+ALTER TABLE outbox.settings ENABLE ALWAYS TRIGGER settles_nothing;
+
+CREATE TRIGGER settles_nothing AFTER TRUNCATE ON outbox.topic FOR EACH STATEMENT EXECUTE FUNCTION outbox.follow_settled();
+
+ALTER TABLE outbox.topic ENABLE ALWAYS TRIGGER settles_nothing;
 
 CREATE TRIGGER state_advances BEFORE UPDATE ON outbox.dead_letter FOR EACH ROW WHEN (((old.state <> new.state) AND ((((((((old.state <> 'dead'::text) OR (new.state <> 'redriving'::text)) AND ((old.state <> 'dead'::text) OR (new.state <> 'discarded'::text))) AND ((old.state <> 'dead'::text) OR (new.state <> 'applied'::text))) AND ((old.state <> 'redriving'::text) OR (new.state <> 'applied'::text))) AND ((old.state <> 'redriving'::text) OR (new.state <> 'dead'::text))) AND ((old.state <> 'applied'::text) OR (new.state <> 'dead'::text))) AND ((old.state <> 'discarded'::text) OR (new.state <> 'dead'::text))))) EXECUTE FUNCTION outbox.refuse_transition('letter');
 
@@ -10291,6 +10440,8 @@ GRANT ALL ON FUNCTION outbox.find_untagged() TO outbox_reader;
 
 REVOKE ALL ON FUNCTION outbox.floor_of_new(done pg_snapshot, above bigint, through bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.follow_settled() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.forget_consumer(consumer text, reason text, give_up boolean) TO outbox_operator;
 
@@ -10372,6 +10523,8 @@ REVOKE ALL ON FUNCTION outbox.is_buried(stream bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.is_buried(stream bigint) TO outbox_reader;
 
 REVOKE ALL ON FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.is_settled(name text, expression text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.is_still_measured(topic text, measured pg_snapshot) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.is_still_measured(topic text, measured pg_snapshot) TO outbox_relay;
@@ -10615,6 +10768,8 @@ REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.ring_at_once() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.said_of_settled(expression text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) TO outbox_operator;
 
@@ -10628,6 +10783,10 @@ GRANT ALL ON FUNCTION outbox.select_dead_letters(filter jsonb, states text[], af
 
 REVOKE ALL ON FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.set_inbox_keep(keep interval, reason text, force boolean) TO outbox_operator;
+
+REVOKE ALL ON FUNCTION outbox.settle(functions text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION outbox.settle_anew() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer) FROM PUBLIC;
 
@@ -10665,6 +10824,8 @@ GRANT ALL ON FUNCTION outbox.takes_everything(filter jsonb) TO outbox_operator;
 
 REVOKE ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.time_refusal("time" timestamp with time zone) TO outbox_producer;
+
+REVOKE ALL ON FUNCTION outbox.to_settle() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.tombstone_stream(stream text, reason text, max integer, OUT events bigint, OUT finished boolean) FROM PUBLIC;
 

@@ -47,7 +47,8 @@ const LOG: &[Step] = steps!(
     33 "0033" "plain", 34 "0034" "rare", 35 "0035" "held",
     36 "0036" "looked", 37 "0037" "columns", 38 "0038" "untagged", 39 "0039" "outgoing",
     40 "0040" "alike", 41 "0041" "terse", 42 "0042" "bell",
-    43 "0043" "below"
+    43 "0043" "below",
+    44 "0044" "settled"
 );
 
 const INBOX: &[Step] = steps!(

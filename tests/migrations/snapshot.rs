@@ -50,6 +50,12 @@ fn dump(url: &str) -> Result<String> {
 async fn schema_sql_equals_the_sum_of_the_migrations() -> Result {
     // GIVEN a migrated database
     let migrated = World::with_schema(Schema::Both).await?;
+    // Without a row the functions look at the settings: of a database they would know its name.
+    migrated
+        .connect()
+        .await?
+        .execute("set session_replication_role = replica; delete from outbox.settings")
+        .await?;
     let sum = dump(migrated.database_url())?;
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/schema.sql"));
     if std::env::var_os("UPDATE").is_some() {

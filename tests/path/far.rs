@@ -287,15 +287,13 @@ async fn a_relay_that_finds_an_older_log_says_so_at_once() -> Result {
     let mut connection = world.connect().await?;
     append(&mut connection, "t", 2).await?;
     connection
-        .execute(
-            "alter function outbox.partition_shares(text, text[], jsonb, bigint, bigint) rename to of_later",
-        )
+        .execute("alter function outbox.settle_anew() rename to of_later")
         .await?;
     // WHEN a relay leads, THEN it says what is to be done, before it cuts anything
     let mut relay = Relay::of(&world).start()?;
     relay
         .logs(
-            "older than this relay, which needs its step 0043: run `outbox-relay migrate`",
+            "older than this relay, which needs its step 0044: run `outbox-relay migrate`",
             LIMIT,
         )
         .await?;
@@ -305,9 +303,7 @@ async fn a_relay_that_finds_an_older_log_says_so_at_once() -> Result {
     assert_eq!(cut, 0);
     // AND it goes on when that was done
     connection
-        .execute(
-            "alter function outbox.of_later(text, text[], jsonb, bigint, bigint) rename to partition_shares",
-        )
+        .execute("alter function outbox.of_later() rename to settle_anew")
         .await?;
     let entries = arrived(&mut world.redis().await?, "outbox:t", 2).await?;
     assert_eq!(entries.len(), 2);

@@ -46,6 +46,8 @@ mod ring;
 
 mod roles;
 
+mod settled;
+
 mod stopping;
 
 mod tail;

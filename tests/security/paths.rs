@@ -88,14 +88,22 @@ async fn what_runs_with_the_owners_rights_is_the_maintainers_with_a_fixed_path_a
         assert_eq!(path.as_deref(), Some("pg_catalog, pg_temp"), "{name}");
         assert!(!is_everybodys, "{name} may be called by everybody");
     }
-    // AND no other function is everybody's either, but for the condition of a trigger, which whoever inserts looks at
+    // AND no other function is everybody's either, but for the condition of a trigger and what is settled, which whoever inserts looks at
     let everybodys: Vec<String> = sqlx::query_scalar(
         "select p.oid::regprocedure::text from pg_proc p where p.pronamespace in ('outbox'::regnamespace, 'outbox_ops'::regnamespace)
-         and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)",
+         and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0) order by 1",
     )
     .fetch_all(&mut administrator)
     .await?;
-    assert_eq!(everybodys, ["outbox.must_ring()"]);
+    assert_eq!(
+        everybodys,
+        [
+            "outbox.must_ring()",
+            "outbox.settled_payload_limit()",
+            "outbox.settled_retention(text)",
+            "outbox.settled_source()"
+        ]
+    );
     // AND the maintainer, whose rights they have, is no member of anything that writes elsewhere
     let elsewhere: Vec<String> = sqlx::query_scalar(
         "select c.oid::regclass::text from pg_class c where c.relnamespace not in ('outbox'::regnamespace, 'outbox_ops'::regnamespace)

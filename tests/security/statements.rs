@@ -54,6 +54,7 @@ const OTHERS: [(&str, &[&str]); 6] = [
             "event_store/tombstone_stream",
             "event_store/truncate_stream",
             "tail/read_upkeep",
+            "tail/settle_anew",
             "ops/forget_group",
             "ops/order_reissue",
             "ops/resume_topic",

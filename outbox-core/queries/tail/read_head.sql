@@ -9,7 +9,7 @@ select batch.number, batch.batch_id, batch.snapshot::text as snapshot, era.era, 
        to_char(refused.refused_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as refused_at,
        begun.number as recovery, begun.strategy as recovery_strategy,
        -- The newest of what a statement of a relay calls: it is missed now, and not by the first large batch.
-       to_regprocedure('outbox.partition_shares(text, text[], jsonb, bigint, bigint)') is not null as is_current
+       to_regprocedure('outbox.settle_anew()') is not null as is_current
 from outbox.batch batch
 cross join (select e.era, e.system_identifier, e.position_floor from outbox.era e order by e.era desc limit 1) era
 cross join pg_catalog.pg_control_system() system

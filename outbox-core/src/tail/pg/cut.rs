@@ -56,7 +56,7 @@ pub(crate) async fn read_head(session: &Session) -> Result<Head, Error> {
     if !get::<bool>(row, "is_current")? {
         return Err(Error::new(
             Kind::Refused,
-            "the log of this database is older than this relay, which needs its step 0043: run `outbox-relay migrate`",
+            "the log of this database is older than this relay, which needs its step 0044: run `outbox-relay migrate`",
         ));
     }
     Ok(Head {

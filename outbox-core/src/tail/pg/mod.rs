@@ -20,6 +20,8 @@ pub(crate) mod column;
 
 mod event;
 
+mod settled;
+
 mod intake;
 
 pub mod rows;

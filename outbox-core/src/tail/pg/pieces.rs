@@ -7,6 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::column::{get, snapshot};
 use super::session::Session;
+use super::settled::settle_anew;
 use crate::tail::Error;
 use crate::tail::pieces::{Piece, droppable};
 use crate::tail::snapshot::Snapshot;
@@ -91,6 +92,7 @@ impl Keeper {
         if !alone.first().map_or(Ok(false), |row| get(row, "alone"))? {
             return Ok(None);
         }
+        settle_anew(&session).await;
         let rows = session.query(READ_UPKEEP, &[]).await?;
         let Some(row) = rows.first() else {
             return Err(Error::new(crate::tail::Kind::Shape, "the ledger cannot be read"));
