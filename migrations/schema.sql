@@ -685,6 +685,22 @@ $$;
 
 ALTER FUNCTION outbox.backlog() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.begin_to_settle() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+begin
+    perform pg_advisory_xact_lock(122550254464892);
+exception
+    when lock_not_available then
+        raise exception 'another transaction is changing outbox.settings or how long topics are kept' using errcode = 'lock_not_available',
+            hint = 'Nothing was changed: try again when it is over.';
+end
+$$;
+
+ALTER FUNCTION outbox.begin_to_settle() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2174,8 +2190,9 @@ ALTER FUNCTION outbox.is_named_by_step(stream bigint, version bigint, actions te
 CREATE FUNCTION outbox.is_settled(name text, expression text) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     AS $$
-    select d.description = outbox.said_of_settled(is_settled.expression)
+    select d.description = outbox.said_of_settled(is_settled.expression, pg_get_function_sqlbody(p.oid))
     from pg_proc p join pg_description d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
     where p.pronamespace = 'outbox'::regnamespace and p.proname = is_settled.name
 $$;
@@ -2576,6 +2593,41 @@ end
 $$;
 
 ALTER FUNCTION outbox.locate_entry(topic text, partition integer, batch_id bigint, "position" bigint, OUT number bigint, OUT base pg_snapshot, OUT base_number bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[], OUT accepted_in integer) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.look_up_payload_limit() RETURNS integer
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform outbox.need_settings();
+    return (select s.payload_limit_bytes from outbox.settings s);
+end
+$$;
+
+ALTER FUNCTION outbox.look_up_payload_limit() OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.look_up_retention(topic text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return coalesce((select k.retention from outbox.topic k where k.name = topic), 'standard');
+end
+$$;
+
+ALTER FUNCTION outbox.look_up_retention(topic text) OWNER TO outbox_maintainer;
+
+CREATE FUNCTION outbox.look_up_source() RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform outbox.need_settings();
+    return (select s.source from outbox.settings s);
+end
+$$;
+
+ALTER FUNCTION outbox.look_up_source() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.master_keys() RETURNS TABLE(name text, keys bigint, first_used_at timestamp with time zone, retired_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -4645,14 +4697,14 @@ $$;
 
 ALTER FUNCTION outbox.ring_at_once() OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.said_of_settled(expression text) RETURNS text
+CREATE FUNCTION outbox.said_of_settled(expression text, body text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ' || coalesce(expression, 'it looks')
+    select format('What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: %s (%s)', expression, md5(body))
 $$;
 
-ALTER FUNCTION outbox.said_of_settled(expression text) OWNER TO outbox_maintainer;
+ALTER FUNCTION outbox.said_of_settled(expression text, body text) OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4764,31 +4816,24 @@ CREATE FUNCTION outbox.settle(functions text[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
+    SET quote_all_identifiers TO 'off'
     AS $$
 declare
     made record;
-    is_other boolean := false;
+    was_other boolean := false;
 begin
-    begin
-        perform pg_advisory_xact_lock(122550254464892);
-    exception
-        when lock_not_available then
-            raise exception 'another transaction is changing outbox.settings or how long topics are kept' using errcode = 'lock_not_available',
-                hint = 'Nothing was changed: try again when it is over.';
-    end;
+    perform outbox.begin_to_settle();
     for made in select t.* from outbox.to_settle() t where t.name = any (functions) loop
         -- Comments are read as other tables are: of a transaction that does not see what others committed, this says nothing.
         if outbox.is_settled(made.name, made.expression) is not true or current_setting('transaction_isolation') <> 'read committed' then
-            execute case when made.expression is null
-                then format('create or replace function outbox.%I(%s) returns %s language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as %L',
-                            made.name, made.arguments, made.result, made.look)
-                else format('create or replace function outbox.%I(%s) returns %s language sql stable parallel safe return %s',
-                            made.name, made.arguments, made.result, made.expression) end;
-            execute format('comment on function outbox.%I is %L', made.name, outbox.said_of_settled(made.expression));
-            is_other := true;
+            was_other := was_other or outbox.is_settled(made.name, 'outbox.look_up_' || substr(made.name, 9) || '(' || split_part(made.arguments, ' ', 1) || ')') is not true;
+            execute format('create or replace function outbox.%I(%s) returns %s language sql stable parallel safe return %s',
+                           made.name, made.arguments, made.result, made.expression);
+            execute format('comment on function outbox.%I is %L', made.name, outbox.said_of_settled(made.expression,
+                (select pg_get_function_sqlbody(p.oid) from pg_proc p where p.pronamespace = 'outbox'::regnamespace and p.proname = made.name)));
         end if;
     end loop;
-    return is_other;
+    return was_other;
 end
 $$;
 
@@ -4797,29 +4842,35 @@ ALTER FUNCTION outbox.settle(functions text[]) OWNER TO outbox_maintainer;
 CREATE FUNCTION outbox.settle_anew() RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
     AS $$
 declare
     other record;
+    was_other boolean := false;
 begin
+    if not exists (select from outbox.to_settle() t where outbox.is_settled(t.name, t.expression) is not true)
+       and not exists (select from pg_trigger t where t.tgrelid in ('outbox.settings'::regclass, 'outbox.topic'::regclass) and t.tgname ^@ 'settles' and t.tgenabled <> 'A') then
+        return false;
+    end if;
+    perform outbox.begin_to_settle();
     for other in select t.tgrelid::regclass as relation, t.tgname as name from pg_trigger t
                  where t.tgrelid in ('outbox.settings'::regclass, 'outbox.topic'::regclass) and t.tgname ^@ 'settles' and t.tgenabled <> 'A' loop
         execute format('alter table %s enable always trigger %I', other.relation, other.name);
+        was_other := true;
     end loop;
-    return exists (select from outbox.to_settle() t where outbox.is_settled(t.name, t.expression) is not true)
-       and outbox.settle(array['settled_source', 'settled_payload_limit', 'settled_retention']);
+    return outbox.settle(array['settled_source', 'settled_payload_limit', 'settled_retention']) or was_other;
 end
 $$;
 
 ALTER FUNCTION outbox.settle_anew() OWNER TO outbox_maintainer;
 
 CREATE FUNCTION outbox.settled_payload_limit() RETURNS integer
-    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$begin perform outbox.need_settings(); return (select s.payload_limit_bytes from outbox.settings s); end$$;
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN outbox.look_up_payload_limit();
 
 ALTER FUNCTION outbox.settled_payload_limit() OWNER TO outbox_maintainer;
 
-COMMENT ON FUNCTION outbox.settled_payload_limit() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: it looks';
+COMMENT ON FUNCTION outbox.settled_payload_limit() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: outbox.look_up_payload_limit() (b81eb8e11e19071db9d8597253026f11)';
 
 CREATE FUNCTION outbox.settled_retention(topic text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -4827,16 +4878,15 @@ CREATE FUNCTION outbox.settled_retention(topic text) RETURNS text
 
 ALTER FUNCTION outbox.settled_retention(topic text) OWNER TO outbox_maintainer;
 
-COMMENT ON FUNCTION outbox.settled_retention(topic text) IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ''standard''::text';
+COMMENT ON FUNCTION outbox.settled_retention(topic text) IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ''standard''::text (32f6ec7af2e12de2559561cb376f58a7)';
 
 CREATE FUNCTION outbox.settled_source() RETURNS text
-    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$begin perform outbox.need_settings(); return (select s.source from outbox.settings s); end$$;
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN outbox.look_up_source();
 
 ALTER FUNCTION outbox.settled_source() OWNER TO outbox_maintainer;
 
-COMMENT ON FUNCTION outbox.settled_source() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: it looks';
+COMMENT ON FUNCTION outbox.settled_source() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: outbox.look_up_source() (ff80144cb73d815cf1a57e0a5f88d439)';
 
 CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer DEFAULT NULL::integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5207,22 +5257,24 @@ $$;
 
 ALTER FUNCTION outbox.time_refusal("time" timestamp with time zone) OWNER TO outbox_maintainer;
 
-CREATE FUNCTION outbox.to_settle() RETURNS TABLE(name text, arguments text, result text, expression text, look text)
+CREATE FUNCTION outbox.to_settle() RETURNS TABLE(name text, arguments text, result text, expression text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select 'settled_source', '', 'text', (select format('%L::text', s.source) from outbox.settings s),
-           'begin perform outbox.need_settings(); return (select s.source from outbox.settings s); end'
-    union all
-    select 'settled_payload_limit', '', 'integer', (select format('%L::integer', s.payload_limit_bytes) from outbox.settings s),
-           'begin perform outbox.need_settings(); return (select s.payload_limit_bytes from outbox.settings s); end'
-    union all
-    select 'settled_retention', 'topic text', 'text',
-           case when current_setting('transaction_isolation') <> 'read committed' or count(*) > 8 then null
-                when count(*) = 0 then format('%L::text', 'standard')
-                else format('case topic %s else %L end', string_agg(format('when %L then %L', kept.name, kept.retention), ' ' order by kept.name), 'standard') end,
-           'begin return coalesce((select k.retention from outbox.topic k where k.name = topic), ''standard''); end'
-    from (select k.name, k.retention from outbox.topic k where k.retention <> 'standard' limit 9) kept
+    select made.name, made.arguments, made.result,
+           case when current_setting('transaction_isolation') = 'read committed' then coalesce(made.constant, made.look) else made.look end
+    from (
+        select 'settled_source', '', 'text', (select format('%L::text', s.source) from outbox.settings s), 'outbox.look_up_source()'
+        union all
+        select 'settled_payload_limit', '', 'integer', (select format('%L::integer', s.payload_limit_bytes) from outbox.settings s), 'outbox.look_up_payload_limit()'
+        union all
+        select 'settled_retention', 'topic text', 'text',
+               case when count(*) > 8 then null
+                    when count(*) = 0 then format('%L::text', 'standard')
+                    else format('case topic %s else %L end', string_agg(format('when %L then %L', kept.name, kept.retention), ' ' order by kept.name), 'standard') end,
+               'outbox.look_up_retention(topic)'
+        from (select k.name, k.retention from outbox.topic k where k.retention <> 'standard' limit 9) kept
+    ) made (name, arguments, result, constant, look)
 $$;
 
 ALTER FUNCTION outbox.to_settle() OWNER TO outbox_maintainer;
@@ -10368,6 +10420,8 @@ REVOKE ALL ON FUNCTION outbox.backlog() FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_observer;
 GRANT ALL ON FUNCTION outbox.backlog() TO outbox_relay;
 
+REVOKE ALL ON FUNCTION outbox.begin_to_settle() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.behind_entry(topic text, partition integer, batch_id bigint, "position" bigint, cut_through bigint, OUT passed_snapshots pg_snapshot[], OUT passed_positions bigint[]) TO outbox_relay;
 
@@ -10768,7 +10822,7 @@ REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.ring_at_once() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION outbox.said_of_settled(expression text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox.said_of_settled(expression text, body text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) TO outbox_operator;

@@ -236,7 +236,7 @@ async fn what_was_restored_past_the_triggers_is_known_again_once_a_relay_leads()
     assert_eq!(stored(&mut owner, "retention", "a").await?, ["standard"]);
     // WHEN a relay leads THEN it says so
     let mut relay = Relay::of(&world).start()?;
-    relay.logs("was changed past its triggers", LIMIT).await?;
+    relay.logs("SETTLED-ANEW", LIMIT).await?;
     // AND appends follow the tables
     append(&mut producer, "gone").await?;
     assert_eq!(stored(&mut owner, "source", "gone").await?, ["/restored"]);
@@ -248,7 +248,7 @@ async fn what_was_restored_past_the_triggers_is_known_again_once_a_relay_leads()
     .fetch_one(&mut owner)
     .await?;
     assert_eq!(kept, "audit");
-    // AND the triggers are as they were; there is nothing to be mended any more
+    // AND the triggers are as they were; there is nothing to be mended any more, but what a dump brings that was made during a change: its body
     let triggers: Vec<String> = sqlx::query_scalar(
         "select distinct tgenabled::text from pg_trigger where tgname ^@ 'settles' and tgrelid in ('outbox.topic'::regclass, 'outbox.settings'::regclass)",
     )
@@ -259,6 +259,44 @@ async fn what_was_restored_past_the_triggers_is_known_again_once_a_relay_leads()
         .fetch_one(&mut owner)
         .await?;
     assert!(!again);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_its_comment_says_is_made_anew() -> Result {
+    let world = World::new().await?;
+    let mut owner = world.connect().await?;
+    // GIVEN what a dump brings that is made during a change: the body is from behind it, table and comment are from before
+    owner
+        .execute("create or replace function outbox.settled_source() returns text language sql stable parallel safe return '/during'::text")
+        .await?;
+    // WHEN it is compared THEN the table holds, and the second time there is nothing to do
+    for is_other in [true, false] {
+        let settled: (bool, String) =
+            sqlx::query_as("select outbox.settle_anew(), (select source from outbox.settings)")
+                .fetch_one(&mut owner)
+                .await?;
+        assert_eq!(settled.0, is_other);
+        let source: String = sqlx::query_scalar("select outbox.settled_source()")
+            .fetch_one(&mut owner)
+            .await?;
+        assert_eq!(source, settled.1);
+    }
+    // AND a body that looks, since its transaction did not see what others did, becomes a constant and is nothing to be told
+    owner
+        .execute(
+            "begin isolation level repeatable read; update outbox.settings set source = '/looked'; commit",
+        )
+        .await?;
+    let settled: bool = sqlx::query_scalar("select outbox.settle_anew()")
+        .fetch_one(&mut owner)
+        .await?;
+    assert!(!settled);
+    let body: String =
+        sqlx::query_scalar("select pg_get_function_sqlbody('outbox.settled_source()'::regprocedure)")
+            .fetch_one(&mut owner)
+            .await?;
+    assert_eq!(body, "RETURN '/looked'::text");
     Ok(())
 }
 

@@ -6,69 +6,99 @@
 -- who restores data with triggers disabled goes past them.
 -- The bodies are parsed where they are made (`return`), and not where they are planned in: the path there is that of whoever inserts.
 
--- As they are replaced, by their owner.
+-- As they are replaced, by their owner. Only the body ever changes: a dump that is made during a change has the body from behind it, and all
+-- else from before.
 create function outbox.settled_source() returns text language sql stable parallel safe return null::text;
 create function outbox.settled_payload_limit() returns integer language sql stable parallel safe return null::integer;
 create function outbox.settled_retention(topic text) returns text language sql stable parallel safe return null::text;
 
--- What they should be: an expression; or none, and then they look. Of topics up to eight that are kept otherwise than others are known by name. Who may
--- not see what others committed since it began would settle what was, and has them look.
-create function outbox.to_settle() returns table (name text, arguments text, result text, expression text, look text)
-language sql stable set search_path = pg_catalog, pg_temp as $$
-    select 'settled_source', '', 'text', (select format('%L::text', s.source) from outbox.settings s),
-           'begin perform outbox.need_settings(); return (select s.source from outbox.settings s); end'
-    union all
-    select 'settled_payload_limit', '', 'integer', (select format('%L::integer', s.payload_limit_bytes) from outbox.settings s),
-           'begin perform outbox.need_settings(); return (select s.payload_limit_bytes from outbox.settings s); end'
-    union all
-    select 'settled_retention', 'topic text', 'text',
-           case when current_setting('transaction_isolation') <> 'read committed' or count(*) > 8 then null
-                when count(*) = 0 then format('%L::text', 'standard')
-                else format('case topic %s else %L end', string_agg(format('when %L then %L', kept.name, kept.retention), ' ' order by kept.name), 'standard') end,
-           'begin return coalesce((select k.retention from outbox.topic k where k.name = topic), ''standard''); end'
-    from (select k.name, k.retention from outbox.topic k where k.retention <> 'standard' limit 9) kept
+-- What they call where they are no constant.
+create function outbox.look_up_source() returns text
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform outbox.need_settings();
+    return (select s.source from outbox.settings s);
+end
+$$;
+create function outbox.look_up_payload_limit() returns integer
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform outbox.need_settings();
+    return (select s.payload_limit_bytes from outbox.settings s);
+end
+$$;
+create function outbox.look_up_retention(topic text) returns text
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return coalesce((select k.retention from outbox.topic k where k.name = topic), 'standard');
+end
 $$;
 
--- What one was made of is in its comment.
-create function outbox.said_of_settled(expression text) returns text
+-- What they should be. Of topics up to eight that are kept otherwise than others are known by name. Who may not see what others committed since it
+-- began would settle what was, and has them look.
+create function outbox.to_settle() returns table (name text, arguments text, result text, expression text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select made.name, made.arguments, made.result,
+           case when current_setting('transaction_isolation') = 'read committed' then coalesce(made.constant, made.look) else made.look end
+    from (
+        select 'settled_source', '', 'text', (select format('%L::text', s.source) from outbox.settings s), 'outbox.look_up_source()'
+        union all
+        select 'settled_payload_limit', '', 'integer', (select format('%L::integer', s.payload_limit_bytes) from outbox.settings s), 'outbox.look_up_payload_limit()'
+        union all
+        select 'settled_retention', 'topic text', 'text',
+               case when count(*) > 8 then null
+                    when count(*) = 0 then format('%L::text', 'standard')
+                    else format('case topic %s else %L end', string_agg(format('when %L then %L', kept.name, kept.retention), ' ' order by kept.name), 'standard') end,
+               'outbox.look_up_retention(topic)'
+        from (select k.name, k.retention from outbox.topic k where k.retention <> 'standard' limit 9) kept
+    ) made (name, arguments, result, constant, look)
+$$;
+
+-- In the comment of each is of what it was made, and what came of that: the table does not tell of what it lacks, nor of what a person or a
+-- restore put there.
+create function outbox.said_of_settled(expression text, body text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ' || coalesce(expression, 'it looks')
+    select format('What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: %s (%s)', expression, md5(body))
 $$;
 create function outbox.is_settled(name text, expression text) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-    select d.description = outbox.said_of_settled(is_settled.expression)
+language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
+    select d.description = outbox.said_of_settled(is_settled.expression, pg_get_function_sqlbody(p.oid))
     from pg_proc p join pg_description d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
     where p.pronamespace = 'outbox'::regnamespace and p.proname = is_settled.name
 $$;
 
--- Has these follow the tables; whether they did not. One transaction at a time: each sees what those before made. A wait is bounded: behind who waits here
--- a row of a topic may keep a relay from its next batch.
-create function outbox.settle(functions text[]) returns boolean
+-- One transaction at a time: each sees what those before made. A wait is bounded: behind who waits here a row of a topic may keep a relay from its
+-- next batch.
+create function outbox.begin_to_settle() returns void
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
+begin
+    perform pg_advisory_xact_lock(122550254464892);
+exception
+    when lock_not_available then
+        raise exception 'another transaction is changing outbox.settings or how long topics are kept' using errcode = 'lock_not_available',
+            hint = 'Nothing was changed: try again when it is over.';
+end
+$$;
+
+-- Has these follow the tables; whether any was a constant, and another one.
+create function outbox.settle(functions text[]) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set quote_all_identifiers = off as $$
 declare
     made record;
-    is_other boolean := false;
+    was_other boolean := false;
 begin
-    begin
-        perform pg_advisory_xact_lock(122550254464892);
-    exception
-        when lock_not_available then
-            raise exception 'another transaction is changing outbox.settings or how long topics are kept' using errcode = 'lock_not_available',
-                hint = 'Nothing was changed: try again when it is over.';
-    end;
+    perform outbox.begin_to_settle();
     for made in select t.* from outbox.to_settle() t where t.name = any (functions) loop
         -- Comments are read as other tables are: of a transaction that does not see what others committed, this says nothing.
         if outbox.is_settled(made.name, made.expression) is not true or current_setting('transaction_isolation') <> 'read committed' then
-            execute case when made.expression is null
-                then format('create or replace function outbox.%I(%s) returns %s language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as %L',
-                            made.name, made.arguments, made.result, made.look)
-                else format('create or replace function outbox.%I(%s) returns %s language sql stable parallel safe return %s',
-                            made.name, made.arguments, made.result, made.expression) end;
-            execute format('comment on function outbox.%I is %L', made.name, outbox.said_of_settled(made.expression));
-            is_other := true;
+            was_other := was_other or outbox.is_settled(made.name, 'outbox.look_up_' || substr(made.name, 9) || '(' || split_part(made.arguments, ' ', 1) || ')') is not true;
+            execute format('create or replace function outbox.%I(%s) returns %s language sql stable parallel safe return %s',
+                           made.name, made.arguments, made.result, made.expression);
+            execute format('comment on function outbox.%I is %L', made.name, outbox.said_of_settled(made.expression,
+                (select pg_get_function_sqlbody(p.oid) from pg_proc p where p.pronamespace = 'outbox'::regnamespace and p.proname = made.name)));
         end if;
     end loop;
-    return is_other;
+    return was_other;
 end
 $$;
 
@@ -83,16 +113,22 @@ $$;
 -- For upkeep, and for who restored data with triggers disabled: whether anything was not as the tables say, and is now. Enabling all triggers behind
 -- that forgets that these are always.
 create function outbox.settle_anew() returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
     other record;
+    was_other boolean := false;
 begin
+    if not exists (select from outbox.to_settle() t where outbox.is_settled(t.name, t.expression) is not true)
+       and not exists (select from pg_trigger t where t.tgrelid in ('outbox.settings'::regclass, 'outbox.topic'::regclass) and t.tgname ^@ 'settles' and t.tgenabled <> 'A') then
+        return false;
+    end if;
+    perform outbox.begin_to_settle();
     for other in select t.tgrelid::regclass as relation, t.tgname as name from pg_trigger t
                  where t.tgrelid in ('outbox.settings'::regclass, 'outbox.topic'::regclass) and t.tgname ^@ 'settles' and t.tgenabled <> 'A' loop
         execute format('alter table %s enable always trigger %I', other.relation, other.name);
+        was_other := true;
     end loop;
-    return exists (select from outbox.to_settle() t where outbox.is_settled(t.name, t.expression) is not true)
-       and outbox.settle(array['settled_source', 'settled_payload_limit', 'settled_retention']);
+    return outbox.settle(array['settled_source', 'settled_payload_limit', 'settled_retention']) or was_other;
 end
 $$;
 
@@ -102,11 +138,12 @@ declare
     is_everybodys boolean;
 begin
     for function, is_everybodys in
-        select p.oid, p.proname ^@ 'settled_' from pg_catalog.pg_proc p where p.pronamespace = 'outbox'::regnamespace
-        and p.proname in ('to_settle', 'is_settled', 'said_of_settled', 'settle', 'follow_settled', 'settle_anew', 'settled_source', 'settled_payload_limit',
-                          'settled_retention') loop
+        select p.oid, p.proname ^@ 'settled_' or p.proname ^@ 'look_up_' from pg_catalog.pg_proc p where p.pronamespace = 'outbox'::regnamespace
+        and p.proname in ('to_settle', 'is_settled', 'said_of_settled', 'begin_to_settle', 'settle', 'follow_settled', 'settle_anew', 'settled_source',
+                          'settled_payload_limit', 'settled_retention', 'look_up_source', 'look_up_payload_limit', 'look_up_retention') loop
         execute format('alter function %s owner to outbox_maintainer', function::regprocedure);
-        -- With the rights of whoever inserts, by whatever right that is; and they are planned in only for who may execute them.
+        -- With the rights of whoever inserts, by whatever right that is; and they are planned in only for who may execute them. A look tells no more
+        -- than the constant does.
         if is_everybodys then
             execute format('grant execute on function %s to public', function::regprocedure);
         else

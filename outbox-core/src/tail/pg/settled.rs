@@ -14,8 +14,9 @@ pub(crate) async fn settle_anew(session: &Session) {
     match asked(session).await {
         Ok(false) => {}
         Ok(true) => tracing::warn!(
-            "outbox.settings or outbox.topic was changed past its triggers: what was appended since had the source, the payload limit or the \
-             retention from before; from here on it has those of the tables"
+            "SETTLED-ANEW: what appends knew of outbox.settings and outbox.topic was not what these say, or could not be shown to be (rows that were changed past \
+             the triggers; a restore): what was appended before may have another source, payload limit or retention; from here on it has those of \
+             the tables"
         ),
         Err(error) => tracing::warn!(
             %error,
