@@ -2191,6 +2191,7 @@ CREATE FUNCTION outbox.is_settled(name text, expression text) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET quote_all_identifiers TO 'off'
+    SET standard_conforming_strings TO 'on'
     AS $$
     select d.description = outbox.said_of_settled(is_settled.expression, pg_get_function_sqlbody(p.oid))
     from pg_proc p join pg_description d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
@@ -4701,7 +4702,7 @@ CREATE FUNCTION outbox.said_of_settled(expression text, body text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select format('What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: %s (%s)', expression, md5(body))
+    select format('What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: %s, which is %s', expression, body)
 $$;
 
 ALTER FUNCTION outbox.said_of_settled(expression text, body text) OWNER TO outbox_maintainer;
@@ -4817,6 +4818,7 @@ CREATE FUNCTION outbox.settle(functions text[]) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '2s'
     SET quote_all_identifiers TO 'off'
+    SET standard_conforming_strings TO 'on'
     AS $$
 declare
     made record;
@@ -4870,7 +4872,7 @@ CREATE FUNCTION outbox.settled_payload_limit() RETURNS integer
 
 ALTER FUNCTION outbox.settled_payload_limit() OWNER TO outbox_maintainer;
 
-COMMENT ON FUNCTION outbox.settled_payload_limit() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: outbox.look_up_payload_limit() (b81eb8e11e19071db9d8597253026f11)';
+COMMENT ON FUNCTION outbox.settled_payload_limit() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: outbox.look_up_payload_limit(), which is RETURN outbox.look_up_payload_limit()';
 
 CREATE FUNCTION outbox.settled_retention(topic text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -4878,7 +4880,7 @@ CREATE FUNCTION outbox.settled_retention(topic text) RETURNS text
 
 ALTER FUNCTION outbox.settled_retention(topic text) OWNER TO outbox_maintainer;
 
-COMMENT ON FUNCTION outbox.settled_retention(topic text) IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ''standard''::text (32f6ec7af2e12de2559561cb376f58a7)';
+COMMENT ON FUNCTION outbox.settled_retention(topic text) IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: ''standard''::text, which is RETURN ''standard''::text';
 
 CREATE FUNCTION outbox.settled_source() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -4886,7 +4888,7 @@ CREATE FUNCTION outbox.settled_source() RETURNS text
 
 ALTER FUNCTION outbox.settled_source() OWNER TO outbox_maintainer;
 
-COMMENT ON FUNCTION outbox.settled_source() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: outbox.look_up_source() (ff80144cb73d815cf1a57e0a5f88d439)';
+COMMENT ON FUNCTION outbox.settled_source() IS 'What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: outbox.look_up_source(), which is RETURN outbox.look_up_source()';
 
 CREATE FUNCTION outbox.skip_event(topic text, event_id uuid, reason text, partition integer DEFAULT NULL::integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER

@@ -58,10 +58,10 @@ $$;
 -- restore put there.
 create function outbox.said_of_settled(expression text, body text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select format('What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: %s (%s)', expression, md5(body))
+    select format('What appends know of outbox.settings and outbox.topic; triggers make it: change the table. Now: %s, which is %s', expression, body)
 $$;
 create function outbox.is_settled(name text, expression text) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
+language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off set standard_conforming_strings = on as $$
     select d.description = outbox.said_of_settled(is_settled.expression, pg_get_function_sqlbody(p.oid))
     from pg_proc p join pg_description d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
     where p.pronamespace = 'outbox'::regnamespace and p.proname = is_settled.name
@@ -82,7 +82,7 @@ $$;
 
 -- Has these follow the tables; whether any was a constant, and another one.
 create function outbox.settle(functions text[]) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set quote_all_identifiers = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set quote_all_identifiers = off set standard_conforming_strings = on as $$
 declare
     made record;
     was_other boolean := false;
