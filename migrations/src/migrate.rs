@@ -24,8 +24,9 @@ const LOCK_WAIT: &str = "set local lock_timeout = '300ms'";
 
 /// Autovacuum lets go of a table for whom has waited for it as long as `deadlock_timeout`, a second by default, and for nobody who asks for
 /// less, however often (`ProcSleep` in the server's `proc.c`). On a large piece of the log it takes longer than all our tries together.
+/// Where that setting is above some five seconds it is not waited for so long, since appends queue behind us: then a person is told who it is.
 const VACUUM_WAIT: &str = "
-    select pg_catalog.set_config('lock_timeout', (1000 * extract(epoch from current_setting('deadlock_timeout')::interval) + 300)::integer || 'ms', true)";
+    select pg_catalog.set_config('lock_timeout', least(1000 * extract(epoch from current_setting('deadlock_timeout')::interval) + 300, 5000)::integer || 'ms', true)";
 
 /// So often at most for one step: what vacuums against the wraparound of transaction ids lets go for nobody, and appends queue behind us.
 const VACUUM_TRIES: u32 = 3;

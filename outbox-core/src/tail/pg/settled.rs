@@ -16,10 +16,11 @@ pub(crate) async fn settle_anew(session: &Session) {
         Ok(true) => tracing::warn!(
             "SETTLED-ANEW: what appends knew of outbox.settings and outbox.topic was not what these say, or could not be shown to be (rows that were changed past \
              the triggers; a restore): what was appended before may have another source, payload limit or retention; from here on it has those of \
-             the tables"
+             the tables; docs/recovering.md says how to find such events"
         ),
         Err(error) => tracing::warn!(
             %error,
+            advice = error.advice(),
             "whether appends know the settings and topics as they are could not be compared: it is tried again with the next round of upkeep"
         ),
     }
