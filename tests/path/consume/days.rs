@@ -1,6 +1,10 @@
 //! The days of the inbox, in a consumer at work: what an applying transaction locks, and events of times that no event is
 //! recorded at.
 
+use std::collections::HashSet;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::json;
 use sqlx::Executor;
 use system_tests::Result;
@@ -8,7 +12,7 @@ use system_tests::patience::until;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::bench::{Bench, Member, Order, TOPIC, chain, event};
+use super::bench::{Bench, GROUP, Member, Order, TOPIC, chain, event};
 use super::service::LIMIT;
 
 /// Entry `n` of a chain, with the event `number` as it was recorded so many days before `now`.
@@ -240,5 +244,120 @@ async fn events_are_looked_for_by_key_although_the_inbox_was_empty_when_it_was_p
     })
     .await?;
     assert!(read < 3 * EVENTS, "{read}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_month_of_days_is_not_looked_through_for_each_event() -> Result {
+    const EVENTS: i64 = 3_000;
+    // GIVEN an inbox that remembers a month, whose ids begin with their time
+    let (mut bench, now) = (Bench::new().await?, OffsetDateTime::now_utc());
+    assert_eq!(GROUP, "stock", "whose inbox it is");
+    sqlx::query(
+        "with day as (select n, $1::timestamptz - n * interval '1 day' as at from generate_series(0, 30) n),
+              made as materialized (select n, at, outbox.add_inbox_day(at) from day)
+         select count(*) from made",
+    )
+    .bind(now)
+    .execute(&bench.pool)
+    .await?;
+    sqlx::query(
+        "insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
+         select 'stock', '/shop', overlay(gen_random_uuid()::text placing '0194a000-' || lpad(to_hex(day), 4, '0') || '-7' from 1 for 15),
+                $1::timestamptz - day * interval '1 day', 'applied', 'past', '1-1'
+         from generate_series(1, 30) day, generate_series(1, 1000) n",
+    )
+    .bind(now)
+    .execute(&bench.pool)
+    .await?;
+    bench.pool.execute("vacuum analyze outbox.inbox").await?;
+    // WHEN many events are there to be applied
+    for (n, (entry, previous)) in chain(EVENTS as u64).into_iter().enumerate() {
+        let mut event = event(Some(&previous), &format!("key-{n}"), n as i64);
+        event["id"] = json!(format!("01a00000-0000-7000-8000-{n:012}"));
+        event["recordedtime"] = json!(now.format(&Rfc3339)?);
+        bench
+            .put_raw(&entry, "event", event.to_string().as_bytes())
+            .await?;
+    }
+    let member = bench.start()?;
+    bench.effects(EVENTS).await?;
+    member.stop().await?;
+    // THEN other days are looked at by transactions and not by events
+    let looks: i64 = until("the numbers of all sessions", LIMIT, async || {
+        let (entered, looks): (i64, i64) = sqlx::query_as(
+            "select coalesce(sum(pg_stat_get_tuples_inserted(indrelid)) filter (where indrelid = own), 0)::bigint,
+                    coalesce(sum(pg_stat_get_numscans(indexrelid)) filter (where indrelid <> own), 0)::bigint
+             from pg_index, to_regclass('outbox.inbox_' || to_char($1::timestamptz at time zone 'utc', 'yyyymmdd')) own
+             where indrelid in (select inhrelid from pg_inherits where inhparent = 'outbox.inbox'::regclass)",
+        )
+        .bind(now)
+        .fetch_one(&bench.pool)
+        .await?;
+        Ok((entered >= EVENTS).then_some(looks))
+    })
+    .await?;
+    eprintln!("{looks} looks into other days for {EVENTS} events");
+    assert!((1..8 * EVENTS).contains(&looks), "{looks}");
+    Ok(())
+}
+
+/// Ids as they come: with their time in front, all within an hour, or without any order, and of letters that some collations pass over.
+fn id(of: u32) -> String {
+    match of % 3 {
+        0 => format!("0194a{:03x}-7000-7000-8000-{of:012}", of / 3),
+        1 => format!("{:08x}", of.wrapping_mul(2_654_435_761)),
+        _ => format!("Ä-{of}-é{}", "-".repeat(of as usize % 4)),
+    }
+}
+
+#[tokio::test]
+async fn of_one_id_there_is_one_effect_whatever_ids_and_days_it_is_among() -> Result {
+    const IDS: u32 = 90;
+    const ENTRIES: usize = 600;
+    // GIVEN events of few ids, from two sources, each recorded at several times of a month, in any order
+    let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut bench, now) = (Bench::new().await?, OffsetDateTime::now_utc());
+    let mut wanted = HashSet::new();
+    for (n, (entry, previous)) in chain(ENTRIES as u64).into_iter().enumerate() {
+        // Those that begin with their time come among their like, so that they are entered together.
+        let kind = n as u32 / 60 % 3;
+        let (of, source) = (
+            random.random_range(0..IDS / 3) * 3 + kind,
+            random.random_range(0..2),
+        );
+        let number = i64::from(of * 2 + source);
+        wanted.insert(number);
+        let mut event = event(Some(&previous), &format!("key-{}", n % 50), number);
+        let at = now
+            - Duration::days(random.random_range(0..30))
+            - Duration::seconds(random.random_range(0..80_000));
+        event["id"] = json!(id(of));
+        event["source"] = json!(format!("/shop-{source}"));
+        event["recordedtime"] = json!(at.format(&Rfc3339)?);
+        if random.random_ratio(1, 20)
+            && let Some(event) = event.as_object_mut()
+        {
+            event.remove("recordedtime");
+        }
+        bench
+            .put_raw(&entry, "event", event.to_string().as_bytes())
+            .await?;
+    }
+    // WHEN they are applied
+    let member = bench.start()?;
+    until_passed(&mut bench, ENTRIES).await?;
+    member.stop().await?;
+    // THEN each id of each source had one effect
+    let mut numbers: Vec<i64> = sqlx::query_scalar("select number from effect")
+        .fetch_all(&bench.pool)
+        .await?;
+    numbers.sort_unstable();
+    let mut wanted: Vec<i64> = wanted.into_iter().collect();
+    wanted.sort_unstable();
+    assert!(wanted.len() > 100, "{}", wanted.len());
+    assert_eq!(numbers, wanted, "seed {seed}");
     Ok(())
 }

@@ -38,6 +38,8 @@ mod window;
 
 mod days;
 
+mod run;
+
 mod call;
 
 mod storm;

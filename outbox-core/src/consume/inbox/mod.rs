@@ -5,6 +5,7 @@
 //! who enters an event in the one looks for it in the other, because what is to come today is a day tomorrow.
 
 mod pg;
+mod run;
 
 pub(super) mod keyed;
 
@@ -12,7 +13,7 @@ pub(super) mod window;
 
 pub(super) use pg::Entered;
 
-use time::{Duration, OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 use crate::event::Event;
 
@@ -26,6 +27,11 @@ pub(super) fn recorded_at(event: &Event) -> Option<OffsetDateTime> {
     event
         .recorded_at
         .filter(|at| (2000..3000).contains(&at.to_offset(UtcOffset::UTC).year()))
+}
+
+/// When the day of the inbox begins that an event recorded at `moment` is in. Days are those of UTC, whatever the session's time zone is.
+fn day(moment: OffsetDateTime) -> OffsetDateTime {
+    moment.to_offset(UtcOffset::UTC).replace_time(Time::MIDNIGHT)
 }
 
 /// How many of these, from the first one on, were recorded close enough to each other for one transaction.

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use super::{AROUND, recorded_at};
+use super::run::is_run;
+use super::{AROUND, day, recorded_at};
 use crate::consume::Error;
 use crate::consume::pg::{PgConnection, Store, bounded, entry_id};
 use crate::event::{EntryId, Event};
@@ -55,7 +56,13 @@ impl Store {
         let mut rows: Vec<(String, bool, Option<String>)> = Vec::new();
         let times = || ours.recorded.iter().flatten().copied();
         if let (Some(first), Some(last)) = (times().min(), times().max()) {
-            let query = sqlx::query_as(include_str!("../../../queries/consume/enter_inbox.sql"))
+            let is_run = is_run(&ours.ids);
+            let statement = if is_run {
+                include_str!("../../../queries/consume/enter_inbox_run.sql")
+            } else {
+                include_str!("../../../queries/consume/enter_inbox.sql")
+            };
+            let mut query = sqlx::query_as(statement)
                 .bind(&self.consumer)
                 .bind("applied")
                 .bind(stream)
@@ -66,6 +73,9 @@ impl Store {
                 .bind(flow)
                 .bind(first - AROUND)
                 .bind(last + AROUND);
+            if is_run {
+                query = query.bind(day(first)).bind(day(last) + Duration::DAY);
+            }
             rows = self.in_turn(doing, query.fetch_all(&mut *tx)).await?;
         }
         if !foreign.ids.is_empty() {
