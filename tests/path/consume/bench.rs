@@ -1,5 +1,6 @@
 //! A consumer's database with a table of effects, a stream that the test writes itself, and members of a group.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,6 +11,9 @@ use serde_json::json;
 use sqlx::postgres::PgListener;
 use sqlx::{Executor, PgConnection, PgPool};
 use system_tests::{Failure, Login, Result, Schema, World};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::time;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +22,19 @@ pub(crate) const STREAM: &str = "outbox:orders.placed";
 pub(crate) const GROUP: &str = "stock";
 /// Far longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// When the events of a test were recorded: at noon of a day that an inbox keeps, so many days before it.
+pub(crate) fn recorded_before(days: i64) -> OffsetDateTime {
+    static NOON: LazyLock<OffsetDateTime> = LazyLock::new(|| {
+        OffsetDateTime::now_utc().replace_time(time!(12:00:00.123456)) - time::Duration::days(3)
+    });
+    *NOON - time::Duration::days(days)
+}
+
+/// The same of most events, as they say it.
+pub(crate) fn recorded() -> String {
+    recorded_before(0).format(&Rfc3339).unwrap_or_default()
+}
 
 /// What a test of a consumer works on.
 pub(crate) struct Bench {
@@ -409,7 +426,7 @@ pub(crate) fn quick_retries() -> RetryPolicy {
 pub(crate) fn event(previous: Option<&str>, key: &str, number: i64) -> serde_json::Value {
     let mut event = json!({
         "specversion": "1.0", "id": format!("event-{number}"), "source": "/shop", "type": TOPIC,
-        "partitionkey": key, "recordedtime": "2026-11-20T12:00:00.123456Z", "data": {"number": number},
+        "partitionkey": key, "recordedtime": recorded(), "data": {"number": number},
     });
     if let Some(previous) = previous {
         event["previousid"] = json!(previous);

@@ -11,8 +11,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use sqlx::Executor;
 use system_tests::Result;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use super::bench::{Bench, Member, STREAM, TOPIC, event, note};
+use super::bench::{Bench, Member, STREAM, TOPIC, event, note, recorded_before};
 
 /// The body of a real webhook, with its kind.
 #[derive(serde::Deserialize)]
@@ -217,10 +219,10 @@ async fn an_attempt_that_fails_leaves_no_identity_to_its_repetition() -> Result 
 }
 
 /// The same input under another id, as it was recorded at this time.
-fn repetition(number: i64, recorded_at: &str) -> serde_json::Value {
+fn repetition(number: i64, recorded_at: OffsetDateTime) -> serde_json::Value {
     let mut event = event(None, "a", 7);
     event["id"] = json!(format!("event-{number}"));
-    event["recordedtime"] = json!(recorded_at);
+    event["recordedtime"] = json!(recorded_at.format(&Rfc3339).unwrap_or_default());
     event
 }
 
@@ -229,11 +231,11 @@ async fn the_window_of_identities_does_not_depend_on_when_the_group_comes_to_the
     // GIVEN the same input on two days, each time repeated within a window of an hour
     let mut bench = Bench::new().await?;
     let events = [
-        (1, "2026-11-18T12:00:00Z"),
-        (2, "2026-11-18T12:59:00Z"),
-        (3, "2026-11-20T12:00:00Z"),
-        (4, "2026-11-20T12:59:00Z"),
-        (5, "2026-11-20T13:00:00Z"),
+        (1, recorded_before(2)),
+        (2, recorded_before(2) + Duration::from_secs(59 * 60)),
+        (3, recorded_before(0)),
+        (4, recorded_before(0) + Duration::from_secs(59 * 60)),
+        (5, recorded_before(0) + Duration::from_secs(60 * 60)),
     ];
     let events = events.map(|(number, at)| repetition(number, at));
     bench.put_together(0, events.to_vec()).await?;

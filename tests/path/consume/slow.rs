@@ -11,7 +11,7 @@ use sqlx::Executor;
 use system_tests::Result;
 use tokio::sync::{Notify, Semaphore};
 
-use super::bench::{Bench, Member, Order, TOPIC, event, note};
+use super::bench::{Bench, Member, Order, TOPIC, event, note, recorded_before};
 
 /// A little more than a transaction takes before it takes no further event.
 const LONG: Duration = Duration::from_millis(1100);
@@ -185,9 +185,10 @@ async fn only_what_a_transaction_entered_itself_can_be_given_back() -> Result {
     let mut consumer = bench.pool.begin().await?;
     consumer.execute("set local role outbox_consumer").await?;
     let removed: i32 = sqlx::query_scalar(
-        "select outbox.give_back('stock', array['/shop'], array['event-1'], array[timestamptz '2026-11-20 12:00:00.123456Z'],
+        "select outbox.give_back('stock', array['/shop'], array['event-1'], array[$1::timestamptz],
                                  'orders.placed', array[null::bytea])",
     )
+    .bind(recorded_before(0))
     .fetch_one(&mut *consumer)
     .await?;
     consumer.commit().await?;

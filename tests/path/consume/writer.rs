@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::json;
 use system_tests::Result;
 
-use super::bench::{Bench, Order, TOPIC};
+use super::bench::{Bench, Order, TOPIC, recorded};
 
 /// Writes one flow: a topic, perhaps of a writer.
 pub(crate) struct Writer {
@@ -85,7 +85,7 @@ impl Writer {
             *number += 1;
             let event = json!({
                 "specversion": "1.0", "id": format!("{key}-{number}"), "source": "/shop", "type": TOPIC,
-                "partitionkey": key, "recordedtime": "2026-11-20T12:00:00.123456Z", "data": {"number": number},
+                "partitionkey": key, "recordedtime": recorded(), "data": {"number": number},
             });
             let stream = self.stream(self.partition_of(key));
             let id = EntryId::new(self.batch, self.position);
@@ -120,7 +120,7 @@ impl Writer {
         let stream = self.stream_of(older, partition);
         let moved = json!({
             "specversion": "1.0", "id": format!("moved-{batch}-{partition}"), "source": "/outbox", "type": "outbox.moved",
-            "recordedtime": "2026-11-20T12:00:00.123456Z",
+            "recordedtime": recorded(),
             "data": {"topic": TOPIC, "generation": older + 1, "from": from, "to": to},
         });
         let mut pipe = redis::pipe();
