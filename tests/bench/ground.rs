@@ -33,7 +33,7 @@ impl Ground {
             }
             sqlx::query(
                 "insert into outbox.log (retention, topic, key, id, source, type, data)
-                 select 'standard', $1, 'key-' || n % 1000, gen_random_uuid(), '/bench', $1,
+                 select 'standard', $1, 'key-' || n % 1000, outbox.new_event_id(), '/bench', $1,
                         json_build_object('number', n, 'filling', repeat('x', 200))
                  from generate_series(1, $2) n order by n",
             )

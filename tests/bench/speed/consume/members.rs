@@ -4,7 +4,6 @@ use outbox_core::consume::{Builder, Consumer, Error};
 use system_tests::{Database, Login, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::Effects;
 use crate::case::{note, note_all};
@@ -19,15 +18,15 @@ pub(super) struct Members {
 pub(super) fn start(
     database: &Database,
     redis_url: &str,
+    group: &str,
     topic: &str,
     count: usize,
     effects: Effects,
 ) -> Result<Members> {
     let token = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let group = Uuid::now_v7().simple().to_string();
     for _ in 0..count {
-        let builder: Builder = Consumer::builder(&group)
+        let builder: Builder = Consumer::builder(group)
             .database_url(database.url_of(Login::Consumer))
             .redis(Login::Consumer.redis_url(redis_url));
         let builder = match effects {

@@ -9,6 +9,7 @@ use std::time::Instant;
 use sqlx::{Executor, PgPool};
 use system_tests::patience::until;
 use system_tests::{Database, Failure, Result};
+use uuid::Uuid;
 
 mod members;
 
@@ -34,7 +35,7 @@ A real relay publishes 100,000 events of some 200 bytes and 1,000 keys (`--quick
 eight. Then they are applied again and again, with the settings that a consumer has by itself (32 events to a transaction, up to 64
 where one call takes all of them, four transactions of a stream at a time, order per key kept, ten connections to a member), each time
 by a new group in a database of its own, which is on a Postgres that writes to disk and has an inbox with thirty days before that of the
-events, as any that has been at work for a month. **One member** applies the topic of one partition; **four members**, each with a pool
+events, as of a group that has been at work for a month. Ids are those that `append` gives. **One member** applies the topic of one partition; **four members**, each with a pool
 of its own, share the topic of eight. The effect is one row, written by a handler that is called for each event (one statement each), or
 by one that is called for all events of a transaction (`on_batch`, one statement for all).
 
@@ -47,12 +48,17 @@ four. It reads nothing, keeps no order, holds no lease, and would have every eff
 concurrency and partitions change what a consumer does shows `cargo xtask bench matrix`.
 ";
 
-/// What an inbox remembers that keeps its ids as long as it does by itself.
+/// What a group remembers that keeps its ids as long as it does by itself, and has two events a minute; ids begin with their time, as those
+/// that `append` gives.
 const MONTH: &str = "
-    select outbox.add_inbox_day(now() - day * interval '1 day') from generate_series(1, 30) day;
+    with event as (
+        select date_trunc('day', now(), 'utc') - day * interval '1 day' + n * interval '30 seconds' as at, n
+        from generate_series(1, 30) day, generate_series(0, 2879) n
+    )
     insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
-    select 'past', '/bench', gen_random_uuid()::text, now() - day * interval '1 day', 'applied', 'outbox:past', '1-' || n
-    from generate_series(1, 30) day, generate_series(1, 2000) n";
+    select $1, '/bench', overlay(overlay(gen_random_uuid()::text placing '7' from 15) placing left(made.ms, 8) || '-' || right(made.ms, 4) from 1),
+           at, 'applied', 'past', '1-' || n
+    from event, lateral (select lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') as ms) made";
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,10 +181,18 @@ pub(crate) fn lines_of_nothing() -> Vec<Line> {
 
 /// Seconds from the start of the members to the last commit, and to their first effects.
 async fn ours_once(case: Case, ground: &Ground) -> Result<(f64, f64)> {
-    let (database, pool) = fresh(ground).await?;
+    let group = Uuid::now_v7().simple().to_string();
+    let (database, pool) = fresh(ground, &group).await?;
     let topic = Ground::topic(case.partitions());
     let begun = Instant::now();
-    let members = members::start(&database, ground.redis_url(), topic, case.members, case.effects)?;
+    let members = members::start(
+        &database,
+        ground.redis_url(),
+        &group,
+        topic,
+        case.members,
+        case.effects,
+    )?;
     let mut first = None;
     until("everything is applied", LIMIT, async || {
         // The sequence tells cheaply when it is worth counting: a transaction that is repeated draws again.
@@ -205,7 +219,7 @@ async fn ours_once(case: Case, ground: &Ground) -> Result<(f64, f64)> {
 }
 
 async fn raw_once(case: Case, ground: &Ground) -> Result<f64> {
-    let (_database, pool) = fresh(ground).await?;
+    let (_database, pool) = fresh(ground, raw::GROUP).await?;
     pool.execute("select outbox.ensure_inbox_day(clock_timestamp())")
         .await?;
     let begun = Instant::now();
@@ -216,11 +230,13 @@ async fn raw_once(case: Case, ground: &Ground) -> Result<f64> {
     Ok(seconds)
 }
 
-async fn fresh(ground: &Ground) -> Result<(Database, PgPool)> {
+async fn fresh(ground: &Ground, group: &str) -> Result<(Database, PgPool)> {
     let database = ground.database().await?;
     let pool = database.pool().await?;
     pool.execute(TABLE).await?;
-    pool.execute(MONTH).await?;
+    pool.execute("select outbox.add_inbox_day(now() - n * interval '1 day') from generate_series(1, 30) n")
+        .await?;
+    sqlx::query(MONTH).bind(group).execute(&pool).await?;
     pool.execute("vacuum analyze outbox.inbox").await?;
     Ok((database, pool))
 }
@@ -229,7 +245,7 @@ async fn fresh(ground: &Ground) -> Result<(Database, PgPool)> {
 async fn check(what: &str, pool: &PgPool, events: usize) -> Result {
     let seen: (i64, i64, i64, i64) = sqlx::query_as(
         "select count(*), count(distinct number), count(*) filter (where number < before),
-                (select count(*) from outbox.inbox where outcome = 'applied' and consumer <> 'past')
+                (select count(*) from outbox.inbox where outcome = 'applied' and stream <> 'past')
          from (select number, lag(number) over (partition by key order by n) as before from public.effect) effect",
     )
     .fetch_one(pool)

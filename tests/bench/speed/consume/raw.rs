@@ -18,6 +18,8 @@ const fn batch(effects: Effects) -> usize {
 }
 
 const KEYS: i64 = 1000;
+/// Whose rows they are.
+pub(super) const GROUP: &str = "raw";
 
 const RECORD: &str = "
     insert into outbox.inbox (consumer, source, id, recorded_at, outcome, stream, entry_id)
