@@ -59,7 +59,8 @@ begin
         return;
     end if;
     perform pg_advisory_xact_lock(122550254464890);
-    if exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass('outbox.' || name)) then
+    if exists (select from pg_inherits part join pg_class made on made.oid = part.inhrelid
+               where part.inhparent = 'outbox.inbox'::regclass and made.relname = name and made.relnamespace = 'outbox'::regnamespace) then
         return;
     end if;
     execute format('create table outbox.%I (like outbox.inbox including all)', name);

@@ -47,6 +47,51 @@ async fn a_day_is_made_by_many_at_once_beside_an_open_transaction() -> Result {
 }
 
 #[tokio::test]
+async fn who_waits_for_another_to_make_a_day_finds_it() -> Result {
+    const LOCK: i64 = 122_550_254_464_890;
+    // GIVEN members, and somebody who makes one day after the other
+    let world = World::with_schema(Schema::Inbox).await?;
+    let before = days(&mut world.connect().await?).await?;
+    let mut making = world.connect().await?;
+    let mut members = try_join_all((0..4).map(|_| world.connect())).await?;
+    // What a session asks is planned anew the first time, and then it knows names that nobody has told it of: both kinds have their turn.
+    for day in 0..4 {
+        let add = "select outbox.add_inbox_day(timestamptz '2026-11-20 12:00Z' + $1 * interval '1 day')";
+        making.execute("begin").await?;
+        let query = sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK);
+        query.execute(&mut making).await?;
+        // WHEN they need the same day, wait, and it is committed
+        let waiting: Vec<_> = members
+            .drain(..)
+            .map(|mut member| {
+                tokio::spawn(async move {
+                    sqlx::query(add).bind(day).execute(&mut member).await?;
+                    Ok::<_, sqlx::Error>(member)
+                })
+            })
+            .collect();
+        until("all of them wait", Duration::from_secs(60), async || {
+            let count: i64 = sqlx::query_scalar(
+                "select count(*) from pg_locks join pg_database on pg_database.oid = database
+                 where locktype = 'advisory' and not granted and datname = current_database()",
+            )
+            .fetch_one(&mut making)
+            .await?;
+            Ok((count == 4).then_some(()))
+        })
+        .await?;
+        sqlx::query(add).bind(day).execute(&mut making).await?;
+        making.execute("commit").await?;
+        // THEN each of them finds it
+        for member in waiting {
+            members.push(member.await??);
+        }
+        assert_eq!(days(&mut making).await?, before + i64::from(day) + 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn only_days_are_dropped_that_nothing_can_come_from_again() -> Result {
     // GIVEN days that are old, old but applied lately, old with a dead letter, and young
     let world = World::with_schema(Schema::Inbox).await?;
