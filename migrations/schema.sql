@@ -63,9 +63,16 @@ begin
                where part.inhparent = 'outbox.inbox'::regclass and made.relname = name and made.relnamespace = 'outbox'::regnamespace) then
         return;
     end if;
-    execute format('create table outbox.%I (like outbox.inbox including all)', name);
-    execute format('alter table outbox.inbox attach partition outbox.%I for values from (%L) to (%L)',
-        name, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
+    begin
+        execute format('create table outbox.%I (like outbox.inbox including all)', name);
+        execute format('alter table outbox.inbox attach partition outbox.%I for values from (%L) to (%L)',
+            name, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
+    exception when duplicate_table then
+        -- Where the snapshot is from before it waited (REPEATABLE READ), what is committed is not seen. Who is refused knows the name.
+        if pg_partition_root(to_regclass('outbox.' || name)) is distinct from 'outbox.inbox'::regclass then
+            raise;
+        end if;
+    end;
 end
 $$;
 
@@ -1464,20 +1471,28 @@ begin
        and not exists (select from pg_inherits where inhparent = 'outbox.inbox'::regclass and inhrelid = to_regclass(format('outbox.%I', name))) then
         return 0;
     end if;
-    execute format(
-        'with gone as (
-             delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
-                 and outbox.entry_is_after(i.entry_id, $5, $6)
-                 and not (i.outcome = ''dead'' and exists (
-                     select from outbox.dead_letter d
-                     where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))
-             returning i.source, i.id
-         ), unkeyed as (
-             delete from outbox.inbox_keyed k using gone where k.consumer = $3 and k.source = gone.source and k.id = gone.id
-         )
-         select count(*) from gone', name)
-    into forgotten
-    using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
+    begin
+        execute format(
+            'with gone as (
+                 delete from outbox.%I i where i.ctid >= $1 and i.ctid < $2 and i.consumer = $3 and i.stream = any($4) and i.outcome <> ''parked''
+                     and outbox.entry_is_after(i.entry_id, $5, $6)
+                     and not (i.outcome = ''dead'' and exists (
+                         select from outbox.dead_letter d
+                         where d.consumer = i.consumer and d.stream = i.stream and d.entry_id = i.entry_id and d.state in (''dead'', ''redriving'')))
+                 returning i.source, i.id
+             ), unkeyed as (
+                 delete from outbox.inbox_keyed k using gone where k.consumer = $3 and k.source = gone.source and k.id = gone.id
+             )
+             select count(*) from gone', name)
+        into forgotten
+        using format('(%s,0)', first_page)::tid, format('(%s,0)', first_page + pages)::tid, consumer, streams, after_batch, after_position;
+    exception when undefined_table then
+        -- The day was dropped meanwhile, and what it had with it.
+        if to_regclass(format('outbox.%I', name)) is not null then
+            raise;
+        end if;
+        return 0;
+    end;
     return forgotten;
 end
 $_$;
@@ -2050,6 +2065,8 @@ begin
     end if;
     execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - outbox.inbox_kept();
     return not is_recent;
+exception when undefined_table then
+    return false;
 end
 $_$;
 
@@ -2069,6 +2086,7 @@ begin
     loop
         kept_until := (day + 1)::timestamp at time zone 'UTC' + kept;
         droppable := outbox.inbox_day_is_over(day, name);
+        continue when to_regclass('outbox.' || name) is null;
         return next;
     end loop;
 end

@@ -54,6 +54,12 @@ async fn who_waits_for_another_to_make_a_day_finds_it() -> Result {
     let before = days(&mut world.connect().await?).await?;
     let mut making = world.connect().await?;
     let mut members = try_join_all((0..4).map(|_| world.connect())).await?;
+    // Two see what was committed when they began to wait.
+    for member in &mut members[..2] {
+        member
+            .execute("set default_transaction_isolation = 'repeatable read'")
+            .await?;
+    }
     // What a session asks is planned anew the first time, and then it knows names that nobody has told it of: both kinds have their turn.
     for day in 0..4 {
         let add = "select outbox.add_inbox_day(timestamptz '2026-11-20 12:00Z' + $1 * interval '1 day')";
@@ -88,6 +94,40 @@ async fn who_waits_for_another_to_make_a_day_finds_it() -> Result {
         }
         assert_eq!(days(&mut making).await?, before + i64::from(day) + 1);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_day_that_is_dropped_while_somebody_looks_at_it_is_left_out() -> Result {
+    // GIVEN a day that is over, and whoever drops it
+    let world = World::with_schema(Schema::Inbox).await?;
+    let (mut dropping, mut looking, mut watching) = (
+        world.connect().await?,
+        world.connect().await?,
+        world.connect().await?,
+    );
+    dropping
+        .execute("select outbox.add_inbox_day(now() - day * interval '1 day') from unnest(array[90, 1]) day")
+        .await?;
+    dropping.execute("begin").await?;
+    let dropped: i32 = sqlx::query_scalar("select outbox.forget_inbox()")
+        .fetch_one(&mut dropping)
+        .await?;
+    assert_eq!(dropped, 1);
+    // WHEN days are listed, and it is gone before its turn
+    let listed = tokio::spawn(async move { days(&mut looking).await });
+    until("who looks waits", Duration::from_secs(60), async || {
+        let waits: bool = sqlx::query_scalar(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+        )
+        .fetch_one(&mut watching)
+        .await?;
+        Ok(waits.then_some(()))
+    })
+    .await?;
+    dropping.execute("commit").await?;
+    // THEN the other one is listed
+    assert_eq!(listed.await??, 1);
     Ok(())
 }
 

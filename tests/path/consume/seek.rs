@@ -542,3 +542,48 @@ async fn what_is_seized_is_forgotten_only_after_it_was_set_back_for_that() -> Re
     assert_eq!(actions, "seek begun, seek");
     Ok(())
 }
+
+#[tokio::test]
+async fn of_a_day_that_is_dropped_meanwhile_nothing_is_to_be_forgotten() -> Result {
+    // GIVEN a stream that is set back, and a day of the inbox that somebody drops
+    let mut bench = Bench::new().await?;
+    bench.put_all(&["a"]).await?;
+    let member = bench.start()?;
+    bench.effects(1).await?;
+    member.stop().await?;
+    bench
+        .pool
+        .execute(
+            "select outbox.add_inbox_day('2026-01-10 12:00Z');
+             select outbox.seize_stream('stock', i.stream, 'seek 1', '1 day', 'no reason') from outbox_ops.inbox i;
+             select outbox.seek_stream('stock', i.stream, i.epoch, 0, 0, 1, 2, null, 'a new column') from outbox_ops.inbox i",
+        )
+        .await?;
+    let (stream, epoch): (String, i64) = sqlx::query_as("select stream, epoch from outbox_ops.inbox")
+        .fetch_one(&bench.pool)
+        .await?;
+    let mut dropping = bench.pool.begin().await?;
+    dropping.execute("drop table outbox.inbox_20260110").await?;
+    // WHEN what it has of the stream is to be forgotten, and it is gone
+    let pool = bench.pool.clone();
+    let forgetting = tokio::spawn(async move {
+        sqlx::query_scalar::<_, i64>(
+            "select outbox.forget_events('stock', array[$1], array[$2], 0, 0, 'inbox_20260110', 0, 1000)",
+        )
+        .bind(stream)
+        .bind(epoch)
+        .fetch_one(&pool)
+        .await
+    });
+    until("who forgets waits", LIMIT, async || {
+        let waits: bool = bench
+            .value("select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')")
+            .await?;
+        Ok(waits.then_some(()))
+    })
+    .await?;
+    dropping.commit().await?;
+    // THEN it had nothing
+    assert_eq!(forgetting.await??, 0);
+    Ok(())
+}

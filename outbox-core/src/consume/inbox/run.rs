@@ -1,7 +1,7 @@
 //! Whether the ids of a transaction lie together, so that a day can be asked for all of them at once. Pure.
 //!
 //! Ids that `append` gives begin with their time (UUID version 7), and what is appended within an hour is a narrow range of the index
-//! of a day: other days have nothing in it. A range of other ids may be all of a day: what was removed there and not yet cleaned up would be
+//! of a day: other days have nothing in it, unless a clock stood still. A range of other ids may be all of a day: what was removed there and not yet cleaned up would be
 //! read, and a plan for it may be a bad one. The answer decides what is asked, and nothing of what is found.
 //!
 //! Deliberately absent: other ids that begin with their time. A ULID cannot be told from any text of its letters.
