@@ -98,6 +98,32 @@ async fn who_waits_for_another_to_make_a_day_finds_it() -> Result {
 }
 
 #[tokio::test]
+async fn a_table_that_has_the_name_of_a_day_and_is_none_is_said() -> Result {
+    // GIVEN a day that somebody detached
+    let world = World::with_schema(Schema::Inbox).await?;
+    let mut connection = world.connect().await?;
+    let add = "select outbox.add_inbox_day('2026-11-20 12:00Z')";
+    connection.execute(add).await?;
+    connection
+        .execute("alter table outbox.inbox detach partition outbox.inbox_20261120")
+        .await?;
+    // WHEN it is needed again THEN it is said what is in the way
+    let refused = connection.execute(add).await.err();
+    let text = refused.map(|error| error.to_string()).unwrap_or_default();
+    assert!(
+        text.contains("table outbox.inbox_20261120 is there, and is no day of the inbox"),
+        "{text}"
+    );
+    // AND it is found when it is attached again
+    connection
+        .execute("alter table outbox.inbox attach partition outbox.inbox_20261120 for values from ('2026-11-20Z') to ('2026-11-21Z')")
+        .await?;
+    connection.execute(add).await?;
+    assert_eq!(days(&mut connection).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_day_that_is_dropped_while_somebody_looks_at_it_is_left_out() -> Result {
     // GIVEN a day that is over, and whoever drops it
     let world = World::with_schema(Schema::Inbox).await?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use time::{Date, OffsetDateTime, UtcOffset};
+use time::{Date, OffsetDateTime};
 
 use super::Error;
 use super::board::Board;
@@ -103,12 +103,12 @@ impl Shared {
 
     /// Whether the inbox has the day that `moment` lies in; it is made if it should be there.
     pub(super) async fn has_day(&self, moment: OffsetDateTime) -> Result<bool, Error> {
-        let known = self.days().get(&day_of(moment)).copied();
+        let known = self.days().get(&inbox::day_of(moment)).copied();
         if let Some(has_day) = known {
             return Ok(has_day);
         }
         let has_day = self.store.ensure_inbox_day(moment).await?;
-        self.days().insert(day_of(moment), has_day);
+        self.days().insert(inbox::day_of(moment), has_day);
         Ok(has_day)
     }
 
@@ -135,8 +135,4 @@ fn flows(routes: &Routes, settings: &Settings) -> Vec<Flow> {
         );
     }
     flows
-}
-
-fn day_of(moment: OffsetDateTime) -> Date {
-    moment.to_offset(UtcOffset::UTC).date()
 }

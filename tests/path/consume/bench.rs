@@ -31,9 +31,14 @@ pub(crate) fn recorded_before(days: i64) -> OffsetDateTime {
     *NOON - time::Duration::days(days)
 }
 
+/// A time as an event says it.
+pub(crate) fn told(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).expect("a year of four digits")
+}
+
 /// The same of most events, as they say it.
 pub(crate) fn recorded() -> String {
-    recorded_before(0).format(&Rfc3339).unwrap_or_default()
+    told(recorded_before(0))
 }
 
 /// What a test of a consumer works on.

@@ -6,11 +6,12 @@ use outbox_core::consume::Error;
 use serde_json::json;
 use system_tests::patience::until;
 use system_tests::{Login, Result, Schema, World};
-use time::format_description::well_known::Rfc3339;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::bench::{Bench, GROUP, Member, PATIENCE, STREAM, TOPIC, chain, event, note, recorded_before};
+use super::bench::{
+    Bench, GROUP, Member, PATIENCE, STREAM, TOPIC, chain, event, note, recorded_before, told,
+};
 
 #[tokio::test]
 async fn each_event_has_its_effect_in_order_and_is_acknowledged() -> Result {
@@ -241,7 +242,7 @@ async fn an_event_appended_twice_under_one_id_has_one_effect_whenever_it_was_rec
     // GIVEN the same id three times, recorded on two days: twice before anything is applied, once after
     let mut bench = Bench::new().await?;
     let mut again = event(Some("1-1"), "a", 1);
-    again["recordedtime"] = json!(recorded_before(-1).format(&Rfc3339)?);
+    again["recordedtime"] = json!(told(recorded_before(-1)));
     bench.put("1-1", Some("0-0"), "a", 1).await?;
     bench
         .put_raw("1-2", "event", again.to_string().as_bytes())
@@ -251,7 +252,7 @@ async fn an_event_appended_twice_under_one_id_has_one_effect_whenever_it_was_rec
         .until("select coalesce(bool_or(passed_entry = '1-2'), false) from outbox_ops.inbox")
         .await?;
     again["previousid"] = json!("1-2");
-    again["recordedtime"] = json!(recorded_before(1).format(&Rfc3339)?);
+    again["recordedtime"] = json!(told(recorded_before(1)));
     bench
         .put_raw("1-3", "event", again.to_string().as_bytes())
         .await?;
@@ -276,7 +277,7 @@ async fn of_two_transactions_with_one_id_the_second_waits_for_the_first() -> Res
     // GIVEN an event in the hands of its handler, and the same id recorded on another day, under another key
     let mut bench = Bench::new().await?;
     let mut again = event(Some("1-1"), "b", 1);
-    again["recordedtime"] = json!(recorded_before(-1).format(&Rfc3339)?);
+    again["recordedtime"] = json!(told(recorded_before(-1)));
     let (arrived, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (signal, wait) = (arrived.clone(), gate.clone());
     let describe = bench.describe().lease(PATIENCE).handler_limit(PATIENCE);

@@ -12,9 +12,8 @@ use serde_json::value::RawValue;
 use sqlx::Executor;
 use system_tests::Result;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::bench::{Bench, Member, STREAM, TOPIC, event, note, recorded_before};
+use super::bench::{Bench, Member, STREAM, TOPIC, event, note, recorded_before, told};
 
 /// The body of a real webhook, with its kind.
 #[derive(serde::Deserialize)]
@@ -222,7 +221,7 @@ async fn an_attempt_that_fails_leaves_no_identity_to_its_repetition() -> Result 
 fn repetition(number: i64, recorded_at: OffsetDateTime) -> serde_json::Value {
     let mut event = event(None, "a", 7);
     event["id"] = json!(format!("event-{number}"));
-    event["recordedtime"] = json!(recorded_at.format(&Rfc3339).unwrap_or_default());
+    event["recordedtime"] = json!(told(recorded_at));
     event
 }
 

@@ -32,6 +32,8 @@ mod seek;
 
 mod seek_cut;
 
+mod forget;
+
 mod service;
 
 mod window;

@@ -13,7 +13,7 @@ pub(super) mod window;
 
 pub(super) use pg::Entered;
 
-use time::{Duration, OffsetDateTime, Time, UtcOffset};
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 use crate::event::Event;
 
@@ -29,9 +29,9 @@ pub(super) fn recorded_at(event: &Event) -> Option<OffsetDateTime> {
         .filter(|at| (2000..3000).contains(&at.to_offset(UtcOffset::UTC).year()))
 }
 
-/// When the day of the inbox begins that an event recorded at `moment` is in. Days are those of UTC, whatever the session's time zone is.
-fn day(moment: OffsetDateTime) -> OffsetDateTime {
-    moment.to_offset(UtcOffset::UTC).replace_time(Time::MIDNIGHT)
+/// The day of the inbox that an event recorded at `moment` is in. Days are those of UTC, whatever the session's time zone is.
+pub(super) fn day_of(moment: OffsetDateTime) -> Date {
+    moment.to_offset(UtcOffset::UTC).date()
 }
 
 /// How many of these, from the first one on, were recorded close enough to each other for one transaction.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use time::{Duration, OffsetDateTime};
 
 use super::run::is_run;
-use super::{AROUND, day, recorded_at};
+use super::{AROUND, day_of, recorded_at};
 use crate::consume::Error;
 use crate::consume::pg::{PgConnection, Store, bounded, entry_id};
 use crate::event::{EntryId, Event};
@@ -74,7 +74,9 @@ impl Store {
                 .bind(first - AROUND)
                 .bind(last + AROUND);
             if is_run {
-                query = query.bind(day(first)).bind(day(last) + Duration::DAY);
+                let from = day_of(first).midnight().assume_utc();
+                let before = day_of(last).midnight().assume_utc() + Duration::DAY;
+                query = query.bind(from).bind(before);
             }
             rows = self.in_turn(doing, query.fetch_all(&mut *tx)).await?;
         }

@@ -9,7 +9,7 @@
 use time::Duration;
 use uuid::Uuid;
 
-/// Fewer are looked for one by one: reading the larger statement takes longer than their looks.
+/// Fewer are looked for one by one: making the larger statement ready takes longer than their looks.
 const LEAST: usize = 5;
 /// So close to each other they were made.
 const WITHIN: Duration = Duration::HOUR;

@@ -28,7 +28,8 @@ begin
     exception when duplicate_table then
         -- Where the snapshot is from before it waited (REPEATABLE READ), what is committed is not seen. Who is refused knows the name.
         if pg_partition_root(to_regclass('outbox.' || name)) is distinct from 'outbox.inbox'::regclass then
-            raise;
+            raise exception 'table outbox.% is there, and is no day of the inbox: events of % can have no place', name, day
+                using errcode = 'duplicate_table', hint = 'It was detached, or made by hand. Attach it again, or give it another name.';
         end if;
     end;
 end
@@ -45,10 +46,12 @@ begin
     if not outbox.inbox_day_is_closed(day) then
         return false;
     end if;
-    execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - outbox.inbox_kept();
+    begin
+        execute format('select exists (select from outbox.%I where applied_at > $1)', name) into is_recent using clock_timestamp() - outbox.inbox_kept();
+    exception when undefined_table then
+        return false;
+    end;
     return not is_recent;
-exception when undefined_table then
-    return false;
 end
 $$;
 
