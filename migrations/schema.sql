@@ -112,7 +112,29 @@ declare
     problem text;
     appended uuid;
 begin
-    -- What most events are. Each expression of a function is prepared anew in every transaction: so it is one, and not outbox.refusal at once.
+    if id is null then
+        id := outbox.new_event_id();
+    end if;
+    insert into outbox.log_standard (retention, topic, key, id, source, type, data_content_type, schema_version, correlation_id, causation_id, traceparent,
+                                     tracestate, data, data_binary)
+    select 'standard', topic, key, id, coalesce(source, outbox.settled_source()), coalesce(type, topic),
+           case when data is not null then 'application/json' when data_binary is not null then 'application/octet-stream' end,
+           schema_version, correlation_id, causation_id, traceparent, tracestate, data::text, data_binary
+    where case when topic || coalesce(type, '') ~ '^[A-Za-z0-9._-]+$' and octet_length(topic || coalesce(type, '')) <= 200
+                    and least(key collate "C", topic, type, source, schema_version, correlation_id, causation_id, traceparent, tracestate) <> ''
+                    and pg_column_size(array[key, coalesce(source, outbox.settled_source()), schema_version, correlation_id, causation_id, traceparent,
+                                             tracestate]) <= 1024
+                    and num_nonnulls(subject, "time", data_content_type, data_schema, extensions) = 0
+                    and (data is null or data_binary is null)
+                    and coalesce(octet_length(data::text), octet_length(data_binary), 0) <= outbox.settled_payload_limit()
+                    and outbox.settled_retention(topic) = 'standard'
+               then current_setting('outbox.notify', true) = 'off' or pg_try_advisory_xact_lock_shared(122550254464888) or outbox.ring_bell()
+          end;
+    if found then
+        return id;
+    end if;
+    -- What most events are whose topic is kept otherwise. Each expression of a function is prepared anew in every transaction: so it is one, and not
+    -- outbox.refusal at once.
     is_plain := topic ~ '^[A-Za-z0-9._-]+$' and octet_length(topic) <= 200
         and (type is null or type ~ '^[A-Za-z0-9._-]+$' and octet_length(type) <= 200)
         and source is distinct from '' and (key is null or octet_length(key) between 1 and 1024)
@@ -4720,6 +4742,22 @@ $$;
 
 ALTER FUNCTION outbox.ring_at_once() OWNER TO outbox_maintainer;
 
+CREATE FUNCTION outbox.ring_bell() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+        or exists (select from outbox.lease l where l.name = 'tail' and l.expires_at > clock_timestamp()))
+       and pg_notification_queue_usage() < 0.5 then
+        notify outbox;
+    end if;
+    return true;
+end
+$$;
+
+ALTER FUNCTION outbox.ring_bell() OWNER TO outbox_maintainer;
+
 CREATE FUNCTION outbox.said_of_settled(expression text, body text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4854,7 +4892,7 @@ begin
             execute format('create or replace function outbox.%I(%s) returns %s language sql stable parallel safe return %s',
                            made.name, made.arguments, made.result, made.expression);
             execute format('comment on function outbox.%I is %L', made.name, outbox.said_of_settled(made.expression,
-                (select pg_get_function_sqlbody(p.oid) from pg_proc p where p.pronamespace = 'outbox'::regnamespace and p.proname = made.name)));
+                (select pg_get_function_sqlbody(p.oid) from (select distinct p.oid from pg_proc p where p.pronamespace = 'outbox'::regnamespace and p.proname = made.name) p)));
         end if;
     end loop;
     return was_other;
@@ -6939,6 +6977,24 @@ CREATE VIEW outbox.outgoing AS
 ALTER TABLE outbox.outgoing OWNER TO outbox_maintainer;
 
 COMMENT ON VIEW outbox.outgoing IS 'Insert here to append an event; the same as outbox.append. Always empty.';
+
+CREATE VIEW outbox.outgoing_if_plain AS
+ SELECT NULL::uuid AS id,
+    NULL::text AS topic,
+    NULL::text AS key,
+    NULL::text AS type,
+    NULL::text AS source,
+    NULL::text AS schema_version,
+    NULL::text AS correlation_id,
+    NULL::text AS causation_id,
+    NULL::text AS traceparent,
+    NULL::text AS tracestate,
+    NULL::json AS data
+  WHERE false;
+
+ALTER TABLE outbox.outgoing_if_plain OWNER TO outbox_maintainer;
+
+COMMENT ON VIEW outbox.outgoing_if_plain IS 'For libraries. Appends an event with an id and a JSON payload, of a topic that is kept as standard, and with short texts; of any other it inserts nothing, and that is no error: look at the number of rows, and insert into outbox.outgoing if there is none. Always empty.';
 
 CREATE TABLE outbox.parked_stream (
     subscription text NOT NULL,
@@ -10210,6 +10266,37 @@ CREATE RULE append AS
     (log.data)::json AS data,
     log.data_binary;
 
+CREATE RULE append AS
+    ON INSERT TO outbox.outgoing_if_plain DO INSTEAD  INSERT INTO outbox.log_standard (retention, topic, key, id, source, type, data_content_type, schema_version, correlation_id, causation_id, traceparent, tracestate, data)  SELECT 'standard',
+            n.topic,
+            n.key,
+            n.id,
+            COALESCE(n.source, outbox.settled_source()) AS "coalesce",
+            COALESCE(n.type, n.topic) AS "coalesce",
+            'application/json',
+            n.schema_version,
+            n.correlation_id,
+            n.causation_id,
+            n.traceparent,
+            n.tracestate,
+            (n.data)::text AS data
+           FROM LATERAL ( SELECT new.id,
+                    new.topic,
+                    new.key,
+                    new.type,
+                    new.source,
+                    new.schema_version,
+                    new.correlation_id,
+                    new.causation_id,
+                    new.traceparent,
+                    new.tracestate,
+                    new.data) n
+          WHERE
+                CASE
+                    WHEN (((n.topic || COALESCE(n.type, ''::text)) ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length((n.topic || COALESCE(n.type, ''::text))) <= 200) AND (LEAST((n.key COLLATE "C"), n.topic, n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) <> ''::text) AND (pg_column_size(ARRAY[n.key, COALESCE(n.source, outbox.settled_source()), n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate]) <= 1024) AND (octet_length((n.data)::text) <= outbox.settled_payload_limit()) AND (outbox.settled_retention(n.topic) = 'standard'::text)) THEN ((current_setting('outbox.notify'::text, true) = 'off'::text) OR pg_try_advisory_xact_lock_shared('122550254464888'::bigint) OR outbox.ring_bell())
+                    ELSE NULL::boolean
+                END;
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.batch FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON outbox.category FOR EACH ROW EXECUTE FUNCTION outbox.refuse_change();
@@ -10846,6 +10933,9 @@ REVOKE ALL ON FUNCTION outbox.ring() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.ring_at_once() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION outbox.ring_bell() FROM PUBLIC;
+GRANT ALL ON FUNCTION outbox.ring_bell() TO outbox_producer;
+
 REVOKE ALL ON FUNCTION outbox.said_of_settled(expression text, body text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION outbox.seek_stream(consumer text, stream text, epoch bigint, passed_batch numeric, passed_position numeric, replayed_batch numeric, replayed_position numeric, prelude text, reason text) FROM PUBLIC;
@@ -11037,6 +11127,8 @@ GRANT UPDATE(state) ON TABLE outbox.operation_item TO outbox_consumer;
 GRANT UPDATE(changed_at) ON TABLE outbox.operation_item TO outbox_consumer;
 
 GRANT SELECT,INSERT ON TABLE outbox.outgoing TO outbox_producer;
+
+GRANT SELECT,INSERT ON TABLE outbox.outgoing_if_plain TO outbox_producer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE outbox.parked_stream TO outbox_subscriber;
 GRANT SELECT ON TABLE outbox.parked_stream TO outbox_operator;

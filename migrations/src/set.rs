@@ -48,7 +48,7 @@ const LOG: &[Step] = steps!(
     36 "0036" "looked", 37 "0037" "columns", 38 "0038" "untagged", 39 "0039" "outgoing",
     40 "0040" "alike", 41 "0041" "terse", 42 "0042" "bell",
     43 "0043" "below",
-    44 "0044" "settled"
+    44 "0044" "settled", 45 "0045" "direct"
 );
 
 const INBOX: &[Step] = steps!(

@@ -67,6 +67,10 @@ const STREAMS: &str = "select * from outbox.append_to_streams(array['any-1'], ar
      array[coalesce(($3::text[])[1], ($1::text[])[1])], $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, array[null]) \
      where ($2::text[])[1] is null";
 
+/// What it does not take it leaves out, without a word.
+const IF_PLAIN: &str = "insert into outbox.outgoing_if_plain (id, topic, key, type, source, schema_version, correlation_id, causation_id, traceparent, \
+     tracestate, data) values (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json)";
+
 /// Rows that break what the log had checks for.
 const BROKEN: &str = "select count(*) from outbox.log \
      where (octet_length(topic) <= 200 and topic ~ '^[A-Za-z0-9._-]+$') is false or (octet_length(type) <= 200 and type ~ '^[A-Za-z0-9._-]+$') is false \
@@ -222,8 +226,69 @@ impl Case {
                 "{what}: {self:?}\nlibrary: {library:?}\n{statement}: {database:?}"
             );
         }
+        if self.by_view_of_plain(connection).await? == Some(true) {
+            assert_eq!(
+                library, None,
+                "{what}: the view of plain events took it: {self:?}"
+            );
+        }
         Ok(library.is_none())
     }
+
+    /// Whether the view for plain events takes it, if it has a place there for all of it.
+    async fn by_view_of_plain(&self, connection: &mut PgConnection) -> Result<Option<bool>> {
+        let rare = ["subject", "data_content_type", "data_schema"];
+        if self.time.is_some()
+            || self.binary.is_some()
+            || !self.extensions.is_empty()
+            || rare.iter().any(|field| self.optional.contains_key(field))
+        {
+            return Ok(None);
+        }
+        let of = |field: &str| self.optional.get(field).cloned();
+        let mut transaction = connection.begin().await?;
+        let inserted = sqlx::query(IF_PLAIN)
+            .bind(&self.topic)
+            .bind(of("key"))
+            .bind(of("type"))
+            .bind(of("source"))
+            .bind(of("schema_version"))
+            .bind(of("correlation_id"))
+            .bind(of("causation_id"))
+            .bind(of("traceparent"))
+            .bind(of("tracestate"))
+            .bind(&self.json)
+            .execute(&mut *transaction)
+            .await;
+        transaction.rollback().await?;
+        match inserted {
+            Ok(done) => Ok(Some(done.rows_affected() == 1)),
+            // What is no JSON, and what no text can hold.
+            Err(sqlx::Error::Database(_)) => Ok(Some(false)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plain_event_is_taken_by_the_view_for_them() -> Result {
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    let full = OPTIONAL
+        .iter()
+        .filter(|field| !["subject", "data_content_type", "data_schema"].contains(field))
+        .fold(Case::ordinary(), |mut case, field| {
+            case.optional.insert(field, "t".to_owned());
+            case
+        });
+    for case in [Case::ordinary(), full] {
+        assert_eq!(
+            case.by_view_of_plain(&mut connection).await?,
+            Some(true),
+            "{case:?}"
+        );
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -449,6 +514,7 @@ async fn nobody_else_inserts_into_the_log() -> Result {
         found,
         [
             "append on outbox.outgoing",
+            "append on outbox.outgoing_if_plain",
             "append_batch",
             "append_event",
             "append_many",

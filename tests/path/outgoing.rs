@@ -173,7 +173,7 @@ async fn what_the_library_sends_is_planned_once() -> Result {
     }
     // Postgres plans five times for the values at hand before it may decide for one plan.
     let (custom, generic): (i64, i64) = sqlx::query_as(
-        "select custom_plans, generic_plans from pg_prepared_statements where statement like 'insert into outbox.outgoing%'",
+        "select custom_plans, generic_plans from pg_prepared_statements where statement like 'insert into outbox.outgoing_if_plain%'",
     )
     .fetch_one(&mut connection)
     .await?;
@@ -181,6 +181,66 @@ async fn what_the_library_sends_is_planned_once() -> Result {
         (custom, generic),
         (5, 14),
         "the first append is a call of the function"
+    );
+    Ok(())
+}
+
+/// What the library's shortest ways do not take, they leave to the next one: nothing is lost, and what is refused is refused with the same words.
+#[tokio::test]
+async fn what_the_library_does_not_get_in_by_its_short_ways_goes_by_the_others() -> Result {
+    let world = World::new().await?;
+    let mut owner = world.connect().await?;
+    owner
+        .execute("insert into outbox.topic (name, retention) values ('kept.otherwise', 'audit')")
+        .await?;
+    let mut producer = PgConnection::connect(&Login::Producer.database_url(world.database_url())).await?;
+    // GIVEN events of each kind, several times: the first is a call, the next ones are planned, and a topic that is kept otherwise is known
+    let json = |topic: &str| NewEvent::new(topic).key("k").json_text("{}");
+    for _ in 0..3 {
+        for event in [
+            json("short"),
+            json("plain").event_type("with.type").traceparent("00-1"),
+            json("kept.otherwise"),
+            json("kept.otherwise").event_type("with.type"),
+            NewEvent::new("no.payload"),
+            json("long").correlation_id("c".repeat(2048)),
+            json(&"n".repeat(200)).event_type("t".repeat(200)),
+            json("subject").subject("s"),
+        ] {
+            append::append(&mut producer, event).await?;
+        }
+    }
+    // THEN each is there, and where it belongs
+    let stored: Vec<(String, String, i64)> = sqlx::query_as(
+        "select left(topic, 14), retention, count(*) from outbox.log group by 1, 2 order by left(topic, 14) collate \"C\"",
+    )
+    .fetch_all(&mut owner)
+    .await?;
+    let stored: Vec<(&str, &str, i64)> = stored
+        .iter()
+        .map(|(topic, retention, count)| (topic.as_str(), retention.as_str(), *count))
+        .collect();
+    assert_eq!(
+        stored,
+        [
+            ("kept.otherwise", "audit", 6),
+            ("long", "standard", 3),
+            ("nnnnnnnnnnnnnn", "standard", 3),
+            ("no.payload", "standard", 3),
+            ("plain", "standard", 3),
+            ("short", "standard", 3),
+            ("subject", "standard", 3),
+        ]
+    );
+    // AND where the database takes less than the library thinks, the words are those of the database
+    owner
+        .execute("update outbox.settings set payload_limit_bytes = 1024")
+        .await?;
+    let large = json("short").json_text(format!("\"{}\"", "x".repeat(2000)));
+    let refused = append::append(&mut producer, large).await.expect_err("too large");
+    assert!(
+        refused.to_string().contains("data: must be at most 1024 bytes"),
+        "{refused}"
     );
     Ok(())
 }

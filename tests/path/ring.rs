@@ -38,6 +38,50 @@ async fn so_does_an_insert_into_outgoing() -> Result {
     is_rung_when_it_sleeps("insert into outbox.outgoing (topic) values ('t')").await
 }
 
+/// The library's way is behind the trigger's back too.
+#[tokio::test]
+async fn so_does_one_into_the_view_for_plain_events() -> Result {
+    let plain =
+        "insert into outbox.outgoing_if_plain (id, topic, data) values (gen_random_uuid(), 't', '{}')";
+    is_rung_when_it_sleeps(plain).await
+}
+
+/// What it does not take goes another way, and that one rings.
+#[tokio::test]
+async fn what_the_view_for_plain_events_leaves_out_rings_nobody_and_keeps_nobody_awake() -> Result {
+    // GIVEN a leader that sleeps, and one transaction with what is left out
+    let world = World::new().await?;
+    let (mut producer, mut relay) = (world.connect().await?, world.connect().await?);
+    let mut listener = PgListener::connect(world.database_url()).await?;
+    listener.listen("outbox").await?;
+    relay.execute(LEAD).await?;
+    relay.execute(SLEEP).await?;
+    let left_out =
+        "insert into outbox.outgoing_if_plain (id, topic, data) values (gen_random_uuid(), 'no name', '{}')";
+    // WHEN it commits THEN nobody is rung
+    assert_eq!(rings(&mut listener, &mut producer, left_out).await?, 0);
+    // AND while it is open the next leader goes to sleep
+    relay.execute(WAKE).await?;
+    producer.execute("begin").await?;
+    producer.execute(left_out).await?;
+    let sleeps: bool = sqlx::query_scalar("select pg_try_advisory_lock(122550254464888)")
+        .fetch_one(&mut relay)
+        .await?;
+    assert!(sleeps, "an event that was left out keeps the leader awake");
+    relay.execute(WAKE).await?;
+    // AND not beside one that was taken
+    producer
+        .execute(
+            "insert into outbox.outgoing_if_plain (id, topic, data) values (gen_random_uuid(), 't', '{}')",
+        )
+        .await?;
+    let sleeps: bool = sqlx::query_scalar("select pg_try_advisory_lock(122550254464888)")
+        .fetch_one(&mut relay)
+        .await?;
+    assert!(!sleeps, "an event in flight does not keep the leader awake");
+    Ok(())
+}
+
 /// One event for a stream is inserted behind the trigger's back.
 #[tokio::test]
 async fn a_stream_that_takes_one_event_rings_as_well() -> Result {

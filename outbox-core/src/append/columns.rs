@@ -13,10 +13,6 @@ use super::refuse::{self, Home};
 /// The statement that both drivers run; its parameters are the fields of [`Columns`], in order.
 pub(super) const BATCH: &str = include_str!("../../queries/append/batch.sql");
 
-/// The statement for a single event of which [`Columns::is_plain`] holds, where statements are prepared once and kept: planned, it is
-/// an insert into the log with the rules of `outbox.outgoing` in it. Not prepared, planning it takes longer than [`EVENT`] as a whole.
-pub(super) const PLAIN: &str = include_str!("../../queries/append/plain.sql");
-
 /// The statement for any single event; its parameters are the first of each.
 pub(super) const EVENT: &str = include_str!("../../queries/append/event.sql");
 
@@ -84,17 +80,6 @@ impl Columns {
         ] {
             clear(column);
         }
-    }
-
-    /// Whether the first event has none of the attributes that [`PLAIN`] leaves out: each that a statement names is looked at.
-    pub(super) fn is_plain(&self) -> bool {
-        let has = |column: &[Option<String>]| column.first().is_some_and(Option::is_some);
-        !(has(&self.subjects)
-            || has(&self.data_content_types)
-            || has(&self.data_schemas)
-            || has(&self.extensions)
-            || self.times.first().is_some_and(Option::is_some)
-            || self.data_binaries.first().is_some_and(Option::is_some))
     }
 
     fn push(&mut self, event: NewEvent) {

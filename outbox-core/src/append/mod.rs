@@ -60,3 +60,5 @@ pub mod tokio_postgres;
 
 #[cfg(feature = "opentelemetry")]
 mod trace_context;
+
+mod way;

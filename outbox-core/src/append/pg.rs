@@ -7,11 +7,12 @@ use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
 use sqlx::{Connection as _, Encode, PgConnection, Postgres, Type};
 use uuid::Uuid;
 
-use super::columns::{BATCH, Columns, EVENT, PLAIN};
+use super::columns::{BATCH, Columns, EVENT};
 use super::error::Error;
 use super::limits::Limits;
 use super::new_event::NewEvent;
 use super::refuse::Home;
+use super::way::{OTHERS, Way};
 
 /// `json`, of `pg_type`: the same in every database.
 const JSON: Oid = Oid(114);
@@ -49,10 +50,11 @@ pub async fn append_many_within(
     let columns = Columns::of(events, Home::Log, limits)?;
     if columns.ids.len() == 1 {
         // A connection that has kept a statement keeps this one too. One that keeps none (behind some poolers) plans each anew.
-        return match columns.is_plain() && connection.cached_statements_size() > 0 {
-            true => append_plain(connection, columns).await,
-            false => append_first(connection, &columns).await,
+        let way = match connection.cached_statements_size() > 0 {
+            true => Way::of(&columns),
+            false => Way::Function,
         };
+        return append_by(way, connection, columns).await;
     }
     let appended: i64 = sqlx::query_scalar(BATCH)
         .bind(&columns.ids)
@@ -79,24 +81,41 @@ pub async fn append_many_within(
     Ok(columns.ids)
 }
 
-async fn append_plain(connection: &mut PgConnection, columns: Columns) -> Result<Vec<Uuid>, Error> {
-    let done = sqlx::query(PLAIN)
+async fn append_by(way: Way, connection: &mut PgConnection, columns: Columns) -> Result<Vec<Uuid>, Error> {
+    if way == Way::Function {
+        return append_first(connection, &columns).await;
+    }
+    let mut inserted = insert(way, connection, &columns).await?;
+    if inserted == 0 && way != Way::Any {
+        // It is kept otherwise than most, or the database has narrower limits: this way takes it, or says why it does not.
+        inserted = insert(Way::Any, connection, &columns).await?;
+        if let Some(topic) = columns.topics.first().and_then(Option::as_ref) {
+            OTHERS.add(topic);
+        }
+    }
+    Error::expect_count(1, inserted.cast_signed())?;
+    Ok(columns.ids)
+}
+
+/// How many rows were inserted.
+async fn insert(way: Way, connection: &mut PgConnection, columns: &Columns) -> Result<u64, Error> {
+    let data = columns.data.first().and_then(Option::as_deref).map(Json);
+    let mut query = sqlx::query(way.statement())
         .bind(columns.ids.first())
         .bind(columns.topics.first().and_then(Option::as_ref))
-        .bind(columns.keys.first().and_then(Option::as_ref))
-        .bind(columns.types.first().and_then(Option::as_ref))
-        .bind(columns.sources.first().and_then(Option::as_ref))
-        .bind(columns.schema_versions.first().and_then(Option::as_ref))
-        .bind(columns.correlation_ids.first().and_then(Option::as_ref))
-        .bind(columns.causation_ids.first().and_then(Option::as_ref))
-        .bind(columns.traceparents.first().and_then(Option::as_ref))
-        .bind(columns.tracestates.first().and_then(Option::as_ref))
-        .bind(columns.data.first().and_then(Option::as_deref).map(Json))
-        .execute(connection)
-        .await
-        .map_err(error_of)?;
-    Error::expect_count(1, done.rows_affected().cast_signed())?;
-    Ok(columns.ids)
+        .bind(columns.keys.first().and_then(Option::as_ref));
+    if way != Way::Short {
+        query = query
+            .bind(columns.types.first().and_then(Option::as_ref))
+            .bind(columns.sources.first().and_then(Option::as_ref))
+            .bind(columns.schema_versions.first().and_then(Option::as_ref))
+            .bind(columns.correlation_ids.first().and_then(Option::as_ref))
+            .bind(columns.causation_ids.first().and_then(Option::as_ref))
+            .bind(columns.traceparents.first().and_then(Option::as_ref))
+            .bind(columns.tracestates.first().and_then(Option::as_ref));
+    }
+    let done = query.bind(data).execute(connection).await.map_err(error_of)?;
+    Ok(done.rows_affected())
 }
 
 /// A text that is JSON, sent as such: a text that the statement casts is parsed wherever the rule of `outbox.outgoing` names it.
