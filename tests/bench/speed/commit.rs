@@ -41,7 +41,7 @@ reached by a bare `select` of the three, which writes nothing, is the last line:
 
 WAL is all that the server wrote meanwhile, by the commits that came of it; full pages after a checkpoint are in it.
 
-Every run is checked: as many rows as transactions, and with the relay as many entries.
+Every run is checked: as many rows with the same source, type, class and media type as transactions, and with the relay as many entries.
 ";
 
 /// As the library sends it, by a service whose events have a key and a payload.
@@ -89,6 +89,14 @@ fn all(entry: &Entry) -> Vec<Option<&str>> {
     [&entry.id, &entry.key, &entry.payload]
         .map(|text| Some(text.as_str()))
         .to_vec()
+}
+
+/// What each row has, whoever inserted it.
+macro_rules! same_rows {
+    () => {
+        "retention = 'standard' and topic = 'bench.committed' and type = topic and source = '/bench'
+         and data_content_type = 'application/json' and key is not null and data is not null"
+    };
 }
 
 /// What was done in one run.
@@ -158,12 +166,14 @@ impl Way {
         }
     }
 
-    /// What counts its rows, where it leaves some.
+    /// What counts its rows, where it leaves some. One with other values than all have is none.
     fn count(self) -> Option<&'static str> {
         match self {
-            Self::Raw | Self::RawWithNotify => Some("select count(*) from bench.raw"),
+            Self::Raw | Self::RawWithNotify => {
+                Some(concat!("select count(*) from bench.raw where ", same_rows!()))
+            }
             Self::Bound => None,
-            _ => Some("select count(*) from outbox.log"),
+            _ => Some(concat!("select count(*) from outbox.log where ", same_rows!())),
         }
     }
 
@@ -426,7 +436,8 @@ async fn prepare(ground: &Ground) -> Result {
     let mut connection = ground.connect().await?;
     connection
         .execute(
-            "create schema bench;
+            "update outbox.settings set source = '/bench';
+             create schema bench;
              create sequence bench.position;
              create table bench.raw (like outbox.log including defaults);
              alter table bench.raw alter position set default nextval('bench.position');
