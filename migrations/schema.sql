@@ -129,9 +129,10 @@ begin
                     and coalesce(octet_length(data::text), octet_length(data_binary), 0) <= outbox.settled_payload_limit()
                     and outbox.settled_retention(topic) = 'standard'
                then current_setting('outbox.notify', true) = 'off' or pg_try_advisory_xact_lock_shared(122550254464888) or outbox.ring_bell()
-          end;
+          end
+    returning log_standard.id into appended;
     if found then
-        return id;
+        return appended;
     end if;
     -- What most events are whose topic is kept otherwise. Each expression of a function is prepared anew in every transaction: so it is one, and not
     -- outbox.refusal at once.
@@ -2920,7 +2921,7 @@ begin
     perform set_config('lock_timeout', '100ms', true);
     for try in 1..tries loop
         begin
-            lock table only outbox.log in share row exclusive mode;
+            lock table only outbox.log_standard, only outbox.log_stream, only outbox.log in share row exclusive mode;
             exit;
         exception when lock_not_available then
             if try = tries then
@@ -10293,7 +10294,7 @@ CREATE RULE append AS
                     new.data) n
           WHERE
                 CASE
-                    WHEN (((n.topic || COALESCE(n.type, ''::text)) ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length((n.topic || COALESCE(n.type, ''::text))) <= 200) AND (LEAST((n.key COLLATE "C"), n.topic, n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) <> ''::text) AND (pg_column_size(ARRAY[n.key, COALESCE(n.source, outbox.settled_source()), n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate]) <= 1024) AND (octet_length((n.data)::text) <= outbox.settled_payload_limit()) AND (outbox.settled_retention(n.topic) = 'standard'::text)) THEN ((current_setting('outbox.notify'::text, true) = 'off'::text) OR pg_try_advisory_xact_lock_shared('122550254464888'::bigint) OR outbox.ring_bell())
+                    WHEN ((n.id IS NOT NULL) AND ((n.topic || COALESCE(n.type, ''::text)) ~ '^[A-Za-z0-9._-]+$'::text) AND (octet_length((n.topic || COALESCE(n.type, ''::text))) <= 200) AND (((n.key = ''::text) OR (octet_length(n.key) > 1024)) IS NOT TRUE) AND (((COALESCE(n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) IS NULL) AND (octet_length(outbox.settled_source()) <= 1024)) OR ((LEAST((n.topic COLLATE "C"), n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) <> ''::text) AND (pg_column_size(ARRAY[COALESCE(n.source, outbox.settled_source()), n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate]) <= 1024))) AND (octet_length((n.data)::text) <= outbox.settled_payload_limit()) AND (outbox.settled_retention(n.topic) = 'standard'::text)) THEN ((current_setting('outbox.notify'::text, true) = 'off'::text) OR pg_try_advisory_xact_lock_shared('122550254464888'::bigint) OR outbox.ring_bell())
                     ELSE NULL::boolean
                 END;
 

@@ -66,7 +66,7 @@ async fn killed_at(step: Step, scene: &mut Scene, strategy: &str) -> Result {
         }
         Step::TakeOff => "select exists (select from outbox.recovery where removing_at is not null)",
         Step::Open => {
-            "select exists (select from pg_locks where relation = 'outbox.log'::regclass and not granted)"
+            "select exists (select from pg_locks where relation = 'outbox.log_standard'::regclass and not granted)"
         }
         Step::Mark => "select exists (select from outbox.recovery where state = 'opened')",
     };

@@ -8,7 +8,7 @@ use outbox_core::event::ExtensionValue;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use system_tests::{Result, World};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -522,5 +522,65 @@ async fn nobody_else_inserts_into_the_log() -> Result {
             "append_to_streams"
         ]
     );
+    Ok(())
+}
+
+/// What an era, which begins a new history of the log, waits for: nobody who drew a position may be left. Each way holds what it asks for.
+#[tokio::test]
+async fn an_era_waits_for_whoever_appends() -> Result {
+    let world = World::new().await?;
+    let (mut producer, mut recovery) = (world.connect().await?, world.connect().await?);
+    producer
+        .execute(
+            r#"insert into outbox.topic (name, retention) values ('audited', 'audit');
+               select outbox.append_to_stream('a-1', 0, '[{"type": "x"}]')"#,
+        )
+        .await?;
+    let asks: String = sqlx::query_scalar(
+        "select substring(pg_get_functiondef('outbox.open_era'::regproc) from 'lock table [^;]*') || ' nowait'",
+    )
+    .fetch_one(&mut recovery)
+    .await?;
+    let none = "array[null]";
+    let batch = format!(
+        "select outbox.append_batch(array[gen_random_uuid()], array['t'], {none}, {none}, {none}, {none}, array[null]::timestamptz[], {none}, {none},
+                                    {none}, {none}, {none}, {none}, {none}, {none}, array['{{}}'], array[null]::bytea[])"
+    );
+    for way in [
+        "select outbox.append('t', '{}')",
+        "select outbox.append('t')",
+        "select outbox.append('audited', '{}')",
+        "select outbox.append('t', '{}', subject => 's')",
+        &batch,
+        "insert into outbox.outgoing (topic, data) values ('t', '{}')",
+        "insert into outbox.outgoing (topic, data) values ('audited', '{}')",
+        "insert into outbox.outgoing_if_plain (id, topic, data) values (gen_random_uuid(), 't', '{}')",
+        "select outbox.append_stored('a-1', null, gen_random_uuid(), null, 'x', null, null, null, null, null, '{}')",
+        r#"select outbox.append_to_stream('a-1', null, '[{"type": "x"}]')"#,
+        r#"select outbox.append_to_stream('b-1', 0, '[{"type": "x"}, {"type": "y"}]')"#,
+        r#"select outbox.append_to_stream('a-1', null, '[{"type": "x", "tags": ["t"]}]')"#,
+    ] {
+        let mut open = producer.begin().await?;
+        let before: i64 = sqlx::query_scalar("select count(*) from outbox.log")
+            .fetch_one(&mut *open)
+            .await?;
+        open.execute(AssertSqlSafe(way.to_owned())).await?;
+        let after: i64 = sqlx::query_scalar("select count(*) from outbox.log")
+            .fetch_one(&mut *open)
+            .await?;
+        assert!(after > before, "{way} appended nothing");
+        let mut era = recovery.begin().await?;
+        let asked = era.execute(AssertSqlSafe(asks.clone())).await;
+        assert!(
+            matches!(&asked, Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some("55P03")),
+            "an era does not wait for {way}: {asked:?}"
+        );
+        era.rollback().await?;
+        open.commit().await?;
+    }
+    // AND once they have ended it has the log
+    recovery
+        .execute(AssertSqlSafe(format!("begin; {asks}; rollback")))
+        .await?;
     Ok(())
 }

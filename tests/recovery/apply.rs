@@ -10,7 +10,7 @@ use system_tests::{Failure, Result, relay};
 /// Where it waits: for a lock that a test holds.
 pub(crate) const ON_ENTRIES: &str = "outbox.unknown_entry";
 pub(crate) const ON_SKIPPED: &str = "outbox.unpublished";
-pub(crate) const ON_LOG: &str = "outbox.log";
+pub(crate) const ON_LOG: &str = "outbox.log_standard";
 
 /// The binary at work, killed when dropped.
 pub(crate) struct AtWork(Child);

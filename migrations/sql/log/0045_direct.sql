@@ -23,7 +23,7 @@ where false;
 comment on view outbox.outgoing_if_plain is
     'For libraries. Appends an event with an id and a JSON payload, of a topic that is kept as standard, and with short texts; of any other it inserts nothing, and that is no error: look at the number of rows, and insert into outbox.outgoing if there is none. Always empty.';
 
--- The rules are those that outbox.outgoing looks at first: what they let pass is right. The doorbell is looked at behind them, in one expression, so that
+-- The rules are those that outbox.outgoing looks at first, by other words: what they let pass is right. The doorbell is looked at behind them, in one expression, so that
 -- who is refused neither rings nor takes its lock; where it was done is all the same, it counts from here to the end of the transaction. In a sub-select
 -- each expression of whoever inserts is evaluated once. No function whose answer changes is in the list: what Postgres would not plan into one node then
 -- costs as much as all rules together.
@@ -36,10 +36,14 @@ from lateral (
                new.correlation_id as correlation_id, new.causation_id as causation_id, new.traceparent as traceparent, new.tracestate as tracestate,
                new.data as data
      ) n
-where case when n.topic || coalesce(n.type, '') ~ '^[A-Za-z0-9._-]+$' and octet_length(n.topic || coalesce(n.type, '')) <= 200
-                and least(n.key collate "C", n.topic, n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) <> ''
-                and pg_column_size(array[n.key, coalesce(n.source, outbox.settled_source()), n.schema_version, n.correlation_id, n.causation_id,
-                                         n.traceparent, n.tracestate]) <= 1024
+where case when n.id is not null and n.topic || coalesce(n.type, '') ~ '^[A-Za-z0-9._-]+$' and octet_length(n.topic || coalesce(n.type, '')) <= 200
+                and (n.key = '' or octet_length(n.key) > 1024) is not true
+                -- Of columns that a statement does not name nothing is left here but true.
+                and (coalesce(n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) is null
+                        and octet_length(outbox.settled_source()) <= 1024
+                     or least(n.topic collate "C", n.type, n.source, n.schema_version, n.correlation_id, n.causation_id, n.traceparent, n.tracestate) <> ''
+                        and pg_column_size(array[coalesce(n.source, outbox.settled_source()), n.schema_version, n.correlation_id, n.causation_id,
+                                                 n.traceparent, n.tracestate]) <= 1024)
                 and octet_length(n.data::text) <= outbox.settled_payload_limit()
                 and outbox.settled_retention(n.topic) = 'standard'
            then current_setting('outbox.notify', true) = 'off' or pg_try_advisory_xact_lock_shared(122550254464888) or outbox.ring_bell()
@@ -75,9 +79,10 @@ begin
                     and coalesce(octet_length(data::text), octet_length(data_binary), 0) <= outbox.settled_payload_limit()
                     and outbox.settled_retention(topic) = 'standard'
                then current_setting('outbox.notify', true) = 'off' or pg_try_advisory_xact_lock_shared(122550254464888) or outbox.ring_bell()
-          end;
+          end
+    returning log_standard.id into appended;
     if found then
-        return id;
+        return appended;
     end if;
     -- What most events are whose topic is kept otherwise. Each expression of a function is prepared anew in every transaction: so it is one, and not
     -- outbox.refusal at once.
@@ -127,6 +132,197 @@ begin
 end
 $$;
 
+-- As before, but for whom it waits: who appends holds the part of the log that its way leads to, and not always the log. (Of appends to streams that was so
+-- since step 0033: one that was open when an era began was in none, and below the floor of the new one.) The parts come first: who holds one may still come
+-- to the log.
+create or replace function outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb,
+                                out era integer, out batch_number bigint, out batch_id bigint, out events bigint)
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+    all_of_it constant pg_snapshot := '9223372036854775807:9223372036854775807:';
+    tries constant integer := 60;
+    previous outbox.batch;
+    before outbox.era;
+    now_snapshot pg_snapshot;
+    looked pg_snapshot;
+    through bigint;
+    seen_position bigint;
+    floor bigint;
+    refused text;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'an era is opened in a read committed transaction: others'' rows must be seen once the lock is ours' using errcode = 'invalid_parameter_value';
+    end if;
+    perform set_config('synchronous_commit', 'on', true);
+    select b.* into previous from outbox.batch b order by b.number desc limit 1;
+    select e.* into before from outbox.era e order by e.era desc limit 1;
+    select greatest(coalesce(max(b.last_position) filter (where b.kind = 'cut'), 0), before.position_floor) into through from outbox.batch b;
+    select greatest(above_position, max(e.position)) into seen_position from outbox.unknown_entry e;
+
+    -- A stream of an earlier layout takes nothing more: what it has not had cannot come behind its end.
+    select s.topic into refused
+    from jsonb_to_recordset(streams) s (topic text, partition integer)
+    where outbox.owes_of_earlier_layout(s.topic, s.partition)
+    limit 1;
+    if refused is not null then
+        raise exception 'topic % got more partitions while an earlier stream of it had events to publish: they cannot come behind its end', refused
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Publish to another redis.prefix, and have its consumers rebuild.';
+    end if;
+
+    create temporary table era_stream on commit drop as
+    select s.topic, s.partition, s.chain, s.there, s.begins, s.begins_there, coalesce(layout.partitions, 1) as partitions,
+           coalesce(told.passed_snapshots, unheld.passed_snapshots) as passed_snapshots,
+           coalesce(told.passed_positions, unheld.passed_positions) as passed_positions
+    from jsonb_to_recordset(streams) s (topic text, partition integer, behind bigint[], chain bigint[], there boolean, begins bigint[], begins_there boolean)
+    left join lateral (select l.batch_id, l.partitions from outbox.topic_layout l where l.topic = s.topic order by l.generation desc limit 1) layout on true
+    -- Of the present layout only: what is of an earlier one was passed.
+    cross join lateral outbox.behind_entry(s.topic, s.partition, greatest(s.behind[1], coalesce(layout.batch_id, 0)),
+                                           case when s.behind[1] >= coalesce(layout.batch_id, 0) then s.behind[2] else 0 end, through) told
+    cross join lateral outbox.behind_unheld(s.topic, s.partition, greatest(s.behind[1], coalesce(layout.batch_id, 0)), through) unheld;
+
+    create temporary table era_topic on commit drop as
+    select t.name as topic, layout.partitions
+    from outbox.topic t
+    cross join lateral (select l.partitions from outbox.topic_layout l where l.topic = t.name order by l.generation desc limit 1) layout;
+
+    -- Everything that can be seen now. Who appends does not wait.
+    looked := pg_current_snapshot();
+    create temporary table era_row on commit drop as
+    with fresh as (
+        select l.topic, l.key, l.id, l.position from outbox.log l
+        where l.transaction_id >= pg_snapshot_xmax(previous.snapshot) and l.position > before.position_floor and l.topic is not null
+        union all
+        select l.topic, l.key, l.id, l.position from pg_snapshot_xip(previous.snapshot) late, outbox.log l
+        where l.transaction_id = late and l.position > before.position_floor and l.topic is not null
+        union all
+        -- Appended with ids that the last snapshot took for old: it is of another server.
+        select l.topic, l.key, l.id, l.position from outbox.log l
+        where l.position > through and pg_visible_in_snapshot(l.transaction_id, previous.snapshot) and l.topic is not null
+    ), placed as (
+        select fresh.topic, fresh.position,
+               case when layout.partitions is null then 0 else 1 + outbox.partition_of(coalesce(fresh.key, fresh.id::text), layout.partitions) end as partition
+        from fresh
+        left join pg_temp.era_topic layout on layout.topic = fresh.topic
+    )
+    select placed.topic, placed.partition, placed.position from placed
+    where not exists (select from pg_temp.era_stream s where s.topic = placed.topic and s.partition = placed.partition)
+    union all
+    select s.topic, s.partition, l.position
+    from pg_temp.era_stream s
+    join outbox.log l on l.topic = s.topic
+    -- A stream of an earlier layout takes nothing more.
+    where case s.partitions when 1 then s.partition = 0 else 1 + outbox.partition_of(coalesce(l.key, l.id::text), s.partitions) = s.partition end
+      and not exists (select from unnest(s.passed_snapshots, s.passed_positions) passed (snapshot, "position")
+                      where l.position <= passed.position and pg_visible_in_snapshot(l.transaction_id, passed.snapshot));
+    delete from pg_temp.era_row r using outbox.unpublished u where u.position = r.position;
+    create unique index era_row_once on pg_temp.era_row ("position");
+    create temporary table era_sum on commit drop as
+    select r.topic, r.partition, count(*) as event_count, min(r.position) as first_position, max(r.position) as last_position
+    from pg_temp.era_row r group by r.topic, r.partition;
+    analyze pg_temp.era_row;
+
+    -- Who appends waits; who has appended has ended. What is appended from here on has a position above the floor. Beside a transaction
+    -- that appended and stays open, appends wait a tenth of a second at a time and have twice that to themselves, for 18 s in all.
+    perform set_config('lock_timeout', '100ms', true);
+    for try in 1..tries loop
+        begin
+            lock table only outbox.log_standard, only outbox.log_stream, only outbox.log in share row exclusive mode;
+            exit;
+        exception when lock_not_available then
+            if try = tries then
+                raise;
+            end if;
+            -- Whoever queued behind us goes first.
+            perform pg_sleep(0.2);
+        end;
+    end loop;
+    -- Little is left to look for, among much that was found: by index, whatever the statistics say.
+    perform set_config('lock_timeout', '2s', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+    perform outbox.hold_recovery(recovery, epoch);
+    now_snapshot := pg_current_snapshot();
+    floor := greatest((select s.last_value from outbox.log_position s), seen_position, through);
+    perform setval('outbox.log_position', greatest(floor, 1));
+    era := before.era + 1;
+    batch_number := previous.number + 1;
+    batch_id := greatest(previous.batch_id + 1, above_batch_id + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint);
+
+    -- What came since the look: of transactions that this server began since, or that were open then. Rows of another server may have
+    -- such ids, and were seen or passed over then.
+    create temporary table era_late on commit drop as
+    with late as (
+        select l.topic, l.key, l.id, l.position, l.transaction_id from outbox.log l
+        where l.transaction_id >= pg_snapshot_xmax(looked) and l.transaction_id < pg_snapshot_xmax(now_snapshot) and l.topic is not null
+        union all
+        select l.topic, l.key, l.id, l.position, l.transaction_id from pg_snapshot_xip(looked) open_then, outbox.log l
+        where l.transaction_id = open_then and l.topic is not null
+    ), placed as (
+        select late.topic, late.position, late.transaction_id,
+               case when layout.partitions is null then 0 else 1 + outbox.partition_of(coalesce(late.key, late.id::text), layout.partitions) end as partition
+        from late
+        left join pg_temp.era_topic layout on layout.topic = late.topic
+    )
+    select placed.topic, placed.partition, placed.position
+    from placed
+    left join pg_temp.era_stream s on s.topic = placed.topic and s.partition = placed.partition
+    where not exists (select from pg_temp.era_row r where r.position = placed.position)
+      and not exists (select from outbox.unpublished u where u.position = placed.position)
+      and case when s.topic is null
+               then case when pg_visible_in_snapshot(placed.transaction_id, previous.snapshot) then placed.position > through
+                         else placed.position > before.position_floor end
+               else not exists (select from unnest(s.passed_snapshots, s.passed_positions) passed (snapshot, "position")
+                                where placed.position <= passed.position and pg_visible_in_snapshot(placed.transaction_id, passed.snapshot)) end;
+    -- Somebody skipped an event meanwhile.
+    if exists (select from outbox.unpublished u join pg_temp.era_row r on r.position = u.position) then
+        delete from pg_temp.era_row r using outbox.unpublished u where u.position = r.position;
+        delete from pg_temp.era_sum;
+        insert into pg_temp.era_sum
+        select r.topic, r.partition, count(*), min(r.position), max(r.position) from pg_temp.era_row r group by r.topic, r.partition;
+    end if;
+    insert into pg_temp.era_sum
+    select r.topic, r.partition, count(*), min(r.position), max(r.position) from pg_temp.era_late r group by r.topic, r.partition;
+    create temporary table era_share_now on commit drop as
+    select d.topic, d.partition, sum(d.event_count)::bigint as event_count, min(d.first_position) as first_position, max(d.last_position) as last_position
+    from pg_temp.era_sum d group by d.topic, d.partition;
+
+    select coalesce(sum(d.event_count), 0) into events from pg_temp.era_share_now d;
+    insert into outbox.batch (number, batch_id, kind, era, epoch, snapshot, event_count, first_position, last_position, layouts)
+    select open_era.batch_number, open_era.batch_id, 'era', open_era.era, open_era.epoch, now_snapshot, events,
+           coalesce(min(d.first_position), previous.last_position), coalesce(max(d.last_position), previous.last_position),
+           (select count(*) from outbox.topic_layout)
+    from pg_temp.era_share_now d;
+    insert into outbox.era (era, system_identifier, timeline, position_floor, batch_number, batch_id, cut_through)
+    select open_era.era, system.system_identifier, ('x' || substring(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer,
+           floor, open_era.batch_number, open_era.batch_id, through
+    from pg_catalog.pg_control_system() system;
+    insert into outbox.topic (name) select distinct d.topic from pg_temp.era_share_now d on conflict do nothing;
+    insert into outbox.share (batch_number, topic, partition, event_count, first_position, last_position, first_new_position)
+    select open_era.batch_number, d.topic, d.partition, d.event_count, d.first_position, d.last_position, d.first_position
+    from pg_temp.era_share_now d;
+    insert into outbox.era_share (batch_number, topic, partition, passed_snapshots, passed_positions)
+    select open_era.batch_number, d.topic, d.partition,
+           coalesce(s.passed_snapshots, array[all_of_it, previous.snapshot]),
+           coalesce(s.passed_positions, array[before.position_floor, through])
+    from pg_temp.era_share_now d
+    left join pg_temp.era_stream s on s.topic = d.topic and s.partition = d.partition;
+    -- A stream for which the era has nothing goes on behind what is there.
+    update pg_temp.era_stream s set chain = s.begins, there = coalesce(s.begins_there, true)
+    where s.begins is not null and exists (select from pg_temp.era_share_now d where d.topic = s.topic and d.partition = s.partition);
+    insert into outbox.progress (topic, partition, batch_number, position, chain_batch_id, chain_position, epoch)
+    select s.topic, s.partition, open_era.batch_number, coalesce(d.first_position, 1) - 1, s.chain[1], s.chain[2], open_era.epoch
+    from pg_temp.era_stream s
+    left join pg_temp.era_share_now d on d.topic = s.topic and d.partition = s.partition;
+    -- What the chain goes on behind is on the stream no more, and nobody needs it there.
+    insert into outbox.trim_floor (topic, partition, batch_id, position, cause, epoch)
+    select s.topic, s.partition, open_era.batch_id, 0, 'retention', open_era.epoch from pg_temp.era_stream s where not s.there and s.chain[1] > 0;
+    insert into outbox.stream_action (topic, partition, action, batch_number, position, reason)
+    select s.topic, s.partition, 'resume', open_era.batch_number, 0, format('era %s was opened by recovery %s', open_era.era, open_era.recovery)
+    from pg_temp.era_stream s
+    where (select latest.action from outbox.stream_action latest
+           where latest.topic = s.topic and latest.partition = s.partition order by latest.number desc limit 1) in ('set_aside', 'lost');
+    update outbox.recovery r set state = 'opened', era = open_era.era, opened_at = clock_timestamp() where r.number = open_era.recovery;
+end
+$$;
+
 -- As before, but for a row too many: who does not see what others committed since it began sees the function that they replaced beside the one that it
 -- made, unless both lie on one page. It is one function all the same.
 create or replace function outbox.settle(functions text[]) returns boolean
@@ -166,6 +362,18 @@ begin
         group by a.grantee
     loop
         execute format('grant insert, select on outbox.outgoing_if_plain to %s%s', granted.grantee, granted.option);
+        execute format('grant execute on function outbox.ring_bell to %s%s', granted.grantee, granted.option);
+    end loop;
+    -- Or into some columns of it.
+    for granted in
+        select case when a.grantee = 0 then 'public' else a.grantee::regrole::text end as grantee, string_agg(quote_ident(k.attname), ', ') as columns,
+               case when bool_and(a.is_grantable) then ' with grant option' else '' end as option
+        from pg_catalog.pg_attribute k, pg_catalog.aclexplode(k.attacl) a
+        where k.attrelid = 'outbox.outgoing'::regclass and a.privilege_type = 'INSERT'
+          and k.attname in (select own.attname from pg_catalog.pg_attribute own where own.attrelid = 'outbox.outgoing_if_plain'::regclass and own.attnum > 0)
+        group by a.grantee
+    loop
+        execute format('grant insert (%s) on outbox.outgoing_if_plain to %s%s', granted.columns, granted.grantee, granted.option);
         execute format('grant execute on function outbox.ring_bell to %s%s', granted.grantee, granted.option);
     end loop;
 end
