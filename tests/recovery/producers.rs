@@ -1,8 +1,12 @@
 //! Who appends does not wait while an era looks at what is there; and what a person interrupted is not committed afterwards.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sqlx::{Connection, Executor};
 use system_tests::Result;
 use system_tests::past::{Past, Scene, TOPIC};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::apply::{AtWork, ON_LOG, ON_SKIPPED, leases_run_out, nobody_waits, stands};
@@ -86,6 +90,46 @@ async fn beside_a_transaction_left_open_producers_have_their_turn_and_the_era_co
     relay.leads().await?;
     let expected = [scene.known.clone(), appended].concat();
     assert_eq!(scene.arrived(expected.len()).await?, expected);
+    Ok(())
+}
+
+/// Such a transaction comes to the log first and to a part of it then. Who asks for them the other way round alone meets each between the two.
+#[tokio::test]
+async fn an_era_comes_among_transactions_that_append_by_two_ways() -> Result {
+    let scene = Scene::after(Past::BaseBackup).await?;
+    scene
+        .connect()
+        .await?
+        .execute("insert into outbox.topic (name, retention) values ('audited', 'audit')")
+        .await?;
+    // GIVEN producers that do nothing else
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut producers = JoinSet::new();
+    for _ in 0..4 {
+        let (mut connection, is_over) = (scene.connect().await?, Arc::clone(&is_over));
+        producers.spawn(async move {
+            let mut appended: u64 = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                connection
+                    .execute(
+                        "begin;
+                         insert into outbox.outgoing (topic, data) values ('audited', '{}');
+                         insert into outbox.outgoing_if_plain (id, topic, data) values (gen_random_uuid(), 'another.topic', '{}');
+                         commit",
+                    )
+                    .await?;
+                appended += 1;
+            }
+            Ok::<_, sqlx::Error>(appended)
+        });
+    }
+    // WHEN an era begins among them THEN it comes while they go on, and none of them is refused
+    let (code, _, errors) = AtWork::start(&scene, "trust-database")?.end().await?;
+    is_over.store(true, Ordering::Relaxed);
+    assert_eq!(code, 0, "{errors}");
+    while let Some(done) = producers.join_next().await {
+        assert!(done?? > 10, "a producer stood still");
+    }
     Ok(())
 }
 

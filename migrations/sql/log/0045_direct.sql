@@ -132,9 +132,8 @@ begin
 end
 $$;
 
--- As before, but for whom it waits: who appends holds the part of the log that its way leads to, and not always the log. (Of appends to streams that was so
--- since step 0033: one that was open when an era began was in none, and below the floor of the new one.) The parts come first: who holds one may still come
--- to the log.
+-- As before, but for whom it waits: who appends holds the part of the log that its way leads to, and not always the log. (Of appends of one event to a
+-- stream that was so since step 0033: one that was open when an era began was in none, and below the floor of the new one.)
 create or replace function outbox.open_era(recovery bigint, epoch bigint, above_batch_id bigint, above_position bigint, streams jsonb,
                                 out era integer, out batch_number bigint, out batch_id bigint, out events bigint)
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
@@ -222,13 +221,19 @@ begin
     analyze pg_temp.era_row;
 
     -- Who appends waits; who has appended has ended. What is appended from here on has a position above the floor. Beside a transaction
-    -- that appended and stays open, appends wait a tenth of a second at a time and have twice that to themselves, for 18 s in all.
+    -- that appended and stays open, appends wait a tenth of a second for each of the three tables and have twice that to themselves, for 18 to 30 s
+    -- in all.
     perform set_config('lock_timeout', '100ms', true);
     for try in 1..tries loop
         begin
-            lock table only outbox.log_standard, only outbox.log_stream, only outbox.log in share row exclusive mode;
+            -- Both ways round: of two locks that transactions of several appends take in one order, one way meets them between the two each time.
+            if try % 2 = 1 then
+                lock table only outbox.log_standard, only outbox.log_stream, only outbox.log in share row exclusive mode;
+            else
+                lock table only outbox.log, only outbox.log_stream, only outbox.log_standard in share row exclusive mode;
+            end if;
             exit;
-        exception when lock_not_available then
+        exception when lock_not_available or deadlock_detected then
             if try = tries then
                 raise;
             end if;

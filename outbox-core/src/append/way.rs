@@ -87,7 +87,8 @@ impl Way {
     }
 }
 
-/// Topics whose events were taken by [`Way::Any`] alone: those that are kept otherwise.
+/// Topics of which an event was taken by [`Way::Any`] alone: those that are kept otherwise, and some of which one event was larger than
+/// this database takes by the short ways. All databases of the process have one: it says which way is tried first, and nothing else.
 pub(super) static OTHERS: Others = Others::none();
 
 /// A set of topics that forgets.

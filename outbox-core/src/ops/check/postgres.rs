@@ -284,7 +284,7 @@ fn doorbell(facts: &LogFacts) -> Check {
         false => Check::found(
             NAME,
             "the trigger doorbell on outbox.log is missing or disabled",
-            "the relay is not woken: events wait for the next slow poll",
+            "the relay is not woken for what is inserted into outbox.log and outbox.outgoing: it waits for the next slow poll",
             "alter table outbox.log enable trigger doorbell",
         ),
     }

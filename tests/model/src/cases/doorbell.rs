@@ -6,7 +6,10 @@ use crate::explore::LIVENESS;
 
 /// What each step stands for.
 pub(super) const STEPS: Stands = &[
-    ("append", "`outbox.ring()` in migrations/sql/log/0004_append.sql"),
+    (
+        "append",
+        "`outbox.ring()` in migrations/sql/log/0004_append.sql, `outbox.ring_bell()` in 0045_direct.sql",
+    ),
     (
         "commit",
         "the producer's commit, with the notification that it asked for",
