@@ -8,7 +8,7 @@ use crate::explore::LIVENESS;
 pub(super) const STEPS: Stands = &[
     (
         "append",
-        "`outbox.ring()` in migrations/sql/log/0004_append.sql, `outbox.ring_bell()` in 0045_direct.sql",
+        "`outbox.ring()` in migrations/sql/log/0004_append.sql, `outbox.ring_bell()` in migrations/sql/log/0045_direct.sql",
     ),
     (
         "commit",
