@@ -102,7 +102,7 @@ async fn an_era_comes_among_transactions_that_append_by_two_ways() -> Result {
         .await?
         .execute("insert into outbox.topic (name, retention) values ('audited', 'audit')")
         .await?;
-    // GIVEN producers that do nothing else
+    // GIVEN producers that do something between the two, and nothing else
     let is_over = Arc::new(AtomicBool::new(false));
     let mut producers = JoinSet::new();
     for _ in 0..4 {
@@ -114,6 +114,7 @@ async fn an_era_comes_among_transactions_that_append_by_two_ways() -> Result {
                     .execute(
                         "begin;
                          insert into outbox.outgoing (topic, data) values ('audited', '{}');
+                         select pg_sleep(0.005);
                          insert into outbox.outgoing_if_plain (id, topic, data) values (gen_random_uuid(), 'another.topic', '{}');
                          commit",
                     )
