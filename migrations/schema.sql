@@ -70,8 +70,9 @@ begin
     exception when duplicate_table then
         -- Where the snapshot is from before it waited (REPEATABLE READ), what is committed is not seen. Who is refused knows the name.
         if pg_partition_root(to_regclass('outbox.' || name)) is distinct from 'outbox.inbox'::regclass then
-            raise exception 'table outbox.% is there, and is no day of the inbox: events of % can have no place', name, day
-                using errcode = 'duplicate_table', hint = 'It was detached, or made by hand. Attach it again, or give it another name.';
+            -- Members tell the text alone, so what to do is in it.
+            raise exception 'table outbox.% is there, and is no day of the inbox, so events of % have no place: it was detached, or made by hand; attach it again, or give it another name', name, day
+                using errcode = 'duplicate_table';
         end if;
     end;
 end

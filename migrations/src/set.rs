@@ -55,7 +55,7 @@ const INBOX: &[Step] = steps!(
     "inbox":
     1 "0001" "inbox", 2 "0002" "inbox_views", 3 "0003" "parking", 4 "0004" "redrive", 5 "0005" "window",
     6 "0006" "operate", 7 "0007" "trace", 8 "0008" "holes", 9 "0009" "give_back", 10 "0010" "grants",
-    11 "0011" "days"
+    11 "0011" "same_day", 12 "0012" "days"
 );
 
 /// The version of the log that this binary makes and needs.

@@ -1,6 +1,4 @@
--- Two members that need the same day at the same moment: the one that waits asks again when it has the lock. It asked by a name, and what a session
--- knows of names it may know from before it waited; so the day was made twice, and the second one failed (`relation … already exists`). Asked is
--- now what is committed.
+-- As step 0011, whatever the isolation: where the snapshot of the one that waited is from before, it does not see what is committed, and is refused the name.
 create or replace function outbox.add_inbox_day(moment timestamptz) returns void
     language plpgsql security definer
     set search_path = pg_catalog, pg_temp
@@ -28,8 +26,9 @@ begin
     exception when duplicate_table then
         -- Where the snapshot is from before it waited (REPEATABLE READ), what is committed is not seen. Who is refused knows the name.
         if pg_partition_root(to_regclass('outbox.' || name)) is distinct from 'outbox.inbox'::regclass then
-            raise exception 'table outbox.% is there, and is no day of the inbox: events of % can have no place', name, day
-                using errcode = 'duplicate_table', hint = 'It was detached, or made by hand. Attach it again, or give it another name.';
+            -- Members tell the text alone, so what to do is in it.
+            raise exception 'table outbox.% is there, and is no day of the inbox, so events of % have no place: it was detached, or made by hand; attach it again, or give it another name', name, day
+                using errcode = 'duplicate_table';
         end if;
     end;
 end
