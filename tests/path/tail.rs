@@ -11,7 +11,8 @@ use crate::arrivals::arrived;
 const CUT_BATCH: &str = include_str!("../../outbox-core/queries/tail/cut_batch.sql");
 const CUT_FEW: &str = include_str!("../../outbox-core/queries/tail/cut_few.sql");
 const FIND_FAR: &str = include_str!("../../outbox-core/queries/tail/find_far.sql");
-const HAS_ARRIVED: &str = include_str!("../../outbox-core/queries/tail/has_arrived.sql");
+const LOOK: &str = include_str!("../../outbox-core/queries/tail/look.sql");
+const CUT_LOOKED: &str = include_str!("../../outbox-core/queries/tail/cut_looked.sql");
 const READ_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_share.sql");
 const READ_WIDE_SHARE: &str = include_str!("../../outbox-core/queries/tail/read_wide_share.sql");
 const READ_PARTITIONS: &str = include_str!("../../outbox-core/queries/tail/read_partitions.sql");
@@ -329,6 +330,156 @@ async fn a_few_are_the_same_batch_as_if_they_were_many() -> Result {
     Ok(())
 }
 
+/// What the snapshots of the ledger say is in each batch, against what the ledger says: the first difference, if there is one.
+const DIFFERENCE: &str = "with pair as materialized (
+        select b.number, b.snapshot, before.snapshot as before, b.event_count, b.first_position, b.last_position
+        from outbox.batch b join outbox.batch before on before.number = b.number - 1 where b.kind = 'cut'
+    ), found as materialized (
+        select pair.number, l.topic, l.position, l.transaction_id >= pg_snapshot_xmax(pair.before) as is_new
+        from pair join outbox.log l on pg_visible_in_snapshot(l.transaction_id, pair.snapshot) and not pg_visible_in_snapshot(l.transaction_id, pair.before)
+    ), share as (
+        select number, topic, 0 as partition, count(*) as events, min(position) as first, max(position) as last, min(position) filter (where is_new) as new
+        from found where topic is not null group by number, topic
+    ), whole as (
+        select number, count(topic) as events, min(position) as first, max(position) as last from found group by number
+    ), told as (
+        select batch_number, topic, partition, event_count, first_position, last_position, first_new_position from outbox.share
+    )
+    (select 'share', to_json(d)::text from ((table share except table told) union all (table told except table share)) d limit 1)
+    union all
+    (select 'batch', to_json(d)::text from (
+        (table whole except select number, event_count, first_position, last_position from pair)
+        union all (select number, event_count, first_position, last_position from pair except table whole)) d limit 1)";
+
+#[tokio::test]
+async fn every_batch_is_what_its_snapshots_say_and_what_was_open_for_long_is_in_one() -> Result {
+    // GIVEN a relay, a topic that is known, streams, and a transaction that has appended and stays open
+    let world = World::new().await?;
+    let mut relay = Relay::of(&world).start()?;
+    relay.leads().await?;
+    let mut connection = world.connect().await?;
+    let mut redis = world.redis().await?;
+    sqlx::query("insert into outbox.category (name) values ('a')")
+        .execute(&mut connection)
+        .await?;
+    append(&mut connection, "t", 1).await?;
+    arrived(&mut redis, "outbox:t", 1).await?;
+    let mut early = world.connect().await?;
+    let mut held = early.begin().await?;
+    append(&mut held, "t", 2).await?;
+    // WHEN others commit one by one, some at the same time, of two topics, some in no stream, some undone
+    let mut others = world.connect().await?;
+    for n in 0..400 {
+        let mut one = connection.begin().await?;
+        append(&mut one, "t", 1).await?;
+        let mut other = others.begin().await?;
+        append(&mut other, "u", 1 + n % 3).await?;
+        if n % 5 == 0 {
+            sqlx::query("select outbox.append_stored('a-' || $1, 0, gen_random_uuid(), null, 'x', null, null, null, null, null, '{}')")
+                .bind(n.to_string())
+                .execute(&mut *one)
+                .await?;
+        }
+        one.commit().await?;
+        if n % 7 == 0 {
+            other.rollback().await?;
+        } else {
+            other.commit().await?;
+        }
+    }
+    held.commit().await?;
+    // THEN all of it is on its stream, that of the first one too
+    assert_eq!(arrived(&mut redis, "outbox:t", 403).await?.len(), 403);
+    let of_u = (0..400_usize).filter(|n| n % 7 != 0).map(|n| 1 + n % 3).sum();
+    assert_eq!(arrived(&mut redis, "outbox:u", of_u).await?.len(), of_u);
+    // AND both topics are known, whatever statement cut their first events
+    let known: Vec<String> = sqlx::query_scalar("select name from outbox.topic order by name")
+        .fetch_all(&mut connection)
+        .await?;
+    assert_eq!(known, ["t", "u"]);
+    // AND each batch is what the snapshots say
+    let (batches, small): (i64, i64) = sqlx::query_as(
+        "select count(*), count(*) filter (where event_count < 30) from outbox.batch where kind = 'cut'",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    assert!(
+        batches > 20 && small > 20,
+        "{batches} batches, {small} of them small"
+    );
+    let stored: i64 = sqlx::query_scalar("select count(*) from outbox.log where topic is null")
+        .fetch_one(&mut connection)
+        .await?;
+    assert_eq!(stored, 80);
+    let differs: Vec<(String, String)> = sqlx::query_as(DIFFERENCE).fetch_all(&mut connection).await?;
+    assert_eq!(differs, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_process_of_the_server_saw_no_other_one_cuts() -> Result {
+    // GIVEN what a session looked at
+    let world = World::new().await?;
+    let mut connection = world.connect().await?;
+    append(&mut connection, "t", 1).await?;
+    let (snapshot, backend, started): (String, i32, i64) = sqlx::query_as(
+        "select pg_current_snapshot()::text, pg_backend_pid(), (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    let store = async |connection: &mut PgConnection, started: i64| {
+        sqlx::query(CUT_LOOKED)
+            .bind(0_i64)
+            .bind(0_i64)
+            .bind(1_i32)
+            .bind(1_i64)
+            .bind(&snapshot)
+            .bind(1_i64)
+            .bind(1_i64)
+            .bind(1_i64)
+            .bind(backend)
+            .bind(started)
+            .bind(["t"].as_slice())
+            .bind([1_i64].as_slice())
+            .bind([1_i64].as_slice())
+            .bind([1_i64].as_slice())
+            .bind([Some(1_i64)].as_slice())
+            .bind(false)
+            .fetch_all(connection)
+            .await
+    };
+    // WHEN another one stores it, or a server that was started at another time, THEN nothing is stored
+    let mut other = world.connect().await?;
+    assert_eq!(store(&mut other, started).await?.len(), 0);
+    assert_eq!(store(&mut connection, started + 1).await?.len(), 0);
+    let cut = "select count(*) from outbox.batch where number > 0";
+    assert_eq!(
+        sqlx::query_scalar::<_, i64>(cut)
+            .fetch_one(&mut connection)
+            .await?,
+        0
+    );
+    // AND the one that looked stores it, once
+    assert_eq!(store(&mut connection, started).await?.len(), 1);
+    let again = store(&mut connection, started)
+        .await
+        .expect_err("its place is taken");
+    assert_eq!(
+        again
+            .as_database_error()
+            .and_then(|error| error.code())
+            .as_deref(),
+        Some("23505")
+    );
+    assert_eq!(
+        sqlx::query_scalar::<_, i64>(cut)
+            .fetch_one(&mut connection)
+            .await?,
+        1
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_drawn_in_a_piece_far_ahead_is_cut() -> Result {
     // GIVEN a leader that leaves out the pieces ahead of what was drawn, pieces that are not laid anew meanwhile, and nobody who looks by the clock
@@ -383,10 +534,10 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
             ),
             ("far", "text, bigint", FIND_FAR, "'3', 0"),
             (
-                "arrived",
-                "text, text[], bigint, bigint",
-                HAS_ARRIVED,
-                "'3', '{5,9}', 0, 100000",
+                "look",
+                "text, text[], bigint, bigint, bigint, integer",
+                LOOK,
+                "'3', '{5,9}', 0, 100000, 64, 65536",
             ),
             (
                 "read",
@@ -443,7 +594,7 @@ async fn rows_are_found_by_index_on_a_log_full_of_published_ones() -> Result {
                 plan.join("\n")
             );
             // AND a look for a few finds them by transaction, and leaves out what is ahead before it begins
-            if name == "few" || name == "arrived" {
+            if name == "few" || name == "look" {
                 let pieces: Vec<&String> = plan
                     .iter()
                     .filter(|line| line.contains(" on log_standard_from_"))

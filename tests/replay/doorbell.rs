@@ -7,7 +7,7 @@ use sqlx::postgres::PgListener;
 use sqlx::{Executor, PgConnection};
 use system_tests::{Failure, Result, World};
 
-use crate::log::{Came, Log};
+use crate::log::{Came, Log, Way};
 
 const TRY_SLEEP: &str = include_str!("../../outbox-core/queries/tail/try_sleep.sql");
 const WAKE_UP: &str = include_str!("../../outbox-core/queries/tail/wake_up.sql");
@@ -58,7 +58,7 @@ impl Sleeper {
 /// Follows a trace. Returns how often it rang, and whether what was committed was cut without a ring.
 async fn replay(trace: &[Step]) -> Result<(usize, bool)> {
     let world = World::new().await?;
-    let mut log = Log::new(&world, 2).await?;
+    let mut log = Log::new(&world, 2, Way::Looked).await?;
     let mut listener = PgListener::connect(world.database_url()).await?;
     listener.listen("outbox").await?;
     let mut sleeper = Sleeper {

@@ -8,6 +8,8 @@ use system_tests::{Failure, Result, World};
 use uuid::Uuid;
 
 const CUT_FEW: &str = include_str!("../../outbox-core/queries/tail/cut_few.sql");
+const LOOK: &str = include_str!("../../outbox-core/queries/tail/look.sql");
+const CUT_LOOKED: &str = include_str!("../../outbox-core/queries/tail/cut_looked.sql");
 /// Above every position that is drawn here.
 const THROUGH: i64 = 1_000_000;
 
@@ -18,8 +20,34 @@ struct Writer {
     is_open: bool,
 }
 
-/// The end of the ledger as a relay knows it: number and snapshot.
-type Head = (i64, String);
+/// How a relay cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By the statement that finds what it cuts.
+    AtOnce,
+    /// It looks, and cuts what it saw.
+    Looked,
+    /// The same, and it looked long before: as soon as it knew the end of the ledger.
+    LookedEarly,
+}
+
+/// The end of the ledger as a relay knows it, and what it saw behind it.
+#[derive(Clone)]
+struct Head {
+    number: i64,
+    batch_id: i64,
+    snapshot: String,
+    seen: Option<Seen>,
+}
+
+/// What a look brought.
+#[derive(Clone)]
+struct Seen {
+    snapshot: String,
+    server: (i32, i64),
+    /// Position and id of each event, and whether its transaction is new.
+    rows: Vec<(i64, Uuid, bool)>,
+}
 
 /// What came of a step of a relay.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +66,7 @@ pub(crate) enum Came {
 pub(crate) struct Log {
     writers: Vec<Writer>,
     relays: Vec<(PgConnection, Option<Head>)>,
+    way: Way,
     /// The events of each batch in the ledger.
     pub(crate) batches: Vec<Vec<u8>>,
     /// Writers in the order of their commits.
@@ -45,7 +74,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) async fn new(world: &World, writers: usize) -> Result<Self> {
+    pub(crate) async fn new(world: &World, writers: usize, way: Way) -> Result<Self> {
         let mut all = Vec::new();
         for _ in 0..writers {
             all.push(Writer {
@@ -57,6 +86,7 @@ impl Log {
         Ok(Self {
             writers: all,
             relays: vec![(world.connect().await?, None), (world.connect().await?, None)],
+            way,
             batches: Vec::new(),
             committed: Vec::new(),
         })
@@ -108,49 +138,46 @@ impl Log {
 
     async fn read(&mut self, at: u8) -> Result {
         let (connection, head) = &mut self.relays[at as usize];
-        let end = "select number, snapshot::text from outbox.batch order by number desc limit 1";
-        *head = Some(sqlx::query_as(end).fetch_one(connection).await?);
+        let end = "select number, batch_id, snapshot::text from outbox.batch order by number desc limit 1";
+        let (number, batch_id, snapshot) = sqlx::query_as(end).fetch_one(&mut *connection).await?;
+        let mut read = Head {
+            number,
+            batch_id,
+            snapshot,
+            seen: None,
+        };
+        if self.way == Way::LookedEarly {
+            read.seen = Some(look(connection, &read).await?);
+        }
+        *head = Some(read);
         Ok(())
     }
 
-    /// Cuts behind what the relay knows as the end, with the relay's own statement.
+    /// Cuts behind what the relay knows as the end, with the relay's own statements.
     pub(crate) async fn cut(&mut self, at: u8) -> Result<Came> {
         if self.relays[at as usize].1.is_none() {
             self.read(at).await?;
         }
         let events: HashMap<Uuid, u8> = self.writers.iter().map(|writer| writer.event).zip(0..).collect();
         let (connection, head) = &mut self.relays[at as usize];
-        let Some((number, snapshot)) = head.clone() else {
+        let Some(mut known) = head.take() else {
             return Err(Failure::new("the end of the ledger was just read"));
         };
-        let (xmax, open) = bounds(&snapshot);
-        let cut = sqlx::query(CUT_FEW)
-            .bind(number)
-            .bind(xmax)
-            .bind(open)
-            .bind(1_i32)
-            .bind(1_i64)
-            .bind(100_i64)
-            .bind(1_i64 << 20)
-            .bind(0_i64)
-            .bind(THROUGH)
-            .fetch_all(connection)
-            .await;
-        let rows = match cut {
-            Err(error) if is_taken(&error) => {
-                *head = None;
-                return Ok(Came::Refused);
-            }
+        let cut = match self.way {
+            Way::AtOnce => cut_at_once(connection, &mut known).await,
+            Way::Looked | Way::LookedEarly => cut_looked(connection, &mut known).await,
+        };
+        let ids = match cut {
+            Err(error) if is_taken(&error) => return Ok(Came::Refused),
             cut => cut?,
         };
-        let Some(first) = rows.first() else {
+        if self.way == Way::LookedEarly {
+            known.seen = Some(look(connection, &known).await?);
+        }
+        *head = Some(known);
+        if ids.is_empty() {
             return Ok(Came::Nothing);
-        };
-        *head = Some((first.try_get("number")?, first.try_get("snapshot")?));
-        let ids: Vec<Uuid> = rows
-            .iter()
-            .map(|row| row.try_get("id"))
-            .collect::<std::result::Result<_, _>>()?;
+        }
         let batch: Vec<u8> = ids.iter().filter_map(|id| events.get(id).copied()).collect();
         self.batches.push(batch.clone());
         Ok(Came::Batch(batch))
@@ -163,12 +190,98 @@ impl Log {
                 self.writers[at].connection.execute("rollback").await?;
             }
         }
+        if self.way == Way::LookedEarly {
+            self.way = Way::Looked;
+        }
         for at in 0..2 {
             self.read(at).await?;
             while matches!(self.cut(at).await?, Came::Batch(_)) {}
         }
         Ok(())
     }
+}
+
+async fn cut_at_once(connection: &mut PgConnection, head: &mut Head) -> sqlx::Result<Vec<Uuid>> {
+    let (xmax, open) = bounds(&head.snapshot);
+    let rows = sqlx::query(CUT_FEW)
+        .bind(head.number)
+        .bind(xmax)
+        .bind(open)
+        .bind(1_i32)
+        .bind(1_i64)
+        .bind(100_i64)
+        .bind(1_i64 << 20)
+        .bind(0_i64)
+        .bind(THROUGH)
+        .fetch_all(connection)
+        .await?;
+    if let Some(first) = rows.first() {
+        head.number = first.try_get("number")?;
+        head.batch_id = first.try_get("batch_id")?;
+        head.snapshot = first.try_get("snapshot")?;
+    }
+    rows.iter().map(|row| row.try_get("id")).collect()
+}
+
+async fn look(connection: &mut PgConnection, head: &Head) -> sqlx::Result<Seen> {
+    let (xmax, open) = bounds(&head.snapshot);
+    let found = sqlx::query(LOOK)
+        .bind(xmax)
+        .bind(open)
+        .bind(0_i64)
+        .bind(THROUGH)
+        .bind(100_i64)
+        .bind(1_i32 << 20)
+        .fetch_all(connection)
+        .await?;
+    let mut seen = Seen {
+        snapshot: found[0].try_get("snapshot")?,
+        server: (found[0].try_get("backend")?, found[0].try_get("started")?),
+        rows: Vec::new(),
+    };
+    for row in &found {
+        if let Some(position) = row.try_get::<Option<i64>, _>("position")? {
+            seen.rows
+                .push((position, row.try_get("id")?, row.try_get("is_new")?));
+        }
+    }
+    seen.rows.sort_unstable();
+    Ok(seen)
+}
+
+async fn cut_looked(connection: &mut PgConnection, head: &mut Head) -> sqlx::Result<Vec<Uuid>> {
+    let seen = match head.seen.take() {
+        Some(seen) => seen,
+        None => look(connection, head).await?,
+    };
+    let (Some(first), Some(last)) = (seen.rows.first(), seen.rows.last()) else {
+        return Ok(Vec::new());
+    };
+    let count = i64::try_from(seen.rows.len()).unwrap_or_default();
+    let new = seen.rows.iter().find(|row| row.2).map(|row| row.0);
+    let cut = sqlx::query(CUT_LOOKED)
+        .bind(head.number)
+        .bind(head.batch_id)
+        .bind(1_i32)
+        .bind(1_i64)
+        .bind(&seen.snapshot)
+        .bind(count)
+        .bind(first.0)
+        .bind(last.0)
+        .bind(seen.server.0)
+        .bind(seen.server.1)
+        .bind(["t"].as_slice())
+        .bind([count].as_slice())
+        .bind([first.0].as_slice())
+        .bind([last.0].as_slice())
+        .bind([new].as_slice())
+        .bind(false)
+        .fetch_one(connection)
+        .await?;
+    head.number = cut.try_get("number")?;
+    head.batch_id = cut.try_get("batch_id")?;
+    head.snapshot = seen.snapshot;
+    Ok(seen.rows.into_iter().map(|row| row.1).collect())
 }
 
 /// xmax of a snapshot, and the transactions that were open in it.

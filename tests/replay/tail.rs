@@ -5,7 +5,7 @@ use protocol_model::step::to_json;
 use protocol_model::tail::{LOST, ONE_ENTRY, ORDER, STRANGER, Tail, Without};
 use system_tests::{Failure, Result, World};
 
-use crate::log::{Came, Log};
+use crate::log::{Came, Log, Way};
 
 /// Without the troubles that one connection cannot make.
 const CALM: Tail = Tail {
@@ -26,7 +26,9 @@ async fn every_cut_of_a_walk_brings_what_the_model_says() -> Result {
     let mut cuts = 0;
     for walk in 0..WALKS {
         let world = World::new().await?;
-        let mut log = Log::new(&world, 3).await?;
+        // By either way in turn.
+        let way = [Way::AtOnce, Way::Looked][walk as usize % 2];
+        let mut log = Log::new(&world, 3, way).await?;
         for (step, state) in stroll(&CALM, seed.wrapping_mul(walk * 2 + 1), 40) {
             // WHEN the next step of the walk is done on the real log
             let came = log.follow(&step).await?;
@@ -36,7 +38,7 @@ async fn every_cut_of_a_walk_brings_what_the_model_says() -> Result {
                 "be refused" => Came::Refused,
                 _ => Came::Other,
             };
-            assert_eq!(came, expected, "seed {seed}, walk {walk}: {step}");
+            assert_eq!(came, expected, "seed {seed}, walk {walk}, {way:?}: {step}");
             cuts += usize::from(step.does == "cut");
         }
     }
@@ -60,28 +62,30 @@ async fn traces_that_break_other_cursors_break_nothing() -> Result {
         let Finding::Broken { trace, .. } = report.finding else {
             return Err(Failure::new(format!("the model holds without {without:?}")));
         };
-        // WHEN ours goes the same way
-        let world = World::new().await?;
-        let mut log = Log::new(&world, 3).await?;
-        for step in &trace {
-            log.follow(step).await?;
+        for way in [Way::AtOnce, Way::Looked, Way::LookedEarly] {
+            // WHEN ours goes the same way
+            let world = World::new().await?;
+            let mut log = Log::new(&world, 3, way).await?;
+            for step in &trace {
+                log.follow(step).await?;
+            }
+            log.finish().await?;
+            // THEN what was committed is cut, each event in one batch, and the key in the order of its commits
+            let told = format!("{way:?}, without {without:?}: {}", to_json(&trace));
+            let cut: Vec<u8> = log.batches.concat();
+            let of_key = |events: &[u8]| {
+                events
+                    .iter()
+                    .copied()
+                    .filter(|event| *event < 2)
+                    .collect::<Vec<u8>>()
+            };
+            assert_eq!(of_key(&cut), of_key(&log.committed), "{told}");
+            let (mut all, mut committed) = (cut, log.committed.clone());
+            all.sort_unstable();
+            committed.sort_unstable();
+            assert_eq!(all, committed, "{told}");
         }
-        log.finish().await?;
-        // THEN what was committed is cut, each event in one batch, and the key in the order of its commits
-        let told = format!("without {without:?}: {}", to_json(&trace));
-        let cut: Vec<u8> = log.batches.concat();
-        let of_key = |events: &[u8]| {
-            events
-                .iter()
-                .copied()
-                .filter(|event| *event < 2)
-                .collect::<Vec<u8>>()
-        };
-        assert_eq!(of_key(&cut), of_key(&log.committed), "{told}");
-        let (mut all, mut committed) = (cut, log.committed.clone());
-        all.sort_unstable();
-        committed.sort_unstable();
-        assert_eq!(all, committed, "{told}");
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! **What it does.** A batch is the rows visible in one snapshot and not in the snapshot of the batch before
 //! ([`cut_batch.sql`](../../../queries/tail/cut_batch.sql) is the line that decides "which rows are in this batch").
 //! Nothing is skipped or seen twice, by construction: no timer, no guess about gaps, no waiting for strangers. Where it is two statements,
-//! one that counts and one that cuts, they are one transaction that has one snapshot.
+//! the snapshot of the first one is that of both: one that counts and one that cuts are one transaction, and one that brings a few says in
+//! which snapshot, which the one behind it stores (`look`).
 //!
 //! **Who is authoritative.** The ledger (`outbox.batch`): a batch is a fact that is committed before anything of it is
 //! published, so it is the same rows in the same order however often it is read. Who may cut is decided by a lease with
@@ -54,6 +55,8 @@ pub mod upkeep;
 pub(crate) mod history;
 
 mod look;
+
+pub(crate) mod tally;
 
 mod error;
 

@@ -13,7 +13,7 @@ use super::doorbell::{Doorbell, Seen, Step};
 use super::layout::Laid;
 use super::lease::Lease;
 use super::ledger::{self, Head, Refusal};
-use super::look::{Sight, wake_up};
+use super::look::{Found, Sight, wake_up};
 use super::pg::cut::{self, CutBounds};
 use super::pg::{Dial, Session, lay, reissue};
 use super::reissue::Order;
@@ -138,19 +138,29 @@ impl Tail {
         let rung = std::mem::take(&mut self.rung);
         let waking = std::mem::take(&mut self.waking);
         let (session, head, bounds) = (&self.session, &self.head, self.bounds);
-        let is_expected = rung || self.sight.expects(session, head, bounds).await?;
-        let found = if is_expected {
-            // The lock is given back before the cut, in the same round trip. Where plans are made anew it is given back behind the cut:
-            // what that finds is the same, and who appends during it rings once more than needed.
-            let (woken, found) = tokio::join!(
-                wake_up(session, waking || asleep),
-                self.sight.cut(session, head, bounds)
+        // The lock is given back before the next look or cut, in the same round trip. Where plans are made anew it is given back behind it:
+        // what that finds is the same, and who appends during it rings once more than needed.
+        let (mut is_awake, mut found) = (!asleep && !waking, Ok(None));
+        let seen = if rung {
+            let (woken, seen) = tokio::join!(
+                wake_up(session, !is_awake),
+                self.sight.look(session, head, bounds, rung)
             );
             woken?;
-            found
+            is_awake = true;
+            seen?
         } else {
-            Ok(None)
+            self.sight.look(session, head, bounds, rung).await?
         };
+        let is_expected = rung || !matches!(seen, Found::Nothing);
+        if is_expected {
+            let (woken, cut) = tokio::join!(
+                wake_up(session, !is_awake),
+                self.sight.cut(session, head, bounds, seen)
+            );
+            woken?;
+            found = cut;
+        }
         let found = match found {
             Err(error) if error.kind() == Kind::LayoutDue => self.lay().await?,
             Ok(None) if rung || Instant::now() >= self.lay_at => self.lay().await?,

@@ -15,7 +15,6 @@ use crate::tail::{Error, Kind};
 
 const CUT_BATCH: &str = include_str!("../../../queries/tail/cut_batch.sql");
 const CUT_FEW: &str = include_str!("../../../queries/tail/cut_few.sql");
-const HAS_ARRIVED: &str = include_str!("../../../queries/tail/has_arrived.sql");
 const READ_END: &str = include_str!("../../../queries/tail/read_end.sql");
 const READ_HEAD: &str = include_str!("../../../queries/tail/read_head.sql");
 const FIND_PASSED_OVER: &str = include_str!("../../../queries/tail/find_passed_over.sql");
@@ -118,30 +117,6 @@ pub(crate) async fn record_refusal(session: &Session, refusal: &Refusal, epoch: 
         )
         .await
         .map(drop)
-}
-
-/// Whether there is anything to cut after `head` in pieces of the log that begin up to `through`, or anything was drawn above: a
-/// fifth of what a cut costs that finds nothing.
-pub(crate) async fn has_arrived(
-    session: &Session,
-    head: &Batch,
-    bounds: CutBounds,
-    through: i64,
-) -> Result<bool, Error> {
-    let (xmax, open) = unseen(head);
-    let rows = session
-        .query_within(
-            HAS_ARRIVED,
-            &[
-                (&xmax, Type::TEXT),
-                (&open, Type::TEXT_ARRAY),
-                (&bounds.floor, Type::INT8),
-                (&through, Type::INT8),
-            ],
-            LONGEST_CUT,
-        )
-        .await?;
-    rows.first().map_or(Ok(false), |row| get(row, "has_arrived"))
 }
 
 /// What came of cutting a batch of few events.

@@ -201,32 +201,35 @@ impl<'a> Read<'a> {
 }
 
 /// Turns rows of the log that name their topics into events for their streams; `partitions` says how many a topic has.
-pub(crate) fn event_rows(rows: &[PgRow], partitions: impl Fn(&str) -> u16) -> Result<Vec<Row>, Error> {
-    let Some(first) = rows.first() else {
+pub(crate) fn event_rows<'a>(
+    rows: impl IntoIterator<Item = &'a PgRow>,
+    partitions: impl Fn(&str) -> u16,
+) -> Result<Vec<Row>, Error> {
+    let mut rows = rows.into_iter().peekable();
+    let Some(first) = rows.peek() else {
         return Ok(Vec::new());
     };
     let columns = Columns::of(first)?;
     let mut last: Option<Arc<StreamId>> = None;
-    rows.iter()
-        .map(|row| {
-            let read = Read::of(row, &columns)?;
-            let topic = read
-                .topic()?
-                .ok_or_else(|| Error::new(Kind::Shape, "rows without a column topic"))?;
-            let partition = partition(&read, partitions(topic))?;
-            let same = last
-                .take()
-                .filter(|stream| stream.partition == partition && stream.topic == topic);
-            let stream = same.unwrap_or_else(|| {
-                Arc::new(StreamId {
-                    topic: topic.to_owned(),
-                    partition,
-                })
-            });
-            last = Some(stream.clone());
-            event_row(&read, stream)
-        })
-        .collect()
+    rows.map(|row| {
+        let read = Read::of(row, &columns)?;
+        let topic = read
+            .topic()?
+            .ok_or_else(|| Error::new(Kind::Shape, "rows without a column topic"))?;
+        let partition = partition(&read, partitions(topic))?;
+        let same = last
+            .take()
+            .filter(|stream| stream.partition == partition && stream.topic == topic);
+        let stream = same.unwrap_or_else(|| {
+            Arc::new(StreamId {
+                topic: topic.to_owned(),
+                partition,
+            })
+        });
+        last = Some(stream.clone());
+        event_row(&read, stream)
+    })
+    .collect()
 }
 
 /// The partition of a row in a topic that has so many.

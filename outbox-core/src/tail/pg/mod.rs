@@ -4,6 +4,8 @@ pub mod session;
 
 pub mod cut;
 
+pub(crate) mod look;
+
 pub(crate) mod far;
 
 pub mod lay;

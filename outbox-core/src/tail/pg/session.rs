@@ -174,6 +174,11 @@ impl Session {
         Ok(self)
     }
 
+    /// Whether one statement may come to another connection of the server than the one before.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+
     /// The longest that a statement may take.
     pub(crate) fn limit(&self) -> Duration {
         self.limit
