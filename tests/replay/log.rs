@@ -29,6 +29,8 @@ pub(crate) enum Way {
     Looked,
     /// The same, and it looked long before: as soon as it knew the end of the ledger.
     LookedEarly,
+    /// It looks when the trace says so.
+    LookedWhenTold,
 }
 
 /// The end of the ledger as a relay knows it, and what it saw behind it.
@@ -97,6 +99,12 @@ impl Log {
         match (step.who, step.does) {
             (Who::Writer(at), does) => self.write(at, does).await?,
             (Who::Relay(at), "read the ledger") => self.read(at).await?,
+            (Who::Relay(at), "look") if self.way == Way::LookedWhenTold => {
+                let (connection, head) = &mut self.relays[at as usize];
+                if let Some(head) = head {
+                    head.seen = Some(look(connection, head).await?);
+                }
+            }
             (Who::Relay(at), "cut" | "be refused" | "cut nothing" | "look" | "look once more") => {
                 return self.cut(at).await;
             }
@@ -165,7 +173,7 @@ impl Log {
         };
         let cut = match self.way {
             Way::AtOnce => cut_at_once(connection, &mut known).await,
-            Way::Looked | Way::LookedEarly => cut_looked(connection, &mut known).await,
+            Way::Looked | Way::LookedEarly | Way::LookedWhenTold => cut_looked(connection, &mut known).await,
         };
         let ids = match cut {
             Err(error) if is_taken(&error) => return Ok(Came::Refused),

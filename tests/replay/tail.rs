@@ -10,6 +10,7 @@ use crate::log::{Came, Log, Way};
 /// Without the troubles that one connection cannot make.
 const CALM: Tail = Tail {
     without: Without::Nothing,
+    looks: false,
     crashes: 0,
     troubles: 0,
 };
@@ -26,10 +27,14 @@ async fn every_cut_of_a_walk_brings_what_the_model_says() -> Result {
     let mut cuts = 0;
     for walk in 0..WALKS {
         let world = World::new().await?;
-        // By either way in turn.
-        let way = [Way::AtOnce, Way::Looked][walk as usize % 2];
+        // By each way in turn.
+        let way = [Way::AtOnce, Way::Looked, Way::LookedWhenTold][walk as usize % 3];
         let mut log = Log::new(&world, 3, way).await?;
-        for (step, state) in stroll(&CALM, seed.wrapping_mul(walk * 2 + 1), 40) {
+        let model = Tail {
+            looks: way == Way::LookedWhenTold,
+            ..CALM
+        };
+        for (step, state) in stroll(&model, seed.wrapping_mul(walk * 2 + 1), 40) {
             // WHEN the next step of the walk is done on the real log
             let came = log.follow(&step).await?;
             // THEN it comes to what it comes to in the model

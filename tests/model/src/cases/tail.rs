@@ -18,7 +18,11 @@ pub(super) const STEPS: Stands = &[
     ),
     (
         "cut",
-        "outbox-core/queries/tail/cut_batch.sql by outbox-core/src/tail/run.rs `look`",
+        "outbox-core/queries/tail/cut_batch.sql by outbox-core/src/tail/run.rs `look`; behind a look, outbox-core/queries/tail/cut_looked.sql",
+    ),
+    (
+        "look",
+        "outbox-core/queries/tail/look.sql, where it brings a few, by outbox-core/src/tail/look.rs",
     ),
     ("cut nothing", "the same, when it returns no row"),
     (
@@ -42,16 +46,27 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
         Size::Small => (1, 1),
         Size::Large => (2, 2),
     };
-    cases.push(Case::new(
-        "tail",
-        "",
-        None,
-        Tail {
-            without: Without::Nothing,
-            crashes,
-            troubles,
-        },
-    ));
+    // A look that is not cut yet makes four times as many states.
+    let looked_troubles = match size {
+        Size::Small => 0,
+        Size::Large => 1,
+    };
+    for (name, looks, troubles) in [
+        ("tail", false, troubles),
+        ("tail, looks first", true, looked_troubles),
+    ] {
+        cases.push(Case::new(
+            name,
+            "",
+            None,
+            Tail {
+                without: Without::Nothing,
+                looks,
+                crashes,
+                troubles,
+            },
+        ));
+    }
     let taken = [
         (
             "batch committed before publishing",
@@ -82,6 +97,11 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
         ),
         ("rows of transactions open before", Without::OpenArm, tail::LOST),
         ("no lower bound on positions", Without::NoLowerBound, tail::LOST),
+        (
+            "the process of the server that looked",
+            Without::SameServer,
+            tail::PHANTOM,
+        ),
     ];
     for (name, without, breaks) in taken {
         cases.push(Case::new(
@@ -90,6 +110,7 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
             Some(breaks),
             Tail {
                 without,
+                looks: without == Without::SameServer,
                 crashes: 1,
                 troubles: 1,
             },

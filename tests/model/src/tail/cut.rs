@@ -1,6 +1,6 @@
 //! Which rows are in the next batch, by snapshots or by what stands in their place where they are taken away.
 
-use super::{Batch, Phase, Relay, State, Tail, Transaction, WRITERS, Without, write};
+use super::{Batch, Phase, Relay, Seen, State, Tail, Transaction, WRITERS, Without, write};
 use crate::step::{Next, Who};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -66,6 +66,10 @@ impl Tail {
 
     pub(super) fn cut(&self, state: &State, at: u8, head: u8, next: &mut Next<State>) {
         let who = Who::Relay(at);
+        if self.looks && state.relays[at as usize].seen.is_none() {
+            self.look(state, at, head, next);
+            return;
+        }
         let is_taken = state.ledger.len() > head as usize;
         let is_waited_for = state
             .ledger
@@ -80,23 +84,59 @@ impl Tail {
             next.step(who, "be refused", head, reached);
             return;
         }
-        let now = Self::snapshot(state);
+        let mut reached = state.clone();
+        let seen = match reached.relays[at as usize].seen.take() {
+            Some(seen) => seen,
+            None => {
+                let (seen, left_out) = self.see(state, head);
+                reached.left_out |= left_out;
+                if seen.rows.is_empty() {
+                    if left_out && !state.left_out {
+                        next.step(who, "cut nothing", head, reached);
+                    }
+                    return;
+                }
+                seen
+            }
+        };
+        self.store(state, reached, (at, head), seen, next);
+    }
+
+    /// What is there to cut, and whether something committed is left out of it.
+    fn see(&self, state: &State, head: u8) -> (Seen, bool) {
+        let snapshot = Self::snapshot(state);
         let before = &state.ledger[..head as usize];
-        let rows = self.select(state, before, &now);
+        let rows = self.select(state, before, &snapshot);
         let is_in = |writer: usize| rows.contains(&(writer as u8));
         let is_behind = |writer: usize| before.iter().any(|batch| batch.rows.contains(&(writer as u8)));
         let left_out = (0..WRITERS).any(|writer| {
             state.writers[writer].phase == Phase::Committed && !is_in(writer) && !is_behind(writer)
         });
+        (Seen { snapshot, rows }, left_out)
+    }
+
+    fn look(&self, state: &State, at: u8, head: u8, next: &mut Next<State>) {
+        let (seen, left_out) = self.see(state, head);
         let mut reached = state.clone();
         reached.left_out |= left_out;
-        if rows.is_empty() {
-            if left_out && !state.left_out {
-                next.step(who, "cut nothing", head, reached);
-            }
+        if !seen.rows.is_empty() {
+            reached.relays[at as usize].seen = Some(seen);
+        } else if !left_out || state.left_out {
             return;
         }
-        let from = before
+        next.step(Who::Relay(at), "look", head, reached);
+    }
+
+    fn store(
+        &self,
+        state: &State,
+        mut reached: State,
+        (at, head): (u8, u8),
+        seen: Seen,
+        next: &mut Next<State>,
+    ) {
+        let who = Who::Relay(at);
+        let from = state.ledger[..head as usize]
             .last()
             .map_or(Snapshot { xmax: 1, open: 0 }, |batch| batch.to.clone());
         reached.next_xid += 1;
@@ -106,8 +146,8 @@ impl Tail {
             open_by: (self.without == Without::CommitFirst).then_some(at),
             is_flushed: false,
             from,
-            to: now,
-            rows,
+            to: seen.snapshot,
+            rows: seen.rows,
         });
         reached.relays[at as usize].head = Some(reached.ledger.len() as u8);
         if !matches!(self.without, Without::CommitFirst | Without::Flush) {

@@ -34,6 +34,8 @@ pub enum Without {
     OpenArm,
     /// Rows may have lower positions than the batch before.
     NoLowerBound,
+    /// What was seen is cut by the process of the server that saw it.
+    SameServer,
 }
 
 /// The model and its bounds.
@@ -41,6 +43,8 @@ pub enum Without {
 pub struct Tail {
     /// What is taken away.
     pub without: Without,
+    /// A relay looks, and cuts later what it saw.
+    pub looks: bool,
     /// Crashes of Postgres.
     pub crashes: u8,
     /// Cuts whose answer is lost, and relays that die.
@@ -81,7 +85,15 @@ struct Batch {
 struct Relay {
     /// The end of the ledger as it knows it; none until it was read.
     head: Option<u8>,
+    /// What it saw behind it, and has not cut.
+    seen: Option<Seen>,
     published: u8,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Seen {
+    snapshot: Snapshot,
+    rows: Vec<u8>,
 }
 
 /// A state.
@@ -161,7 +173,17 @@ impl Protocol for Tail {
             self.relay(state, at, next);
         }
         if state.crashes > 0 {
-            next.fault(Who::Postgres, "crash", 0, write::crash(state));
+            let mut reached = write::crash(state);
+            if self.without == Without::SameServer {
+                // Something in between connects again, and says nothing.
+                reached.relays = state.relays.clone();
+                for relay in &mut reached.relays {
+                    relay.head = relay
+                        .head
+                        .filter(|head| usize::from(*head) <= reached.ledger.len());
+                }
+            }
+            next.fault(Who::Postgres, "crash", 0, reached);
         }
     }
 
