@@ -11,8 +11,9 @@ use xtask::servers::{Postgres, Redis};
 use crate::scene::{LIMIT, Scene, moderate};
 
 /// What is run for every batch, or several times a second, by the first words of its text.
-const HOT: [&str; 3] = [
-    "-- Which rows are in the next batch",
+const HOT: [&str; 4] = [
+    "-- What is there to cut, where it is next to nothing",
+    "-- Stores the batch whose rows look.sql brought",
     "-- How far streams have come",
     "-- Takes the rights named",
 ];

@@ -9,13 +9,20 @@ use super::{PIN, WARM};
 use crate::{Relay, Result};
 
 /// Statements that run for events, by the first words of their text, and what they are called on the page.
-pub(super) const HOT: [(&str, &str); 3] = [
-    ("-- Which rows are in the next batch", "cut a batch"),
-    ("-- The next rows of one stream's share", "read a share"),
-    ("-- How far streams have come", "record progress"),
+pub(super) const HOT: [(&[&str], &str); 3] = [
+    (
+        &[
+            "-- Which rows are in the next batch",
+            "-- What is there to cut",
+            "-- Stores the batch whose rows",
+        ],
+        "cut a batch",
+    ),
+    (&["-- The next rows of one stream's share"], "read a share"),
+    (&["-- How far streams have come"], "record progress"),
 ];
 /// Goes by the clock and not by events, and is the one that changes a row again and again, which leaves dead ones.
-pub(super) const LEASE: (&str, &str) = ("-- Takes the rights named", "renew the lease");
+pub(super) const LEASE: (&[&str], &str) = (&["-- Takes the rights named"], "renew the lease");
 
 /// Which time a sample is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,7 +105,7 @@ impl Sample {
                 "select coalesce(sum(calls), 0)::float8, coalesce(sum(shared_blks_hit + shared_blks_read), 0)::float8,
                         coalesce(sum(rows), 0)::float8
                  from pg_stat_statements s join pg_database d on d.oid = s.dbid
-                 where d.datname = current_database() and starts_with(query, $1)",
+                 where d.datname = current_database() and exists (select from unnest($1::text[]) begins where starts_with(query, begins))",
             )
             .bind(begins)
             .fetch_one(&mut *connection)
