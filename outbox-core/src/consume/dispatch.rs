@@ -85,10 +85,12 @@ impl Session<'_> {
 
     fn start_batch(&mut self) -> bool {
         let held_back = &self.held_back;
+        let batch = self.batch_size();
+        let concurrency = self.concurrency();
+        let free = concurrency.saturating_sub(self.flights.transactions());
+        let lanes = self.window.part(batch, free, concurrency);
         let may = |item: &Item<Delivery>| !held_back.holds(type_of(item));
-        let mut items = self
-            .window
-            .ready_of(self.lanes.draining(), self.batch_size(), may);
+        let mut items = self.window.ready_of(self.lanes.draining(), batch, lanes, may);
         items.truncate(inbox::together(items.iter().map(|item| recorded_at(item))));
         items.truncate(self.small_enough(&items));
         if items.is_empty() {

@@ -8,13 +8,14 @@
 //! Loaded entries are bounded by number and by bytes, and places by number. One that has a place is loaded again however few places
 //! are left: that is how they become free.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::park::Lane;
 use crate::event::EntryId;
 
 mod aside;
+mod ready;
 
 /// So many places there are for each loaded entry: a few dozen bytes each.
 const PLACES: usize = 100;
@@ -84,6 +85,11 @@ struct Share {
 impl Share {
     fn is_empty(&self) -> bool {
         self.flying == 0 && self.open.is_empty() && self.aside.is_empty()
+    }
+
+    /// Something is loaded, and nothing in a transaction.
+    fn is_free(&self) -> bool {
+        self.flying == 0 && !self.open.is_empty()
     }
 }
 
@@ -226,77 +232,6 @@ impl<T> Window<T> {
         self.superseded.insert(id);
     }
 
-    /// The entries to try now, in order: at most `most`, none of a lane that is in a transaction or in `busy`. One that
-    /// may only be tried alone is.
-    #[must_use]
-    pub(super) fn ready(&self, busy: &HashSet<Lane>, most: usize) -> Vec<Arc<Item<T>>> {
-        self.ready_of(busy, most, |_| true)
-    }
-
-    /// The same, none of those that may not be tried, nor behind one of them.
-    #[must_use]
-    pub(super) fn ready_of(
-        &self,
-        busy: &HashSet<Lane>,
-        most: usize,
-        may: impl Fn(&Item<T>) -> bool,
-    ) -> Vec<Arc<Item<T>>> {
-        let mut held: HashSet<&Lane> = HashSet::new();
-        let mut ready: Vec<Arc<Item<T>>> = Vec::new();
-        for (item, is_alone) in self.open() {
-            let lane = &item.lane;
-            if busy.contains(lane) || held.contains(lane) || self.is_flying(lane) {
-                continue;
-            }
-            if !may(item) {
-                held.insert(lane);
-                continue;
-            }
-            if is_alone && ready.is_empty() {
-                return vec![item.clone()];
-            }
-            if is_alone {
-                held.insert(lane);
-                continue;
-            }
-            ready.push(item.clone());
-            if ready.len() == most {
-                break;
-            }
-        }
-        ready
-    }
-
-    /// The entries of these lanes that are not in a transaction, in order: at most `most`.
-    #[must_use]
-    pub(super) fn of_lanes(&self, lanes: &HashSet<Lane>, most: usize) -> Vec<Arc<Item<T>>> {
-        let places = lanes
-            .iter()
-            .filter_map(|lane| self.lanes.get(lane))
-            .flat_map(|share| &share.open);
-        let places: BTreeSet<u64> = places.copied().collect();
-        let items = places
-            .into_iter()
-            .filter_map(|place| match self.slots.get(&place)? {
-                Slot::Open { item, .. } if !self.is_flying(&item.lane) => Some(item.clone()),
-                _ => None,
-            });
-        items.take(most).collect()
-    }
-
-    /// How many may be tried, or wait behind one of their lane.
-    #[must_use]
-    pub(super) fn open_count(&self) -> usize {
-        self.open.len()
-    }
-
-    fn open(&self) -> impl Iterator<Item = (&Arc<Item<T>>, bool)> {
-        self.open.iter().filter_map(|place| match self.slots.get(place)? {
-            Slot::Open { item, is_alone } => Some((item, *is_alone)),
-            _ => None,
-        })
-    }
-
     /// These are in a transaction now.
     pub(super) fn start(&mut self, ids: &[EntryId]) {
         for id in ids {
@@ -399,5 +334,7 @@ impl<T> Window<T> {
     }
 }
 
+#[cfg(test)]
+mod few_keys;
 #[cfg(test)]
 mod tests;

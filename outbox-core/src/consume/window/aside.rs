@@ -4,7 +4,7 @@
 //! are read again in their turn. And a lane that holds the chain up, while much is finished behind it or no place is left, is
 //! named: its entries can be parked, and then the chain goes on.
 
-use super::{Item, Lane, Slot, Window};
+use super::{Item, Lane, Share, Slot, Window};
 use crate::event::EntryId;
 
 impl<T> Window<T> {
@@ -26,8 +26,7 @@ impl<T> Window<T> {
     /// Whether something of this lane is loaded, and nothing of it in a transaction.
     #[must_use]
     pub(in crate::consume) fn is_waiting(&self, lane: &Lane) -> bool {
-        let share = self.lanes.get(lane);
-        share.is_some_and(|share| share.flying == 0 && !share.open.is_empty())
+        self.lanes.get(lane).is_some_and(Share::is_free)
     }
 
     /// Sets entries aside that wait behind a transaction of their lane, where a lane has more than its share of what is

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 
 fn id(n: u64) -> EntryId {
@@ -89,9 +91,64 @@ fn what_stands_before_one_under_suspicion_goes_without_it() {
 fn what_may_not_be_tried_holds_what_stands_behind_it_in_its_key() {
     let window = window(&[(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "c")]);
     let may = |item: &Item<()>| ![id(1), id(4)].contains(&item.id);
-    let ready = window.ready_of(&HashSet::new(), 10, may);
+    let ready = window.ready_of(&HashSet::new(), 10, None, may);
     let ready: Vec<EntryId> = ready.iter().map(|item| item.id).collect();
     assert_eq!(ready, ids(&[2, 5]));
+}
+
+fn ready_of_lanes(window: &Window<()>, most: usize, lanes: usize) -> Vec<u64> {
+    let ready = window.ready_of(&HashSet::new(), most, Some(lanes), |_| true);
+    ready.iter().map(|item| item.id.position).collect()
+}
+
+#[test]
+fn a_transaction_takes_its_part_of_the_lanes_and_leaves_the_others_to_the_next() {
+    let keys = ["a", "b", "c", "d"];
+    let items: Vec<(u64, &str)> = (1..=16).zip(keys.into_iter().cycle()).collect();
+    let mut window = window(&items);
+    assert_eq!(window.part(4, 2, 1), Some(2), "a half");
+    assert_eq!(window.part(4, 2, 2), Some(1), "which has as many");
+    assert_eq!(window.part(8, 3, 3), None, "not enough for all");
+    let first = ready_of_lanes(&window, 4, 2);
+    assert_eq!(first, [1, 2, 5, 6], "of two lanes, in order");
+    window.start(&ids(&first));
+    let second = ready_of_lanes(&window, 4, 2);
+    assert_eq!(second, [3, 4, 7, 8]);
+    window.start(&ids(&second));
+    assert!(ready_of_lanes(&window, 4, 2).is_empty(), "each lane is in one");
+    assert_eq!(window.finish(&ids(&first)), []);
+    assert_eq!(ready_of_lanes(&window, 4, 2), [9, 10, 13, 14]);
+}
+
+#[test]
+fn of_many_lanes_with_little_a_transaction_takes_as_many_as_it_needs() {
+    let items: Vec<(u64, String)> = (1..=12).map(|n| (n, (n % 6).to_string())).collect();
+    let items: Vec<(u64, &str)> = items.iter().map(|(n, key)| (*n, key.as_str())).collect();
+    let window = window(&items);
+    assert_eq!(window.part(4, 1, 6), Some(2), "two entries to a lane");
+    assert_eq!(window.part(4, 1, 1), Some(3));
+    assert_eq!(Window::<()>::new(10, 10).part(4, 0, 4), Some(0));
+}
+
+#[test]
+fn lanes_that_have_too_few_leave_room_for_others_in_order() {
+    let window = window(&[
+        (1, "a"),
+        (2, "b"),
+        (3, "c"),
+        (4, "b"),
+        (5, "c"),
+        (6, "a"),
+        (7, "d"),
+    ]);
+    assert_eq!(
+        ready_of_lanes(&window, 3, 1),
+        [1, 2, 6],
+        "one of another lane, its first"
+    );
+    assert_eq!(ready_of_lanes(&window, 5, 2), [1, 2, 3, 4, 6]);
+    assert_eq!(ready_of_lanes(&window, 10, 1), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(ready_of_lanes(&window, 3, 0), [1, 2, 6], "one at least");
 }
 
 #[test]
