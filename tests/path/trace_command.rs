@@ -295,7 +295,7 @@ async fn a_dead_letter_and_its_redrive_are_told_and_its_words_only_to_who_may_re
     system_tests::login::make(&mut connection).await?;
     let mut relay = Relay::of(&world).start()?;
     relay.leads().await?;
-    let body = "raise exception 'no order %', 4711 using errcode = 'P0007';";
+    let body = "raise exception 'no order of %', 'Ottilie' using errcode = 'P0007';";
     let _consumer = consuming(&mut connection, world.database_url(), &world, body)
         .await?
         .start()?;
@@ -352,9 +352,9 @@ async fn a_dead_letter_and_its_redrive_are_told_and_its_words_only_to_who_may_re
     // AND only one sees what the handler said
     for name in ["failed", "dead"] {
         let said = step(&all, name)["detail"]["error"].as_str().unwrap_or_default();
-        assert!(said.contains("no order 4711"), "{all:#}");
+        assert!(said.contains("no order of Ottilie"), "{all:#}");
     }
-    assert!(!observed.output.contains("4711"), "{}", observed.output);
+    assert!(!observed.output.contains("Ottilie"), "{}", observed.output);
     Ok(())
 }
 

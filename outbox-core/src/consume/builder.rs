@@ -249,8 +249,8 @@ impl Builder {
         self
     }
 
-    /// How many transactions of one stream may be open at a time. A key is in one of them at most. Default
-    /// [`super::DEFAULT_CONCURRENCY`].
+    /// How many transactions of one stream may be open at a time. A key is in one of them at most. With one, keys are applied in the order of
+    /// the stream too, but for those that wait for another attempt. Default [`super::DEFAULT_CONCURRENCY`].
     #[must_use]
     pub fn concurrency(mut self, transactions: usize) -> Self {
         self.settings.concurrency = transactions;

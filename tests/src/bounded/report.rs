@@ -103,8 +103,8 @@ impl Report {
         match lines.iter().find(|line| !line.is_flat()) {
             None => Ok(()),
             Some(line) => Err(Failure::new(format!(
-                "{} is not flat: {:.1?} {} in the five times",
-                line.name, line.means, line.unit
+                "{} is not flat: {:.1?} {} in the five times, for {:.1?} rows, in {:?} pieces",
+                line.name, line.means, line.unit, line.rows, line.pieces
             ))),
         }
     }

@@ -99,13 +99,13 @@ impl<T> Window<T> {
 
     /// Of how many lanes a transaction of `most` entries takes: half of its part, if there may be `concurrency` of them at a time, and not
     /// fewer than have so many entries in the mean. None, and it is not asked, where less is in hand than the `free` ones could take that may
-    /// begin now.
+    /// begin now, and where there is one at a time: that one takes entries as they come.
     #[must_use]
     pub(in crate::consume) fn part(&self, most: usize, free: usize, concurrency: usize) -> Option<usize> {
         let (open, lanes) = (self.open.len(), self.lanes.len());
-        let is_enough = open >= most * free;
+        let is_enough = concurrency > 1 && open >= most * free;
         is_enough.then(|| {
-            let half = lanes.div_ceil(concurrency.max(1) * 2);
+            let half = lanes.div_ceil(concurrency * 2);
             half.max((lanes * most).div_ceil(open.max(1)))
         })
     }
