@@ -24,7 +24,7 @@ async fn half_a_million_behind_memory_connections_and_pages_stay_flat() -> Resul
         rows: 500_000,
         keys: 100_000,
         large: 6,
-        every: Duration::from_millis(200),
+        every: Duration::from_millis(50),
         pinned: Duration::from_secs(10),
         steady: Duration::from_secs(5),
         // A judgement is of counts, and not of how fast a machine is: this one takes half a minute where nothing else runs.
