@@ -108,7 +108,11 @@ fn a_transaction_takes_its_part_of_the_lanes_and_leaves_the_others_to_the_next()
     let mut window = window(&items);
     assert_eq!(window.part(4, 2, 2), Some(1), "a half of two");
     assert_eq!(window.part(8, 2, 2), Some(2), "which have as many");
-    assert_eq!(window.part(4, 1, 1), None, "one at a time takes them as they come");
+    assert_eq!(
+        window.part(4, 1, 1),
+        None,
+        "one at a time takes them as they come"
+    );
     assert_eq!(window.part(8, 3, 3), None, "not enough for all");
     let first = ready_of_lanes(&window, 4, 2);
     assert_eq!(first, [1, 2, 5, 6], "of two lanes, in order");
