@@ -11,13 +11,13 @@ use xtask::servers::{Postgres, Redis};
 use crate::scene::{LIMIT, patient};
 
 const LARGE: i32 = 15 << 20;
-const EVENTS: i32 = 12;
+const EVENTS: i32 = 24;
 /// For each of three streams one event is read, held, packed and on its way at a time, in a copy for each step, and one in the cut.
 const MEMORY_BYTES: u64 = 384 << 20;
 
 #[tokio::test]
 async fn many_events_as_large_as_they_may_be_pass_through_bounded_memory() -> Result {
-    // GIVEN 180 MB in 12 events
+    // GIVEN 360 MB in 24 events
     let world = World::with_own_servers(Postgres::options(), Redis::options()).await?;
     let topics = ["orders.placed", "payments.taken", "stock.moved"].map(str::to_owned);
     let journal = backlog(&world, &topics, 4, EVENTS / 4, LARGE).await?;

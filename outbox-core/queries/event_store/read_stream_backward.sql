@@ -21,7 +21,7 @@ with place as materialized (
                 and s.version >= (select place.before from place) - $3::bigint) w
         where coalesce(w.bytes_before, 0) < $4::bigint) end as version
 )
-select s.position, s.recorded_at, $1::text as stream, s.version, s.id, s.source, s.type, s.subject, s."time", s.data_content_type, s.data_schema, s.schema_version,
+select s.position, s.recorded_at, s.version, s.id, s.source, s.type, s.subject, s."time", s.data_content_type, s.data_schema, s.schema_version,
        s.correlation_id, s.causation_id, s.traceparent, s.tracestate, s.extensions::text as extensions, s.tags, s.topic, s.data, s.data_binary, s.archived,
        (select place.end_version from place) as end_version
 from outbox.stored_event s

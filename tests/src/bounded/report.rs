@@ -139,8 +139,9 @@ impl Report {
         for line in self.lines() {
             // Writing to a String does not fail.
             let _ = write!(text, "| {} ({}) |", line.name, line.unit);
-            for mean in line.means {
+            for (mean, rows) in line.means.into_iter().zip(line.rows) {
                 let _ = match mean {
+                    Some(mean) if rows > 0.0 => write!(text, " {mean:.1} for {rows:.1} rows |"),
                     Some(mean) => write!(text, " {mean:.1} |"),
                     None => write!(text, " |"),
                 };

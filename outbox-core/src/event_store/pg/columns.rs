@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{Stream, TryStreamExt as _};
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::{Column as _, Row as _};
 use time::OffsetDateTime;
 
-use super::{failed, version};
+use super::{failed, get, version};
 use crate::event::{Data, Event, extensions_from_json};
 use crate::event_store::{Error, StoredEvent, StreamName};
 
@@ -61,21 +62,23 @@ pub(in crate::event_store) fn stored_events(
     Ok(events)
 }
 
-/// Events of these rows, which are all of this stream and have no column that says so. In the order of their versions: the server need not
-/// sort what it nearly always finds in order, and what is in order is sorted here by a look at it.
-pub(in crate::event_store) fn stored_events_of(
-    rows: &[PgRow],
+/// Events of these rows, which are all of this stream, in their order, and what each of them says of its end; none, where there is no row.
+/// They are made while the server still sends: that takes as long as making the rows, and is on another core.
+pub(in crate::event_store) async fn stored_events_of(
+    mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
     stream: &StreamName,
     doing: &'static str,
-) -> Result<Vec<StoredEvent>, Error> {
-    let Some(first) = rows.first() else {
-        return Ok(Vec::new());
+) -> Result<(Vec<StoredEvent>, Option<i64>), Error> {
+    let Some(first) = rows.try_next().await.map_err(failed(doing))? else {
+        return Ok((Vec::new(), None));
     };
-    let columns = Columns::of(first, doing)?;
-    let events = rows.iter().map(|row| columns.event(row, stream.clone()));
-    let mut events: Vec<StoredEvent> = events.collect::<Result<_, _>>()?;
-    events.sort_by_key(|event| event.version);
-    Ok(events)
+    let columns = Columns::of(&first, doing)?;
+    let end = get(&first, "end_version", doing)?;
+    let mut events = vec![columns.event(&first, stream.clone())?];
+    while let Some(row) = rows.try_next().await.map_err(failed(doing))? {
+        events.push(columns.event(&row, stream.clone())?);
+    }
+    Ok((events, Some(end)))
 }
 
 /// The event of a row.

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::listing::StreamListing;
 use super::one_stream::{Direction, StreamRead};
 use crate::event_store::keep::{Standing, standing};
-use crate::event_store::pg::{failed, get, stored_events, stored_events_of, version};
+use crate::event_store::pg::{failed, get, stored_events_of, version};
 use crate::event_store::{Error, StoredEvent, StreamName};
 
 const FORWARD: &str = include_str!("../../../queries/event_store/read_stream_forward.sql");
@@ -82,14 +82,13 @@ async fn page_behind(
             .bind(behind)
             .bind(read.limits.events())
             .bind(read.limits.bytes())
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(READING))?;
-        let mut page = match read.direction {
-            Direction::Forward => stored_events_of(&rows, &read.stream, READING)?,
-            Direction::Backward => stored_events(&rows, READING)?,
-        };
-        let (Some(last), Some(row)) = (page.last(), rows.last()) else {
+            .fetch(&mut *connection);
+        let (mut page, end) = stored_events_of(rows, &read.stream, READING).await?;
+        if read.direction == Direction::Forward {
+            // The server need not sort what it nearly always finds in order, and what is in order is sorted here by a look at it.
+            page.sort_by_key(|event| event.version);
+        }
+        let (Some(last), Some(end)) = (page.last(), end) else {
             // Nothing: the end, or it was buried, before the read or in the middle of it.
             let version = match standing(connection, &read.stream).await? {
                 Standing::Gone { .. } => {
@@ -107,7 +106,6 @@ async fn page_behind(
             });
         };
         behind = i64::try_from(last.version).unwrap_or(i64::MAX);
-        let end: i64 = get(row, "end_version", READING)?;
         let is_over = read.keep(&mut page) || behind == end;
         if is_over || !page.is_empty() {
             return Ok(Page {
